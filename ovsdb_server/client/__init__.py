@@ -1,0 +1,1 @@
+"""A replica of a database and transactions on it, for programs that follow it."""

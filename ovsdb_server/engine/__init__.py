@@ -1,0 +1,1 @@
+"""The database as values and functions, without I/O."""

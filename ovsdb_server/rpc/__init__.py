@@ -1,0 +1,1 @@
+"""JSON-RPC: sans-IO messages and framing, a blocking edge and a trio edge, unixctl."""

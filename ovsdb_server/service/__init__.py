@@ -1,0 +1,1 @@
+"""Listeners, sessions, locks and remotes on trio."""

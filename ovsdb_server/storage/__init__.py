@@ -1,0 +1,1 @@
+"""Where a database is kept: journal, memory."""

@@ -1,0 +1,1 @@
+"""OpenFlow code points: actions, messages, errors, limits."""

@@ -1,0 +1,1 @@
+"""The only road from database to switch: derive, diff, apply, status."""

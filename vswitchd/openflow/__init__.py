@@ -1,0 +1,1 @@
+"""OpenFlow: codec and text (pure), connections and agent (trio), compile."""

@@ -1,0 +1,1 @@
+"""Living bridges, bundles and interfaces."""
