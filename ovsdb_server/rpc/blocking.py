@@ -1,0 +1,228 @@
+"""The blocking edge of JSON-RPC: what command line tools use to talk to a server or a daemon.
+
+`connect(remote)` opens unix:, tcp: or ssl: (or waits for one connection on punix:, ptcp:, pssl:)
+and returns a `Connection`; `call` sends a request and returns its result.  Standard library only,
+and few modules of it, because each tool pays for the import at every start.  One thread.
+"""
+
+import select
+import socket
+import time
+
+from ovsdb_server.rpc import address
+from ovsdb_server.rpc.message import (ERROR, NOTIFICATION, REPLY, REQUEST, Message, ProtocolError,
+                                      Splitter, decode, encode_notification, encode_reply,
+                                      encode_request)
+
+_CHUNK = 256 * 1024
+
+
+class RpcError(Exception):
+    """The peer answered a request with an error.  `error` is the JSON value it sent."""
+
+    def __init__(self, error: object) -> None:
+        super().__init__(error if isinstance(error, str) else repr(error))
+        self.error = error
+
+
+class ConnectionClosed(EOFError):
+    """The peer closed the connection."""
+
+
+class Tls:
+    """Files for ssl: remotes; `ca_certificate` None means that the peer is not verified."""
+
+    __slots__ = ("private_key", "certificate", "ca_certificate")
+
+    def __init__(self, private_key: str, certificate: str, ca_certificate: str | None) -> None:
+        self.private_key = private_key
+        self.certificate = certificate
+        self.ca_certificate = ca_certificate
+
+
+def connect(remote: str, timeout: float | None = None, tls: Tls | None = None) -> "Connection":
+    """Open `remote`, a connection method of ovsdb(7).
+
+    Args: `timeout` in seconds, None for none.  Raises: ValueError for a malformed remote, OSError
+    for a failed connection, TimeoutError.
+    """
+    parsed = address.parse_remote(remote)
+    if parsed.is_passive:
+        sock = _accept_one(parsed, timeout)
+    elif parsed.is_unix:
+        sock = address.connect_unix(parsed.path, timeout)
+    else:
+        sock = socket.create_connection((parsed.host, parsed.port), timeout)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if parsed.is_tls:
+        sock = _wrap_tls(sock, parsed.is_passive, tls)
+    return Connection(sock, remote)
+
+
+def connect_path(path: str, timeout: float | None = None) -> "Connection":
+    """Open the socket file `path`, as given (unixctl sockets).  Raises: OSError."""
+    return Connection(address.connect_unix(path, timeout), path)
+
+
+def _accept_one(parsed: address.Remote, timeout: float | None) -> socket.socket:
+    if parsed.is_unix:
+        listener = address.listen_unix(parsed.path)
+    else:
+        listener = address.listen_tcp(parsed.host, parsed.port)
+    try:
+        listener.settimeout(timeout)
+        return listener.accept()[0]
+    finally:
+        listener.close()
+
+
+def _wrap_tls(sock: socket.socket, is_server: bool, tls: Tls | None) -> socket.socket:
+    import ssl      # Only ssl: remotes pay for this.
+    if tls is None:
+        sock.close()
+        raise ValueError("Private key must be configured to use SSL")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if is_server else ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_cert_chain(tls.certificate, tls.private_key)
+    if tls.ca_certificate is None:
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        context.load_verify_locations(tls.ca_certificate)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context.wrap_socket(sock, server_side=is_server)
+
+
+class Connection:
+    """A JSON-RPC peer on a connected stream socket.
+
+    The peer's `echo` requests are answered wherever messages are read.  Messages that `call` meets
+    while it waits for its reply are kept in order for `receive`.
+    """
+
+    def __init__(self, sock: socket.socket, name: str) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self.name = name
+        self._splitter = Splitter()
+        self._texts: list[bytes] = []       # Whole messages not parsed yet, in order.
+        self._kept: list[Message] = []      # Parsed while waiting for something else, in order.
+        self._next_id = 0
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def call(self, method: str, params: list, timeout: float | None = None) -> object:
+        """Send a request and return the result of its reply.
+
+        Raises: RpcError, ConnectionClosed, OSError, ProtocolError, TimeoutError.
+        """
+        deadline = _deadline(timeout)
+        id = self.send_request(method, params, timeout)
+        while True:
+            message = self._read(deadline)
+            if message.kind in (REPLY, ERROR) and message.id == id:
+                if message.kind == ERROR:
+                    raise RpcError(message.error)
+                return message.result
+            self._kept.append(message)
+
+    def send_request(self, method: str, params: list, timeout: float | None = None) -> int:
+        """Send a request without waiting; return its id."""
+        id = self._next_id
+        self._next_id += 1
+        self._send(encode_request(method, params, id), _deadline(timeout))
+        return id
+
+    def notify(self, method: str, params: list, timeout: float | None = None) -> None:
+        """Send a notification."""
+        self._send(encode_notification(method, params), _deadline(timeout))
+
+    def reply(self, result: object, id: object) -> None:
+        """Answer a request of the peer."""
+        self._send(encode_reply(result, id), None)
+
+    def receive(self, timeout: float | None = None) -> Message:
+        """Return the next message from the peer, of any kind but an echo request.
+
+        A `timeout` of 0 returns what has already arrived.  Raises as `call`.
+        """
+        if self._kept:
+            return self._kept.pop(0)
+        return self._read(_deadline(timeout))
+
+    def next_notification(self, timeout: float | None = None) -> Message:
+        """Return the next notification, dropping other messages.  Raises as `call`."""
+        deadline = _deadline(timeout)
+        while True:
+            message = self._kept.pop(0) if self._kept else self._read(deadline)
+            if message.kind == NOTIFICATION:
+                return message
+
+    def _read(self, deadline: float | None) -> Message:
+        while True:
+            while self._texts:
+                message = decode(self._texts.pop(0))
+                if message.kind == REQUEST and message.method == "echo":
+                    self._send(encode_reply(message.params, message.id), deadline)
+                    continue
+                return message
+            data = self._receive_bytes(deadline)
+            if not data:
+                raise ConnectionClosed(f"{self.name}: connection closed")
+            self._texts = self._splitter.feed(data)
+
+    def _receive_bytes(self, deadline: float | None) -> bytes:
+        while True:
+            try:
+                return self._sock.recv(_CHUNK)
+            except BlockingIOError:
+                self._wait(select.POLLIN, deadline)
+            except OSError as error:
+                if type(error).__name__ == "SSLWantReadError":
+                    self._wait(select.POLLIN, deadline)
+                elif type(error).__name__ == "SSLWantWriteError":
+                    self._wait(select.POLLOUT, deadline)
+                else:
+                    raise
+
+    def _send(self, data: bytes, deadline: float | None) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self._sock.send(view):]
+            except BlockingIOError:
+                self._wait(select.POLLOUT, deadline)
+            except OSError as error:
+                if type(error).__name__ == "SSLWantWriteError":
+                    self._wait(select.POLLOUT, deadline)
+                elif type(error).__name__ == "SSLWantReadError":
+                    self._wait(select.POLLIN, deadline)
+                else:
+                    raise
+
+    def _wait(self, event: int, deadline: float | None) -> None:
+        poll = select.poll()
+        poll.register(self._sock, event)
+        if deadline is None:
+            poll.poll()
+            return
+        remaining = deadline - time.monotonic()
+        if not poll.poll(max(0, remaining * 1000)):
+            raise TimeoutError(f"{self.name}: timed out")
+
+
+def _deadline(timeout: float | None) -> float | None:
+    return None if timeout is None else time.monotonic() + timeout
+
+
+__all__ = ["Connection", "ConnectionClosed", "ProtocolError", "RpcError", "Tls", "connect",
+           "connect_path"]

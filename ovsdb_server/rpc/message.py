@@ -1,0 +1,291 @@
+"""JSON-RPC 1.0 messages and their framing, without I/O (RFC 7047 section 4).
+
+A stream carries JSON objects one after another, with no delimiter and no length.  `Splitter` cuts
+the bytes into whole objects, `decode` turns one into a `Message`, and the `encode_*` functions
+produce bytes.  Both edges (`blocking.py`, `stream.py`) and unixctl are built from these; a `Codec`
+says which JSON library does the work: the standard one starts faster (tools), orjson runs faster
+(daemons).
+
+Nothing here reads a socket or a clock; any thread may call it.  Keep the imports few: every tool
+of the suite loads this module.
+"""
+
+import json
+import re
+
+REQUEST = "request"
+NOTIFICATION = "notification"
+REPLY = "reply"
+ERROR = "error"
+
+# One JSON text may not be larger than this; `ovsdb-client restore` sends a database at once.
+SIZE_MAX = 256 * 1024 * 1024
+
+# Nesting above this is a parse error, as in the reference; the JSON libraries have limits nearby.
+DEPTH_MAX = 1000
+
+# The member names a message may have.
+_MEMBERS = frozenset(("id", "method", "params", "result", "error"))
+
+# A message ends at a closing brace that is followed by the next message or by nothing: inside a
+# JSON value no object directly follows another.
+_BOUNDARY = re.compile(rb"\}[ \t\r\n]*(?=\{)")
+_ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_SPACE = b" \t\r\n"
+
+
+class ProtocolError(Exception):
+    """The peer sent bytes that are not a JSON-RPC message; the connection cannot continue.
+
+    Args: `reason`, a sentence; `offset`, bytes from the start of the stream where it was found, or
+    None; `is_syntax`, whether the bytes were no JSON at all (else: JSON of a wrong shape).
+    """
+
+    def __init__(self, reason: str, offset: int | None = None, is_syntax: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.offset = offset
+        self.is_syntax = is_syntax
+
+
+class Codec:
+    """A JSON library: `loads(bytes) -> value` and `dumps(value) -> compact bytes`.
+
+    `loads` raises ValueError for anything that is not JSON in the sense of RFC 8259.
+    """
+
+    __slots__ = ("loads", "dumps")
+
+    def __init__(self, loads, dumps) -> None:
+        self.loads = loads
+        self.dumps = dumps
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"invalid keyword '{name}'")
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _standard_loads(data: bytes) -> object:
+    try:
+        return _decoder.decode(data.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("input exceeds maximum nesting depth") from None
+
+
+def _standard_dumps(value: object) -> bytes:
+    return _encoder.encode(value).encode("utf-8", "surrogatepass")
+
+
+STANDARD = Codec(_standard_loads, _standard_dumps)
+
+
+def fast_codec() -> Codec:
+    """Return a codec on orjson, or the standard one if orjson is not installed.
+
+    Importing orjson costs about as much as starting Python, so only daemons ask for it.
+    """
+    try:
+        import orjson
+    except ImportError:
+        return STANDARD
+    loads, dumps = orjson.loads, orjson.dumps
+
+    def checked_loads(data: bytes) -> object:
+        # The reference's strings are C strings: an escaped NUL is a parse error.
+        if b"\\u0000" in data and b"\\u0000" in data.replace(b"\\\\", b""):
+            raise ValueError("null bytes not supported in quoted strings")
+        return loads(data)
+
+    return Codec(checked_loads, dumps)
+
+
+class Message:
+    """One JSON-RPC message.  `kind` is REQUEST, NOTIFICATION, REPLY or ERROR."""
+
+    __slots__ = ("kind", "method", "params", "result", "error", "id")
+
+    def __init__(self, kind: str, method: str | None = None, params: list | None = None,
+                 result: object = None, error: object = None, id: object = None) -> None:
+        self.kind = kind
+        self.method = method
+        self.params = params
+        self.result = result
+        self.error = error
+        self.id = id
+
+    def __repr__(self) -> str:
+        match self.kind:
+            case "request":
+                return f"<request {self.method} {self.params} id={self.id!r}>"
+            case "notification":
+                return f"<notification {self.method} {self.params}>"
+            case "reply":
+                return f"<reply {self.result} id={self.id!r}>"
+        return f"<error {self.error} id={self.id!r}>"
+
+
+def decode(data: bytes, codec: Codec = STANDARD) -> Message:
+    """Parse one whole JSON text into a Message.  Raises: ProtocolError."""
+    try:
+        value = codec.loads(data)
+    except ValueError as error:
+        raise ProtocolError(str(error)) from None
+    return classify(value)
+
+
+def classify(value: object) -> Message:
+    """Return the Message that a parsed JSON value is.  Raises: ProtocolError.
+
+    A non-null result makes a reply, else a non-null error an error, else a non-null id a request,
+    else it is a notification (facts of the reference, RFC 7047 section 4).
+    """
+    if not isinstance(value, dict):
+        raise ProtocolError("message is not a JSON object", is_syntax=False)
+    get = value.get
+    method = get("method")
+    if method is not None and not isinstance(method, str):
+        raise ProtocolError("method is not a JSON string", is_syntax=False)
+    params, result, error, id = get("params"), get("result"), get("error"), get("id")
+    if not _MEMBERS.issuperset(value):
+        extra = next(name for name in value if name not in _MEMBERS)
+        raise ProtocolError(f'message has unexpected member "{extra}"', is_syntax=False)
+    if result is not None:
+        kind, wrong = REPLY, (method, params, error)
+        needed = id
+    elif error is not None:
+        kind, wrong = ERROR, (method, params, result)
+        needed = id
+    elif id is not None:
+        kind, wrong = REQUEST, (result, error)
+        needed = method
+    else:
+        kind, wrong = NOTIFICATION, (result, error)
+        needed = method
+    if kind in (REPLY, ERROR):
+        if needed is None:
+            raise ProtocolError(f'{kind} must have "id"', is_syntax=False)
+        for name, member in zip(("method", "params"), wrong):
+            if member is not None:
+                raise ProtocolError(f'{kind} must not have "{name}"', is_syntax=False)
+        if kind is REPLY and error is not None:
+            raise ProtocolError('reply must not have "error"', is_syntax=False)
+        return Message(kind, result=result, error=error, id=id)
+    if needed is None:
+        raise ProtocolError(f'{kind} must have "method"', is_syntax=False)
+    if params is None:
+        raise ProtocolError(f'{kind} must have "params"', is_syntax=False)
+    if not isinstance(params, list):
+        raise ProtocolError('"params" must be JSON array', is_syntax=False)
+    return Message(kind, method=method, params=params, id=id)
+
+
+def encode_request(method: str, params: list, id: object, codec: Codec = STANDARD) -> bytes:
+    return codec.dumps({"id": id, "method": method, "params": params})
+
+
+def encode_notification(method: str, params: list, codec: Codec = STANDARD) -> bytes:
+    return codec.dumps({"id": None, "method": method, "params": params})
+
+
+def encode_reply(result: object, id: object, codec: Codec = STANDARD) -> bytes:
+    return codec.dumps({"id": id, "result": result, "error": None})
+
+
+def encode_error(error: object, id: object, codec: Codec = STANDARD) -> bytes:
+    return codec.dumps({"id": id, "result": None, "error": error})
+
+
+class Splitter:
+    """Cuts a byte stream into JSON objects; looks at each byte once, whatever the chunks.
+
+    The scan runs at the speed of bytes.split and bytes.count: a candidate for a boundary is a `}`
+    that is last in the data or is followed by a `{`; the segment up to it advances (depth, inside
+    a string, after a backslash), and the candidate is one if that says depth zero.
+
+    Args: `size_max`, the largest JSON text accepted in bytes.
+    """
+
+    __slots__ = ("_chunks", "_size", "_depth", "_in_string", "_escaped", "_size_max", "_offset")
+
+    def __init__(self, size_max: int = SIZE_MAX) -> None:
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._depth = 0
+        self._in_string = False
+        self._escaped = False
+        self._size_max = size_max
+        self._offset = 0
+
+    @property
+    def pending(self) -> int:
+        """Bytes held of a message that is not complete yet."""
+        return self._size
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take received bytes; return the JSON texts that they complete.
+
+        Raises: ProtocolError when the stream cannot be JSON objects, or one is too large.
+        """
+        texts: list[bytes] = []
+        position = 0
+        end = len(data)
+        while position < end:
+            if not self._chunks:
+                position = self._skip_space(data, position)
+                if position == end:
+                    break
+            boundary = _BOUNDARY.search(data, position)
+            stop = boundary.start() + 1 if boundary else end
+            self._advance(data[position:stop])
+            position = stop
+            if self._depth <= 0 and self._chunks:
+                texts.append(self._take())
+        return texts
+
+    def _skip_space(self, data: bytes, position: int) -> int:
+        """Return where the next message starts in `data`.  Raises: ProtocolError."""
+        rest = data[position:position + 1]
+        while rest and rest in _SPACE:
+            position += 1
+            rest = data[position:position + 1]
+        if rest and rest != b"{":
+            raise ProtocolError("syntax error at beginning of input" if rest not in b'["'
+                                else "message is not a JSON object", self._offset + position)
+        return position
+
+    def _advance(self, segment: bytes) -> None:
+        """Add `segment` to the current message and move the scanner's state over it."""
+        self._chunks.append(segment)
+        self._size += len(segment)
+        if self._size > self._size_max:
+            raise ProtocolError(f"message exceeds {self._size_max} bytes", self._offset)
+        if self._escaped:
+            self._escaped = False
+            segment = segment[1:]
+        if b"\\" in segment:
+            segment = _ESCAPE.sub(b"", segment)
+            self._escaped = segment.endswith(b"\\")
+        if b'"' in segment:
+            parts = segment.split(b'"')
+            outside = b"".join(parts[1::2] if self._in_string else parts[0::2])
+            if len(parts) % 2 == 0:
+                self._in_string = not self._in_string
+        elif self._in_string:
+            return
+        else:
+            outside = segment
+        self._depth += (outside.count(b"{") + outside.count(b"[")
+                        - outside.count(b"}") - outside.count(b"]"))
+        if self._depth < 0:
+            raise ProtocolError("unbalanced brackets", self._offset + self._size)
+
+    def _take(self) -> bytes:
+        text = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks = []
+        self._offset += self._size
+        self._size = 0
+        return text

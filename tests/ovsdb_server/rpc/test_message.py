@@ -1,0 +1,88 @@
+"""The splitter and the classifier: any cut of the stream gives the same messages."""
+
+import json
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from ovsdb_server.rpc import message
+from ovsdb_server.rpc.message import ProtocolError, Splitter, classify, decode
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(alphabet='{}[]"\\ aé\n', max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.text(alphabet='{}"\\b', max_size=3), inner, max_size=3), max_leaves=8)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.dictionaries(st.text(max_size=3), _VALUES, max_size=3), max_size=4),
+       st.lists(st.integers(1, 9), min_size=1, max_size=5), st.sampled_from(["", " ", "\n\t "]))
+def test_any_cut_gives_the_same_messages(values, sizes, gap):
+    stream = gap.join(json.dumps(value) for value in values).encode()
+    splitter = Splitter()
+    texts = []
+    position = turn = 0
+    while position < len(stream):
+        size = sizes[turn % len(sizes)]
+        texts += splitter.feed(stream[position:position + size])
+        position += size
+        turn += 1
+    assert [json.loads(text) for text in texts] == values
+    assert splitter.pending == 0
+
+
+def test_a_whole_stream_in_one_piece_gives_all_messages():
+    assert Splitter().feed(b'{"a":"}{"}{"b":[{},{}]} {}') == [
+        b'{"a":"}{"}', b'{"b":[{},{}]}', b'{}']
+
+
+@pytest.mark.parametrize("data", [b"hello", b"[1]", b'"x"', b"}", b"{]}{"])
+def test_a_stream_that_cannot_be_objects_is_refused(data):
+    with pytest.raises(ProtocolError):
+        for text in Splitter().feed(data):
+            decode(text)
+
+
+def test_an_oversized_message_is_refused_before_it_is_complete():
+    splitter = Splitter(size_max=100)
+    splitter.feed(b'{"a":"' + b"x" * 90)
+    with pytest.raises(ProtocolError, match="exceeds 100 bytes"):
+        splitter.feed(b"x" * 10)
+
+
+@pytest.mark.parametrize("value, reason", [
+    ({"a": 1}, 'message has unexpected member "a"'),
+    ({"id": 1, "method": "echo"}, 'request must have "params"'),
+    ({"id": 1, "method": "echo", "params": {}}, '"params" must be JSON array'),
+    ({"id": 1, "method": 5, "params": []}, "method is not a JSON string"),
+    ({"id": 1}, 'request must have "method"'),
+    ({"result": 1}, 'reply must have "id"'),
+    ([1], "message is not a JSON object"),
+])
+def test_bad_messages_are_named(value, reason):
+    with pytest.raises(ProtocolError) as caught:
+        classify(value)
+    assert caught.value.reason == reason
+    assert not caught.value.is_syntax
+
+
+def test_kinds_are_told_apart():
+    kinds = [classify(value).kind for value in (
+        {"id": 0, "method": "m", "params": []}, {"id": None, "method": "m", "params": []},
+        {"id": 1, "result": {}, "error": None}, {"id": 1, "error": "no"})]
+    assert kinds == [message.REQUEST, message.NOTIFICATION, message.REPLY, message.ERROR]
+
+
+@pytest.mark.parametrize("codec", [message.STANDARD, message.fast_codec()])
+@pytest.mark.parametrize("text", [b'{"a":NaN}', b'{"a":1,}', b'{"a":"\xff"}', b"{" * 2000])
+def test_what_is_not_json_is_refused_by_both_codecs(codec, text):
+    with pytest.raises(ProtocolError):
+        decode(text, codec)
+
+
+def test_encoding_round_trips():
+    for codec in (message.STANDARD, message.fast_codec()):
+        assert decode(message.encode_reply({"é": [1]}, "x", codec)).result == {"é": [1]}
+        assert decode(message.encode_error("no", 3, codec)).error == "no"
+        assert decode(message.encode_request("m", [1], 3, codec)).id == 3
+        assert decode(message.encode_notification("m", [1], codec)).kind == message.NOTIFICATION
