@@ -1,0 +1,451 @@
+"""Atoms: the scalar values of a database, and `BaseType`, what constrains one of them.
+
+An atom is a plain Python value: int, float, bool, str, and for a UUID the canonical 36-character
+lower-case text.  So atoms of one type compare, sort and hash as the protocol wants it: numbers
+by value, false before true, strings by bytes (code point order is UTF-8 byte order), UUIDs as
+128-bit numbers.  An atom does not know its type; the column does.
+
+Source: RFC 7047 sections 3.2 and 5.1.  Pure values: any program may import this module.
+"""
+
+from .error import (INT64_MAX, INT64_MIN, OvsdbError, constraint_violation, json_text,
+                    real_text, string_text, syntax_error)
+from .parser import (ANY, IDENTIFIER, INTEGER, NUMBER, STRING, Parser, as_integer,
+                     is_identifier)
+
+INTEGER_TYPE = "integer"
+REAL_TYPE = "real"
+BOOLEAN_TYPE = "boolean"
+STRING_TYPE = "string"
+UUID_TYPE = "uuid"
+ATOMIC_TYPES = (INTEGER_TYPE, REAL_TYPE, BOOLEAN_TYPE, STRING_TYPE, UUID_TYPE)
+
+ZERO_UUID = "00000000-0000-0000-0000-000000000000"
+MAX_LENGTH = (1 << 32) - 1
+
+DEFAULT_ATOMS = {
+    INTEGER_TYPE: 0, REAL_TYPE: 0.0, BOOLEAN_TYPE: False, STRING_TYPE: "", UUID_TYPE: ZERO_UUID}
+
+Atom = int | float | bool | str
+
+_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
+_WORD = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
+_TRUE_WORDS = frozenset(("true", "yes", "on", "1"))
+_FALSE_WORDS = frozenset(("false", "no", "off", "0"))
+
+
+class Symbol:
+    """A named UUID: `created` becomes true when an insert declares the name."""
+
+    __slots__ = ("uuid", "created", "strongly_referenced", "weakly_referenced")
+
+    def __init__(self, uuid: str):
+        self.uuid = uuid
+        self.created = False
+        self.strongly_referenced = False
+        self.weakly_referenced = False
+
+
+class Symbols:
+    """The names of one transaction; a name mentioned before its insert gets its UUID at once.
+
+    `new_uuid` makes a random UUID text; passed in, so that tests can choose.
+    """
+
+    __slots__ = ("names", "_new_uuid")
+
+    def __init__(self, new_uuid=None):
+        self.names: dict[str, Symbol] = {}
+        self._new_uuid = new_uuid or random_uuid
+
+    def lookup(self, name: str) -> Symbol:
+        """Return the symbol called `name`, making it when nobody mentioned it yet."""
+        symbol = self.names.get(name)
+        if symbol is None:
+            symbol = self.names[name] = Symbol(self._new_uuid())
+        return symbol
+
+
+def random_uuid() -> str:
+    """Return a new random (version 4) UUID as text."""
+    from os import urandom
+    digits = bytearray(urandom(16))
+    digits[6] = digits[6] & 0x0F | 0x40
+    digits[8] = digits[8] & 0x3F | 0x80
+    text = digits.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def is_uuid(text: str) -> bool:
+    """Is `text` a UUID in the usual 36-character form (either case)?"""
+    return (len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-"
+            and _HEX_DIGITS.issuperset(text[:8] + text[9:13] + text[14:18] + text[19:23]
+                                       + text[24:]))
+
+
+class BaseType:
+    """An atomic type with its constraints.
+
+    `enum` is a sorted tuple of atoms or None; `minimum`, `maximum` bound integers and reals,
+    None when unbounded; lengths bound strings; `ref_table` names the table that UUIDs refer to,
+    `ref_type` is "strong" or "weak".  Immutable by convention.
+    """
+
+    __slots__ = ("type", "enum", "minimum", "maximum", "min_length", "max_length", "ref_table",
+                 "ref_type", "is_constrained")
+
+    def __init__(self, type: str, enum: tuple | None = None, minimum=None, maximum=None,
+                 min_length: int = 0, max_length: int = MAX_LENGTH,
+                 ref_table: str | None = None, ref_type: str = "strong"):
+        self.type = type
+        self.enum = enum
+        self.minimum = minimum
+        self.maximum = maximum
+        self.min_length = min_length
+        self.max_length = max_length
+        self.ref_table = ref_table
+        self.ref_type = ref_type
+        self.is_constrained = (enum is not None or minimum is not None or maximum is not None
+                               or min_length > 0 or max_length < MAX_LENGTH)
+
+    @classmethod
+    def from_json(cls, json) -> "BaseType":
+        """Parse a `<base-type>`.  Raises OvsdbError."""
+        if type(json) is str:
+            return cls(_atomic_type(json))
+        parser = Parser(json, "ovsdb type")
+        type_json = parser.member("type", STRING)
+        if parser.error is not None:
+            raise parser.error
+        atomic = _atomic_type(type_json)
+        enum_json = parser.member("enum", ANY, optional=True)
+        enum = None
+        if enum_json is not None:
+            from .datum import ColumnType, from_json
+            enum = from_json(ColumnType(cls(atomic), None, 1, None), enum_json, None)
+        minimum = maximum = ref_table = None
+        min_length, max_length, ref_type = 0, MAX_LENGTH, "strong"
+        if enum is None and atomic == INTEGER_TYPE:
+            minimum = as_integer(parser.member("minInteger", INTEGER, optional=True))
+            maximum = as_integer(parser.member("maxInteger", INTEGER, optional=True))
+            if minimum is not None and maximum is not None and minimum > maximum:
+                raise syntax_error(json, "minInteger exceeds maxInteger")
+        elif enum is None and atomic == REAL_TYPE:
+            minimum = parser.member("minReal", NUMBER, optional=True)
+            maximum = parser.member("maxReal", NUMBER, optional=True)
+            minimum = None if minimum is None else float(minimum)
+            maximum = None if maximum is None else float(maximum)
+            if minimum is not None and maximum is not None and minimum > maximum:
+                raise syntax_error(json, "minReal exceeds maxReal")
+        elif enum is None and atomic == STRING_TYPE:
+            min_length = _length(parser, "minLength", 0)
+            max_length = _length(parser, "maxLength", MAX_LENGTH)
+            if min_length > max_length:
+                raise syntax_error(json, "minLength exceeds maxLength")
+        elif enum is None and atomic == UUID_TYPE:
+            ref_table = parser.member("refTable", IDENTIFIER, optional=True)
+            if ref_table is not None:
+                word = parser.member("refType", IDENTIFIER, optional=True)
+                if word is not None:
+                    if word not in ("strong", "weak"):
+                        raise syntax_error(
+                            json, 'refType must be "strong" or "weak" (not "%s")' % word)
+                    ref_type = word
+        parser.finish()
+        return cls(atomic, enum, minimum, maximum, min_length, max_length, ref_table, ref_type)
+
+    def to_json(self):
+        """Return the normalised `<base-type>`: the bare type when nothing constrains it."""
+        if not self.is_constrained and self.ref_table is None:
+            return self.type
+        json = {"type": self.type}
+        if self.enum is not None:
+            from .datum import ColumnType, to_json
+            json["enum"] = to_json(ColumnType(BaseType(self.type), None, 1, None), self.enum)
+        if self.type == INTEGER_TYPE:
+            if self.minimum is not None:
+                json["minInteger"] = self.minimum
+            if self.maximum is not None:
+                json["maxInteger"] = self.maximum
+        elif self.type == REAL_TYPE:
+            if self.minimum is not None:
+                json["minReal"] = to_json_atom(REAL_TYPE, self.minimum)
+            if self.maximum is not None:
+                json["maxReal"] = to_json_atom(REAL_TYPE, self.maximum)
+        elif self.type == STRING_TYPE:
+            if self.min_length:
+                json["minLength"] = self.min_length
+            if self.max_length < MAX_LENGTH:
+                json["maxLength"] = self.max_length
+        elif self.ref_table is not None:
+            json["refTable"] = self.ref_table
+            if self.ref_type == "weak":
+                json["refType"] = "weak"
+        return json
+
+    @property
+    def is_strong_ref(self) -> bool:
+        """Does an atom of this type keep the row it names alive?"""
+        return self.ref_table is not None and self.ref_type == "strong"
+
+    @property
+    def is_weak_ref(self) -> bool:
+        """Does an atom of this type vanish with the row it names?"""
+        return self.ref_table is not None and self.ref_type == "weak"
+
+    def check(self, atom: Atom) -> None:
+        """Raise a constraint violation unless `atom` obeys this type's constraints."""
+        if self.enum is not None:
+            if atom not in self.enum:
+                allowed = ", ".join(format_atom(self.type, member) for member in self.enum)
+                raise constraint_violation(f"{format_atom(self.type, atom)} is not one of the "
+                                           f"allowed values ([{allowed}])")
+        elif self.minimum is not None or self.maximum is not None:
+            low, high = self.minimum, self.maximum
+            if (low is None or atom >= low) and (high is None or atom <= high):
+                return
+            text = format_atom(self.type, atom)
+            if low is not None and high is not None:
+                raise constraint_violation(
+                    f"{text} is not in the valid range {format_atom(self.type, low)} to "
+                    f"{format_atom(self.type, high)} (inclusive)")
+            if low is not None:
+                raise constraint_violation(f"{text} is less than minimum allowed value "
+                                           f"{format_atom(self.type, low)}")
+            raise constraint_violation(f"{text} is greater than maximum allowed value "
+                                       f"{format_atom(self.type, high)}")
+        elif self.min_length or self.max_length < MAX_LENGTH:
+            length = len(atom)
+            if length < self.min_length:
+                raise constraint_violation(f'"{atom}" length {length} is less than minimum '
+                                           f"allowed length {self.min_length}")
+            if length > self.max_length:
+                raise constraint_violation(f'"{atom}" length {length} is greater than maximum '
+                                           f"allowed length {self.max_length}")
+
+
+def _atomic_type(json) -> str:
+    if type(json) is not str:
+        raise syntax_error(json, "atomic-type expected")
+    if json not in ATOMIC_TYPES:
+        raise syntax_error(json, f'"{json}" is not an atomic-type')
+    return json
+
+
+def _length(parser: Parser, name: str, default: int) -> int:
+    json = parser.member(name, INTEGER, optional=True)
+    if json is None:
+        return default
+    length = as_integer(json)
+    if not 0 <= length <= MAX_LENGTH:
+        raise OvsdbError("syntax error", f"{name} out of valid range 0 to {MAX_LENGTH}",
+                         json_text(json))
+    return length
+
+
+def from_json_atom(base: BaseType, json, symbols: Symbols | None) -> Atom:
+    """Parse an `<atom>` of type `base` and check its constraints.
+
+    `symbols` resolves named UUIDs; None refuses them.  Raises OvsdbError.
+    """
+    kind = base.type
+    if kind == STRING_TYPE:
+        if type(json) is not str:
+            raise syntax_error(json, "expected string")
+        atom = json
+    elif kind == UUID_TYPE:
+        return _uuid_from_json(base, json, symbols)
+    elif kind == INTEGER_TYPE:
+        atom = json if type(json) is int else as_integer(json)
+        if atom is None or not INT64_MIN <= atom <= INT64_MAX:
+            raise syntax_error(json, "expected integer")
+    elif kind == BOOLEAN_TYPE:
+        if type(json) is not bool:
+            raise syntax_error(json, "expected boolean")
+        atom = json
+    else:
+        if type(json) is not float and type(json) is not int:
+            raise syntax_error(json, "expected real")
+        atom = float(json)
+    if base.is_constrained:
+        base.check(atom)
+    return atom
+
+
+def _uuid_from_json(base: BaseType, json, symbols: Symbols | None) -> str:
+    if (type(json) is list and len(json) == 2 and type(json[1]) is str):
+        word, text = json
+        if word == "uuid":
+            if not is_uuid(text):
+                raise syntax_error(json, f'"{text}" is not a valid UUID')
+            atom = text.lower()
+            if base.enum is not None:
+                base.check(atom)
+            return atom
+        if word == "named-uuid" and symbols is not None:
+            if not is_identifier(text):
+                raise syntax_error(json, "named-uuid string is not a valid <id>")
+            return symbols.lookup(text).uuid
+    raise syntax_error(json, 'expected ["uuid", <string>]')
+
+
+def to_json_atom(kind: str, atom: Atom):
+    """Return the `<atom>` of an atom of atomic type `kind`."""
+    if kind == UUID_TYPE:
+        return ["uuid", atom]
+    if kind == REAL_TYPE:
+        atom = float(real_text(atom))
+        return int(atom) if atom.is_integer() and INT64_MIN <= atom < INT64_MAX else atom
+    return atom
+
+
+def needs_quotes(text: str) -> bool:
+    """Must a string be quoted to be read back as the same string?"""
+    return (not text or not (text[0] == "_" or text[0].isascii() and text[0].isalpha())
+            or not _WORD.issuperset(text) or text in ("true", "false") or is_uuid(text))
+
+
+def format_atom(kind: str, atom: Atom) -> str:
+    """Return an atom in the notation of `ovs-vsctl get` and of error texts."""
+    if kind == STRING_TYPE:
+        return string_text(atom) if needs_quotes(atom) else atom
+    return format_atom_bare(kind, atom)
+
+
+def format_atom_bare(kind: str, atom: Atom) -> str:
+    """Return an atom as `format_atom` does but a string always without quotes."""
+    if kind == STRING_TYPE or kind == UUID_TYPE:
+        return atom
+    if kind == BOOLEAN_TYPE:
+        return "true" if atom else "false"
+    return str(atom) if kind == INTEGER_TYPE else real_text(atom)
+
+
+def parse_atom(base: BaseType, text: str, symbols: Symbols | None = None,
+               ranges: bool = False) -> Atom | range:
+    """Parse an atom typed by a person and check its constraints.
+
+    A quoted string is unquoted as JSON.  `symbols` resolves "@name" in a UUID; with `ranges` an
+    integer may be "1-5", which gives a range (end exclusive).  Raises OvsdbError, whose details
+    are the whole sentence when its tag is "".
+    """
+    kind = base.type
+    if kind == INTEGER_TYPE:
+        atom = _parse_integers(text, ranges)
+        if isinstance(atom, range):
+            base.check(atom[0])
+            base.check(atom[-1])
+            return atom
+    elif kind == REAL_TYPE:
+        try:
+            atom = float(text)
+        except ValueError:
+            raise _spoken(f'"{text}" is not a valid real number') from None
+        if atom != atom or atom in (float("inf"), float("-inf")) or "_" in text:
+            raise _spoken(f'"{text}" is not a valid real number')
+    elif kind == BOOLEAN_TYPE:
+        if text not in _TRUE_WORDS and text not in _FALSE_WORDS:
+            raise _spoken(f'"{text}" is not a valid boolean (use "true" or "false")')
+        atom = text in _TRUE_WORDS
+    elif kind == STRING_TYPE:
+        if text == "":
+            raise _spoken('An empty string is not valid as input; use "" to represent the '
+                          "empty string")
+        atom = unquote(text) if text[0] == '"' else text
+    else:
+        if text[:1] == "@" and symbols is not None:
+            return symbols.lookup(text).uuid
+        if not is_uuid(text):
+            raise _spoken(f'"{text}" is not a valid UUID')
+        atom = text.lower()
+    if base.is_constrained:
+        base.check(atom)
+    return atom
+
+
+def _spoken(sentence: str) -> "SpokenError":
+    return SpokenError(sentence)
+
+
+class SpokenError(OvsdbError):
+    """A complaint about text a person typed: only a sentence, no tag."""
+
+    def __init__(self, sentence: str):
+        super().__init__("", sentence)
+
+    def __str__(self) -> str:
+        return self.details
+
+
+def _parse_integer(text: str) -> int | None:
+    digits = text.lstrip(" \t\n\v\f\r")
+    if digits[:1] in ("+", "-"):
+        digits = digits[1:]
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    value = int(text)
+    return value if INT64_MIN <= value <= INT64_MAX else None
+
+
+def _parse_integers(text: str, ranges: bool) -> int | range:
+    value = _parse_integer(text)
+    if value is not None:
+        return value
+    if not ranges:
+        raise _spoken(f'"{text}" is not a valid integer')
+    dash = text.find("-", 1)
+    first = _parse_integer(text[:dash]) if dash > 0 else None
+    last = _parse_integer(text[dash + 1:]) if dash > 0 else None
+    if first is None or last is None:
+        raise _spoken(f'"{text}" is not a valid integer or range')
+    if first >= last:
+        raise _spoken(f'"{text}" is not a valid range. Range end cannot be before start.')
+    if last - first >= 1 << 20:
+        raise _spoken(f'"{text}" is not a valid integer or range')
+    return range(first, last + 1)
+
+
+_UNESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r",
+              "t": "\t"}
+
+
+def unquote(token: str) -> str:
+    """Return what a JSON string literal (with its quotes) says.  Raises OvsdbError."""
+    if len(token) < 2 or token[-1] != '"':
+        raise _spoken(f"{token}: missing quote at end of quoted string")
+    body = token[1:-1]
+    if "\\" not in body:
+        if '"' in body:
+            raise _spoken(f"{token}: quoting character in quoted string")
+        return body
+    out = []
+    index = 0
+    while index < len(body):
+        char = body[index]
+        index += 1
+        if char != "\\":
+            out.append(char)
+            continue
+        escape = body[index:index + 1]
+        index += 1
+        if escape in _UNESCAPES and escape:
+            out.append(_UNESCAPES[escape])
+        elif escape == "u":
+            digits = body[index:index + 4]
+            if len(digits) < 4 or not _HEX_DIGITS.issuperset(digits):
+                raise _spoken(f"{token}: malformed \\u escape")
+            index += 4
+            code = int(digits, 16)
+            if 0xD800 <= code < 0xDC00 and body[index:index + 2] == "\\u":
+                low = body[index + 2:index + 6]
+                if len(low) == 4 and _HEX_DIGITS.issuperset(low):
+                    code = 0x10000 + ((code - 0xD800) << 10) + (int(low, 16) - 0xDC00)
+                    index += 6
+            if code == 0 or 0xD800 <= code < 0xE000 or code > 0x10FFFF:
+                raise _spoken(f"{token}: malformed \\u escape")
+            out.append(chr(code))
+        else:
+            raise _spoken(f"{token}: bad escape \\{escape}")
+    return "".join(out)
+
+

@@ -1,0 +1,402 @@
+"""Datums: the value of one column in one row; `ColumnType`; JSON, text and differences.
+
+A datum is a sorted tuple without duplicates: of atoms for a scalar or a set, of (key, value)
+pairs for a map.  So datums are immutable, hash, and compare by value; the column's `ColumnType`
+says how to read one.  A scalar is a tuple of one.  Functions here take the type first.
+
+Source: RFC 7047 sections 3.2, 4.1.2 (update2 differences: ovsdb-server(7)) and 5.1.
+Pure values: any program may import this module.
+"""
+
+from .atom import (DEFAULT_ATOMS, REAL_TYPE, UUID_TYPE, BaseType, SpokenError,
+                   Symbols, format_atom, format_atom_bare, from_json_atom, parse_atom,
+                   to_json_atom)
+from .error import MAX_UINT32, OvsdbError, syntax_error
+from .parser import ANY, INTEGER, STRING, Parser, as_integer
+
+Datum = tuple
+
+
+
+class ColumnType:
+    """The `<type>` of a column: `key`, `value` (None for sets and scalars), `n_min` (0 or 1) and
+    `n_max` (None when unlimited).  Immutable by convention."""
+
+    __slots__ = ("key", "value", "n_min", "n_max", "default")
+
+    def __init__(self, key: BaseType, value: BaseType | None = None, n_min: int = 1,
+                 n_max: int | None = 1):
+        self.key = key
+        self.value = value
+        self.n_min = n_min
+        self.n_max = n_max
+        self.default = self._default()
+
+    def _default(self) -> Datum:
+        if not self.n_min:
+            return ()
+        key = DEFAULT_ATOMS[self.key.type]
+        return (key,) if self.value is None else ((key, DEFAULT_ATOMS[self.value.type]),)
+
+    @classmethod
+    def from_json(cls, json) -> "ColumnType":
+        """Parse a `<type>`.  Raises OvsdbError."""
+        if type(json) is str:
+            return cls(BaseType.from_json(json))
+        parser = Parser(json, "ovsdb type")
+        key_json = parser.member("key", ANY)
+        value_json = parser.member("value", ANY, optional=True)
+        min_json = parser.member("min", INTEGER, optional=True)
+        max_json = parser.member("max", INTEGER | STRING, optional=True)
+        parser.finish()
+        key = BaseType.from_json(key_json)
+        value = None if value_json is None else BaseType.from_json(value_json)
+        n_min = 1 if min_json is None else as_integer(min_json)
+        if n_min < 0 or n_min > MAX_UINT32:
+            raise syntax_error(json, "bad min or max value")
+        if max_json is None:
+            n_max = 1
+        elif max_json == "unlimited":
+            n_max = None
+        else:
+            n_max = as_integer(max_json)
+            if n_max is None or n_max < 0 or n_max > MAX_UINT32:
+                raise syntax_error(json, "bad min or max value")
+        if n_min > 1 or n_max is not None and n_max < 1:
+            raise syntax_error(json, "ovsdb type fails constraint checks")
+        return cls(key, value, n_min, n_max)
+
+    def to_json(self):
+        """Return the normalised `<type>`."""
+        if self.is_scalar and not self.key.is_constrained and self.key.ref_table is None:
+            return self.key.to_json()
+        json = {"key": self.key.to_json()}
+        if self.value is not None:
+            json["value"] = self.value.to_json()
+        if self.n_min != 1:
+            json["min"] = self.n_min
+        if self.n_max is None:
+            json["max"] = "unlimited"
+        elif self.n_max != 1:
+            json["max"] = self.n_max
+        return json
+
+    @property
+    def is_scalar(self) -> bool:
+        """Exactly one atom?"""
+        return self.value is None and self.n_min == 1 and self.n_max == 1
+
+    @property
+    def is_map(self) -> bool:
+        """Key-value pairs?"""
+        return self.value is not None
+
+    @property
+    def is_set(self) -> bool:
+        """Atoms, other than exactly one?"""
+        return self.value is None and (self.n_min != 1 or self.n_max != 1)
+
+    @property
+    def is_optional(self) -> bool:
+        """Zero or one element?"""
+        return self.n_min == 0 and self.n_max == 1
+
+    @property
+    def is_composite(self) -> bool:
+        """May there be more than one element?"""
+        return self.n_max is None or self.n_max > 1
+
+    def accepts_count(self, n: int) -> bool:
+        """May a value of this type have `n` elements?"""
+        return self.n_min <= n and (self.n_max is None or n <= self.n_max)
+
+    def relaxed(self, n_min: int, n_max: int | None) -> "ColumnType":
+        """Return this type with other bounds on the number of elements."""
+        return ColumnType(self.key, self.value, n_min, n_max)
+
+    def english(self) -> str:
+        """Return this type as error texts name it, e.g. "set of up to 3 integers"."""
+        key = self.key.type
+        value = None if self.value is None else self.value.type
+        if value is None and self.n_min == 1 and self.n_max == 1:
+            return key
+        if self.is_optional:
+            return f"optional {key}" if value is None else f"optional ({key}, {value}) pair"
+        plural = f"{key}s" if value is None else f"({key}, {value}) pairs"
+        noun = "set" if value is None else "map"
+        if self.n_max is None:
+            amount = f"{self.n_min} or more " if self.n_min else ""
+        elif self.n_min:
+            amount = f"{self.n_min} to {self.n_max} "
+        else:
+            amount = f"up to {self.n_max} "
+        return f"{noun} of {amount}{plural}"
+
+
+def from_json(type_: ColumnType, json, symbols: Symbols | None = None) -> Datum:
+    """Parse a `<value>`, checking counts and constraints.
+
+    `symbols` resolves named UUIDs.  Returns a datum.  Raises OvsdbError.
+    """
+    if type_.value is not None:
+        return _map_from_json(type_, json, symbols)
+    if type(json) is list and len(json) == 2 and json[0] == "set" and type(json[1]) is list:
+        elements = json[1]
+        _check_count(type_, json, len(elements))
+        key = type_.key
+        atoms = [from_json_atom(key, element, symbols) for element in elements]
+        if len(atoms) > 1:
+            atoms.sort()
+            for i in range(1, len(atoms)):
+                if atoms[i] == atoms[i - 1]:
+                    raise OvsdbError("ovsdb error", "set contains duplicate")
+        return tuple(atoms)
+    return (from_json_atom(type_.key, json, symbols),)
+
+
+def _check_count(type_: ColumnType, json, n: int) -> None:
+    if type_.accepts_count(n):
+        return
+    noun = "set" if type_.value is None else "map"
+    if type_.n_min == type_.n_max:
+        raise syntax_error(json, f"{noun} must have exactly one member but {n} are present")
+    n_max = MAX_UINT32 if type_.n_max is None else type_.n_max
+    raise syntax_error(
+        json, f"{noun} must have {type_.n_min} to {n_max} members but {n} are present")
+
+
+def _map_from_json(type_: ColumnType, json, symbols: Symbols | None) -> Datum:
+    if not (type(json) is list and len(json) == 2 and json[0] == "map"
+            and type(json[1]) is list):
+        raise syntax_error(json, 'expected ["map", <array>]')
+    pairs = json[1]
+    _check_count(type_, json, len(pairs))
+    key_type, value_type = type_.key, type_.value
+    result = {}
+    for pair in pairs:
+        if type(pair) is not list or len(pair) != 2:
+            raise syntax_error(pair, "expected 2-element array")
+        key = from_json_atom(key_type, pair[0], symbols)
+        value = from_json_atom(value_type, pair[1], symbols)
+        if key in result:
+            # The reference looks for duplicates after it has parsed every pair.
+            result["duplicate", key] = value
+        else:
+            result[key] = value
+    if any(type(key) is tuple for key in result):
+        raise OvsdbError("ovsdb error", "map contains duplicate key")
+    return tuple(sorted(result.items()))
+
+
+def to_json(type_: ColumnType, datum: Datum):
+    """Return the `<value>` of a datum: sorted, a one-element set as the bare atom."""
+    kind = type_.key.type
+    if type_.value is None:
+        if len(datum) == 1:
+            return to_json_atom(kind, datum[0])
+        if kind == UUID_TYPE or kind == REAL_TYPE:
+            return ["set", [to_json_atom(kind, atom) for atom in datum]]
+        return ["set", list(datum)]
+    value_kind = type_.value.type
+    if kind in _PLAIN and value_kind in _PLAIN:
+        return ["map", [list(pair) for pair in datum]]
+    return ["map", [[to_json_atom(kind, key), to_json_atom(value_kind, value)]
+                    for key, value in datum]]
+
+
+_PLAIN = frozenset(("string", "integer", "boolean"))
+
+
+def is_default(type_: ColumnType, datum: Datum) -> bool:
+    """Is `datum` what a new row has in a column of this type?"""
+    return datum == type_.default
+
+
+def check(type_: ColumnType, datum: Datum) -> None:
+    """Raise a constraint violation unless every atom obeys the constraints of its type."""
+    if type_.value is None:
+        if type_.key.is_constrained:
+            for atom in datum:
+                type_.key.check(atom)
+        return
+    for key, value in datum:
+        if type_.key.is_constrained:
+            type_.key.check(key)
+        if type_.value.is_constrained:
+            type_.value.check(value)
+
+
+def union(type_: ColumnType, datum: Datum, other: Datum) -> Datum:
+    """Return `datum` with the elements of `other` added; existing map keys keep their value."""
+    if not other:
+        return datum
+    if type_.value is None:
+        return tuple(sorted(set(datum).union(other)))
+    merged = dict(other)
+    merged.update(datum)
+    return tuple(sorted(merged.items()))
+
+
+def subtract(type_: ColumnType, datum: Datum, other: Datum, other_is_keys: bool) -> Datum:
+    """Return `datum` without the elements of `other`.
+
+    For a map, `other` holds pairs of which key and value must match, or bare keys when
+    `other_is_keys`.
+    """
+    unwanted = set(other)
+    if type_.value is not None and other_is_keys:
+        return tuple(pair for pair in datum if pair[0] not in unwanted)
+    return tuple(element for element in datum if element not in unwanted)
+
+
+def diff(type_: ColumnType, old: Datum, new: Datum) -> Datum:
+    """Return what turns `old` into `new` in the sense of update2 and of the journal.
+
+    For columns of at most one element the new value itself; for sets the symmetric difference;
+    for maps the pairs whose key is in only one of both, and changed keys with the new value.
+    """
+    if not type_.is_composite:
+        return new
+    if type_.value is None:
+        return tuple(sorted(set(old).symmetric_difference(new)))
+    old_map, new_map = dict(old), dict(new)
+    changes = [pair for pair in old if pair[0] not in new_map]
+    changes += [pair for pair in new if old_map.get(pair[0], _ABSENT) != pair[1]]
+    changes.sort()
+    return tuple(changes)
+
+
+_ABSENT = object()
+
+
+def apply_diff(type_: ColumnType, old: Datum, difference: Datum) -> Datum:
+    """Return the value that `diff` was taken to; inverse of `diff`.
+
+    Raises OvsdbError when the result has an impossible number of elements.
+    """
+    if not type_.is_composite:
+        return difference
+    if type_.value is None:
+        new = tuple(sorted(set(old).symmetric_difference(difference)))
+    else:
+        pairs = dict(old)
+        for key, value in difference:
+            if pairs.get(key, _ABSENT) == value:
+                del pairs[key]
+            else:
+                pairs[key] = value
+        new = tuple(sorted(pairs.items()))
+    if not type_.accepts_count(len(new)):
+        raise OvsdbError("ovsdb error", "after applying diff, the value has an invalid "
+                                        "number of elements")
+    return new
+
+
+def format_text(type_: ColumnType, datum: Datum) -> str:
+    """Return a datum as `ovs-vsctl get` prints it."""
+    kind = type_.key.type
+    if type_.value is None:
+        text = ", ".join([format_atom(kind, atom) for atom in datum])
+        return f"[{text}]" if type_.is_composite or not datum else text
+    value_kind = type_.value.type
+    text = ", ".join([f"{format_atom(kind, key)}={format_atom(value_kind, value)}"
+                      for key, value in datum])
+    return f"{{{text}}}" if type_.is_composite or not datum else text
+
+
+def format_bare(type_: ColumnType, datum: Datum) -> str:
+    """Return a datum for `--bare` output: elements separated by spaces, nothing quoted."""
+    kind = type_.key.type
+    if type_.value is None:
+        return " ".join([format_atom_bare(kind, atom) for atom in datum])
+    value_kind = type_.value.type
+    return " ".join([f"{format_atom_bare(kind, key)}={format_atom_bare(value_kind, value)}"
+                     for key, value in datum])
+
+
+_SPACES = " \t\n\v\f\r"
+_DELIMITERS = ":=, []{}!<>"
+
+
+def read_token(text: str, start: int) -> tuple[str, int]:
+    """Return the token at `start` (a quoted string with its quotes, or a bare word) and its end.
+
+    Raises OvsdbError when a quoted string does not end.
+    """
+    if text[start:start + 1] == '"':
+        index = start + 1
+        while index < len(text):
+            if text[index] == '"':
+                return text[start:index + 1], index + 1
+            index += 2 if text[index] == "\\" else 1
+        raise SpokenError(f"{text[start:]}: quoted string extends past end of argument")
+    index = start
+    while index < len(text) and text[index] not in _DELIMITERS:
+        index += 1
+    return text[start:index], index
+
+
+def parse_text(type_: ColumnType, text: str, symbols: Symbols | None = None) -> Datum:
+    """Parse a datum as `ovs-vsctl set` reads it: [1, 2], {a=b}, brackets optional.
+
+    "@name" in UUID columns goes to `symbols`.  Raises OvsdbError (its str() is the message).
+    """
+    elements, counted = [], 0
+    index = _skip_spaces(text, 0)
+    closing = ""
+    opening, wanted = ("{", "}") if type_.value is not None else ("[", "]")
+    if text[index:index + 1] == opening:
+        closing = wanted
+        index = _skip_spaces(text, index + 1)
+    while index < len(text) and text[index] != closing:
+        if text[index] in _DELIMITERS:
+            raise SpokenError(f'{text}: unexpected "{text[index]}" parsing {type_.english()}')
+        start = index
+        key, index = _parse_element(type_.key, text, index, symbols, type_.value is None)
+        if type_.value is None:
+            elements.extend(key if isinstance(key, range) else (key,))
+        else:
+            index = _skip_spaces(text, index)
+            if text[index:index + 1] != "=":
+                at = text[index:index + 1]
+                raise SpokenError(f'{text[start:]}: syntax error at "{at}" expecting "="')
+            index = _skip_spaces(text, index + 1)
+            value, index = _parse_element(type_.value, text, index, symbols, False)
+            elements.append((key, value))
+        index = _skip_spaces(text, index)
+        if text[index:index + 1] == ",":
+            index = _skip_spaces(text, index + 1)
+    if closing:
+        if index >= len(text):
+            raise SpokenError(f'{text}: missing "{closing}" at end of data')
+        index = _skip_spaces(text, index + 1)
+        if index < len(text):
+            raise SpokenError(f'{text}: trailing garbage after "{closing}"')
+    counted = len(elements)
+    if counted < type_.n_min:
+        raise SpokenError(f"{text}: {counted} value(s) specified but the minimum number is "
+                          f"{type_.n_min}")
+    if type_.n_max is not None and counted > type_.n_max:
+        raise SpokenError(f"{text}: {counted} value(s) specified but the maximum number is "
+                          f"{type_.n_max}")
+    if type_.value is None:
+        datum = tuple(sorted(set(elements)))
+        if len(datum) < counted:
+            raise SpokenError(f"{text}: set contains duplicate value")
+        return datum
+    pairs = dict(elements)
+    if len(pairs) < counted:
+        raise SpokenError(f"{text}: map contains duplicate key")
+    return tuple(sorted(pairs.items()))
+
+
+def _skip_spaces(text: str, index: int) -> int:
+    while index < len(text) and text[index] in _SPACES:
+        index += 1
+    return index
+
+
+def _parse_element(base: BaseType, text: str, index: int, symbols: Symbols | None,
+                   ranges: bool):
+    token, end = read_token(text, index)
+    return parse_atom(base, token, symbols, ranges), end
