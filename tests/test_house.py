@@ -1,0 +1,246 @@
+"""The rules of structure: who may import whom, in Python and in C, and what no file may contain.
+
+`LAYERS` is the rule; the first row whose name is the module or a package of it applies.  The other
+tests keep what a reader relies on: a docstring in each file, no OpenFlow numbers in the datapath.
+"""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+OURS = ("schema", "datapath", "ovsdb_server", "vswitchd", "utilities", "tests")
+CODEC = tuple(f"vswitchd.openflow.{name}" for name in (
+    "fields", "oxm", "match", "actions", "messages", "framing", "text", "print"))
+CODEC_USES = ("schema", "datapath.match", "datapath.program", "datapath.text", *CODEC)
+DECIDING = tuple(f"vswitchd.config.{name}" for name in ("desired", "derive", "diff"))
+
+
+class Layer(NamedTuple):
+    """Modules below `name` may import those below `uses`; trio only if `has_trio`."""
+
+    name: str
+    uses: tuple[str, ...]
+    has_trio: bool = False
+
+
+LAYERS = (
+    Layer("schema", ("schema",)),
+    Layer("datapath", ("datapath", "schema")),
+    Layer("ovsdb_server.engine", ("ovsdb_server.engine", "schema")),
+    Layer("ovsdb_server.storage", ("ovsdb_server.engine", "ovsdb_server.storage", "schema")),
+    Layer("ovsdb_server", ("ovsdb_server", "schema"), has_trio=True),
+    Layer("vswitchd.protocols.runner", ("vswitchd.protocols", "schema"), has_trio=True),
+    Layer("vswitchd.protocols", ("vswitchd.protocols", "schema")),
+    Layer("vswitchd.export", ("vswitchd.export", "schema")),
+    *(Layer(name, CODEC_USES) for name in CODEC),
+    *(Layer(name, ("schema", *DECIDING)) for name in DECIDING),
+    Layer("vswitchd", ("vswitchd", "ovsdb_server", "datapath", "schema"), has_trio=True),
+    Layer("utilities.ovsdb_tool", ("utilities", "ovsdb_server", "schema")),
+    Layer("utilities", (
+        "utilities", "ovsdb_server.rpc", "ovsdb_server.engine", *CODEC_USES)),
+)
+# What tools may import inside the functions of those commands that need it.
+TOOLS_MAY_DEFER = ("datapath", "ovsdb_server")
+
+C_LAYERS = ("base", "packet", "classifier", "conntrack", "action", "cache", "pipeline", "port",
+            "worker")
+
+
+class Import(NamedTuple):
+    """One imported module, and whether the import is inside a function."""
+
+    module: str
+    line: int
+    is_deferred: bool
+
+
+def is_within(module: str, package: str) -> bool:
+    """Tell whether dotted `module` is `package` or below it."""
+    return module == package or module.startswith(package + ".")
+
+
+def module_name(path: Path) -> str:
+    """Return the dotted name of the module in file `path`."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def is_module(name: str) -> bool:
+    """Tell whether dotted `name` is a module or a package of ours."""
+    path = ROOT.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def imports_of(path: Path) -> list[Import]:
+    """Return what the file at `path` imports; `from a import b` counts as a.b if that is a module."""
+    package = module_name(path) if path.name == "__init__.py" else module_name(path.parent)
+    found = []
+
+    def visit(node: ast.AST, is_deferred: bool) -> None:
+        match node:
+            case ast.Import():
+                found.extend(Import(a.name, node.lineno, is_deferred) for a in node.names)
+            case ast.ImportFrom():
+                base = node.module or ""
+                if node.level:
+                    parents = package.split(".")[:len(package.split(".")) - node.level + 1]
+                    base = ".".join([*parents, base]).rstrip(".")
+                for alias in node.names:
+                    full = f"{base}.{alias.name}"
+                    ours = base.split(".")[0] in OURS
+                    name = full if ours and is_module(full) else base
+                    found.append(Import(name, node.lineno, is_deferred))
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                return
+        deferred = is_deferred or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for child in ast.iter_child_nodes(node):
+            visit(child, deferred)
+
+    visit(ast.parse(path.read_text()), False)
+    return found
+
+
+def layer_of(module: str) -> Layer:
+    """Return the row of LAYERS for `module`."""
+    return next(layer for layer in LAYERS if is_within(module, layer.name))
+
+
+PYTHON = sorted(path for top in OURS[:-1] for path in (ROOT / top).rglob("*.py"))
+IMPORTS = {module_name(path): imports_of(path) for path in PYTHON}
+
+
+def wrong_imports(module: str, imports: list[Import]) -> list[str]:
+    """Return a line for each of `imports` that the layer of `module` does not allow."""
+    layer = layer_of(module)
+    wrong = []
+    for imported in imports:
+        uses = layer.uses
+        if layer.name.startswith("utilities") and imported.is_deferred:
+            uses += TOOLS_MAY_DEFER
+        top = imported.module.split(".")[0]
+        if top == "trio":
+            is_allowed = layer.has_trio
+        elif imported.module in OURS and any(use.startswith(imported.module) for use in uses):
+            is_allowed = True                    # The package itself, which is only a docstring.
+        else:
+            is_allowed = top not in OURS or any(is_within(imported.module, use) for use in uses)
+        if not is_allowed:
+            wrong.append(f"{module}:{imported.line} imports {imported.module}")
+    return wrong
+
+
+def test_modules_import_only_what_their_layer_allows():
+    assert [line for module in IMPORTS for line in wrong_imports(module, IMPORTS[module])] == []
+
+
+@pytest.mark.parametrize("module, imported, is_deferred", [
+    ("schema.flow.fields", "datapath", False),
+    ("datapath.face", "vswitchd.openflow", False),
+    ("ovsdb_server.engine.row", "trio", False),
+    ("ovsdb_server.storage.journal", "ovsdb_server.service", False),
+    ("ovsdb_server.service.sessions", "vswitchd", False),
+    ("vswitchd.openflow.actions", "trio", False),
+    ("vswitchd.openflow.messages.flow_mod", "vswitchd.openflow.connection", False),
+    ("vswitchd.config.diff", "datapath.face", False),
+    ("vswitchd.protocols.lacp.machine", "trio", False),
+    ("vswitchd.supervisor", "utilities.vsctl", False),
+    ("utilities.ofctl.main", "datapath.face", False),
+    ("utilities.vsctl.main", "ovsdb_server.service", False),
+    ("utilities.vsctl.main", "trio", True),
+])
+def test_the_import_rule_bites(module, imported, is_deferred):
+    assert wrong_imports(module, [Import(imported, 1, is_deferred)]) != []
+
+
+def test_modules_have_no_import_cycles():
+    graph = {module: {imported.module for imported in imports
+                      if imported.module in IMPORTS and not imported.is_deferred} - {module}
+             for module, imports in IMPORTS.items()}
+    done: set[str] = set()
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " -> ".join([*trail[trail.index(module):], module])
+        if module not in done:
+            for imported in sorted(graph[module]):
+                visit(imported, (*trail, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+def test_only_the_ffi_module_imports_the_compiled_library():
+    users = {module for module, imports in IMPORTS.items() for imported in imports
+             if imported.module in ("datapath._dp", "_dp")}
+    assert users <= {"datapath.ffi"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")) + PYTHON,
+                         ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_python_file_says_what_it_is(path):
+    assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+C_SOURCE = ROOT / "datapath" / "src"
+C_FILES = sorted(path for path in C_SOURCE.rglob("*")
+                 if path.suffix in (".c", ".h", ".inl") and "generated" not in path.parts)
+
+
+def wrong_includes(room: str, text: str) -> list[str]:
+    """Return the #includes in C `text` of directory `room` ("" for src/) that point upwards."""
+    wrong = []
+    for included in re.findall(r'^\s*#\s*include\s+"([^"]+)"', text, re.MULTILINE):
+        target = included.split("/")[0] if "/" in included else room
+        if room in C_LAYERS and target in C_LAYERS:
+            if C_LAYERS.index(target) > C_LAYERS.index(room):
+                wrong.append(included)
+        elif target not in (room, "generated"):
+            wrong.append(included)
+    return wrong
+
+
+def test_c_files_include_only_downwards():
+    wrong = {}
+    for path in C_FILES:
+        parts = path.relative_to(C_SOURCE).parts
+        if len(parts) > 1:
+            assert parts[0] in C_LAYERS, path
+            text = path.read_text().replace('#include "api.h"', "")
+            if found := wrong_includes(parts[0], text):
+                wrong[str(path.relative_to(ROOT))] = found
+    assert wrong == {}
+
+
+def test_the_include_rule_bites():
+    assert wrong_includes("packet", '#include "pipeline/xlate.h"\n') == ["pipeline/xlate.h"]
+    assert wrong_includes("pipeline", '#include "packet/flow.h"\n#include "x.h"\n') == []
+
+
+def test_the_datapath_knows_no_openflow_code_points():
+    pattern = re.compile(r"\b(OFP[A-Z0-9]*_[A-Z]|NXA?S?T_[A-Z]|NXM_|OXM_|ONF?A?C?T?_[A-Z]+_ET)\w*")
+    found = [f"{path.relative_to(ROOT)}: {match.group()}" for path in C_FILES
+             for match in pattern.finditer(_without_comments(path.read_text()))]
+    assert found == []
+
+
+def _without_comments(text: str) -> str:
+    return re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.DOTALL)
+
+
+def test_no_file_names_a_machine():
+    """No path of one person's or one machine's directories, in any file kept in git."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    pattern = re.compile(rb"(?<![\w.])/(?:work/|root/|home/\w|Users/\w)[^\s'\"]*")
+    found = []
+    for name in listed.stdout.split("\0"):
+        path = ROOT / name
+        if name and path.is_file() and path != Path(__file__).resolve():
+            found += [f"{name}: {match.decode()}" for match in pattern.findall(path.read_bytes())]
+    assert found == []
