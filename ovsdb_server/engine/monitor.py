@@ -1,0 +1,370 @@
+"""Monitors: what clients are told about changes, as encoded JSON, encoded once for equal ones.
+
+A `Tracker` gathers the changes of the columns that some monitors watch; monitors of the same
+tables, columns and selects share it.  It keeps a `_ChangeSet` per point in time at which some of
+its monitors last looked: each holds the net change since then, so a slow client costs one set
+and a thousand clients that keep up share one, and share its encoding too when they have no
+condition.
+
+Source: RFC 7047 sections 4.1.5 and 4.1.6; monitor_cond, monitor_cond_since and
+monitor_cond_change of ovsdb-server(7).
+"""
+
+from typing import NamedTuple
+
+import orjson
+
+from . import datum
+from .condition import Condition, parse_clause
+from .error import OvsdbError, syntax_error
+from .parser import ARRAY, BOOLEAN, OBJECT, Parser
+from .schema import Column, Table
+from .table import Change, Delta, Row
+
+MONITOR = "monitor"
+COND = "monitor_cond"
+COND_SINCE = "monitor_cond_since"
+
+INITIAL, INSERT, DELETE, MODIFY = 1, 2, 4, 8
+_SELECTS = (("initial", INITIAL), ("insert", INSERT), ("delete", DELETE), ("modify", MODIFY))
+
+_TRUE = Condition([])
+
+
+class Watch(NamedTuple):
+    """The columns watched in one table, each with the kinds of change it is wanted for."""
+
+    table: Table
+    columns: tuple[tuple[Column, int], ...]
+    select: int
+
+    def differs(self, old: Row, new: Row) -> bool:
+        """Did a watched column change?"""
+        return any(old[c.index] != new[c.index] for c, _select in self.columns)
+
+
+class _ChangeSet:
+    """Net changes since some moment; `encoded` {kind: bytes} of it, dropped when it grows."""
+
+    __slots__ = ("tables", "encoded", "n_users")
+
+    def __init__(self):
+        self.tables: Delta = {}
+        self.encoded: dict[bool, bytes | None] = {}
+        self.n_users = 0
+
+    def add(self, delta: Delta) -> None:
+        """Merge a later change into this one."""
+        self.encoded.clear()
+        for name, changes in delta.items():
+            mine = self.tables.get(name)
+            if mine is None:
+                self.tables[name] = dict(changes)
+                continue
+            for uuid, (old, new) in changes.items():
+                before = mine.get(uuid)
+                if before is not None:
+                    old = before[0]
+                    if old is None and new is None:
+                        del mine[uuid]
+                        continue
+                mine[uuid] = old, new
+
+
+class Tracker:
+    """Changes of what `watches` {table name: Watch} names, for all monitors that share it."""
+
+    def __init__(self, watches: dict[str, Watch]):
+        self.watches = watches
+        self.idle: set["Monitor"] = set()
+        self.sets: list[_ChangeSet] = []
+        self.n_users = 0
+
+    def note(self, delta: Delta) -> bool:
+        """Take in a commit; did it touch anything watched?"""
+        relevant = {}
+        for name, watch in self.watches.items():
+            changes = delta.get(name)
+            if changes:
+                kept = {uuid: change for uuid, change in changes.items()
+                        if change[0] is None or change[1] is None or watch.differs(*change)}
+                if kept:
+                    relevant[name] = kept
+        if not relevant:
+            return False
+        for change_set in self.sets:
+            change_set.add(relevant)
+        if self.idle:
+            fresh = _ChangeSet()
+            fresh.add(relevant)
+            fresh.n_users = len(self.idle)
+            self.sets.append(fresh)
+            for monitor in self.idle:
+                monitor.pending = fresh
+            self.idle.clear()
+        return True
+
+    def release(self, monitor: "Monitor") -> None:
+        """Let go of the monitor's change set."""
+        change_set = monitor.pending
+        monitor.pending = None
+        if change_set is not None:
+            change_set.n_users -= 1
+            if not change_set.n_users:
+                self.sets.remove(change_set)
+
+
+class Monitors:
+    """All monitors of one database."""
+
+    def __init__(self, database):
+        self._database = database
+        self._trackers: dict[tuple, Tracker] = {}
+
+    def __len__(self) -> int:
+        return sum(tracker.n_users for tracker in self._trackers.values())
+
+    def note(self, delta: Delta) -> None:
+        """Take in a commit."""
+        for tracker in self._trackers.values():
+            tracker.note(delta)
+
+    def add(self, kind: str, requests) -> "Monitor":
+        """Start a monitor of `kind` (MONITOR, COND, COND_SINCE) with the monitor-requests JSON.
+
+        Raises OvsdbError.
+        """
+        schema = self._database.schema
+        if type(requests) is not dict:
+            raise syntax_error(requests, "monitor-requests must be object")
+        watches, conditions = {}, {}
+        for name, json in requests.items():
+            table = schema.tables.get(name)
+            if table is None:
+                raise OvsdbError("syntax error", f"no table named {name}")
+            watch, condition = _parse_requests(table, json, kind != MONITOR)
+            watches[name] = watch
+            if condition.clauses:
+                conditions[name] = condition
+        key = tuple((name, tuple((c.name, select) for c, select in watches[name].columns),
+                     watches[name].select) for name in sorted(watches))
+        tracker = self._trackers.get(key)
+        if tracker is None:
+            tracker = self._trackers[key] = Tracker(watches)
+        tracker.n_users += 1
+        monitor = Monitor(self, tracker, kind, conditions)
+        tracker.idle.add(monitor)
+        return monitor
+
+    def drop(self, tracker: Tracker) -> None:
+        """Count a monitor of `tracker` out."""
+        tracker.n_users -= 1
+        if not tracker.n_users:
+            self._trackers = {k: t for k, t in self._trackers.items() if t is not tracker}
+
+    def rows(self, table: str) -> dict[str, Row]:
+        """Return the committed rows of `table`."""
+        return self._database.tables[table].rows
+
+
+def _parse_requests(table: Table, json, has_where: bool) -> tuple[Watch, Condition]:
+    selects: dict[Column, int] = {}
+    table_select = 0
+    clauses = []
+    for request in json if type(json) is list else (json,):
+        parser = Parser(request, f"table {table.name}")
+        where = parser.member("where", ARRAY, optional=True) if has_where else None
+        columns_json = parser.member("columns", ARRAY, optional=True)
+        select_json = parser.member("select", OBJECT, optional=True)
+        parser.finish()
+        select = INITIAL | INSERT | DELETE | MODIFY
+        if select_json is not None:
+            select = _parse_select(table, select_json)
+        table_select |= select
+        for column in _parse_columns(table, columns_json):
+            if column in selects:
+                raise OvsdbError("syntax error", f"column {column.name} mentioned more than once")
+            selects[column] = select
+        clauses += [parse_clause(table, clause, None) for clause in where or ()]
+    columns = tuple(sorted(selects.items(), key=lambda item: item[0].index))
+    return Watch(table, columns, table_select), Condition(clauses)
+
+
+def _parse_select(table: Table, json: dict) -> int:
+    parser = Parser(json, f"table {table.name} select")
+    select = 0
+    for name, bit in _SELECTS:
+        if parser.member(name, BOOLEAN, optional=True) is not False:
+            select |= bit
+    parser.finish()
+    return select
+
+
+def _parse_columns(table: Table, json: list | None) -> list[Column]:
+    if json is None:
+        return list(table.order[1:])
+    columns = []
+    for name in json:
+        if type(name) is not str:
+            raise syntax_error(json, "columns must be array of strings")
+        column = table.columns.get(name)
+        if column is None:
+            raise syntax_error(json, f"{name} is not a valid column name")
+        columns.append(column)
+    return columns
+
+
+class Monitor:
+    """One client's monitor; `kind` is MONITOR, COND or COND_SINCE.
+
+    `pending` is its share of the tracker's changes, None when it is up to date.
+    """
+
+    def __init__(self, monitors: Monitors, tracker: Tracker, kind: str,
+                 conditions: dict[str, Condition]):
+        self.kind = kind
+        self.pending: _ChangeSet | None = None
+        self._monitors = monitors
+        self._tracker = tracker
+        self._conditions = conditions
+        self._former: dict[str, Condition] | None = None
+
+    @property
+    def has_changes(self) -> bool:
+        """Might `flush` have something to tell?"""
+        return self.pending is not None or self._former is not None
+
+    @property
+    def _is_first_form(self) -> bool:
+        return self.kind == MONITOR
+
+    def initial(self) -> bytes:
+        """Return the table-updates (JSON text) that answer the monitor request."""
+        updates = {}
+        for name, watch in self._tracker.watches.items():
+            if not watch.select & INITIAL:
+                continue
+            matches = self._conditions.get(name, _TRUE).matches_any
+            rows = {uuid: self._encode_new(watch, row, INITIAL)
+                    for uuid, row in self._monitors.rows(name).items() if matches(row)}
+            if rows:
+                updates[name] = rows
+        return orjson.dumps(updates)
+
+    def _encode_new(self, watch: Watch, row: Row, kind: int) -> dict:
+        if self._is_first_form:
+            return {"new": {c.name: datum.to_json(c.type, row[c.index])
+                            for c, select in watch.columns if select & kind}}
+        return {"initial" if kind == INITIAL else "insert":
+                {c.name: datum.to_json(c.type, row[c.index]) for c, select in watch.columns
+                 if select & kind and row[c.index] != c.type.default}}
+
+    def flush(self) -> bytes | None:
+        """Return what changed since `initial` or the last `flush` as JSON text, or None."""
+        change_set, former = self.pending, self._former
+        if change_set is None and former is None:
+            return None
+        if former is not None or self._conditions:
+            text = self._dump(self._conditional_updates(change_set, former))
+        else:
+            encoded = change_set.encoded
+            if self._is_first_form not in encoded:
+                encoded[self._is_first_form] = self._dump(self._updates(change_set.tables))
+            text = encoded[self._is_first_form]
+        self._former = None
+        self._tracker.release(self)
+        self._tracker.idle.add(self)
+        return text
+
+    def _dump(self, updates: dict) -> bytes | None:
+        return orjson.dumps(updates) if updates else None
+
+    def _updates(self, tables: Delta) -> dict:
+        updates = {}
+        for name, changes in tables.items():
+            watch = self._tracker.watches[name]
+            rows = {}
+            for uuid, (old, new) in changes.items():
+                update = self._encode(watch, old, new)
+                if update is not None:
+                    rows[uuid] = update
+            if rows:
+                updates[name] = rows
+        return updates
+
+    def _conditional_updates(self, change_set: _ChangeSet | None,
+                             former: dict[str, Condition] | None) -> dict:
+        visible: Delta = {}
+        pending = {} if change_set is None else change_set.tables
+        for name in self._tracker.watches:
+            after = self._conditions.get(name, _TRUE)
+            before = after if former is None else former.get(name, _TRUE)
+            changes: dict[str, Change] = dict(pending.get(name, ()))
+            if before is not after:
+                for uuid, row in self._monitors.rows(name).items():
+                    changes.setdefault(uuid, (row, row))
+            visible[name] = {
+                uuid: (old if old is not None and before.matches_any(old) else None,
+                       new if new is not None and after.matches_any(new) else None)
+                for uuid, (old, new) in changes.items()}
+        return self._updates(visible)
+
+    def _encode(self, watch: Watch, old: Row | None, new: Row | None) -> dict | None:
+        if old is None:
+            if new is None or not watch.select & INSERT:
+                return None
+            return self._encode_new(watch, new, INSERT)
+        if new is None:
+            if not watch.select & DELETE:
+                return None
+            if not self._is_first_form:
+                return {"delete": None}
+            return {"old": {c.name: datum.to_json(c.type, old[c.index])
+                            for c, select in watch.columns if select & DELETE}}
+        if not watch.select & MODIFY or not watch.differs(old, new):
+            return None
+        wanted = [c for c, select in watch.columns if select & MODIFY]
+        changed = [c for c in wanted if old[c.index] != new[c.index]]
+        if self._is_first_form:
+            return {"old": {c.name: datum.to_json(c.type, old[c.index]) for c in changed},
+                    "new": {c.name: datum.to_json(c.type, new[c.index]) for c in wanted}}
+        return {"modify": {
+            c.name: datum.to_json(c.type, datum.diff(c.type, old[c.index], new[c.index]))
+            for c in changed}}
+
+    def change(self, requests) -> None:
+        """Change the conditions (monitor_cond_change); `flush` then tells the difference.
+
+        Raises OvsdbError, and then nothing is changed.
+        """
+        if type(requests) is not dict:
+            raise syntax_error(requests, "monitor-cond-change-requests must be object")
+        if self._is_first_form:
+            return
+        conditions = dict(self._conditions)
+        for name, json in requests.items():
+            watch = self._tracker.watches.get(name)
+            if watch is None:
+                raise OvsdbError("syntax error", f"no table named {name} in monitor session")
+            if type(json) is not list:
+                raise OvsdbError("syntax error",
+                                 f"table {name} no monitor-cond-change JSON array")
+            clauses = []
+            for request in json:
+                parser = Parser(request, f"table {name}")
+                parser.member("columns", ARRAY, optional=True)
+                where = parser.member("where", ARRAY, optional=True)
+                parser.finish()
+                if "columns" in request:
+                    raise syntax_error(request, "changing columns is unsupported")
+                clauses += [parse_clause(watch.table, clause, None) for clause in where or ()]
+            conditions[name] = Condition(clauses)
+        if self._former is None:
+            self._former = self._conditions
+        self._conditions = conditions
+
+    def close(self) -> None:
+        """Forget the monitor."""
+        self._tracker.idle.discard(self)
+        self._tracker.release(self)
+        self._monitors.drop(self._tracker)

@@ -1,0 +1,107 @@
+"""The rows of a table and the indexes that make them quick to find; and a transaction's view.
+
+`TableRows` is the committed state; only `Database.apply` and `Database.load` change it.
+`TableView` lays a transaction's own changes over it without copying anything.
+"""
+
+from .condition import Condition
+from .schema import Column, Datum, Table
+
+Row = tuple[Datum, ...]
+Change = tuple[Row | None, Row | None]
+Delta = dict[str, dict[str, Change]]
+
+
+class TableRows:
+    """Committed rows of one table.
+
+    `rows` {uuid: Row}; `indexes`, one {key: uuid} per index of the schema; `references`
+    {uuid: number of strong references from other rows}; `weak_sources` {uuid: {(table, uuid) of
+    rows with a weak reference to it}}.
+    """
+
+    __slots__ = ("schema", "rows", "indexes", "references", "weak_sources")
+
+    def __init__(self, schema: Table):
+        self.schema = schema
+        self.rows: dict[str, Row] = {}
+        self.indexes: tuple[dict[tuple, str], ...] = tuple({} for _ in schema.indexes)
+        self.references: dict[str, int] = {}
+        self.weak_sources: dict[str, set[tuple[str, str]]] = {}
+
+    def index_changes(self, changes: dict[str, Change]) -> None:
+        """Bring `indexes` up to date with `changes`; removals first, for values that swap."""
+        for columns, index in zip(self.schema.indexes, self.indexes):
+            for uuid, (old, _new) in changes.items():
+                if old is not None:
+                    key = index_key(columns, old)
+                    if index.get(key) == uuid:
+                        del index[key]
+            for uuid, (_old, new) in changes.items():
+                if new is not None:
+                    index[index_key(columns, new)] = uuid
+
+
+def index_key(columns: tuple[Column, ...], row: Row) -> tuple:
+    """Return the values of an index's columns in `row`."""
+    return tuple(row[column.index] for column in columns)
+
+
+class TableView:
+    """A table as one transaction sees it: committed rows under its own `changes`."""
+
+    __slots__ = ("schema", "base", "changes")
+
+    def __init__(self, base: TableRows):
+        self.schema = base.schema
+        self.base = base
+        self.changes: dict[str, Change] = {}
+
+    def get(self, uuid: str) -> Row | None:
+        """Return the row as it is now, or None."""
+        change = self.changes.get(uuid)
+        return self.base.rows.get(uuid) if change is None else change[1]
+
+    def knows(self, uuid: str) -> bool:
+        """Is there such a row, or was one deleted in this transaction?"""
+        return uuid in self.changes or uuid in self.base.rows
+
+    def put(self, uuid: str, row: Row | None) -> None:
+        """Insert, replace or (None) delete a row."""
+        change = self.changes.get(uuid)
+        old = self.base.rows.get(uuid) if change is None else change[0]
+        if old is None and row is None:
+            self.changes.pop(uuid, None)
+        else:
+            self.changes[uuid] = (old, row)
+
+    def find(self, condition: Condition) -> list[Row]:
+        """Return the rows for which every clause holds.
+
+        A look-up when the condition fixes `_uuid` or all columns of an index, else a scan.
+        """
+        matches = condition.matches
+        if condition.uuid is not None:
+            row = self.get(condition.uuid)
+            return [row] if row is not None and matches(row) else []
+        changes = self.changes
+        candidates = self._from_index(condition) if self.schema.indexes else None
+        if candidates is None:
+            rows = self.base.rows
+            if not changes:
+                return [row for row in rows.values() if matches(row)]
+            found = [row for uuid, row in rows.items() if uuid not in changes and matches(row)]
+        else:
+            found = [row for row in candidates if row[0][0] not in changes and matches(row)]
+        found += [row for _old, row in changes.values() if row is not None and matches(row)]
+        return found
+
+    def _from_index(self, condition: Condition) -> list[Row] | None:
+        if not condition.clauses:
+            return None
+        equalities = condition.equalities()
+        for columns, index in zip(self.schema.indexes, self.base.indexes):
+            if all(column.index in equalities for column in columns):
+                uuid = index.get(tuple(equalities[column.index] for column in columns))
+                return [] if uuid is None else [self.base.rows[uuid]]
+        return None

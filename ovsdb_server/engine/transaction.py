@@ -1,0 +1,352 @@
+"""A transaction: views over the tables, and the ordered checks that make a delta of them.
+
+`Transaction.finish` is the commit of RFC 7047 section 4.1.3: drop what did not change, adjust
+strong references, collect garbage, count rows, clean weak references, check indexes, and give
+new versions.  It changes nothing in the database; `Database.apply` does, with the `Outcome`.
+"""
+
+from collections.abc import Callable
+from itertools import chain
+from typing import NamedTuple
+
+from .atom import ZERO_UUID, Symbols
+from .datum import format_text
+from .error import OvsdbError, constraint_violation
+from .rbac import Permissions
+from .schema import VERSION_INDEX, Column
+from .table import Change, Delta, Row, TableView, index_key
+
+
+def _owns_nothing(_lock: str) -> bool:
+    return False
+
+
+class Context(NamedTuple):
+    """On whose behalf a transaction runs.
+
+    `owns_lock(name)` tells whether the session holds a lock; `role` and `client_id` are for
+    access control; `is_internal` lets the server itself write databases whose name begins
+    with an underscore.
+    """
+
+    is_read_only: bool = False
+    owns_lock: Callable[[str], bool] = _owns_nothing
+    role: str = ""
+    client_id: str = ""
+    is_internal: bool = False
+
+
+ReferenceChanges = dict[str, dict[str, int]]
+
+
+class Outcome(NamedTuple):
+    """What a commit will do: `delta`, and how strong reference counts change with it."""
+
+    delta: Delta
+    reference_changes: ReferenceChanges
+
+
+class Transaction:
+    """One run of one client's transaction over `database`."""
+
+    __slots__ = ("database", "context", "symbols", "permissions", "comments", "is_durable",
+                 "elapsed_ms", "wait_limit_ms", "new_uuid", "_views", "_deleted", "_counts")
+
+    def __init__(self, database, context: Context, elapsed_ms: int,
+                 new_uuid: Callable[[], str]):
+        self.database = database
+        self.context = context
+        self.symbols = Symbols(new_uuid)
+        self.permissions = Permissions(database.tables, context.role, context.client_id)
+        self.comments: list[str] = []
+        self.is_durable = False
+        self.elapsed_ms = elapsed_ms
+        self.wait_limit_ms: int | None = None
+        self.new_uuid = new_uuid
+        self._views: dict[str, TableView] = {}
+        self._deleted: dict[str, set[str]] = {}
+        self._counts: ReferenceChanges = {}
+
+    def view(self, table: str) -> TableView:
+        """Return the table `table`, which exists, as this transaction sees it."""
+        view = self._views.get(table)
+        if view is None:
+            view = self._views[table] = TableView(self.database.tables[table])
+        return view
+
+    def delete(self, view: TableView, uuid: str) -> None:
+        """Delete a row that `view` has."""
+        view.put(uuid, None)
+        self._deleted.setdefault(view.schema.name, set()).add(uuid)
+
+    def deleted_uuids(self, table: str) -> set[str]:
+        """Return the UUIDs of rows that this transaction deleted from `table`."""
+        return self._deleted.get(table, set())
+
+    def limit_wait(self, timeout_ms: int) -> None:
+        """Note the time-out of a "wait"; the shortest of a transaction counts."""
+        if self.wait_limit_ms is None or timeout_ms < self.wait_limit_ms:
+            self.wait_limit_ms = timeout_ms
+
+    def check_may_write(self, operation: str) -> None:
+        """Raise OvsdbError when the session or the database is not to be written."""
+        if self.context.is_read_only:
+            raise OvsdbError("not allowed", f"{operation} operation not allowed when database "
+                                            f"server is in read only mode")
+        name = self.database.schema.name
+        if name.startswith("_") and not self.context.is_internal:
+            raise OvsdbError("not allowed", f"{operation} operation not allowed on table in "
+                                            f"reserved database {name}")
+
+    def finish(self) -> Outcome:
+        """Check everything that is checked at commit and return what is to be applied.
+
+        Raises OvsdbError.
+        """
+        self._drop_unchanged()
+        if not any(view.changes for view in self._views.values()):
+            return Outcome({}, {})
+        self._count_references()
+        self._collect_garbage()
+        self._check_max_rows()
+        self._clean_weak_references()
+        self._drop_unchanged()
+        for view in self._views.values():
+            for number, columns in enumerate(view.schema.indexes):
+                self._check_index(view, number, columns)
+        return Outcome(self._delta(), self._counts)
+
+    def _drop_unchanged(self) -> None:
+        for view in self._views.values():
+            unchanged = [uuid for uuid, (old, new) in view.changes.items() if old == new]
+            for uuid in unchanged:
+                del view.changes[uuid]
+
+    def _delta(self) -> Delta:
+        delta = {}
+        for name, view in self._views.items():
+            if view.changes:
+                delta[name] = {
+                    uuid: (old, new and self._with_new_version(old, new))
+                    for uuid, (old, new) in view.changes.items()}
+        return delta
+
+    def _with_new_version(self, old: Row | None, new: Row) -> Row:
+        if old is None:
+            return new
+        return new[:VERSION_INDEX] + ((self.new_uuid(),),) + new[VERSION_INDEX + 1:]
+
+    # Strong references and garbage.
+
+    def _count_references(self) -> None:
+        for view in list(self._views.values()):
+            if view.schema.strong_columns:
+                for uuid, (old, new) in list(view.changes.items()):
+                    self._count_row(view, uuid, old, new, is_checked=True)
+        for name, counts in self._counts.items():
+            view = self.view(name)
+            for uuid, count in counts.items():
+                if count and view.get(uuid) is None:
+                    self._check_unreferenced(view, uuid)
+        for view in self._views.values():
+            for uuid, (_old, new) in view.changes.items():
+                if new is None:
+                    self._check_unreferenced(view, uuid)
+
+    def _check_unreferenced(self, view: TableView, uuid: str) -> None:
+        count = self._reference_count(view, uuid)
+        if count:
+            raise OvsdbError("referential integrity violation",
+                             f"cannot delete {view.schema.name} row {uuid} because of {count} "
+                             f"remaining reference(s)")
+
+    def _reference_count(self, view: TableView, uuid: str) -> int:
+        change = self._counts.get(view.schema.name, {}).get(uuid, 0)
+        return view.base.references.get(uuid, 0) + change
+
+    def _count_row(self, view: TableView, uuid: str, old: Row | None, new: Row | None,
+                   is_checked: bool) -> None:
+        for column in view.schema.strong_columns:
+            before = () if old is None else old[column.index]
+            after = () if new is None else new[column.index]
+            if before == after:
+                continue
+            for table, target in _targets(column, before, strong=True):
+                if not self._is_self(view, uuid, table, target):
+                    self._add_count(table, target, -1)
+            for table, target in _targets(column, after, strong=True):
+                if self._is_self(view, uuid, table, target):
+                    continue
+                if is_checked and not self.view(table).knows(target):
+                    raise OvsdbError(
+                        "referential integrity violation",
+                        f"Table {view.schema.name} column {column.name} row {uuid} references "
+                        f"nonexistent row {target} in table {table}.")
+                self._add_count(table, target, 1)
+
+    def _is_self(self, view: TableView, uuid: str, table: str, target: str) -> bool:
+        return target == uuid and table == view.schema.name
+
+    def _add_count(self, table: str, uuid: str, amount: int) -> None:
+        counts = self._counts.setdefault(table, {})
+        counts[uuid] = counts.get(uuid, 0) + amount
+
+    def _collect_garbage(self) -> None:
+        """Delete rows of non-root tables that nothing refers to, and then what they kept."""
+        doubtful: list[tuple[TableView, str]] = []
+        for view in self._views.values():
+            if not view.schema.is_root:
+                doubtful += [(view, uuid) for uuid, (old, _new) in view.changes.items()
+                             if old is None]
+        for name, counts in self._counts.items():
+            view = self.view(name)
+            if not view.schema.is_root:
+                doubtful += [(view, uuid) for uuid, count in counts.items() if count < 0]
+        while doubtful:
+            view, uuid = doubtful.pop()
+            row = view.get(uuid)
+            if row is None or self._reference_count(view, uuid):
+                continue
+            view.put(uuid, None)
+            for column in view.schema.strong_columns:
+                for table, target in _targets(column, row[column.index], strong=True):
+                    if not self._is_self(view, uuid, table, target):
+                        self._add_count(table, target, -1)
+                        target_view = self.view(table)
+                        if not target_view.schema.is_root:
+                            doubtful.append((target_view, target))
+
+    def _check_max_rows(self) -> None:
+        for view in self._views.values():
+            limit = view.schema.max_rows
+            if limit is None:
+                continue
+            n_rows = len(view.base.rows)
+            for old, new in view.changes.values():
+                n_rows += (new is not None) - (old is not None)
+            if n_rows > limit:
+                raise constraint_violation(
+                    f'transaction causes "{view.schema.name}" table to contain {n_rows} rows, '
+                    f"greater than the schema-defined limit of {limit} row(s)")
+
+    # Weak references.
+
+    def _clean_weak_references(self) -> None:
+        """Take references to rows that are gone out of weak columns, wherever they are."""
+        suspects: set[tuple[str, str]] = set()
+        for name, view in list(self._views.items()):
+            has_weak = bool(view.schema.weak_columns)
+            for uuid, (_old, new) in view.changes.items():
+                if new is None:
+                    suspects.update(view.base.weak_sources.get(uuid, ()))
+                elif has_weak:
+                    suspects.add((name, uuid))
+        for name, uuid in suspects:
+            view = self.view(name)
+            row = view.get(uuid)
+            if row is not None:
+                self._clean_row(view, uuid, row)
+
+    def _clean_row(self, view: TableView, uuid: str, row: Row) -> None:
+        cells = None
+        for column in view.schema.weak_columns:
+            value = row[column.index]
+            kept = tuple(e for e in value if self._weak_targets_exist(column, e))
+            if len(kept) == len(value):
+                continue
+            if len(kept) < column.type.n_min:
+                raise self._emptied(view, column, uuid, value, len(value) - len(kept))
+            cells = cells or list(row)
+            cells[column.index] = kept
+        if cells is not None:
+            view.put(uuid, tuple(cells))
+
+    def _weak_targets_exist(self, column: Column, element) -> bool:
+        return all(self.view(table).get(target) is not None
+                   for table, target in _targets(column, (element,), strong=False))
+
+    def _emptied(self, view: TableView, column: Column, uuid: str, value: tuple,
+                 n_removed: int) -> OvsdbError:
+        is_new = view.changes.get(uuid, (True, None))[0] is None
+        if is_new and value == (ZERO_UUID,):
+            return constraint_violation(
+                f'Weak reference column "{column.name}" in "{view.schema.name}" row {uuid} '
+                f"(inserted within this transaction) contained all-zeros UUID (probably as the "
+                f"default value for this column) but deleting this value caused a constraint "
+                f"volation because this column is not allowed to be empty.")
+        inserted = "(inserted within this transaction) " if is_new else ""
+        return constraint_violation(
+            f"Deletion of {n_removed} weak reference(s) to deleted (or never-existing) rows from "
+            f'column "{column.name}" in "{view.schema.name}" row {uuid} {inserted}caused this '
+            f"column to become empty, but constraints on this column disallow an empty column.")
+
+    # Indexes.
+
+    def _check_index(self, view: TableView, number: int, columns: tuple[Column, ...]) -> None:
+        committed = view.base.indexes[number]
+        seen: dict[tuple, str] = {}
+        for uuid, (_old, new) in view.changes.items():
+            if new is None:
+                continue
+            key = index_key(columns, new)
+            other = seen.setdefault(key, uuid)
+            if other == uuid:
+                other = committed.get(key)
+                if other is None or other in view.changes:
+                    continue
+            raise self._duplicate(view, columns, key, other, uuid)
+
+    def _duplicate(self, view: TableView, columns: tuple[Column, ...], key: tuple, first: str,
+                   second: str) -> OvsdbError:
+        values = ", ".join(format_text(c.type, v) for c, v in zip(columns, key))
+        return constraint_violation(
+            f'Transaction causes multiple rows in "{view.schema.name}" table to have identical '
+            f"values ({values}) for index on {_name_columns(columns)}.  "
+            f"First row, with UUID {first}, {self._history(view, columns, first)}  "
+            f"Second row, with UUID {second}, {self._history(view, columns, second)}")
+
+    def _history(self, view: TableView, columns: tuple[Column, ...], uuid: str) -> str:
+        change: Change | None = view.changes.get(uuid)
+        if change is None:
+            return ("existed in the database before this transaction and was not modified by the "
+                    "transaction.")
+        old, new = change
+        if old is None:
+            return "was inserted by this transaction."
+        key = index_key(columns, old)
+        if key == index_key(columns, new):
+            return ("existed in the database before this transaction, which modified some of the "
+                    "row's columns but not any columns in this index.")
+        values = ", ".join(format_text(c.type, v) for c, v in zip(columns, key))
+        return f"had the following index values before the transaction: {values}."
+
+
+def _name_columns(columns: tuple[Column, ...]) -> str:
+    names = [f'"{column.name}"' for column in columns]
+    if len(names) == 1:
+        return f"column {names[0]}"
+    if len(names) == 2:
+        return f"columns {names[0]} and {names[1]}"
+    return f"columns {', '.join(names[:-1])}, and {names[-1]}"
+
+
+def _targets(column: Column, value: tuple, strong: bool):
+    """Return (table, uuid) of the rows that `value` of `column` refers to, one per mention."""
+    type_ = column.type
+    key, value_type = type_.key, type_.value
+    if value_type is None:
+        table = key.ref_table
+        return [(table, atom) for atom in value] if key.is_strong_ref is strong else []
+    kinds = [(i, base.ref_table) for i, base in enumerate((key, value_type))
+             if base.ref_table is not None and base.is_strong_ref is strong]
+    return [(table, pair[i]) for pair in value for i, table in kinds]
+
+
+def strong_targets(columns: tuple[Column, ...], row: Row):
+    """Iterate over (table, uuid) of the strong references in `columns` of `row`."""
+    return chain.from_iterable(_targets(c, row[c.index], strong=True) for c in columns)
+
+
+def weak_targets(columns: tuple[Column, ...], row: Row) -> set[tuple[str, str]]:
+    """Return (table, uuid) of the weak references in `columns` of `row`."""
+    return set(chain.from_iterable(_targets(c, row[c.index], strong=False) for c in columns))
