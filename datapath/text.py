@@ -558,7 +558,7 @@ def parse_flow(text: str, ports: Mapping[str, int] | None = None) -> tuple[Value
     key, mask = parser.key, parser.mask
     if parser.key.get("eth_type", 0x0800) < 0x600 and mask.get("eth_type") == 0xffff:
         raise TextError(f"invalid Ethertype {key['eth_type']} in flow key; the flow key in error "
-                        f"is: {format_flow(key) if False else text.strip()}")
+                        f"is: {text.strip()}")
     return key, mask
 
 
