@@ -29,6 +29,7 @@ _WILD = (0, 0)
 # Bits of its place that a field covers, where it is not the whole place.
 _BITS = {"vlan_tci": 0xffff, "dl_vlan": 0x1fff, "vlan_vid": 0x1fff, "dl_vlan_pcp": 0xe000,
          "vlan_pcp": 0xe000, "nw_tos": 0xfc, "ip_dscp": 0xfc, "nw_ecn": 0x03}
+_KEEPS_MASK = ("tun_flags", "tun_erspan_dir")     # sent with a mask even if all bits are matched
 _SPLIT = {**{f"xreg{n}": [f"reg{2 * n + i}" for i in range(2)] for n in range(16)},
           **{f"xxreg{n}": [f"reg{4 * n + i}" for i in range(4)] for n in range(8)}}
 
@@ -284,7 +285,8 @@ def get(fields: FieldDict, info: Info) -> tuple[int, int]:
         return value, mask and info.full
     if name in ("in_port_oxm", "actset_output") and mask:
         return port_to_11(value), info.full
-    if mask & info.significant == info.significant:
+    if mask and (not info.maskable or mask & info.significant == info.significant
+                 and name not in _KEEPS_MASK):
         mask = info.full
     return value, mask
 

@@ -510,9 +510,9 @@ def _decode_l3_11(fields: FieldDict, wild: int, tos: int, proto: int, nw_src: in
     kind = fields.get("eth_type", _WILD)[0]
     is_ip, is_arp = kind in (ETH_IP, ETH_IPV6), kind in (ETH_ARP, ETH_RARP)
     if is_ip and not wild & _W11_TOS:
-        if tos & ~0x3f:
+        if tos & ~0xfc:
             raise bad("OFPBMC_BAD_VALUE")
-        fields["nw_tos"] = (tos << 2, 0xfc)
+        fields["nw_tos"] = (tos, 0xfc)
     if is_ip or is_arp:
         if not wild & _W11_PROTO:
             fields["nw_proto"] = (proto, 0xff)
@@ -579,7 +579,7 @@ def encode_match11(match: Match) -> bytes:
     metadata, metadata_mask = get_pair("metadata", _WILD)
     return _MATCH11.pack(
         0, 88, in_port, wild, src.to_bytes(6, "big"), (~src_mask & _MAC).to_bytes(6, "big"),
-        dst.to_bytes(6, "big"), (~dst_mask & _MAC).to_bytes(6, "big"), vlan, pcp, dl_type, tos >> 2,
+        dst.to_bytes(6, "big"), (~dst_mask & _MAC).to_bytes(6, "big"), vlan, pcp, dl_type, tos & 0xfc,
         proto & 0xff, ip_src, ~ip_src_mask & 0xffffffff, ip_dst, ~ip_dst_mask & 0xffffffff, tp_src,
         tp_dst, label, tc, metadata, ~metadata_mask & _U64)
 
