@@ -182,6 +182,17 @@ class Bridge:
         return next(((name, port) for name, port in self.ports.items() if port.ofport == ofport),
                     None)
 
+    def statistics(self, port: BridgePort) -> dict[str, int]:
+        """Interface.statistics of a port."""
+        if port.number is None:
+            stats = face.bridge_port_stats(self.handle, port.ofport)
+            names = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes")
+        else:
+            stats = face.port_stats(self.datapath.handle, port.number)
+            names = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "rx_dropped",
+                     "tx_dropped", "rx_errors", "tx_errors")
+        return {name: getattr(stats, name) for name in names}
+
     # -- to the datapath
 
     def publish(self, bridges: dict[str, "Bridge"]) -> None:

@@ -7,6 +7,7 @@ tests drive by hand, and patch ports, which have no device at all. Control task 
 """
 
 import hashlib
+import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -109,6 +110,7 @@ class Dummy(Netdev):
         self.mtu = 1500
         self.is_up = True
         self.addresses: list[str] = []
+        self.stream_state = "unknown"
         self._follow()
 
     def set(self, interface: Interface) -> None:
@@ -146,6 +148,15 @@ class Dummy(Netdev):
     def state(self) -> DeviceState:
         return DeviceState(self.mac, self.mtu, is_up=self.is_up)
 
+    def add_address(self, address: str) -> None:
+        """Gives the device an IP address. Raises ValueError."""
+        ipaddress.ip_interface(address)
+        self.addresses.append(address)
+
+    def connection_state(self) -> str:
+        """"connected", "disconnected", or "unknown" where it has no stream."""
+        return self.stream_state
+
 
 class Patch(Netdev):
     """One end of a wire between two bridges: translated across, never a datapath port."""
@@ -159,7 +170,9 @@ class Patch(Netdev):
         if peer == self.name:
             raise DeviceError(f"{self.name}: patch peer must not be self")
 
-    set_options = open
+    def set(self, interface: Interface) -> None:
+        super().set(interface)
+        self.open()
 
     def peer(self) -> str:
         """Name of the other end."""

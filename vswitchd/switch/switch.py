@@ -5,6 +5,7 @@ Control task only.
 """
 
 import os
+from dataclasses import replace
 
 from datapath import face
 from vswitchd.config.desired import Settings
@@ -52,6 +53,16 @@ class Switch:
         if wanted != self.n_workers:
             face.workers_set(wanted)
             self.n_workers = wanted
+
+    def use_megaflows(self, is_enabled: bool) -> None:
+        """Lets megaflows wildcard, or not (upcall/disable-megaflows)."""
+        for datapath in self.datapaths.values():
+            datapath.has_megaflows = is_enabled
+            datapath.set(self.settings)
+
+    def set_flow_limit(self, limit: int) -> None:
+        """Changes the most megaflows until the configuration is read again."""
+        self.set(replace(self.settings, flow_limit=limit))
 
     def add_bridge(self, desired) -> None:
         """Opens a bridge without ports."""
