@@ -17,7 +17,7 @@ Edge: all file access of the database is here.  Called from one task; `sync` and
 
 import os
 import threading
-from random import Random
+from collections.abc import Callable
 
 import orjson
 
@@ -59,6 +59,23 @@ def create(path: str, schema: DatabaseSchema) -> None:
             os.close(fd)
     finally:
         lock.release()
+
+
+def save(path: str, database: Database, comment: str, wall_ms: int) -> None:
+    """Write `database` to the file `path`, replacing what is there.  Raises OvsdbError.
+
+    The caller holds the lock of `path`.
+    """
+    rows = {name: table.rows for name, table in database.tables.items()}
+    compaction = Compaction(path, os.path.realpath(path), database.schema, rows, comment,
+                            wall_ms, 0)
+    compaction.write()
+    try:
+        compaction.put_in_place(b"")
+    except OSError as error:
+        compaction.abandon()
+        raise _io_error(path, "rename failed", error) from None
+    os.close(compaction.fd)
 
 
 def _create_file(path: str, name: str) -> int:
@@ -212,27 +229,25 @@ class Journal:
             except OSError as error:
                 raise _io_error(self.name, "fsync failed", error) from None
 
-    def is_compaction_due(self, now: float, rng: Random) -> bool:
+    def is_compaction_due(self, now: float, uniform: Callable[[float, float], float]) -> bool:
         """Has the file grown enough, or aged enough, to be compacted?
 
-        Looks only every 10 to 20 minutes (chosen by `rng`); `now` is monotonic seconds.
+        Looks only every 10 to 20 minutes, chosen by `uniform(low, high)` (as random.uniform);
+        `now` is monotonic seconds.
         """
         if self._next_check is None:
             self._last_compaction = now
-            self._schedule_check(now, rng)
+            self._next_check = now + uniform(MIN_CHECK_INTERVAL, MAX_CHECK_INTERVAL)
             return False
         if now < self._next_check:
             return False
-        self._schedule_check(now, rng)
+        self._next_check = now + uniform(MIN_CHECK_INTERVAL, MAX_CHECK_INTERVAL)
         has_grown = (self.n_records >= MIN_RECORDS and self.size > MIN_SIZE
                      and self.size > 2 * self._compacted_size)
         is_old = now - self._last_compaction >= MAX_AGE and self._written_since_compaction
         if has_grown or is_old:
             self._last_compaction = now
         return has_grown or is_old
-
-    def _schedule_check(self, now: float, rng: Random) -> None:
-        self._next_check = now + rng.uniform(MIN_CHECK_INTERVAL, MAX_CHECK_INTERVAL)
 
     def compact(self, database: Database, comment: str, wall_ms: int) -> None:
         """Rewrite the file as its schema and one record.  Raises OvsdbError."""

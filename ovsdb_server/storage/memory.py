@@ -17,7 +17,7 @@ class Memory:
     def sync(self) -> None:
         """Do nothing: there is no disk."""
 
-    def is_compaction_due(self, _now: float, _rng) -> bool:
+    def is_compaction_due(self, _now: float, _uniform) -> bool:
         """Return False: nothing grows."""
         return False
 
