@@ -22,6 +22,7 @@ ATOMIC_TYPES = (INTEGER_TYPE, REAL_TYPE, BOOLEAN_TYPE, STRING_TYPE, UUID_TYPE)
 
 ZERO_UUID = "00000000-0000-0000-0000-000000000000"
 MAX_LENGTH = (1 << 32) - 1
+RANGE_MAX = 4096
 
 DEFAULT_ATOMS = {
     INTEGER_TYPE: 0, REAL_TYPE: 0.0, BOOLEAN_TYPE: False, STRING_TYPE: "", UUID_TYPE: ZERO_UUID}
@@ -335,6 +336,9 @@ def parse_atom(base: BaseType, text: str, symbols: Symbols | None = None,
         if isinstance(atom, range):
             base.check(atom[0])
             base.check(atom[-1])
+            if len(atom) > RANGE_MAX:
+                raise constraint_violation(f'Range "{text}" is too big. Maximum allowed size is '
+                                           f"{RANGE_MAX}.")
             return atom
     elif kind == REAL_TYPE:
         try:
@@ -352,15 +356,30 @@ def parse_atom(base: BaseType, text: str, symbols: Symbols | None = None,
             raise _spoken('An empty string is not valid as input; use "" to represent the '
                           "empty string")
         atom = unquote(text) if text[0] == '"' else text
+        if not atom.isascii():
+            _check_utf8(atom)
     else:
         if text[:1] == "@" and symbols is not None:
-            return symbols.lookup(text).uuid
+            symbol = symbols.lookup(text)
+            if base.is_weak_ref:
+                symbol.weakly_referenced = True
+            else:
+                symbol.strongly_referenced = True
+            return symbol.uuid
         if not is_uuid(text):
             raise _spoken(f'"{text}" is not a valid UUID')
         atom = text.lower()
     if base.is_constrained:
         base.check(atom)
     return atom
+
+
+def _check_utf8(text: str) -> None:
+    """Complain about the first byte of argv that is not UTF-8 (it came as a lone surrogate)."""
+    for char in text:
+        if "\udc80" <= char <= "\udcff":
+            raise constraint_violation("not a valid UTF-8 string: invalid UTF-8 sequence "
+                                       f"0x{ord(char) - 0xdc00:02x}")
 
 
 def _spoken(sentence: str) -> "SpokenError":
@@ -398,15 +417,23 @@ def _parse_integers(text: str, ranges: bool) -> int | range:
     last = _parse_integer(text[dash + 1:]) if dash > 0 else None
     if first is None or last is None:
         raise _spoken(f'"{text}" is not a valid integer or range')
-    if first >= last:
+    if first > last:
         raise _spoken(f'"{text}" is not a valid range. Range end cannot be before start.')
-    if last - first >= 1 << 20:
-        raise _spoken(f'"{text}" is not a valid integer or range')
     return range(first, last + 1)
 
 
 _UNESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r",
               "t": "\t"}
+
+
+def _escaped_code(token: str, body: str, index: int) -> int:
+    """Return what the four digits after a \\u at `index` of `body` say."""
+    digits = body[index:index + 4]
+    if len(digits) < 4:
+        raise _spoken(f"{token}: quoted string ends within \\u escape")
+    if not _HEX_DIGITS.issuperset(digits):
+        raise _spoken(f"{token}: malformed \\u escape")
+    return int(digits, 16)
 
 
 def unquote(token: str) -> str:
@@ -431,18 +458,19 @@ def unquote(token: str) -> str:
         if escape in _UNESCAPES and escape:
             out.append(_UNESCAPES[escape])
         elif escape == "u":
-            digits = body[index:index + 4]
-            if len(digits) < 4 or not _HEX_DIGITS.issuperset(digits):
-                raise _spoken(f"{token}: malformed \\u escape")
+            code = _escaped_code(token, body, index)
             index += 4
-            code = int(digits, 16)
-            if 0xD800 <= code < 0xDC00 and body[index:index + 2] == "\\u":
-                low = body[index + 2:index + 6]
-                if len(low) == 4 and _HEX_DIGITS.issuperset(low):
-                    code = 0x10000 + ((code - 0xD800) << 10) + (int(low, 16) - 0xDC00)
-                    index += 6
-            if code == 0 or 0xD800 <= code < 0xE000 or code > 0x10FFFF:
-                raise _spoken(f"{token}: malformed \\u escape")
+            if 0xD800 <= code < 0xE000:
+                if body[index:index + 2] != "\\u":
+                    raise _spoken(f"{token}: malformed escaped surrogate pair")
+                low = _escaped_code(token, body, index + 2)
+                if not (code < 0xDC00 <= low < 0xE000):
+                    raise _spoken(f"{token}: second half of escaped surrogate pair is not "
+                                  "trailing surrogate")
+                code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00)
+                index += 6
+            if code == 0:
+                raise _spoken(f"{token}: null bytes not supported in quoted strings")
             out.append(chr(code))
         else:
             raise _spoken(f"{token}: bad escape \\{escape}")

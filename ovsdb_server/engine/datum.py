@@ -12,7 +12,7 @@ from .atom import (DEFAULT_ATOMS, REAL_TYPE, UUID_TYPE, BaseType, SpokenError,
                    Symbols, format_atom, format_atom_bare, from_json_atom, parse_atom,
                    to_json_atom)
 from .error import MAX_UINT32, OvsdbError, syntax_error
-from .parser import INTEGER, OBJECT, STRING, Parser, as_integer
+from .parser import ANY, INTEGER, STRING, Parser, as_integer
 
 Datum = tuple
 
@@ -44,24 +44,24 @@ class ColumnType:
         if type(json) is str:
             return cls(BaseType.from_json(json))
         parser = Parser(json, "ovsdb type")
-        key_json = parser.member("key", STRING | OBJECT)
-        value_json = parser.member("value", STRING | OBJECT, optional=True)
+        key_json = parser.member("key", ANY)
+        value_json = parser.member("value", ANY, optional=True)
         min_json = parser.member("min", INTEGER, optional=True)
         max_json = parser.member("max", INTEGER | STRING, optional=True)
         parser.finish()
         key = BaseType.from_json(key_json)
         value = None if value_json is None else BaseType.from_json(value_json)
         n_min = 1 if min_json is None else as_integer(min_json)
-        if not 0 <= n_min < MAX_UINT32:
-            raise syntax_error(min_json, "bad min or max value")
+        if n_min < 0 or n_min > MAX_UINT32:
+            raise syntax_error(json, "bad min or max value")
         if max_json is None:
             n_max = 1
         elif max_json == "unlimited":
             n_max = None
         else:
             n_max = as_integer(max_json)
-            if n_max is None or not 0 <= n_max < MAX_UINT32:
-                raise syntax_error(max_json, "bad min or max value")
+            if n_max is None or n_max < 0 or n_max > MAX_UINT32:
+                raise syntax_error(json, "bad min or max value")
         if n_min > 1 or n_max is not None and n_max < 1:
             raise syntax_error(json, "ovsdb type fails constraint checks")
         return cls(key, value, n_min, n_max)
@@ -316,24 +316,41 @@ def format_bare(type_: ColumnType, datum: Datum) -> str:
 
 _SPACES = " \t\n\v\f\r"
 _DELIMITERS = ":=, []{}!<>"
+_SPECIAL = frozenset(_DELIMITERS + '"\\')
 
 
 def read_token(text: str, start: int) -> tuple[str, int]:
-    """Return the token at `start` (a quoted string with its quotes, or a bare word) and its end.
+    """Return the token at `start` and its end.
 
-    Raises OvsdbError when a quoted string does not end.
+    A token ends at a delimiter outside of double quotes; the quotes stay in it.  A backslash
+    takes the next character as it is, and stays too inside quotes.
+    Raises OvsdbError when a quoted string or a backslash has no end.
     """
-    if text[start:start + 1] == '"':
-        index = start + 1
-        while index < len(text):
-            if text[index] == '"':
-                return text[start:index + 1], index + 1
-            index += 2 if text[index] == "\\" else 1
-        raise SpokenError(f"{text[start:]}: quoted string extends past end of argument")
     index = start
-    while index < len(text) and text[index] not in _DELIMITERS:
+    while index < len(text) and text[index] not in _SPECIAL:
         index += 1
-    return text[start:index], index
+    if index == len(text) or text[index] in _DELIMITERS:
+        return text[start:index], index
+    out = [text[start:index]]
+    is_quoted = False
+    while index < len(text):
+        char = text[index]
+        if char == "\\":
+            index += 1
+            if index == len(text):
+                raise SpokenError(f"{text[start:]}: backslash at end of argument")
+            out.append(char + text[index] if is_quoted else text[index])
+        elif char == '"':
+            is_quoted = not is_quoted
+            out.append(char)
+        elif not is_quoted and char in _DELIMITERS:
+            break
+        else:
+            out.append(char)
+        index += 1
+    if is_quoted:
+        raise SpokenError(f"{text[start:]}: quoted string extends past end of argument")
+    return "".join(out), index
 
 
 def parse_text(type_: ColumnType, text: str, symbols: Symbols | None = None) -> Datum:
@@ -351,15 +368,15 @@ def parse_text(type_: ColumnType, text: str, symbols: Symbols | None = None) -> 
     while index < len(text) and text[index] != closing:
         if text[index] in _DELIMITERS:
             raise SpokenError(f'{text}: unexpected "{text[index]}" parsing {type_.english()}')
-        start = index
         key, index = _parse_element(type_.key, text, index, symbols, type_.value is None)
         if type_.value is None:
             elements.extend(key if isinstance(key, range) else (key,))
         else:
             index = _skip_spaces(text, index)
             if text[index:index + 1] != "=":
-                at = text[index:index + 1]
-                raise SpokenError(f'{text[start:]}: syntax error at "{at}" expecting "="')
+                # At the end the reference prints a NUL, where a C string ends.
+                at = text[index:index + 1] or "\0"
+                raise SpokenError(f'{text}: syntax error at "{at}" expecting "="')
             index = _skip_spaces(text, index + 1)
             value, index = _parse_element(type_.value, text, index, symbols, False)
             elements.append((key, value))
@@ -373,11 +390,12 @@ def parse_text(type_: ColumnType, text: str, symbols: Symbols | None = None) -> 
         if index < len(text):
             raise SpokenError(f'{text}: trailing garbage after "{closing}"')
     counted = len(elements)
+    noun = "value(s)" if type_.value is None else "pair(s)"
     if counted < type_.n_min:
-        raise SpokenError(f"{text}: {counted} value(s) specified but the minimum number is "
+        raise SpokenError(f"{text}: {counted} {noun} specified but the minimum number is "
                           f"{type_.n_min}")
     if type_.n_max is not None and counted > type_.n_max:
-        raise SpokenError(f"{text}: {counted} value(s) specified but the maximum number is "
+        raise SpokenError(f"{text}: {counted} {noun} specified but the maximum number is "
                           f"{type_.n_max}")
     if type_.value is None:
         datum = tuple(sorted(set(elements)))
