@@ -113,7 +113,10 @@ class Database:
                 results.append(operations.execute(transaction, json, number, total))
             outcome = transaction.finish()
         except operations.MustWait:
-            return Execution([], _NOTHING, transaction, True, self.sequence)
+            # What answers where nobody can wait (ovsdb-tool).
+            results.append({"error": "not supported", "details": "triggers not supported"})
+            results += [None] * (total - len(results))
+            return Execution(results, _NOTHING, transaction, True, self.sequence)
         except OvsdbError as error:
             results.append(error.to_json())
             results += [None] * (total - len(results))

@@ -12,7 +12,7 @@ from .atom import (DEFAULT_ATOMS, REAL_TYPE, UUID_TYPE, BaseType, SpokenError,
                    Symbols, format_atom, format_atom_bare, from_json_atom, parse_atom,
                    to_json_atom)
 from .error import MAX_UINT32, OvsdbError, syntax_error
-from .parser import ANY, INTEGER, STRING, Parser, as_integer
+from .parser import INTEGER, OBJECT, STRING, Parser, as_integer
 
 Datum = tuple
 
@@ -44,24 +44,24 @@ class ColumnType:
         if type(json) is str:
             return cls(BaseType.from_json(json))
         parser = Parser(json, "ovsdb type")
-        key_json = parser.member("key", ANY)
-        value_json = parser.member("value", ANY, optional=True)
+        key_json = parser.member("key", STRING | OBJECT)
+        value_json = parser.member("value", STRING | OBJECT, optional=True)
         min_json = parser.member("min", INTEGER, optional=True)
         max_json = parser.member("max", INTEGER | STRING, optional=True)
         parser.finish()
         key = BaseType.from_json(key_json)
         value = None if value_json is None else BaseType.from_json(value_json)
         n_min = 1 if min_json is None else as_integer(min_json)
-        if n_min < 0 or n_min > MAX_UINT32:
-            raise syntax_error(json, "bad min or max value")
+        if not 0 <= n_min < MAX_UINT32:
+            raise syntax_error(min_json, "bad min or max value")
         if max_json is None:
             n_max = 1
         elif max_json == "unlimited":
             n_max = None
         else:
             n_max = as_integer(max_json)
-            if n_max is None or n_max < 0 or n_max > MAX_UINT32:
-                raise syntax_error(json, "bad min or max value")
+            if n_max is None or not 0 <= n_max < MAX_UINT32:
+                raise syntax_error(max_json, "bad min or max value")
         if n_min > 1 or n_max is not None and n_max < 1:
             raise syntax_error(json, "ovsdb type fails constraint checks")
         return cls(key, value, n_min, n_max)

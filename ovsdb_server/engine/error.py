@@ -16,14 +16,17 @@ _ESCAPES.update({8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r", 34: '\\"',
 class OvsdbError(Exception):
     """An error of the database protocol.
 
-    `tag` is the member "error", `details` a sentence, `syntax` the offending JSON as text.
+    `tag` is the member "error", `details` a sentence, `syntax` the offending JSON as text,
+    `io_error` what the operating system said.
     """
 
-    def __init__(self, tag: str, details: str | None = None, syntax: str | None = None):
-        super().__init__(tag, details, syntax)
+    def __init__(self, tag: str, details: str | None = None, syntax: str | None = None,
+                 io_error: str | None = None):
+        super().__init__(tag, details, syntax, io_error)
         self.tag = tag
         self.details = details
         self.syntax = syntax
+        self.io_error = io_error
 
     def to_json(self) -> dict:
         """Return the `<error>` object that goes to a client."""
@@ -32,12 +35,16 @@ class OvsdbError(Exception):
             result["details"] = self.details
         if self.syntax is not None:
             result["syntax"] = self.syntax
+        if self.io_error is not None:
+            result["io-error"] = self.io_error
         return result
 
     def __str__(self) -> str:
         text = self.tag
         if self.details is not None:
             text = f"{text}: {self.details}"
+        if self.io_error is not None:
+            text = f"{text} ({self.io_error})"
         if self.syntax is not None:
             text = f'syntax "{self.syntax}": {text}'
         return text

@@ -11,7 +11,7 @@ from .atom import (DEFAULT_ATOMS, ZERO_UUID, Atom, BaseType, Symbol, Symbols, is
                    random_uuid)
 from .datum import ColumnType, Datum
 from .error import MAX_UINT32, OvsdbError, syntax_error
-from .parser import (ANY, ARRAY, BOOLEAN, INTEGER, OBJECT, STRING, Parser, as_integer,
+from .parser import (ARRAY, BOOLEAN, IDENTIFIER, INTEGER, OBJECT, STRING, Parser, as_integer,
                      is_identifier)
 
 __all__ = ["Atom", "BaseType", "Column", "ColumnType", "DatabaseSchema", "Datum",
@@ -44,7 +44,7 @@ class Column:
         parser = Parser(json, f"schema for column {name}")
         mutable = parser.member("mutable", BOOLEAN, optional=True)
         ephemeral = parser.member("ephemeral", BOOLEAN, optional=True)
-        type_json = parser.member("type", ANY)
+        type_json = parser.member("type", STRING | OBJECT)
         parser.finish()
         type_ = ColumnType.from_json(type_json)
         has_weak = type_.key.is_weak_ref or type_.value is not None and type_.value.is_weak_ref
@@ -161,10 +161,11 @@ def _check_name(json, name: str) -> None:
 def _index_from_json(json, table_json, columns: dict[str, Column]) -> tuple[str, ...]:
     names = column_set_from_json(json, columns)
     if not names:
-        raise syntax_error(json, "index must have at least one column")
+        raise syntax_error(table_json, "index must have at least one column")
     for name in names:
         if not columns[name].is_persistent:
-            raise syntax_error(json, f"ephemeral columns (such as {name}) may not be indexed")
+            raise syntax_error(table_json,
+                               f"ephemeral columns (such as {name}) may not be indexed")
     return names
 
 
@@ -222,15 +223,13 @@ class DatabaseSchema:
     def from_json(cls, json) -> "DatabaseSchema":
         """Parse a `<database-schema>`.  Raises OvsdbError."""
         parser = Parser(json, "database schema")
-        name = parser.member("name", 128)
+        name = parser.member("name", IDENTIFIER)
         version = parser.member("version", STRING, optional=True)
         cksum = parser.member("cksum", STRING, optional=True)
         tables_json = parser.member("tables", OBJECT)
-        # The reference lets "$schema" pass, which editors use.
-        parser.member("$schema", STRING, optional=True)
         parser.finish()
-        if version is not None:
-            check_version(version)
+        if version is not None and _version_numbers(version) is None:
+            raise syntax_error(json, f'schema version "{version}" not in format x.y.z')
         tables = []
         for table_name, table_json in tables_json.items():
             _check_name(json, table_name)

@@ -1,0 +1,123 @@
+/* epoch.c: see epoch.h. */
+#include "base/epoch.h"
+
+#include "base/lock.h"
+
+struct retired {
+    struct retired *next;
+    uint64_t epoch;             /* Freed when all readers have seen a later. */
+    void *object;
+    void (*release)(void *);
+};
+
+static struct lock epoch_lock = LOCK_INITIALIZER;
+static struct epoch_reader *readers;        /* Guarded by epoch_lock. */
+static struct retired *first;               /* Guarded by epoch_lock. */
+static struct retired **last = &first;      /* Guarded by epoch_lock. */
+static uint64_t n_retired;                  /* Guarded by epoch_lock. */
+static uint64_t epoch_now = 1;              /* Atomic; written under lock. */
+
+void
+epoch_reader_add(struct epoch_reader *reader)
+{
+    lock_take(&epoch_lock);
+    reader->seen = UINT64_MAX;
+    reader->next = readers;
+    readers = reader;
+    lock_drop(&epoch_lock);
+}
+
+void
+epoch_reader_remove(struct epoch_reader *reader)
+{
+    lock_take(&epoch_lock);
+    for (struct epoch_reader **p = &readers; *p; p = &(*p)->next) {
+        if (*p == reader) {
+            *p = reader->next;
+            break;
+        }
+    }
+    lock_drop(&epoch_lock);
+}
+
+/* Full barrier: the reader's later loads of pointers must not be seen before
+ * 'seen' is; pairs with the lock in epoch_reclaim(). */
+void
+epoch_online(struct epoch_reader *reader)
+{
+    uint64_t now = __atomic_load_n(&epoch_now, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&reader->seen, now, __ATOMIC_SEQ_CST);
+}
+
+void
+epoch_offline(struct epoch_reader *reader)
+{
+    __atomic_store_n(&reader->seen, UINT64_MAX, __ATOMIC_SEQ_CST);
+}
+
+void
+epoch_quiesce(struct epoch_reader *reader)
+{
+    uint64_t now = __atomic_load_n(&epoch_now, __ATOMIC_SEQ_CST);
+    if (now != __atomic_load_n(&reader->seen, __ATOMIC_RELAXED)) {
+        __atomic_store_n(&reader->seen, now, __ATOMIC_SEQ_CST);
+    }
+}
+
+void
+epoch_retire(void *object, void (*release)(void *))
+{
+    if (!object) {
+        return;
+    }
+    struct retired *r = xmalloc(sizeof *r);
+    r->next = NULL;
+    r->object = object;
+    r->release = release;
+    lock_take(&epoch_lock);
+    r->epoch = __atomic_fetch_add(&epoch_now, 1, __ATOMIC_SEQ_CST);
+    *last = r;
+    last = &r->next;
+    n_retired++;
+    lock_drop(&epoch_lock);
+}
+
+uint64_t
+epoch_reclaim(void)
+{
+    uint64_t oldest = UINT64_MAX;
+    lock_take(&epoch_lock);
+    for (struct epoch_reader *r = readers; r; r = r->next) {
+        oldest = MIN(oldest, __atomic_load_n(&r->seen, __ATOMIC_SEQ_CST));
+    }
+    struct retired *done = NULL, **end = &done;
+    while (first && first->epoch < oldest) {
+        *end = first;
+        end = &first->next;
+        first = first->next;
+        n_retired--;
+    }
+    *end = NULL;
+    if (!first) {
+        last = &first;
+    }
+    uint64_t waiting = n_retired;
+    lock_drop(&epoch_lock);
+
+    while (done) {              /* A release may retire further objects. */
+        struct retired *next = done->next;
+        done->release(done->object);
+        free(done);
+        done = next;
+    }
+    return waiting;
+}
+
+uint64_t
+epoch_n_retired(void)
+{
+    lock_take(&epoch_lock);
+    uint64_t n = n_retired;
+    lock_drop(&epoch_lock);
+    return n;
+}

@@ -1,0 +1,36 @@
+/* epoch.h: memory that readers may still see is retired, not freed (QSBR).
+ *
+ * What: readers (workers) follow pointers without locks.  A writer unlinks an
+ * object and retires it; it is freed when every reader has been quiescent
+ * since.
+ *
+ * How: a global epoch counts up with each retirement batch.  A reader stores the
+ * epoch it has seen whenever it holds no pointer (epoch_quiesce(), once a
+ * burst), or goes offline before it sleeps.  epoch_reclaim() frees what was
+ * retired before the oldest epoch that an online reader has seen.
+ *
+ * Thread safety: epoch_retire() any thread; epoch_reclaim() control thread, while
+ * it holds no pointer itself.  The control thread is no reader: it runs
+ * reclamation itself. */
+#pragma once
+
+#include "base/base.h"
+
+struct epoch_reader {           /* One per worker thread. */
+    uint64_t seen;              /* Epoch seen, UINT64_MAX: offline.  Atomic. */
+    struct epoch_reader *next;  /* Guarded by the registry's lock. */
+};
+
+void epoch_reader_add(struct epoch_reader *);       /* Starts offline. */
+void epoch_reader_remove(struct epoch_reader *);
+
+void epoch_online(struct epoch_reader *);
+void epoch_offline(struct epoch_reader *);
+void epoch_quiesce(struct epoch_reader *);
+
+/* Calls 'release'('object') when no reader can hold it any more. */
+void epoch_retire(void *object, void (*release)(void *object));
+
+/* Frees what can be freed and returns how many objects are still waiting. */
+uint64_t epoch_reclaim(void);
+uint64_t epoch_n_retired(void);

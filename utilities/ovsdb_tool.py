@@ -1,0 +1,606 @@
+"""ovsdb-tool: makes, converts, compacts, queries and shows database files, without a server.
+
+`main(argv)` is the program; `argv` is without the program name.  Commands are rows of
+`_COMMANDS`.  Texts and exit codes follow the reference: 1 for errors, 2 where a command answers
+a question with no.  Clustered database files are refused with a clear error.
+
+Starts fast: what only some commands need is imported inside them.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+
+from ovsdb_server.engine.error import OvsdbError, json_text
+from ovsdb_server.engine.schema import DatabaseSchema
+
+PROGRAM = "ovsdb-tool"
+VERSION = "4.0.90"
+
+_HELP = """\
+ovsdb-tool: Open vSwitch database management utility
+usage: ovsdb-tool [OPTIONS] COMMAND [ARG...]
+  create [DB [SCHEMA]]    create DB with the given SCHEMA
+  [--election-timer=ms] create-cluster DB CONTENTS LOCAL
+    create clustered DB with given CONTENTS and LOCAL address
+  [--cid=UUID] join-cluster DB NAME LOCAL REMOTE...
+    join clustered DB with given NAME and LOCAL and REMOTE addrs
+  compact [DB [DST]]      compact DB in-place (or to DST)
+  convert [DB [SCHEMA [DST]]]   convert DB to SCHEMA (to DST)
+  db-name [DB]            report name of schema used by DB
+  db-version [DB]         report version of schema used by DB
+  db-cksum [DB]           report checksum of schema used by DB
+  db-cid DB               report cluster ID of clustered DB
+  db-sid DB               report server ID of clustered DB
+  db-local-address DB     report local address of clustered DB
+  db-is-clustered DB      test whether DB is clustered
+  db-is-standalone DB     test whether DB is standalone
+  schema-name [SCHEMA]    report SCHEMA's name
+  schema-version [SCHEMA] report SCHEMA's schema version
+  schema-cksum [SCHEMA]   report SCHEMA's checksum
+  compare-versions A OP B  compare OVSDB schema version numbers
+  query [DB] TRNS         execute read-only transaction on DB
+  transact [DB] TRNS      execute read/write transaction on DB
+  cluster-to-standalone DB DB    Convert clustered DB to
+      standalone DB when cluster is down and cannot be
+        revived
+  [-m]... show-log [DB]   print DB's log entries
+The default DB is {db}.
+The default SCHEMA is {schema}.
+
+Logging options:
+  -vSPEC, --verbose=SPEC   set logging levels
+  -v, --verbose            set maximum verbosity level
+  --log-file[=FILE]        enable logging to specified FILE
+                           (default: {log})
+  --syslog-method=(libc|unix:file|udp:ip:port)
+                           specify how to send messages to syslog daemon
+  --syslog-target=HOST:PORT  also send syslog msgs to HOST:PORT via UDP
+
+Other options:
+  -m, --more                  increase show-log verbosity
+  --rbac-role=ROLE            RBAC role for transact and query commands
+  -h, --help                  display this help message
+  -V, --version               display version information
+"""
+
+# Long name, short name, argument: None, "required" or "optional".
+_OPTIONS = (
+    ("more", "m", None),
+    ("rbac-role", "", "required"),
+    ("cid", "", "required"),
+    ("election-timer", "", "required"),
+    ("verbose", "v", "optional"),
+    ("help", "h", None),
+    ("option", "o", None),
+    ("version", "V", None),
+    ("log-file", "", "optional"),
+    ("syslog-method", "", "required"),
+    ("syslog-target", "", "required"),
+)
+
+
+class _Failure(Exception):
+    """Ends the program with a message and an exit code."""
+
+    def __init__(self, text: str, code: int = 1):
+        super().__init__(text)
+        self.text = text
+        self.code = code
+
+
+class _Options:
+    """What the options say; `action` is "help", "option", "version" or ""."""
+
+    def __init__(self):
+        self.more = 0
+        self.role = ""
+        self.action = ""
+        self.warns = True
+
+
+def main(argv: list[str]) -> int:
+    """Run ovsdb-tool with arguments `argv`; return the exit code."""
+    try:
+        options, words = _parse(argv)
+        match options.action:
+            case "help":
+                return _help(options)
+            case "option":
+                _print_options()
+                return 0
+            case "version":
+                print(f"{PROGRAM} (Open vSwitch) {VERSION}")
+                return 0
+        return _run(options, words)
+    except _Failure as failure:
+        sys.stdout.flush()
+        sys.stderr.write(f"{PROGRAM}: {failure.text}\n")
+        return failure.code
+
+
+def _run(options: _Options, words: list[str]) -> int:
+    if not words:
+        raise _Failure("missing command name; use --help for help")
+    name, arguments = words[0], words[1:]
+    command = _COMMANDS.get(name)
+    if command is None:
+        raise _Failure(f"unknown command '{name}'; use --help for help")
+    _usage, n_min, n_max, run = command
+    if len(arguments) < n_min:
+        raise _Failure(f"'{name}' command requires at least {n_min} arguments")
+    if n_max is not None and len(arguments) > n_max:
+        raise _Failure(f"'{name}' command takes at most {n_max} arguments")
+    try:
+        return run(options, *arguments) or 0
+    except OvsdbError as error:
+        _warn_locked(options, error)
+        raise _Failure(str(error)) from None
+
+
+def _warn_locked(options: _Options, error: OvsdbError) -> None:
+    """Log what the reference logs when somebody else has the database."""
+    warning = getattr(error, "warning", None)
+    if warning is not None and options.warns:
+        from time import gmtime, strftime
+        now = strftime("%Y-%m-%dT%H:%M:%SZ", gmtime())
+        sys.stderr.write(f"{now}|00001|lockfile|WARN|{warning}\n")
+
+
+def _parse(argv: list[str]) -> tuple[_Options, list[str]]:
+    """Return the options and the other words.  Options end at the first other word."""
+    options = _Options()
+    index = 0
+    while index < len(argv):
+        word = argv[index]
+        if word == "--":
+            index += 1
+            break
+        if not word.startswith("-") or word == "-":
+            break
+        index += 1
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            long_name, takes = _find_long(name, word)
+            argument = value if equals else None
+            if takes is None and equals:
+                raise _Failure(f"option '--{long_name}' doesn't allow an argument")
+            if takes == "required" and not equals:
+                if index == len(argv):
+                    raise _Failure(f"option '--{long_name}' requires an argument")
+                argument = argv[index]
+                index += 1
+            _apply(options, long_name, argument)
+            continue
+        for place, letter in enumerate(word[1:], 2):
+            found = [row for row in _OPTIONS if row[1] == letter]
+            if not found:
+                raise _Failure(f"invalid option -- '{letter}'")
+            if found[0][2] is not None:
+                _apply(options, found[0][0], word[place:] or None)
+                break
+            _apply(options, found[0][0], None)
+    return options, argv[index:]
+
+
+def _find_long(name: str, word: str) -> tuple[str, str | None]:
+    rows = [row for row in _OPTIONS if row[0] == name]
+    if not rows:
+        rows = [row for row in _OPTIONS if name and row[0].startswith(name)]
+    if not rows:
+        raise _Failure(f"unrecognized option '{word}'")
+    if len(rows) > 1:
+        names = " ".join(f"'--{row[0]}'" for row in rows)
+        raise _Failure(f"option '{word}' is ambiguous; possibilities: {names}")
+    return rows[0][0], rows[0][2]
+
+
+def _apply(options: _Options, name: str, argument: str | None) -> None:
+    match name:
+        case "more":
+            options.more += 1
+        case "rbac-role":
+            options.role = argument
+        case "help" | "option" | "version":
+            options.action = options.action or name
+        case "verbose":
+            _apply_verbosity(options, argument)
+        case "cid":
+            from ovsdb_server.engine.atom import ZERO_UUID, is_uuid
+            if not is_uuid(argument) or argument == ZERO_UUID:
+                raise _Failure(f"{argument}: not a valid UUID")
+        case "election-timer":
+            if not argument.isdigit() or not 100 <= int(argument) <= 600000:
+                raise _Failure("ovsdb error: election timer must be between 100 and 600000, "
+                               "in msec.")
+
+
+_LEVELS = ("off", "emer", "err", "warn", "info", "dbg")
+
+
+def _apply_verbosity(options: _Options, spec: str | None) -> None:
+    """Heed the one thing that -v changes here: whether warnings reach the console."""
+    if spec is None or spec.upper().startswith("PATTERN:"):
+        return
+    level, is_console, is_everywhere = "dbg", False, True
+    for word in spec.replace(":", " ").replace(",", " ").split():
+        low = word.lower()
+        if low in _LEVELS:
+            level = low
+        elif low == "console":
+            is_console = True
+        elif low in ("syslog", "file"):
+            is_everywhere = False
+        elif low not in ("any", "lockfile", "ovsdb_tool", "ovsdb_log", "ovsdb_file"):
+            raise _Failure(f'processing "{spec}": no destination, level, or module "{word}"')
+    if is_console or is_everywhere:
+        options.warns = _LEVELS.index(level) >= _LEVELS.index("warn")
+
+
+def _print_options() -> None:
+    for name, letter, takes in _OPTIONS[:8]:
+        if takes is None:
+            print(f"--{name}")
+        else:
+            print(f"--{name}=ARG" if takes == "required" else f"--{name}=[ARG]")
+        if letter:
+            print(f"-{letter} {'[ARG]' if takes == 'optional' else ''}")
+
+
+# Paths and files.
+
+def _default_db() -> str:
+    folder = os.environ.get("OVS_DBDIR")
+    if folder is None:
+        folder = os.path.join(os.environ.get("OVS_SYSCONFDIR") or "/etc", "openvswitch")
+    return os.path.join(folder, "conf.db")
+
+
+def _default_schema() -> str:
+    """Return the vswitch schema: of the environment's package directory, else our own."""
+    folder = os.environ.get("OVS_PKGDATADIR")
+    if folder is None:
+        folder = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+                              "schema")
+    return os.path.join(folder, "vswitch.ovsschema")
+
+
+def _read_schema(path: str) -> DatabaseSchema:
+    from utilities.json_complaint import JsonError, read_json
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+            text = stream.read()
+    except OSError as error:
+        raise _Failure(f'failed to read schema: "{path}" could not be read as JSON (error '
+                       f'opening "{path}": {error.strerror})') from None
+    try:
+        json = read_json(text)
+    except JsonError as error:
+        raise _Failure(f'failed to read schema: "{path}" could not be read as JSON '
+                       f"({error})") from None
+    try:
+        return DatabaseSchema.from_json(json)
+    except OvsdbError as error:
+        raise OvsdbError(error.tag, f'failed to parse "{path}" as ovsdb schema: {error.details}',
+                         error.syntax) from None
+
+
+def _open_first_line(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.readline(127)
+    except OSError as error:
+        raise OvsdbError("I/O error", f"{path}: open failed", io_error=error.strerror) from None
+
+
+def _file_magic(path: str) -> str:
+    from ovsdb_server.storage.record import identify
+    return identify(path, _open_first_line(path))
+
+
+def _db_schema(path: str) -> DatabaseSchema:
+    from ovsdb_server.storage.journal import Journal
+    journal = Journal.open(path, is_read_only=True)
+    journal.close()
+    return journal.schema
+
+
+def _open_sound(path: str, is_read_only: bool):
+    """Open a journal and return it with its database; any damage is an error to a tool."""
+    from ovsdb_server.storage.journal import Journal
+    journal = Journal.open(path, is_read_only)
+    database = journal.load()
+    if journal.damage is not None:
+        journal.close()
+        raise journal.damage
+    return journal, database
+
+
+def _wall_ms() -> int:
+    from time import time
+    return int(time() * 1000)
+
+
+# Commands.
+
+def _create(_options: _Options, db: str = "", schema: str = "") -> None:
+    parsed = _read_schema(schema or _default_schema())
+    from ovsdb_server.storage.journal import create
+    create(db or _default_db(), parsed)
+
+
+def _compact(options: _Options, db: str = "", target: str = "") -> None:
+    _rewrite(options, db or _default_db(), target, None,
+             f"compacted by ovsdb-tool {VERSION}")
+
+
+def _convert(options: _Options, db: str = "", schema: str = "", target: str = "") -> None:
+    parsed = _read_schema(schema or _default_schema())
+    _rewrite(options, db or _default_db(), target, parsed,
+             f"converted by ovsdb-tool {VERSION}")
+
+
+def _rewrite(options: _Options, db: str, target: str, schema: DatabaseSchema | None,
+             comment: str) -> None:
+    from ovsdb_server.engine.database import convert
+    from ovsdb_server.storage.journal import save
+    from ovsdb_server.storage.lockfile import LockedError, LockFile
+    try:
+        journal, database = _open_sound(db, is_read_only=bool(target))
+    except LockedError as error:
+        _warn_locked(options, error)
+        raise _Failure(f"{error.details} ({error.io_error})") from None
+    try:
+        if schema is not None:
+            database = convert(database, schema)
+        if not target:
+            journal.compact(database, comment, _wall_ms())
+            return
+        try:
+            lock = LockFile(target)
+        except LockedError as error:
+            _warn_locked(options, error)
+            raise _Failure(f"{error.details} ({error.io_error})") from None
+        try:
+            save(target, database, comment, _wall_ms())
+        finally:
+            lock.release()
+    finally:
+        journal.close()
+
+
+def _needs_conversion(_options: _Options, db: str = "", schema: str = "") -> None:
+    stored = _db_schema(db or _default_db())
+    wanted = _read_schema(schema or _default_schema())
+    print("no" if stored == wanted else "yes")
+
+
+def _db_name(_options: _Options, db: str = "") -> None:
+    print(_db_schema(db or _default_db()).name)
+
+
+def _db_version(_options: _Options, db: str = "") -> None:
+    print(_db_schema(db or _default_db()).version)
+
+
+def _db_cksum(_options: _Options, db: str = "") -> None:
+    print(_db_schema(db or _default_db()).cksum)
+
+
+def _schema_name(_options: _Options, schema: str = "") -> None:
+    print(_read_schema(schema or _default_schema()).name)
+
+
+def _schema_version(_options: _Options, schema: str = "") -> None:
+    print(_read_schema(schema or _default_schema()).version)
+
+
+def _schema_cksum(_options: _Options, schema: str = "") -> None:
+    print(_read_schema(schema or _default_schema()).cksum)
+
+
+def _db_is_clustered(_options: _Options, db: str) -> int:
+    return 0 if _file_magic(db) == "CLUSTER" else 2
+
+
+def _db_is_standalone(_options: _Options, db: str) -> int:
+    return 0 if _file_magic(db) == "JSON" else 2
+
+
+def _of_cluster(_options: _Options, db: str) -> None:
+    if _file_magic(db) != "CLUSTER":
+        raise _Failure(f"{db}: not a clustered database")
+    raise _Failure(f"{db}: clustered databases are not supported yet")
+
+
+def _check_cluster(options: _Options, *dbs: str) -> None:
+    for db in dbs:
+        _of_cluster(options, db)
+
+
+def _no_clusters(_options: _Options, *_arguments: str) -> None:
+    raise _Failure("clustered databases are not supported yet")
+
+
+def _cluster_to_standalone(options: _Options, _db: str, clustered: str) -> None:
+    _of_cluster(options, clustered)
+
+
+def _compare_versions(_options: _Options, a: str, operator: str, b: str) -> int:
+    from ovsdb_server.engine.schema import compare_versions
+    for version in (a, b):
+        try:
+            compare_versions(version, version)
+        except OvsdbError:
+            raise _Failure(f"{version}: not an OVSDB version number in format x.y.z") from None
+    order = compare_versions(a, b)
+    answers = {"<": order < 0, "<=": order <= 0, "==": order == 0, ">=": order >= 0,
+               ">": order > 0, "!=": order != 0}
+    if operator not in answers:
+        raise _Failure(f"{operator}: not a relational operator")
+    return 0 if answers[operator] else 2
+
+
+def _query(options: _Options, *arguments: str) -> None:
+    _execute(options, arguments, is_read_only=True)
+
+
+def _transact(options: _Options, *arguments: str) -> None:
+    _execute(options, arguments, is_read_only=False)
+
+
+def _execute(options: _Options, arguments: tuple[str, ...], is_read_only: bool) -> None:
+    from ovsdb_server.engine.database import Context
+    from utilities.json_complaint import JsonError, read_json
+    db = arguments[0] if len(arguments) > 1 else _default_db()
+    text = arguments[-1]
+    journal, database = _open_sound(db, is_read_only)
+    try:
+        try:
+            params = read_json(text)
+        except JsonError as error:
+            raise _Failure(f'"{text}": {error}') from None
+        complaint = _check_params(params, database.name)
+        if complaint is not None:
+            print(json_text(complaint))
+            return
+        execution = database.transact(params[1:], Context(role=options.role))
+        database.commit(
+            execution, lambda delta, comment: journal.write(delta, comment, _wall_ms()))
+        if execution.delta:
+            journal.sync()
+        print(json_text(execution.results))
+    finally:
+        journal.close()
+
+
+def _check_params(params, name: str) -> dict | None:
+    from ovsdb_server.engine.error import syntax_error
+    if type(params) is not list:
+        return syntax_error(params, "array expected").to_json()
+    if not params or params[0] != name:
+        return syntax_error(params, "database name expected as first parameter").to_json()
+    return None
+
+
+def _show_log(options: _Options, db: str = "") -> None:
+    from ovsdb_server.storage.record import CLUSTERED, identify, read_records
+    db = db or _default_db()
+    if identify(db, _open_first_line(db)) == CLUSTERED:
+        raise _Failure(f"{db}: clustered databases are not supported yet")
+    schema = None
+    names: dict[str, str] = {}
+    with open(db, "rb") as stream:
+        for number, record in enumerate(read_records(stream, db)):
+            sys.stdout.write(f"record {number}:")
+            if number == 0:
+                schema = DatabaseSchema.from_json(record.json)
+                print(f' "{schema.name}" schema, version="{schema.version}", '
+                      f'cksum="{schema.cksum}"\n')
+            else:
+                _show_transaction(options, record.json, schema, names)
+
+
+def _show_transaction(options: _Options, json: dict, schema: DatabaseSchema,
+                      names: dict[str, str]) -> None:
+    from ovsdb_server.engine.parser import as_integer
+    date = as_integer(json.get("_date"))
+    if date is not None:
+        sys.stdout.write(f" {_date_text(date)}")
+    comment = json.get("_comment")
+    if type(comment) is str:
+        sys.stdout.write(f' "{comment}"')
+    print()
+    if not options.more:
+        return
+    is_diff = json.get("_is_diff") is True
+    for table, rows in json.items():
+        if type(rows) is dict:
+            for uuid, row in rows.items():
+                _show_row(options, schema, names, table, uuid, row, is_diff)
+    print()
+
+
+def _date_text(date: int) -> str:
+    from time import gmtime, strftime
+    if date < 1 << 32:
+        date *= 1000                     # Old files hold seconds.
+    try:
+        return strftime("%Y-%m-%d %H:%M:%S", gmtime(date // 1000)) + f".{date % 1000:03}"
+    except (OverflowError, OSError, ValueError):
+        return str(date)
+
+
+def _show_row(options: _Options, schema: DatabaseSchema, names: dict[str, str], table: str,
+              uuid: str, row, is_diff: bool) -> None:
+    short = uuid[:8]
+    old_name = names.get(uuid)
+    new_name = None
+    if type(row) is dict and "name" in row:
+        new_name = json_text(row["name"])
+    names[uuid] = new_name or old_name or short
+    if old_name is not None:
+        print(f"  table {table} row {old_name} ({short}){' diff' if is_diff else ''}:")
+    elif new_name is not None:
+        print(f"  table {table} insert row {new_name} ({short}):")
+    else:
+        print(f"  table {table} insert row {short}:")
+    if row is None:
+        print("    delete row")
+    elif type(row) is dict and options.more > 1:
+        known = schema.tables.get(table)
+        for name, value in row.items():
+            print(f"    {name}={_value_text(known, name, value)}")
+
+
+def _value_text(table, name: str, json) -> str:
+    from ovsdb_server.engine import datum
+    column = None if table is None else table.columns.get(name)
+    if column is not None:
+        try:
+            return datum.format_text(column.type, datum.from_json(column.type, json))
+        except OvsdbError:
+            pass
+    return json_text(json)
+
+
+def _help(_options: _Options) -> int:
+    log = os.path.join(os.environ.get("OVS_LOGDIR") or "/var/log/openvswitch", "ovsdb-tool.log")
+    sys.stdout.write(_HELP.format(db=_default_db(), schema=_default_schema(), log=log))
+    return 0
+
+
+def _list_commands(_options: _Options) -> None:
+    print("The available commands are:")
+    for name, command in _COMMANDS.items():
+        print(f"  {name:<23} {command[0]}")
+
+
+# Name: usage, least and most arguments (None: any number), function.
+_COMMANDS: dict[str, tuple[str, int, int | None, Callable]] = {
+    "create": ("[db [schema]]", 0, 2, _create),
+    "create-cluster": ("db contents local", 3, 3, _no_clusters),
+    "join-cluster": ("db name local remote...", 4, None, _no_clusters),
+    "compact": ("[db [dst]]", 0, 2, _compact),
+    "convert": ("[db [schema [dst]]]", 0, 3, _convert),
+    "needs-conversion": ("", 0, 2, _needs_conversion),
+    "db-name": ("[db]", 0, 1, _db_name),
+    "db-version": ("[db]", 0, 1, _db_version),
+    "db-cksum": ("[db]", 0, 1, _db_cksum),
+    "db-cid": ("db", 1, 1, _of_cluster),
+    "db-sid": ("db", 1, 1, _of_cluster),
+    "db-local-address": ("db", 1, 1, _of_cluster),
+    "db-is-clustered": ("db", 1, 1, _db_is_clustered),
+    "db-is-standalone": ("db", 1, 1, _db_is_standalone),
+    "schema-name": ("[schema]", 0, 1, _schema_name),
+    "schema-version": ("[schema]", 0, 1, _schema_version),
+    "schema-cksum": ("[schema]", 0, 1, _schema_cksum),
+    "query": ("[db] trns", 1, 2, _query),
+    "transact": ("[db] trns", 1, 2, _transact),
+    "show-log": ("[db]", 0, 1, _show_log),
+    "check-cluster": ("db...", 1, None, _check_cluster),
+    "compare-versions": ("a op b", 3, 3, _compare_versions),
+    "help": ("", 0, None, lambda options, *_words: _help(options)),
+    "list-commands": ("", 0, None, lambda options, *_words: _list_commands(options)),
+    "cluster-to-standalone": ("db clusterdb", 2, 2, _cluster_to_standalone),
+}

@@ -1,0 +1,55 @@
+"""Actions -> the living switch. The third step of the road from database to switch.
+
+Each action is carried out on its own: one that fails leaves a complaint in its bridge and the
+others go on. Yields to the other tasks after a millisecond of work. Control task only.
+"""
+
+import time
+
+import trio
+
+from vswitchd.config.actions import (Action, AddBridge, AddInterface, DeleteBridge, DeleteInterface,
+                                     SetBridge, SetControllers, SetInterface, SetPorts, SetSettings)
+from vswitchd.switch.switch import Switch
+
+SLICE = 0.001       # seconds of work between two yields
+
+
+def apply_one(action: Action, switch: Switch, agent) -> None:
+    """Carries out one action. `agent` serves OpenFlow: it gets bridges and their controllers."""
+    has_dummy = switch.dummy is not None
+    match action:
+        case SetSettings(settings):
+            switch.set(settings)
+        case DeleteBridge(name):
+            if name in switch.bridges:
+                agent.remove_bridge(name)
+                switch.delete_bridge(name)
+        case AddBridge(bridge):
+            switch.add_bridge(bridge)
+            agent.add_bridge(switch.bridges[bridge.name])
+        case SetBridge(bridge):
+            switch.bridges[bridge.name].set(bridge)
+            agent.set_bridge(bridge.name)
+        case DeleteInterface(bridge, name):
+            switch.bridges[bridge].remove(name)
+        case AddInterface(bridge, interface):
+            switch.bridges[bridge].add(interface, has_dummy)
+        case SetInterface(bridge, interface):
+            switch.bridges[bridge].change(interface, has_dummy)
+        case SetPorts(bridge, ports):
+            switch.bridges[bridge].bundles = ports
+            switch.bridges[bridge].is_published = False
+        case SetControllers(bridge):
+            agent.set_controllers(bridge, action)
+
+
+async def apply(actions: list[Action], switch: Switch, agent) -> None:
+    """Carries out all actions in order, then publishes what changed."""
+    started = time.perf_counter()
+    for action in actions:
+        apply_one(action, switch, agent)
+        if time.perf_counter() - started > SLICE:
+            await trio.lowlevel.checkpoint()
+            started = time.perf_counter()
+    switch.publish()

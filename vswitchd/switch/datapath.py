@@ -1,0 +1,96 @@
+"""A living datapath: its ports and their numbers. One per type serves all bridges of that type.
+
+`NAMES` maps a datapath_type to the datapath's name. Port numbers follow the reference: in the dummy
+datapath the digits of a port's name, plus 100 where it begins with "br"; elsewhere, and where that
+number is taken, the lowest free one. Control task only.
+"""
+
+import re
+
+from datapath import face
+from vswitchd.config.desired import Interface, Settings
+from vswitchd.switch.netdev import DeviceError, Netdev, make
+
+NAMES = {"dummy": "ovs-dummy", "netdev": "ovs-netdev", "system": "ovs-system"}
+LOCAL_KIND = {"dummy": "dummy-internal", "netdev": "internal", "system": "internal"}
+
+
+def wished_number(name: str) -> int:
+    """The number that a port of the dummy datapath has by its name, or 0 for none."""
+    digits = re.search(r"\d+", name)
+    if not digits:
+        return 0
+    number = int(digits.group()) + (100 if name.startswith("br") else 0)
+    return number if number < 0x10000 else 0
+
+
+class Datapath:
+    """Ports of one datapath by number; `handle` is the library's."""
+
+    def __init__(self, kind: str, settings: Settings, has_dummy: bool):
+        self.kind = kind
+        self.name = NAMES[kind]
+        self.ports: dict[int, Netdev] = {}
+        self.has_dummy = has_dummy
+        self.handle = face.datapath_open(self.name, settings.max_idle_ms, settings.flow_limit,
+                                         settings.vlan_limit)
+        self.local_error = self._open_local()
+
+    def _open_local(self) -> str:
+        """Port 0, a device with the datapath's name; returns why it could not be had, or ""."""
+        try:
+            netdev = make(Interface(self.name, "", LOCAL_KIND[self.kind]), self.has_dummy)
+            netdev.open()
+            self.attach(netdev, 0)
+        except (DeviceError, face.DatapathError) as error:
+            return str(error)
+        return ""
+
+    @property
+    def title(self) -> str:
+        """As shown: "netdev@ovs-netdev"."""
+        return f"{self.kind}@{self.name}"
+
+    def set(self, settings: Settings) -> None:
+        """Give the datapath other limits."""
+        face.datapath_set(self.handle, self.name, settings.max_idle_ms, settings.flow_limit,
+                          settings.vlan_limit)
+
+    def free_number(self, name: str) -> int:
+        """The number for a new port `name`."""
+        if self.kind == "dummy":
+            number = wished_number(name)
+            if number and number not in self.ports:
+                return number
+        return next(number for number in range(1, 1 << 16) if number not in self.ports)
+
+    def attach(self, netdev: Netdev, number: int | None = None) -> int:
+        """Adds an opened device as a port; returns its number. Raises DatapathError."""
+        if number is None:
+            number = self.free_number(netdev.name)
+        face.port_add(self.handle, number, netdev.config())
+        self.ports[number] = netdev
+        return number
+
+    def update(self, number: int) -> None:
+        """Passes a changed device configuration on."""
+        face.port_set(self.handle, number, self.ports[number].config())
+
+    def detach(self, number: int) -> Netdev:
+        """Removes a port; its device is left to the caller."""
+        face.port_del(self.handle, number)
+        return self.ports.pop(number)
+
+    def port_names(self) -> dict[int, str]:
+        """{number: name} for printing."""
+        return {number: netdev.name for number, netdev in self.ports.items()}
+
+    def port_numbers(self) -> dict[str, int]:
+        """{name: number} for reading."""
+        return {netdev.name: number for number, netdev in self.ports.items()}
+
+    def close(self, cleanup: bool) -> None:
+        """Removes all ports and the datapath itself."""
+        for number in sorted(self.ports, reverse=True):
+            self.detach(number).close(cleanup)
+        face.datapath_close(self.handle)

@@ -1,0 +1,241 @@
+"""Links of the operating system: their state, and the filter that keeps their frames from the host.
+
+State is read and set by the classic ioctls (they are one system call each and obey the socket's
+network namespace); traffic control goes through pyroute2. `Monitor` tells when any link changes.
+
+`shield()` drops, at clsact ingress, every frame of a link that the switch has taken: the packet
+socket has seen it before, the host's own stack never does, as with the kernel module's rx handler.
+The filter is a two-instruction BPF program in direct-action mode (which needs no act_gact) named
+`MARK`, so that a stale one is recognised. Source: netdevice(7), packet(7), tc-bpf(8). Control task.
+"""
+
+import array
+import ctypes
+import errno
+import fcntl
+import os
+import socket
+import struct
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+MARK = "pyvswitch"
+IFNAMSIZ = 16
+
+_SIOCGIFNAME = 0x8910
+_SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
+_SIOCGIFMTU, _SIOCSIFMTU = 0x8921, 0x8922
+_SIOCSIFHWADDR, _SIOCGIFHWADDR, _SIOCGIFINDEX = 0x8924, 0x8927, 0x8933
+_SIOCETHTOOL = 0x8946
+_ETHTOOL_GSET, _ETHTOOL_GDRVINFO = 0x01, 0x03
+_IFF_UP, _IFF_RUNNING = 0x1, 0x40
+_ARPHRD_ETHER = 1
+
+_RTMGRP_LINK = 1
+_INGRESS = 0xfffffff2           # TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)
+_EGRESS = 0xfffffff3
+
+
+class Link:
+    """One device by name, in the network namespace of the process; `fd` may be a tap's own
+    descriptor, which reaches its MAC in any namespace. Methods raise OSError."""
+
+    def __init__(self, name: str, fd: int | None = None):
+        self.name = name
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._mac_fd = self._socket.fileno() if fd is None else fd
+
+    def close(self) -> None:
+        """Lets the query socket go."""
+        self._socket.close()
+
+    def _request(self, payload: bytes = b"") -> bytes:
+        name = self.name.encode()
+        if len(name) >= IFNAMSIZ:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        return struct.pack("16s24s", name, payload)
+
+    def _ioctl(self, request: int, payload: bytes = b"", fd: int | None = None) -> bytes:
+        target = self._socket.fileno() if fd is None else fd
+        return fcntl.ioctl(target, request, self._request(payload))[IFNAMSIZ:]
+
+    def ifindex(self) -> int:
+        """Its interface index."""
+        return struct.unpack_from("i", self._ioctl(_SIOCGIFINDEX))[0]
+
+    def mtu(self) -> int:
+        """Its MTU in bytes."""
+        return struct.unpack_from("i", self._ioctl(_SIOCGIFMTU))[0]
+
+    def set_mtu(self, mtu: int) -> None:
+        """Changes its MTU."""
+        self._ioctl(_SIOCSIFMTU, struct.pack("i", mtu))
+
+    def mac(self) -> str:
+        """Its MAC address."""
+        return self._ioctl(_SIOCGIFHWADDR, fd=self._mac_fd)[2:8].hex(":")
+
+    def set_mac(self, mac: str) -> None:
+        """Changes its MAC address."""
+        payload = struct.pack("H", _ARPHRD_ETHER) + bytes.fromhex(mac.replace(":", ""))
+        self._ioctl(_SIOCSIFHWADDR, payload, self._mac_fd)
+
+    def flags(self) -> tuple[bool, bool]:
+        """(administratively up, has a carrier)."""
+        flags = struct.unpack_from("H", self._ioctl(_SIOCGIFFLAGS))[0]
+        return bool(flags & _IFF_UP), bool(flags & _IFF_RUNNING)
+
+    def set_up(self, is_up: bool) -> None:
+        """Changes its administrative state."""
+        flags = struct.unpack_from("H", self._ioctl(_SIOCGIFFLAGS))[0]
+        self._ioctl(_SIOCSIFFLAGS,
+                    struct.pack("H", flags | _IFF_UP if is_up else flags & ~_IFF_UP))
+
+    def _ethtool(self, command: int, size: int) -> bytes:
+        buffer = array.array("B", struct.pack("I", command) + bytes(size - 4))
+        self._ioctl(_SIOCETHTOOL, struct.pack("P", buffer.buffer_info()[0]))
+        return buffer.tobytes()
+
+    def driver(self) -> dict[str, str]:
+        """driver_name, driver_version and firmware_version; {} where the driver does not say."""
+        try:
+            info = self._ethtool(_ETHTOOL_GDRVINFO, 196)
+        except OSError:
+            return {}
+        texts = [info[start:start + 32].split(b"\0")[0].decode("ascii", "replace")
+                 for start in (4, 36, 68)]
+        return dict(zip(("driver_name", "driver_version", "firmware_version"), texts))
+
+    def speed(self) -> tuple[int | None, str | None]:
+        """(bit/s, "full" or "half"), None where unknown."""
+        try:
+            settings = self._ethtool(_ETHTOOL_GSET, 44)
+        except OSError:
+            return None, None
+        low, duplex = struct.unpack_from("HB", settings, 12)
+        high = struct.unpack_from("H", settings, 28)[0]
+        speed = low | high << 16
+        if speed in (0, 0xffff, 0xffffffff):
+            return None, None
+        return speed * 1_000_000, {0: "half", 1: "full"}.get(duplex)
+
+
+def name_of(ifindex: int) -> str | None:
+    """Name of an interface index here, None where there is none."""
+    try:
+        return socket.if_indextoname(ifindex)
+    except OSError:
+        return None
+
+
+# ---- the shield
+
+_SYS_BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}
+_BPF_PROG_LOAD, _BPF_PROG_TYPE_SCHED_CLS = 5, 3
+_TC_ACT_SHOT = 2
+# mov r0, TC_ACT_SHOT; exit
+_DROP = struct.pack("<BBhi", 0xb7, 0, 0, _TC_ACT_SHOT) + struct.pack("<BBhi", 0x95, 0, 0, 0)
+
+
+def _load_drop_program() -> int:
+    """A descriptor of a loaded BPF program that drops everything. Raises OSError."""
+    number = _SYS_BPF.get(os.uname().machine)
+    if number is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    program, licence = ctypes.create_string_buffer(_DROP), ctypes.create_string_buffer(b"Apache-2.0")
+    attributes = struct.pack("IIQQIIQII16s", _BPF_PROG_TYPE_SCHED_CLS, len(_DROP) // 8,
+                             ctypes.addressof(program), ctypes.addressof(licence), 0, 0, 0, 0, 0,
+                             MARK.encode())
+    buffer = ctypes.create_string_buffer(attributes, 144)
+    library = ctypes.CDLL(None, use_errno=True)
+    fd = library.syscall(ctypes.c_long(number), ctypes.c_int(_BPF_PROG_LOAD), buffer,
+                         ctypes.c_uint(len(attributes)))
+    if fd < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return fd
+
+
+def _filters(route: IPRoute, ifindex: int, parent: int) -> list:
+    try:
+        return [row for row in route.get_filters(index=ifindex, parent=parent)
+                if row.get_attr("TCA_OPTIONS") is not None]    # the others are heads of chains
+    except NetlinkError:
+        return []
+
+
+def _is_ours(row) -> bool:
+    return (row.get_attr("TCA_KIND") == "bpf"
+            and row.get_attr("TCA_OPTIONS").get_attr("TCA_BPF_NAME") == MARK)
+
+
+def shield(ifindex: int) -> None:
+    """Keeps the frames that a link receives from the host's own stack, until `unshield`.
+
+    A filter that an earlier run left is kept. Raises OSError.
+    """
+    with IPRoute() as route:
+        try:
+            route.tc("add", "clsact", ifindex)
+        except NetlinkError as error:
+            if error.code != errno.EEXIST:
+                raise OSError(error.code, os.strerror(error.code)) from None
+        if any(_is_ours(row) for row in _filters(route, ifindex, _INGRESS)):
+            return
+        fd = _load_drop_program()
+        try:
+            route.tc("add-filter", "bpf", ifindex, ":1", fd=fd, name=MARK, parent=_INGRESS,
+                     classid=1, direct_action=True)
+        except NetlinkError as error:
+            raise OSError(error.code, os.strerror(error.code)) from None
+        finally:
+            os.close(fd)
+
+
+def unshield(ifindex: int) -> None:
+    """Takes our filter away, and the clsact qdisc where nothing else uses it. A link that is gone
+    needs nothing."""
+    with IPRoute() as route:
+        try:
+            rows = _filters(route, ifindex, _INGRESS)
+            for row in rows:
+                if _is_ours(row):
+                    route.tc("del-filter", "bpf", ifindex, parent=_INGRESS,
+                             info=row["info"])
+            others = [row for row in rows if not _is_ours(row)]
+            if not others and not _filters(route, ifindex, _EGRESS):
+                route.tc("del", "clsact", ifindex)
+        except NetlinkError as error:
+            if error.code not in (errno.ENODEV, errno.ENOENT, errno.EINVAL):
+                raise OSError(error.code, os.strerror(error.code)) from None
+
+
+class Monitor:
+    """A netlink socket that is readable when a link appeared, vanished or changed."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK,
+                                    socket.NETLINK_ROUTE)
+        self.socket.bind((0, _RTMGRP_LINK))
+
+    def fileno(self) -> int:
+        """To wait on."""
+        return self.socket.fileno()
+
+    def drain(self) -> bool:
+        """Reads all that is there; whether there was anything. An overrun counts as a change."""
+        found = False
+        while True:
+            try:
+                found = bool(self.socket.recv(65536)) or found
+            except BlockingIOError:
+                return found
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                found = True
+
+    def close(self) -> None:
+        """Ends it."""
+        self.socket.close()

@@ -1,0 +1,108 @@
+"""The living switch: all datapaths and bridges of this process, and the time they share.
+
+`config/apply.py` changes it, `commands.py` shows it, `openflow/agent.py` serves its bridges.
+Control task only.
+"""
+
+import os
+from dataclasses import replace
+
+from datapath import face
+from vswitchd.config.desired import Settings
+from vswitchd.switch.bridge import Bridge
+from vswitchd.switch.datapath import Datapath
+from vswitchd.switch.netdev import DUMMY_KINDS, Netdev
+
+
+class Switch:
+    """`dummy` is None without --enable-dummy, else its argument ("" where there is none);
+    `has_system` is False with --disable-system."""
+
+    def __init__(self, dummy: str | None = None, has_system: bool = True):
+        self.dummy = dummy
+        self.has_system = has_system
+        self.settings = Settings()
+        self.datapaths: dict[str, Datapath] = {}
+        self.bridges: dict[str, Bridge] = {}
+        self.n_workers = 0
+
+    def datapath_types(self) -> tuple[str, ...]:
+        """Open_vSwitch.datapath_types."""
+        return tuple(kind for kind, exists in (("dummy", self.dummy is not None), ("netdev", True),
+                                               ("system", self.has_system)) if exists)
+
+    def datapath(self, kind: str) -> Datapath:
+        """The datapath of a type, opened at first use."""
+        if kind not in self.datapaths:
+            self.datapaths[kind] = Datapath(kind, self.settings, self.dummy is not None)
+        return self.datapaths[kind]
+
+    def set(self, settings: Settings) -> None:
+        """Gives all datapaths other settings."""
+        self.settings = settings
+        for datapath in self.datapaths.values():
+            datapath.set(settings)
+        self.follow_workers()
+
+    def follow_workers(self) -> None:
+        """Starts worker threads once a port needs them: a core is left to the control thread."""
+        needs = any(netdev.kind not in ("dummy", "dummy-internal")
+                    for datapath in self.datapaths.values() for netdev in datapath.ports.values())
+        cores = len(os.sched_getaffinity(0))
+        wanted = (self.settings.n_workers or max(1, cores - 1)) if needs else 0
+        if wanted != self.n_workers:
+            face.workers_set(wanted)
+            self.n_workers = wanted
+
+    def use_megaflows(self, is_enabled: bool) -> None:
+        """Lets megaflows wildcard, or not (upcall/disable-megaflows)."""
+        for datapath in self.datapaths.values():
+            datapath.has_megaflows = is_enabled
+            datapath.set(self.settings)
+
+    def set_flow_limit(self, limit: int) -> None:
+        """Changes the most megaflows until the configuration is read again."""
+        self.set(replace(self.settings, flow_limit=limit))
+
+    def add_bridge(self, desired) -> None:
+        """Opens a bridge without ports."""
+        self.bridges[desired.name] = Bridge(desired, self.datapath(desired.datapath_type))
+
+    def delete_bridge(self, name: str, cleanup: bool = True) -> None:
+        """Closes a bridge; the last one of its datapath takes that along."""
+        bridge = self.bridges.pop(name)
+        bridge.close(cleanup)
+        datapath = bridge.datapath
+        if not any(other.datapath is datapath for other in self.bridges.values()):
+            datapath.close(cleanup)
+            del self.datapaths[datapath.kind]
+
+    def publish(self) -> None:
+        """Hands every bridge that changed to its datapath; peers of patch ports follow."""
+        if all(bridge.is_published for bridge in self.bridges.values()):
+            return
+        for bridge in self.bridges.values():
+            bridge.follow_mac()
+            bridge.follow_mtu()
+        for bridge in self.bridges.values():
+            bridge.publish(self.bridges)
+        self.follow_workers()
+
+    def netdev(self, name: str) -> Netdev | None:
+        """The device of that name in any datapath."""
+        for datapath in self.datapaths.values():
+            for netdev in datapath.ports.values():
+                if netdev.name == name:
+                    return netdev
+        return None
+
+    def dummies(self) -> list[Netdev]:
+        """All dummy devices by name."""
+        found = {netdev.name: netdev for datapath in self.datapaths.values()
+                 for netdev in datapath.ports.values() if netdev.kind in DUMMY_KINDS}
+        return [found[name] for name in sorted(found)]
+
+    def close(self, cleanup: bool) -> None:
+        """Closes everything; without `cleanup` devices that outlive the daemon stay."""
+        for name in list(self.bridges):
+            self.delete_bridge(name, cleanup)
