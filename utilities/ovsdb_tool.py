@@ -16,6 +16,7 @@ from ovsdb_server.engine.schema import DatabaseSchema
 
 PROGRAM = "ovsdb-tool"
 VERSION = "4.0.90"
+_UNSUPPORTED = "clustered databases are not supported yet"
 
 _HELP = """\
 ovsdb-tool: Open vSwitch database management utility
@@ -74,9 +75,6 @@ _OPTIONS = (
     ("help", "h", None),
     ("option", "o", None),
     ("version", "V", None),
-    ("log-file", "", "optional"),
-    ("syslog-method", "", "required"),
-    ("syslog-target", "", "required"),
 )
 
 
@@ -139,26 +137,28 @@ def _run(options: _Options, words: list[str]) -> int:
 
 
 def _warn_locked(options: _Options, error: OvsdbError) -> None:
-    """Log what the reference logs when somebody else has the database."""
-    warning = getattr(error, "warning", None)
-    if warning is not None and options.warns:
+    """Log what the reference logs when the lock of the database cannot be had."""
+    warnings = getattr(error, "warnings", ())
+    if warnings and options.warns:
         from time import gmtime, strftime
         now = strftime("%Y-%m-%dT%H:%M:%SZ", gmtime())
-        sys.stderr.write(f"{now}|00001|lockfile|WARN|{warning}\n")
+        for number, warning in enumerate(warnings, 1):
+            sys.stderr.write(f"{now}|{number:05}|lockfile|WARN|{warning}\n")
 
 
 def _parse(argv: list[str]) -> tuple[_Options, list[str]]:
-    """Return the options and the other words.  Options end at the first other word."""
+    """Return the options and the other words, which may come in any order before "--"."""
     options = _Options()
+    words: list[str] = []
     index = 0
     while index < len(argv):
         word = argv[index]
+        index += 1
         if word == "--":
-            index += 1
             break
         if not word.startswith("-") or word == "-":
-            break
-        index += 1
+            words.append(word)
+            continue
         if word.startswith("--"):
             name, equals, value = word[2:].partition("=")
             long_name, takes = _find_long(name, word)
@@ -180,7 +180,7 @@ def _parse(argv: list[str]) -> tuple[_Options, list[str]]:
                 _apply(options, found[0][0], word[place:] or None)
                 break
             _apply(options, found[0][0], None)
-    return options, argv[index:]
+    return options, words + argv[index:]
 
 
 def _find_long(name: str, word: str) -> tuple[str, str | None]:
@@ -238,7 +238,7 @@ def _apply_verbosity(options: _Options, spec: str | None) -> None:
 
 
 def _print_options() -> None:
-    for name, letter, takes in _OPTIONS[:8]:
+    for name, letter, takes in _OPTIONS:
         if takes is None:
             print(f"--{name}")
         else:
@@ -271,8 +271,9 @@ def _read_schema(path: str) -> DatabaseSchema:
         with open(path, encoding="utf-8", errors="surrogateescape") as stream:
             text = stream.read()
     except OSError as error:
+        what = "reading JSON stream" if os.path.isdir(path) else f'opening "{path}"'
         raise _Failure(f'failed to read schema: "{path}" could not be read as JSON (error '
-                       f'opening "{path}": {error.strerror})') from None
+                       f"{what}: {error.strerror})") from None
     try:
         json = read_json(text)
     except JsonError as error:
@@ -290,7 +291,8 @@ def _open_first_line(path: str) -> bytes:
         with open(path, "rb") as stream:
             return stream.readline(127)
     except OSError as error:
-        raise OvsdbError("I/O error", f"{path}: open failed", io_error=error.strerror) from None
+        what = "read error" if os.path.isdir(path) else "open failed"
+        raise OvsdbError("I/O error", f"{path}: {what}", io_error=error.strerror) from None
 
 
 def _file_magic(path: str) -> str:
@@ -344,10 +346,10 @@ def _rewrite(options: _Options, db: str, target: str, schema: DatabaseSchema | N
              comment: str) -> None:
     from ovsdb_server.engine.database import convert
     from ovsdb_server.storage.journal import save
-    from ovsdb_server.storage.lockfile import LockedError, LockFile
+    from ovsdb_server.storage.lockfile import LockError, LockFile
     try:
         journal, database = _open_sound(db, is_read_only=bool(target))
-    except LockedError as error:
+    except LockError as error:
         _warn_locked(options, error)
         raise _Failure(f"{error.details} ({error.io_error})") from None
     try:
@@ -358,7 +360,7 @@ def _rewrite(options: _Options, db: str, target: str, schema: DatabaseSchema | N
             return
         try:
             lock = LockFile(target)
-        except LockedError as error:
+        except LockError as error:
             _warn_locked(options, error)
             raise _Failure(f"{error.details} ({error.io_error})") from None
         try:
@@ -410,20 +412,24 @@ def _db_is_standalone(_options: _Options, db: str) -> int:
 def _of_cluster(_options: _Options, db: str) -> None:
     if _file_magic(db) != "CLUSTER":
         raise _Failure(f"{db}: not a clustered database")
-    raise _Failure(f"{db}: clustered databases are not supported yet")
+    raise _Failure(f"{db}: {_UNSUPPORTED}")
 
 
-def _check_cluster(options: _Options, *dbs: str) -> None:
+def _check_cluster(_options: _Options, *dbs: str) -> None:
     for db in dbs:
-        _of_cluster(options, db)
+        if _file_magic(db) != "CLUSTER":
+            raise OvsdbError("ovsdb error", f"{db}: cannot identify file type")
+        raise _Failure(f"{db}: {_UNSUPPORTED}")
 
 
 def _no_clusters(_options: _Options, *_arguments: str) -> None:
-    raise _Failure("clustered databases are not supported yet")
+    raise _Failure(_UNSUPPORTED)
 
 
-def _cluster_to_standalone(options: _Options, _db: str, clustered: str) -> None:
-    _of_cluster(options, clustered)
+def _cluster_to_standalone(_options: _Options, _db: str, clustered: str) -> None:
+    if _file_magic(clustered) != "CLUSTER":
+        raise _Failure("Database is not clustered db.\n")
+    raise _Failure(f"{clustered}: {_UNSUPPORTED}")
 
 
 def _compare_versions(_options: _Options, a: str, operator: str, b: str) -> int:
@@ -487,7 +493,7 @@ def _show_log(options: _Options, db: str = "") -> None:
     from ovsdb_server.storage.record import CLUSTERED, identify, read_records
     db = db or _default_db()
     if identify(db, _open_first_line(db)) == CLUSTERED:
-        raise _Failure(f"{db}: clustered databases are not supported yet")
+        raise _Failure(f"{db}: {_UNSUPPORTED}")
     schema = None
     names: dict[str, str] = {}
     with open(db, "rb") as stream:

@@ -15,7 +15,9 @@ Edge: all file access of the database is here.  Called from one task; `sync` and
 `Compaction.write` also from threads.
 """
 
+import errno
 import os
+import stat
 import threading
 from collections.abc import Callable
 
@@ -48,12 +50,12 @@ def create(path: str, schema: DatabaseSchema) -> None:
     """Create the database file `path`, which must not exist, without rows.  Raises OvsdbError."""
     lock = LockFile(path)
     try:
-        fd = _create_file(path, path)
+        fd = _create_file(os.path.realpath(path), path)
         try:
             _write_all(fd, _schema_record(schema))
             os.fsync(fd)
         except OSError as error:
-            os.unlink(path)
+            os.unlink(os.path.realpath(path))
             raise _io_error(path, "write failed", error) from None
         finally:
             os.close(fd)
@@ -124,11 +126,8 @@ class Journal:
     def open(cls, path: str, is_read_only: bool = False) -> "Journal":
         """Open the database file `path` and read its schema; take the lock unless read-only.
 
-        Raises OvsdbError (LockedError when another process has it open).
+        Raises OvsdbError (LockError when another process has it open).
         """
-        if not os.path.exists(path):
-            raise OvsdbError("I/O error", f"{path}: open failed",
-                             io_error="No such file or directory")
         lock = None if is_read_only else LockFile(path)
         try:
             flags = os.O_CLOEXEC | (os.O_RDONLY if is_read_only else os.O_RDWR)
@@ -136,6 +135,10 @@ class Journal:
                 fd = os.open(path, flags)
             except OSError as error:
                 raise _io_error(path, "open failed", error) from None
+            if stat.S_ISDIR(os.fstat(fd).st_mode):
+                os.close(fd)
+                raise OvsdbError("I/O error", f"{path}: read error",
+                                 io_error=os.strerror(errno.EISDIR))
         except OvsdbError:
             if lock is not None:
                 lock.release()

@@ -14,20 +14,13 @@ from ovsdb_server.engine.error import OvsdbError
 _held: set[tuple[int, int]] = set()
 
 
-class LockedError(OvsdbError):
-    """Somebody else holds the lock; `path` of the lock file and `pid` (0 when unknown)."""
+class LockError(OvsdbError):
+    """The lock cannot be had; `warnings` are what module lockfile logs as WARN."""
 
-    def __init__(self, database: str, path: str, pid: int):
+    def __init__(self, database: str, error: int, *warnings: str):
         super().__init__("I/O error", f"{database}: failed to lock lockfile",
-                         io_error=os.strerror(errno.EAGAIN))
-        self.path = path
-        self.pid = pid
-
-    @property
-    def warning(self) -> str:
-        """The line that is logged as WARN by module lockfile."""
-        name = os.path.relpath(self.path) if not self.path.startswith("/") else self.path
-        return f"{name}: cannot lock file because it is already locked by pid {self.pid}"
+                         io_error=os.strerror(error))
+        self.warnings = warnings
 
 
 class LockFile:
@@ -45,19 +38,25 @@ class LockFile:
         try:
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise OvsdbError("I/O error", f"{database}: failed to lock lockfile",
-                             io_error=error.strerror) from None
+            reason = error.strerror
+            raise LockError(
+                database, error.errno, f"{self.path}: failed to open lock file: {reason}",
+                f"{self.path}: failed to lock file: {reason}") from None
         status = os.fstat(fd)
         key = status.st_dev, status.st_ino
         if key in _held:
             # Closing would drop the lock of this process's other holder: leave it open.
-            raise LockedError(database, self.path, os.getpid())
+            raise LockError(database, errno.EDEADLK,
+                            f"{self.path}: cannot lock file because this process has already "
+                            f"locked it")
         try:
             fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             pid = _holder(fd)
             os.close(fd)
-            raise LockedError(database, self.path, pid) from None
+            raise LockError(database, errno.EAGAIN,
+                            f"{self.path}: cannot lock file because it is already locked by "
+                            f"pid {pid}") from None
         _held.add(key)
         self._fd, self._key = fd, key
 
