@@ -1,0 +1,85 @@
+"""Upcalls: what the library tells Python, record by record.
+
+One eventfd per queue says that a queue is not empty (`fd`); `take` empties it. Kinds and queues are
+numbered as in src/worker/upcall.h. Control task only.
+"""
+
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import NamedTuple
+
+from datapath.ffi import check, ffi, lib
+
+_BUFFER = 1 << 20
+
+
+class Queue(IntEnum):
+    """The queues: CONTROL never shares space with data."""
+
+    CONTROL = 0
+    OPENFLOW = 1
+    SAMPLE = 2
+    EVENT = 3
+    LOG = 4
+    FRAMES = 5
+
+
+class Upcall(NamedTuple):
+    """One record: `flow` is a struct flow or b"", `data` depends on the kind."""
+
+    kind: int
+    reason: int
+    dp: int
+    bridge: int
+    odp: int
+    ofp: int
+    cookie: int
+    rule: int
+    tag: int
+    table: int
+    controller_id: int
+    max_len: int
+    recirc_id: int
+    total_len: int
+    when_ms: int
+    flow: bytes
+    data: bytes
+    frame: bytes
+
+
+_HEAD = struct.Struct("=IHHIIIIQQQIIIIIIIIq")
+
+
+def fd(queue: Queue) -> int:
+    """The eventfd of a queue; the library keeps it open."""
+    number = ffi.new("int *")
+    check(lib.upcall_fd(queue, number))
+    return number[0]
+
+
+_buffer = None
+
+
+def take(queue: Queue) -> Iterator[Upcall]:
+    """All records that are in the queue now."""
+    global _buffer
+    if _buffer is None:
+        _buffer = ffi.new("uint8_t[]", _BUFFER)
+    n_bytes, n_records = ffi.new("uint32_t *"), ffi.new("uint32_t *")
+    while True:
+        check(lib.upcalls_take(queue, _buffer, _BUFFER, n_bytes, n_records))
+        if not n_records[0]:
+            return
+        records, at = ffi.buffer(_buffer, n_bytes[0])[:], 0
+        while at < len(records):
+            (size, kind, reason, dp, bridge, odp, ofp, cookie, rule, tag, table, controller,
+             max_len, recirc, flow_size, data_size, frame_size, total,
+             when) = _HEAD.unpack_from(records, at)
+            flow = at + _HEAD.size
+            data = flow + flow_size + -flow_size % 8
+            frame = data + data_size + -data_size % 8
+            yield Upcall(kind, reason, dp, bridge, odp, ofp, cookie, rule, tag, table, controller,
+                         max_len, recirc, total, when, records[flow:flow + flow_size],
+                         records[data:data + data_size], records[frame:frame + frame_size])
+            at += size
