@@ -12,23 +12,26 @@ from typing import NamedTuple
 from datapath.ffi import DatapathError, check, ffi, lib
 from schema.flow.drops import DROPS
 from schema.flow.fields import FLOW_SIZE
+from schema.flow.seam import SEAM
 
 __all__ = ["DatapathError"]
 
 BUFFER = 1 << 18                # bytes of a dump buffer
 ANY = 0xffffffff
 
-# Bits of port_config.flags, datapath_config.flags, bridge and bundle flags: as in src/flags.h.
-PORT_UP, PORT_OFFLOADS, PORT_TX_TO_QUEUE = 1, 2, 4
-DP_MEGAFLOWS, DP_LOG_UPCALLS, DP_LOG_FLOWS = 1, 2, 4
-BRIDGE_FORWARD_BPDU, BRIDGE_DROP_FRAGS = 1, 2
-BP_LIVE = 1
-BUNDLE_PROTECTED, BUNDLE_PRIORITY_TAGS_NONZERO, BUNDLE_PRIORITY_TAGS_ALWAYS = 1, 2, 4
-VLAN_MODES = {"access": 0, "trunk": 1, "native-tagged": 2, "native-untagged": 3, "dot1q-tunnel": 4}
-BOND_MODES = {None: 0, "active-backup": 1, "balance-slb": 2, "balance-tcp": 3}
-RULE_ADD, RULE_MODIFY, RULE_MODIFY_STRICT, RULE_DELETE, RULE_DELETE_STRICT = range(5)
-RULE_ERRORS = {1: "OFPFMFC_OVERLAP", 2: "OFPFMFC_TABLE_FULL", 3: "OFPBIC_UNSUP_INST",
-               4: "OFPBRC_BAD_TABLE_ID", 5: "OFPBAC_BAD_OUT_GROUP", 6: "OFPFMFC_EPERM"}
+VLAN_MODES = {"access": SEAM["VLAN_ACCESS"], "trunk": SEAM["VLAN_TRUNK"],
+              "native-tagged": SEAM["VLAN_NATIVE_TAGGED"],
+              "native-untagged": SEAM["VLAN_NATIVE_UNTAGGED"],
+              "dot1q-tunnel": SEAM["VLAN_DOT1Q_TUNNEL"]}
+BOND_MODES = {None: SEAM["BOND_NONE"], "active-backup": SEAM["BOND_ACTIVE_BACKUP"],
+              "balance-slb": SEAM["BOND_BALANCE_SLB"], "balance-tcp": SEAM["BOND_BALANCE_TCP"]}
+RULE_ERRORS = {SEAM["RULE_E_OVERLAP"]: "OFPFMFC_OVERLAP",
+               SEAM["RULE_E_TABLE_FULL"]: "OFPFMFC_TABLE_FULL",
+               SEAM["RULE_E_UNSUPPORTED"]: "OFPBAC_BAD_TYPE",
+               SEAM["RULE_E_BAD_TABLE"]: "OFPBRC_BAD_TABLE_ID",
+               SEAM["RULE_E_BAD_GROUP"]: "OFPBAC_BAD_OUT_GROUP",
+               SEAM["RULE_E_EPERM"]: "OFPFMFC_EPERM",
+               SEAM["RULE_E_BAD_PROGRAM"]: "OFPBAC_BAD_ARGUMENT"}
 FEATURES_ALL = (1 << 64) - 1
 
 
@@ -80,7 +83,7 @@ def _datapath_config(name: str, max_idle_ms: int, flow_limit: int, vlan_limit: i
 
 def datapath_open(name: str, max_idle_ms: int = 10_000, flow_limit: int = 200_000,
                   vlan_limit: int = 1, features: int = FEATURES_ALL,
-                  flags: int = DP_MEGAFLOWS) -> int:
+                  flags: int = SEAM["DP_MEGAFLOWS"]) -> int:
     """Opens a datapath; returns its handle."""
     handle = ffi.new("uint32_t *")
     check(lib.datapath_open(_datapath_config(name, max_idle_ms, flow_limit, vlan_limit, features,
@@ -89,7 +92,7 @@ def datapath_open(name: str, max_idle_ms: int = 10_000, flow_limit: int = 200_00
 
 
 def datapath_set(dp: int, name: str, max_idle_ms: int, flow_limit: int, vlan_limit: int,
-                 features: int = FEATURES_ALL, flags: int = DP_MEGAFLOWS) -> None:
+                 features: int = FEATURES_ALL, flags: int = SEAM["DP_MEGAFLOWS"]) -> None:
     """Changes limits and flags."""
     check(lib.datapath_set(dp, _datapath_config(name, max_idle_ms, flow_limit, vlan_limit, features,
                                                 flags)))
@@ -130,8 +133,8 @@ def drops(dp: int) -> dict[str, int]:
 # ---- ports
 
 def _port_config(number: int, config):
-    flags = (PORT_UP * config.is_up | PORT_OFFLOADS * config.has_offloads
-             | PORT_TX_TO_QUEUE * config.sends_to_queue)
+    flags = (SEAM["PORT_UP"] * config.is_up | SEAM["PORT_OFFLOADS"] * config.has_offloads
+             | SEAM["PORT_TX_TO_QUEUE"] * config.sends_to_queue)
     return ffi.new("struct port_config *", {
         "name": config.name.encode(), "kind": config.kind.encode(), "odp": number, "fd": config.fd,
         "ifindex": config.ifindex, "mtu": config.mtu, "n_rxq": config.n_rxq, "flags": flags,
@@ -192,7 +195,7 @@ def _bridge_config(settings: Mapping):
     config = ffi.new("struct bridge_config *", {
         "name": settings["name"].encode(), "mac_aging_s": settings["mac_aging_s"],
         "mac_table_size": settings["mac_table_size"],
-        "flags": BRIDGE_FORWARD_BPDU * settings["forward_bpdu"],
+        "flags": SEAM["BRIDGE_FORWARD_BPDU"] * settings["forward_bpdu"],
         "miss_len": settings.get("miss_len", 128), "mac": _mac(settings["mac"]) + b"\0\0"})
     ffi.buffer(config.flood_vlans)[:] = _bitmap(settings["flood_vlans"])
     return config
@@ -221,13 +224,13 @@ def bridge_ports_set(bridge: int, ports: list[Mapping]) -> None:
     for row, port in zip(rows, ports):
         row.ofp, row.odp = port["ofp"], port["odp"]
         row.peer_bridge, row.peer_ofp = port["peer_bridge"], port["peer_ofp"]
-        row.config, row.state = port["config"], BP_LIVE * port["is_live"]
+        row.config, row.state = port["config"], SEAM["BP_LIVE"] * port["is_live"]
         row.bundle, row.mtu, row.name = port["bundle"], port["mtu"], port["name"].encode()
     check(lib.bridge_ports_set(bridge, rows, len(ports)))
 
 
-_PRIORITY_TAGS = {"never": 0, "if-nonzero": BUNDLE_PRIORITY_TAGS_NONZERO,
-                  "always": BUNDLE_PRIORITY_TAGS_ALWAYS}
+_PRIORITY_TAGS = {"never": 0, "if-nonzero": SEAM["BUNDLE_PRIORITY_TAGS_NONZERO"],
+                  "always": SEAM["BUNDLE_PRIORITY_TAGS_ALWAYS"]}
 
 
 def bundles_set(bridge: int, bundles: list[Mapping], members: list[int]) -> None:
@@ -236,7 +239,7 @@ def bundles_set(bridge: int, bundles: list[Mapping], members: list[int]) -> None
     for row, bundle in zip(rows, bundles):
         row.id, row.vlan_mode = bundle["id"], VLAN_MODES[bundle["vlan_mode"]]
         row.vlan, row.qinq_tpid = bundle["vlan"], bundle["qinq_tpid"]
-        row.flags = (BUNDLE_PROTECTED * bundle["protected"]
+        row.flags = (SEAM["BUNDLE_PROTECTED"] * bundle["protected"]
                      | _PRIORITY_TAGS.get(bundle["priority_tags"], 0))
         row.bond_mode, row.active_ofp = BOND_MODES[bundle["bond_mode"]], bundle["active_ofp"]
         row.first_member, row.n_members = bundle["first_member"], bundle["n_members"]
@@ -553,8 +556,12 @@ class GroupChange(NamedTuple):
     fields: bytes = b""
 
 
-GROUP_ERRORS = {1: "OFPGMFC_GROUP_EXISTS", 2: "OFPGMFC_UNKNOWN_GROUP", 3: "OFPGMFC_INVALID_GROUP",
-                4: "OFPGMFC_OUT_OF_GROUPS", 5: "OFPGMFC_LOOP", 6: "OFPGMFC_OUT_OF_BUCKETS"}
+GROUP_ERRORS = {SEAM["GROUP_E_EXISTS"]: "OFPGMFC_GROUP_EXISTS",
+                SEAM["GROUP_E_UNKNOWN"]: "OFPGMFC_UNKNOWN_GROUP",
+                SEAM["GROUP_E_INVALID"]: "OFPGMFC_INVALID_GROUP",
+                SEAM["GROUP_E_OUT_OF_GROUPS"]: "OFPGMFC_OUT_OF_GROUPS",
+                SEAM["GROUP_E_LOOP"]: "OFPGMFC_LOOP",
+                SEAM["GROUP_E_OUT_OF_BUCKETS"]: "OFPGMFC_OUT_OF_BUCKETS"}
 _BUCKET = struct.Struct("=6I")
 
 

@@ -1,8 +1,8 @@
 """Makes the C headers of `src/generated/` from the tables of `schema/flow/`.
 
 `flow.h` holds struct flow and the stage boundaries, `fields.h` the match fields with their place in
-it, `ops.h` the ops of a program, `drops.h` the drop reasons, `layout.h` a number that changes when
-any of them does. The library returns that number by dp_layout() and the face refuses one that
+it, `ops.h` the ops of a program, `drops.h` the drop reasons, `seam.h` the flags and codes of api.h,
+`layout.h` a number that changes when any of them does. The library returns that number by dp_layout() and the face refuses one that
 differs from `LAYOUT`, so Python and C can never disagree about an offset.
 
 Called by `build.py`; `datapath/ffi.py` reads LAYOUT. Any thread; imports schema only.
@@ -14,6 +14,7 @@ from pathlib import Path
 from schema.flow.drops import DROPS
 from schema.flow.fields import FIELDS, FLOW, FLOW_SIZE, OFFSET, Prereq, Stage
 from schema.flow.ops import OPS
+from schema.flow.seam import ENUMS
 
 DIRECTORY = Path(__file__).parent / "src" / "generated"
 
@@ -114,13 +115,24 @@ def drops_header() -> str:
     return "\n".join(lines) + "\n"
 
 
+def seam_header() -> str:
+    """Return the text of seam.h: the flags and codes that cross between Python and C."""
+    lines = [_HEAD.format(source="schema/flow/seam.py")]
+    for enum, numbers in ENUMS.items():
+        lines.append(f"enum {enum} {{")
+        lines += [f"    {name} = {number}," for name, number in numbers.items()]
+        lines.append("};")
+    return "\n".join(lines) + "\n"
+
+
 def _layout(texts: dict[str, str]) -> int:
     digest = hashlib.sha256("\0".join(texts[name] for name in sorted(texts)).encode()).digest()
     return int.from_bytes(digest[:8], "big")
 
 
 HEADERS: dict[str, str] = {"flow.h": flow_header(), "fields.h": fields_header(),
-                           "ops.h": ops_header(), "drops.h": drops_header()}
+                           "ops.h": ops_header(), "drops.h": drops_header(),
+                           "seam.h": seam_header()}
 LAYOUT: int = _layout(HEADERS)
 
 

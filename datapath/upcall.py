@@ -1,7 +1,7 @@
 """Upcalls: what the library tells Python, record by record.
 
 One eventfd per queue says that a queue is not empty (`fd`); `take` empties it. Kinds and queues are
-numbered as in src/worker/upcall.h. Control task only.
+numbered as in schema/flow/seam.py. Control task only.
 """
 
 import struct
@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from datapath.ffi import check, ffi, lib
+from schema.flow.seam import SEAM
 
 _BUFFER = 1 << 20
 
@@ -17,12 +18,12 @@ _BUFFER = 1 << 20
 class Queue(IntEnum):
     """The queues: CONTROL never shares space with data."""
 
-    CONTROL = 0
-    OPENFLOW = 1
-    SAMPLE = 2
-    EVENT = 3
-    LOG = 4
-    FRAMES = 5
+    CONTROL = SEAM["QUEUE_CONTROL"]
+    OPENFLOW = SEAM["QUEUE_OPENFLOW"]
+    SAMPLE = SEAM["QUEUE_SAMPLE"]
+    EVENT = SEAM["QUEUE_EVENT"]
+    LOG = SEAM["QUEUE_LOG"]
+    FRAMES = SEAM["QUEUE_FRAMES"]
 
 
 class Upcall(NamedTuple):
