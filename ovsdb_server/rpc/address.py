@@ -144,7 +144,7 @@ def connect_unix(path: str, timeout: float | None = None) -> socket.socket:
     return sock
 
 
-def listen_unix(path: str, mode: int = 0o750, backlog: int = 64) -> socket.socket:
+def listen_unix(path: str, mode: int = 0o770, backlog: int = 64) -> socket.socket:
     """Bind and listen on the socket file `path`, replacing a stale one.  Raises: OSError.
 
     The file gets permissions `mode` from the moment it exists.

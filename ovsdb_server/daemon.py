@@ -1,0 +1,503 @@
+"""How a program of this suite becomes a daemon: options, fork, pidfile, signals, directories.
+
+The order is: `getopt` and `Settings.apply` read the options; `Daemon.start` forks (before trio,
+threads and locks), names the process, takes the pidfile and opens the log; the program opens its
+sockets and calls `Daemon.ready`, which lets the waiting parent return; at the end `Daemon.finish`
+removes pidfile and sockets.  A fatal signal removes them as well.
+
+Standard library only, no trio: it runs before the event loop.  Main thread.
+"""
+
+import errno
+import fcntl
+import os
+import resource
+import signal
+import struct
+import sys
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ovsdb_server import vlog
+
+VERSION = "4.0.90"
+
+_log = vlog.module("daemon_unix")
+_signals_log = vlog.module("fatal_signal")
+
+# Signals that end a daemon after it has removed its files.
+_FATAL = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM)
+
+# Deaths after which the monitor starts the daemon again: bugs, not requests.
+_RESTARTABLE = frozenset((signal.SIGABRT, signal.SIGALRM, signal.SIGBUS, signal.SIGFPE,
+                          signal.SIGILL, signal.SIGPIPE, signal.SIGSEGV, signal.SIGXCPU,
+                          signal.SIGXFSZ))
+
+# Two restarts are at least this far apart, in seconds.
+_RESTART_INTERVAL = 10
+
+
+class OptionError(Exception):
+    """The command line is wrong; the text is for the user, without the program's name."""
+
+
+class Option(NamedTuple):
+    """A command line option: `argument` is None, "required" or "optional"; `letter` may be ""."""
+
+    name: str
+    letter: str = ""
+    argument: str | None = None
+
+
+# What every daemon accepts.
+OPTIONS = (
+    Option("detach"), Option("no-chdir"), Option("no-self-confinement"),
+    Option("pidfile", "", "optional"), Option("overwrite-pidfile"), Option("monitor"),
+    Option("user", "", "required"), Option("unixctl", "", "required"),
+    Option("log-file", "", "optional"), Option("verbose", "v", "optional"),
+    Option("syslog-method", "", "required"), Option("syslog-target", "", "required"),
+    Option("help", "h"), Option("version", "V"),
+)
+
+HELP = """
+Daemon options:
+  --detach                run in background as daemon
+  --monitor               creates a process to monitor this daemon
+  --user=username[:group] changes the effective daemon user:group
+  --no-chdir              do not chdir to '/'
+  --pidfile[=FILE]        create pidfile (default: {rundir}/{program}.pid)
+  --overwrite-pidfile     with --pidfile, start even if already running
+
+Logging options:
+  -vSPEC, --verbose=SPEC   set logging levels
+  -v, --verbose            set maximum verbosity level
+  --log-file[=FILE]        enable logging to specified FILE
+                           (default: {logdir}/{program}.log)
+  --syslog-method=(libc|unix:file|udp:ip:port)
+                           specify how to send messages to syslog daemon
+  --syslog-target=HOST:PORT  also send syslog msgs to HOST:PORT via UDP
+"""
+
+
+def help_text(program: str) -> str:
+    """Return the part of --help about the options of this module."""
+    return HELP.format(program=program, rundir=run_directory(), logdir=log_directory())
+
+
+def run_directory() -> str:
+    """Return where sockets and pidfiles live."""
+    return os.environ.get("OVS_RUNDIR") or "/var/run/openvswitch"
+
+
+def log_directory() -> str:
+    """Return where log files live."""
+    return os.environ.get("OVS_LOGDIR") or "/var/log/openvswitch"
+
+
+def sysconf_directory() -> str:
+    """Return the directory above openvswitch/ that holds configuration."""
+    return os.environ.get("OVS_SYSCONFDIR") or "/etc"
+
+
+def database_directory() -> str:
+    """Return where conf.db lives: OVS_DBDIR, or below the configuration directory."""
+    return os.environ.get("OVS_DBDIR") or os.path.join(sysconf_directory(), "openvswitch")
+
+
+def package_directory() -> str:
+    """Return where schemas are installed."""
+    return os.environ.get("OVS_PKGDATADIR") or "/usr/share/openvswitch"
+
+
+def getopt(argv: Sequence[str], options: Sequence[Option]) -> tuple[
+        list[tuple[str, str | None]], list[str]]:
+    """Split a command line as getopt_long(3) does, options and others in any order.
+
+    Long names may be abbreviated.  Returns ([(long name, argument)], the others).
+    Raises: OptionError with getopt's own text.
+    """
+    found: list[tuple[str, str | None]] = []
+    others: list[str] = []
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            others += words
+            break
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            option = _long_option(name, options)
+            if option.argument is None and equals:
+                raise OptionError(f"option '--{option.name}' doesn't allow an argument")
+            argument = value if equals else None
+            if option.argument == "required" and not equals:
+                if not words:
+                    raise OptionError(f"option '--{option.name}' requires an argument")
+                argument = words.pop(0)
+            found.append((option.name, argument))
+        elif word.startswith("-") and word != "-":
+            letters = word[1:]
+            while letters:
+                letter, letters = letters[0], letters[1:]
+                option = next((row for row in options if row.letter == letter), None)
+                if option is None:
+                    raise OptionError(f"invalid option -- '{letter}'")
+                argument = None
+                if option.argument is not None and letters:
+                    argument, letters = letters, ""
+                elif option.argument == "required":
+                    if not words:
+                        raise OptionError(f"option requires an argument -- '{letter}'")
+                    argument = words.pop(0)
+                found.append((option.name, argument))
+        else:
+            others.append(word)
+    return found, others
+
+
+def _long_option(name: str, options: Sequence[Option]) -> Option:
+    candidates = [row for row in options if row.name.startswith(name)]
+    for row in candidates:
+        if row.name == name:
+            return row
+    if not candidates:
+        raise OptionError(f"unrecognized option '--{name}'")
+    if len(candidates) > 1:
+        listed = " ".join(f"'--{row.name}'" for row in candidates)
+        raise OptionError(f"option '--{name}' is ambiguous; possibilities: {listed}")
+    return candidates[0]
+
+
+class Settings:
+    """What the options of this module ask for.
+
+    Paths are absolute, because a daemon may change its directory.  `log_file` and `pidfile` are
+    None when not asked for; `unixctl` None means the default place, "none" no control socket.
+    """
+
+    def __init__(self, program: str) -> None:
+        self.program = program
+        self.detach = False
+        self.chdir = True
+        self.pidfile: str | None = None
+        self.overwrite_pidfile = False
+        self.monitor = False
+        self.user: str | None = None
+        self.log_file: str | None = None
+        self.unixctl: str | None = None
+
+    def apply(self, name: str, argument: str | None) -> bool:
+        """Take one option; return whether it is one of ours.  Raises: OptionError."""
+        match name:
+            case "detach":
+                self.detach = True
+            case "no-chdir":
+                self.chdir = False
+            case "no-self-confinement":
+                pass        # Unix sockets and files are never confined to our directories.
+            case "pidfile":
+                self.pidfile = _under(run_directory(), argument or f"{self.program}.pid")
+            case "overwrite-pidfile":
+                self.overwrite_pidfile = True
+            case "monitor":
+                self.monitor = True
+            case "user":
+                self.user = argument
+            case "unixctl":
+                self.unixctl = (argument if argument == "none"
+                                else _under(run_directory(), argument))
+            case "log-file":
+                self.log_file = (os.path.abspath(argument) if argument
+                                 else os.path.join(log_directory(), f"{self.program}.log"))
+            case "verbose" | "syslog-method" | "syslog-target":
+                self._apply_logging(name, argument)
+            case _:
+                return False
+        return True
+
+    @staticmethod
+    def _apply_logging(name: str, argument: str | None) -> None:
+        try:
+            if name == "verbose":
+                vlog.apply_verbose(argument)
+            elif name == "syslog-method":
+                vlog.set_syslog_method(argument)
+            else:
+                vlog.set_syslog_target(argument)
+        except vlog.VlogError as error:
+            raise OptionError(str(error)) from None
+
+
+def _under(directory: str, name: str) -> str:
+    """Return `name` as an absolute path; a relative one lies in `directory`."""
+    return os.path.abspath(os.path.join(directory, name))
+
+
+class StartError(Exception):
+    """The daemon cannot start; the text is for the user, without the program's name."""
+
+
+class Daemon:
+    """A process that is or becomes a daemon.  Make one with `Daemon.start`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.program = settings.program
+        self._ready_fd = -1
+        self._pidfile_fd = -1
+        self._files: dict[str, None] = {}       # To unlink at the end, in order of creation.
+        self._working_directory = os.getcwd()
+
+    @classmethod
+    def start(cls, settings: Settings) -> "Daemon":
+        """Fork as the settings ask, name the process, open the log, take the pidfile.
+
+        Returns in the process that is to do the work.  With --detach the caller's process waits
+        for `ready` and ends by itself.  Raises: StartError.
+        """
+        self = cls(settings)
+        vlog.set_program(self.program)
+        if settings.log_file:
+            # Before forking, so that a wrong name is reported at once.
+            try:
+                vlog.open_file(settings.log_file)
+            except OSError as error:
+                vlog.module("vlog").warn(f"failed to open {settings.log_file} for logging: "
+                                         f"{os.strerror(error.errno)}")
+        if settings.detach:
+            self._ready_fd = _fork_and_wait(self.program)
+            os.setsid()
+        if settings.monitor:
+            self._monitor()
+        _name_process(self.program)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        for number in _FATAL:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._die)
+        if settings.pidfile:
+            self._take_pidfile(settings.pidfile)
+        if settings.user:
+            _become(settings.user)
+        return self
+
+    def unixctl_path(self) -> str | None:
+        """Return where the control socket belongs, or None for none."""
+        if self.settings.unixctl == "none":
+            return None
+        return (self.settings.unixctl
+                or os.path.join(run_directory(), f"{self.program}.{os.getpid()}.ctl"))
+
+    def unlink_at_exit(self, path: str) -> None:
+        """Remove the file `path` when the daemon ends, also by a signal."""
+        self._files[os.path.abspath(path)] = None
+
+    def forget(self, path: str) -> None:
+        """Do not remove `path` any more."""
+        self._files.pop(os.path.abspath(path), None)
+
+    def ready(self) -> None:
+        """Say that the daemon serves: its parent returns, and it lets go of the terminal."""
+        if not self.settings.detach:
+            return
+        if self._ready_fd >= 0:
+            try:
+                os.write(self._ready_fd, b"\0")
+            except OSError:
+                pass
+            os.close(self._ready_fd)
+            self._ready_fd = -1
+        if self.settings.chdir:
+            os.chdir("/")
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in range(3):
+            os.dup2(null, fd)
+        if null > 2:
+            os.close(null)
+
+    def finish(self) -> None:
+        """Remove pidfile and sockets; the process is about to exit."""
+        for path in self._files:
+            try:
+                os.unlink(path)
+            except OSError:
+                pass
+        self._files.clear()
+
+    def _die(self, number: int, _frame: object) -> None:
+        _signals_log.warn(f"terminating with signal {number} ({signal.strsignal(number)})")
+        self.finish()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    def _take_pidfile(self, path: str) -> None:
+        """Write our pid into `path` and lock it for the life of the process.
+
+        The lock ends when this process closes any descriptor of the file and does not survive a
+        fork, so nothing here opens it again.  Raises: StartError.
+        """
+        if not self.settings.overwrite_pidfile:
+            owner = _lock_owner(path)
+            if owner:
+                raise StartError(f"{path}: already running as pid {owner}, aborting")
+        temporary = f"{path}.tmp{os.getpid()}"
+        try:
+            fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.write(fd, f"{os.getpid()}\n".encode())
+            os.rename(temporary, path)
+        except OSError as error:
+            raise StartError(f"{path}: create failed ({os.strerror(error.errno)})") from None
+        self._pidfile_fd = fd
+        self.unlink_at_exit(path)
+
+    def _monitor(self) -> None:
+        """Stay here as the parent that restarts the daemon; return only in the child."""
+        crashes = 0
+        started = time.monotonic() - _RESTART_INTERVAL
+        _name_process("monitor")
+        while True:
+            wait = started + _RESTART_INTERVAL - time.monotonic()
+            if crashes and wait > 0:
+                time.sleep(wait)
+            started = time.monotonic()
+            pid = os.fork()
+            if pid == 0:
+                for number in _FATAL:
+                    signal.signal(number, signal.SIG_DFL)
+                return
+            if self._ready_fd >= 0:
+                # Only the child that serves may say so; if it dies first, the pipe tells.
+                os.close(self._ready_fd)
+                self._ready_fd = -1
+            for number in _FATAL:
+                signal.signal(number, lambda n, frame, pid=pid: _pass_on(n, pid))
+            status = _wait_for(pid)
+            if os.WIFSIGNALED(status) and os.WTERMSIG(status) in _RESTARTABLE:
+                crashes += 1
+                _log.err(f"{crashes} crashes: pid {pid} died, {describe_status(status)}, "
+                         "restarting")
+                if os.WCOREDUMP(status):
+                    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+                    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+                continue
+            _log.info(f"pid {pid} died, {describe_status(status)}, exiting")
+            if os.WIFSIGNALED(status):
+                number = os.WTERMSIG(status)
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            os._exit(os.waitstatus_to_exitcode(status))
+
+
+def _pass_on(number: int, pid: int) -> None:
+    """Let the monitored daemon die of the signal; the monitor follows when it sees that."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def _wait_for(pid: int) -> int:
+    return os.waitpid(pid, 0)[1]
+
+
+def describe_status(status: int) -> str:
+    """Return how a process ended, in the words of the reference."""
+    if os.WIFEXITED(status):
+        return f"exit status {os.WEXITSTATUS(status)}"
+    number = os.WTERMSIG(status)
+    core = ", core dumped" if os.WCOREDUMP(status) else ""
+    return f"killed ({signal.strsignal(number) or f'signal {number}'}){core}"
+
+
+def _fork_and_wait(program: str) -> int:
+    """Fork.  The child returns the descriptor to report on; the parent waits for it and exits."""
+    receive, send = os.pipe2(os.O_CLOEXEC)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        os.close(receive)
+        return send
+    os.close(send)
+    while True:
+        try:
+            data = os.read(receive, 1)
+            break
+        except InterruptedError:
+            continue
+    if data:
+        os._exit(0)
+    status = _wait_for(pid)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+        os._exit(os.WEXITSTATUS(status))        # The child has said why.
+    sys.stderr.write(f"{program}: fork child died before signaling startup "
+                     f"({describe_status(status)})\n")
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def _name_process(name: str) -> None:
+    """Set what ps and /proc/PID/comm show for this process."""
+    try:
+        with open("/proc/self/comm", "w", encoding="ascii") as file:
+            file.write(name[:15])
+    except OSError:
+        pass
+
+
+def _lock_owner(path: str) -> int:
+    """Return the pid that holds the lock on pidfile `path`, or 0."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        request = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, _, _, _, pid = struct.unpack("hhqqi4x", fcntl.fcntl(fd, fcntl.F_GETLK, request))
+    finally:
+        os.close(fd)
+    return 0 if kind == fcntl.F_UNLCK else pid
+
+
+# What a switch daemon keeps when it gives up being root.
+_CAPABILITIES = (10, 11, 12, 13, 14)    # net_bind_service, net_broadcast, net_admin, net_raw,
+                                        # ipc_lock
+
+
+def _become(user: str) -> None:
+    """Change to USER[:GROUP], keeping the network capabilities.  Raises: StartError."""
+    import grp      # Only --user needs these.
+    import pwd
+    name, colon, group = user.partition(":")
+    try:
+        entry = pwd.getpwnam(name) if name else pwd.getpwuid(os.getuid())
+        gid = grp.getgrnam(group).gr_gid if group else entry.pw_gid
+    except KeyError:
+        raise StartError(f"{user}: user or group not found") from None
+    if os.geteuid() != 0:
+        if (entry.pw_uid, gid) == (os.geteuid(), os.getegid()):
+            return
+        raise StartError(f"{user}: only root may change user")
+    import ctypes
+    libc = ctypes.CDLL(None, use_errno=True)
+    keep_capabilities = 8
+    libc.prctl(keep_capabilities, 1, 0, 0, 0)
+    try:
+        os.initgroups(entry.pw_name, gid)
+        os.setgid(gid)
+        os.setuid(entry.pw_uid)
+    except OSError as error:
+        raise StartError(f"{user}: failed to change user ({os.strerror(error.errno)})") from None
+    mask = sum(1 << number for number in _CAPABILITIES)
+    header = struct.pack("Ii", 0x20080522, 0)
+    data = struct.pack("IIIIII", mask, mask, 0, 0, 0, 0)
+    if libc.capset(header, data) != 0 and ctypes.get_errno() != errno.EPERM:
+        _log.warn(f"failed to keep capabilities: {os.strerror(ctypes.get_errno())}")
+
+
+def fail(program: str, text: str) -> int:
+    """Print `text` as the program's fatal error; return its exit code."""
+    sys.stderr.write(f"{program}: {text}\n")
+    sys.stderr.flush()
+    return 1
