@@ -1,0 +1,291 @@
+"""ovsdb-server: the program.  `main(argv)` reads the options, becomes a daemon and serves.
+
+Neighbours: `daemon.py` (options and life of every daemon), `service/server.py` (what is served).
+"""
+
+import os
+import signal
+import sys
+
+from ovsdb_server import vlog
+from ovsdb_server.daemon import (OPTIONS, VERSION, Daemon, Option, OptionError, Settings,
+                                 StartError, database_directory, fail, getopt, help_text)
+
+PROGRAM = "ovsdb-server"
+
+_OPTIONS = OPTIONS + (
+    Option("remote", "", "required"), Option("run", "", "required"), Option("no-dbs"),
+    Option("config-file", "", "required"), Option("sync-from", "", "required"),
+    Option("sync-exclude-tables", "", "required"), Option("active"),
+    Option("private-key", "p", "required"), Option("certificate", "c", "required"),
+    Option("ca-cert", "C", "required"), Option("bootstrap-ca-cert", "", "required"),
+    Option("peer-ca-cert", "", "required"), Option("ssl-protocols", "", "required"),
+    Option("ssl-ciphers", "", "required"), Option("ssl-ciphersuites", "", "required"),
+    Option("ssl-server-name", "", "required"), Option("disable-file-column-diff"),
+    Option("disable-file-no-data-conversion"),
+    Option("record", "", "optional"), Option("replay", "", "optional"),
+)
+
+# Accepted options whose feature is absent: the program refuses to start without it.
+_ABSENT = {"sync-from": "active-backup replication", "record": "replay files",
+           "replay": "replay files"}
+
+_HELP = """\
+ovsdb-server: Open vSwitch database server
+usage: ovsdb-server [OPTIONS] [DATABASE...]
+where each DATABASE is a database file in ovsdb format.
+The default DATABASE, if none is given, is
+{default}.
+
+JSON-RPC options (may be specified any number of times):
+  --remote=REMOTE         connect or listen to REMOTE
+
+Active JSON-RPC connection methods:
+  tcp:HOST:PORT           PORT at remote HOST
+  ssl:HOST:PORT           SSL PORT at remote HOST
+  unix:FILE               Unix domain socket named FILE
+Passive JSON-RPC connection methods:
+  ptcp:PORT[:IP]          listen to TCP PORT on IP
+  pssl:PORT[:IP]          listen for SSL on PORT on IP
+  punix:FILE              listen on Unix domain socket FILE
+PKI configuration (required to use SSL):
+  -p, --private-key=FILE  file with private key
+  -c, --certificate=FILE  file with certificate for private key
+  -C, --ca-cert=FILE      file with peer CA certificate
+  --bootstrap-ca-cert=FILE  file with peer CA certificate to read or create
+SSL options:
+  --ssl-protocols=PROTOS  list of SSL protocols to enable
+  --ssl-ciphers=CIPHERS   list of SSL ciphers to enable
+{daemon}
+Other options:
+  --run COMMAND           run COMMAND as subprocess then exit
+  --no-dbs                do not open a default database
+  --config-file=FILE      read databases and remotes from FILE (JSON)
+  --unixctl=SOCKET        override default control socket name
+  --disable-file-column-diff
+                          don't use column diff in database file
+  -h, --help              display this help message
+  -V, --version           display version information
+"""
+
+_log = vlog.module("ovsdb_server")
+
+
+class _Arguments:
+    """The command line, read."""
+
+    def __init__(self, argv: list[str]) -> None:
+        self.settings = Settings(PROGRAM)
+        self.remotes: list[str] = []
+        self.databases: list[str] = []
+        self.run: str | None = None
+        self.config_file: str | None = None
+        self.files: dict[str, str] = {}
+        self.has_column_diff = True
+        self.action = ""
+        options, self.databases = getopt(argv, _OPTIONS)
+        names = {name for name, _ in options}
+        for name, argument in options:
+            self._apply(name, argument)
+        if self.action:
+            return
+        if self.config_file is not None and (self.databases or self.remotes):
+            raise OptionError("--config-file cannot be combined with databases or --remote")
+        if not self.databases and self.config_file is None and "no-dbs" not in names:
+            self.databases = [os.path.join(database_directory(), "conf.db")]
+        for text in self.databases:
+            if text.startswith("relay:"):
+                raise OptionError(f"{text}: relay databases are not supported")
+
+    def _apply(self, name: str, argument: str | None) -> None:
+        if self.settings.apply(name, argument):
+            return
+        if name in _ABSENT:
+            raise OptionError(f"--{name}: {_ABSENT[name]} are not supported"
+                              if _ABSENT[name].endswith("s") else
+                              f"--{name}: {_ABSENT[name]} is not supported")
+        match name:
+            case "remote":
+                self.remotes.append(argument)
+            case "run":
+                self.run = argument
+            case "config-file":
+                self.config_file = os.path.abspath(argument)
+            case "disable-file-column-diff":
+                self.has_column_diff = False
+            case "help" | "version":
+                self.action = self.action or name
+            case "bootstrap-ca-cert":
+                self.files["ca-cert"] = argument
+            case _:
+                if argument is not None:
+                    self.files[name] = argument
+
+
+def main(argv: list[str]) -> int:
+    """Run ovsdb-server with arguments `argv`; return the exit code."""
+    try:
+        arguments = _Arguments(argv)
+    except OptionError as error:
+        return fail(PROGRAM, str(error))
+    if arguments.action == "help":
+        sys.stdout.write(_HELP.format(default=os.path.join(database_directory(), "conf.db"),
+                                      daemon=help_text(PROGRAM)))
+        return 0
+    if arguments.action == "version":
+        print(f"{PROGRAM} (Open vSwitch) {VERSION}")
+        return 0
+    try:
+        daemon = Daemon.start(arguments.settings)
+    except StartError as error:
+        return fail(PROGRAM, str(error))
+    return _serve(arguments, daemon)
+
+
+def _serve(arguments: _Arguments, daemon: Daemon) -> int:
+    """Open the databases and serve until told to exit."""
+    # After the fork: trio must not see its event loop's thread change.
+    import trio
+
+    from ovsdb_server.clock import SteerableClock
+    from ovsdb_server.service.session import RequestError      # noqa: F401  (loads the service)
+    runner = _Runner(arguments, daemon, SteerableClock())
+    try:
+        return trio.run(runner.run, clock=runner.clock)
+    except StartError as error:
+        daemon.finish()
+        return fail(PROGRAM, str(error))
+    finally:
+        daemon.finish()
+
+
+class _Runner:
+    """What happens inside the event loop."""
+
+    def __init__(self, arguments: _Arguments, daemon: Daemon, clock) -> None:
+        self._arguments = arguments
+        self._daemon = daemon
+        self.clock = clock
+        self._directory = os.getcwd()
+        self._server = None
+        self._exit_code = 0
+
+    async def run(self) -> int:
+        """Serve; return the exit code.  Raises: StartError."""
+        import trio
+
+        from ovsdb_server.coverage import COVERAGE
+        from ovsdb_server.rpc.unixctl import Server as ControlServer
+        from ovsdb_server.service.commands import commands
+        from ovsdb_server.service.server import Server
+        from ovsdb_server.service.tls import TlsFiles
+
+        daemon = self._daemon
+        self._server = server = Server(
+            lambda path, exists: (daemon.unlink_at_exit if exists else daemon.forget)(path))
+        files = {name: self._absolute(value) for name, value in self._arguments.files.items()}
+        ciphers = self._arguments.files.get("ssl-ciphers")
+        protocols = self._arguments.files.get("ssl-protocols")
+        server.tls = TlsFiles(files.get("private-key"), files.get("certificate"),
+                              files.get("ca-cert"), protocols, ciphers)
+        self._open_databases(self._arguments.databases)
+        reload_config = None
+        if self._arguments.config_file is not None:
+            reload_config = self._load_config
+            self._load_config()
+        self._check_remotes()
+        control = None
+        path = daemon.unixctl_path()
+        if path is not None:
+            rows = (commands(server, self._directory, server.stop, reload_config)
+                    + vlog.commands() + COVERAGE.commands() + self.clock.commands())
+            try:
+                control = ControlServer(path, rows, f"{PROGRAM} (Open vSwitch) {VERSION}")
+            except OSError as error:
+                raise StartError(f"{path}: could not create control socket "
+                                 f"({error.strerror})") from None
+            daemon.unlink_at_exit(path)
+        async with trio.open_nursery() as nursery:
+            if control is not None:
+                await nursery.start(control.serve)
+            server_task = trio.Event()
+            nursery.start_soon(self._run_server, server, server_task)
+            await server_task.wait()
+            if self._arguments.run is not None:
+                nursery.start_soon(self._run_command, self._arguments.run)
+            daemon.ready()
+            _log.info(f"{PROGRAM} (Open vSwitch) {VERSION}")
+            await server.stopped.wait()
+            # Let the answer to `exit` leave.
+            await trio.sleep(0)
+            await self.clock.settle()
+            nursery.cancel_scope.cancel()
+        if control is not None:
+            control.close()
+        return self._exit_code
+
+    @staticmethod
+    async def _run_server(server, started) -> None:
+        class _Started:
+            @staticmethod
+            def started() -> None:
+                started.set()
+        await server.run(task_status=_Started)
+
+    def _absolute(self, name: str) -> str:
+        if name.startswith("db:") or name == "none":
+            return name
+        return os.path.join(self._directory, name)
+
+    def _open_databases(self, paths: list[str]) -> None:
+        from ovsdb_server.engine.error import OvsdbError
+        from ovsdb_server.service.hosted import HostedDatabase
+        from ovsdb_server.storage.lockfile import LockedError
+        for path in paths:
+            try:
+                hosted = HostedDatabase.open_file(path)
+            except LockedError as error:
+                vlog.module("lockfile").warn(error.warning)
+                raise StartError(str(error)) from None
+            except OvsdbError as error:
+                raise StartError(str(error)) from None
+            if hosted.name in self._server.databases:
+                if any(os.path.realpath(path) == os.path.realpath(other.path)
+                       for other in self._server.databases.values() if other.path):
+                    raise StartError(f"ovsdb error: {path}: already open")
+                raise StartError(f"ovsdb error: {path}: duplicate database name")
+            if not self._arguments.has_column_diff:
+                hosted.storage.as_diff = False
+            self._server.add_database(hosted)
+
+    def _check_remotes(self) -> None:
+        from ovsdb_server.service.remotes import RemoteError
+        for text in self._arguments.remotes:
+            try:
+                self._server.check_remote(text)
+            except RemoteError as error:
+                raise StartError(f"{error}\n") from None
+            self._server.remote_texts[text] = None
+
+    def _load_config(self) -> None:
+        """Read --config-file and make it so.  Raises: StartError, CommandError."""
+        from ovsdb_server.service.config_file import apply_config
+        try:
+            apply_config(self._server, self._arguments.config_file, self._directory)
+        except ValueError as error:
+            raise StartError(str(error)) from None
+
+    async def _run_command(self, command: str) -> None:
+        """Run COMMAND of --run in a shell; the server ends when it ends."""
+        import trio
+        process = await trio.lowlevel.open_process(
+            ["/bin/sh", "-c", command], stdin=None,
+            preexec_fn=lambda: signal.signal(signal.SIGPIPE, signal.SIG_DFL))
+        code = await process.wait()
+        if code:
+            status = f"exit status {code}" if code > 0 else f"killed ({signal.strsignal(-code)})"
+            self._exit_code = fail(PROGRAM, f"{command}: child exited, {status}")
+        self._server.stop()
+
+
+__all__ = ["main"]

@@ -1,0 +1,220 @@
+"""The trio edge of JSON-RPC: a connected socket that gives messages and takes encoded ones.
+
+`Channel` owns a non-blocking socket, plain or TLS.  `receive` returns the messages of one read;
+`send` writes at once what the kernel takes and keeps the rest as backlog, which `flush` (or the
+task in `serve_backlog`) writes as the peer reads.  So a quick exchange costs no task switch, and
+the owner can see that a peer is slow.  Trio thread only.
+"""
+
+import socket
+import ssl
+
+import trio
+
+from ovsdb_server.rpc import address
+from ovsdb_server.rpc.message import SIZE_MAX, Message, ProtocolError, Splitter, classify, fast_codec
+
+CODEC = fast_codec()
+
+_CHUNK = 256 * 1024
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class Channel:
+    """A JSON-RPC peer.
+
+    `name` is what logs call it; `received_at` is trio time of the last bytes, `n_backlog` bytes
+    not taken by the kernel yet, `client_id` the common name in the peer's certificate or "".
+    One task receives; any task of the trio thread sends.
+    """
+
+    def __init__(self, sock: socket.socket, name: str, size_max: int = SIZE_MAX) -> None:
+        sock.setblocking(False)
+        self.name = name
+        self.received_at = trio.current_time()
+        self.client_id = ""
+        self.n_backlog = 0
+        self._sock = sock
+        self._splitter = Splitter(size_max)
+        self._backlog: list[memoryview] = []
+        self._has_backlog = trio.Event()
+        self._drained = trio.Event()
+        self._is_closed = False
+        self._is_tls = isinstance(sock, ssl.SSLSocket)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+    @property
+    def n_partial(self) -> int:
+        """Bytes held of a message that the peer has not finished."""
+        return self._splitter.pending
+
+    def close(self) -> None:
+        """Close the socket; whoever waits on it gets trio.ClosedResourceError."""
+        if not self._is_closed:
+            self._is_closed = True
+            trio.lowlevel.notify_closing(self._sock)
+            self._sock.close()
+            self._has_backlog.set()
+            self._drained.set()
+
+    async def handshake(self) -> None:
+        """Do the TLS handshake.  Raises: OSError."""
+        if not self._is_tls:
+            return
+        while True:
+            try:
+                self._sock.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await trio.lowlevel.wait_readable(self._sock)
+            except ssl.SSLWantWriteError:
+                await trio.lowlevel.wait_writable(self._sock)
+        certificate = self._sock.getpeercert() or {}
+        for part in certificate.get("subject", ()):
+            for key, value in part:
+                if key == "commonName":
+                    self.client_id = value
+
+    async def receive(self) -> list[Message] | None:
+        """Return the messages that the next bytes complete (maybe none), or None at the end.
+
+        Raises: ProtocolError (the stream is unusable from there), OSError,
+        trio.ClosedResourceError.
+        """
+        data = await self._receive_bytes()
+        if not data:
+            return None
+        self.received_at = trio.current_time()
+        messages = []
+        for text in self._splitter.feed(data):
+            try:
+                value = CODEC.loads(text)
+            except ValueError as error:
+                raise ProtocolError(str(error)) from None
+            messages.append(classify(value))
+        return messages
+
+    async def _receive_bytes(self) -> bytes:
+        sock = self._sock
+        if not self._is_tls:
+            await trio.lowlevel.wait_readable(sock)
+        while True:
+            if self._is_closed:
+                raise trio.ClosedResourceError
+            try:
+                return sock.recv(_CHUNK)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                await trio.lowlevel.wait_readable(sock)
+            except ssl.SSLWantWriteError:
+                await trio.lowlevel.wait_writable(sock)
+            except ssl.SSLEOFError:
+                return b""
+
+    def send(self, data: bytes) -> None:
+        """Send or queue `data`.  A broken connection shows at the receiving side."""
+        if self._is_closed:
+            return
+        if not self._backlog:
+            try:
+                n_sent = self._sock.send(data)
+            except _WOULD_BLOCK:
+                n_sent = 0
+            except OSError:
+                return
+            if n_sent == len(data):
+                return
+            data = memoryview(data)[n_sent:]
+            self._drained = trio.Event()
+        self._backlog.append(memoryview(data))
+        self.n_backlog += len(data)
+        self._has_backlog.set()
+
+    async def flush(self) -> None:
+        """Wait until there is no backlog.  Needs `serve_backlog` in another task."""
+        while self._backlog and not self._is_closed:
+            await self._drained.wait()
+
+    async def serve_backlog(self, on_drained=None) -> None:
+        """Write backlog as the peer takes it, until the channel is closed or cancelled.
+
+        `on_drained()` is called each time that nothing is left to write.
+        """
+        while not self._is_closed:
+            if not self._backlog:
+                self._has_backlog = trio.Event()
+                await self._has_backlog.wait()
+                continue
+            try:
+                await trio.lowlevel.wait_writable(self._sock)
+                self._write_backlog()
+            except (OSError, trio.ClosedResourceError):
+                self._backlog.clear()
+                self.n_backlog = 0
+                self._drained.set()
+                return
+            if not self._backlog:
+                self._drained.set()
+                if on_drained is not None:
+                    on_drained()
+
+    def _write_backlog(self) -> None:
+        while self._backlog:
+            view = self._backlog[0]
+            try:
+                n_sent = self._sock.send(view)
+            except _WOULD_BLOCK:
+                return
+            self.n_backlog -= n_sent
+            if n_sent < len(view):
+                self._backlog[0] = view[n_sent:]
+            else:
+                self._backlog.pop(0)
+
+
+async def connect(remote: address.Remote, context: ssl.SSLContext | None = None,
+                  size_max: int = SIZE_MAX) -> Channel:
+    """Connect to an active remote.  Raises: OSError."""
+    if remote.is_unix:
+        # A Unix connect never waits for long: it finds a listener with room or fails.
+        sock = address.connect_unix(remote.path, 0.0)
+    else:
+        sock = await _connect_tcp(remote.host, remote.port)
+    if not remote.is_tls:
+        return Channel(sock, remote.text, size_max)
+    if context is None:
+        sock.close()
+        raise OSError(0, "Private key must be configured to use SSL")
+    tls = context.wrap_socket(sock, do_handshake_on_connect=False)
+    channel = Channel(tls, remote.text, size_max)
+    try:
+        await channel.handshake()
+    except BaseException:
+        channel.close()
+        raise
+    return channel
+
+
+async def _connect_tcp(host: str, port: int) -> socket.socket:
+    infos = await trio.socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    failure: OSError | None = None
+    for family, kind, protocol, _, place in infos:
+        sock = trio.socket.socket(family, kind, protocol)
+        try:
+            await sock.connect(place)
+        except OSError as error:
+            failure = error
+            sock.close()
+            continue
+        except BaseException:
+            sock.close()
+            raise
+        plain = socket.socket(fileno=sock.detach())
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return plain
+    raise failure or OSError(0, "no address")
+
+
+__all__ = ["CODEC", "Channel", "ProtocolError", "connect"]

@@ -1,0 +1,206 @@
+"""The control commands of ovsdb-server: ovsdb-server(1), "Runtime Management Commands".
+
+`commands(server, ...)` is the table.  What needs a feature that this server lacks answers with an
+error that says so.  Trio thread only.
+"""
+
+import os
+from collections.abc import Callable
+
+from ovsdb_server.engine.error import OvsdbError
+from ovsdb_server.rpc.unixctl import Command, CommandError
+from ovsdb_server.service.hosted import HostedDatabase
+from ovsdb_server.service.remotes import RemoteError
+from ovsdb_server.service.server import Server
+
+_SELF = "_Server"
+
+
+def commands(server: Server, working_directory: str, stop: Callable[[], None],
+             reload_config: Callable[[], None] | None = None) -> tuple[Command, ...]:
+    """Return the rows of ovsdb-server's own commands.
+
+    `working_directory` is where the program was started, for relative file names; `stop()` ends
+    it; `reload_config()` reads --config-file again, None without that option.
+    """
+
+    def find(name: str) -> HostedDatabase:
+        hosted = server.databases.get(name)
+        if hosted is None:
+            raise CommandError("Failed to find the database.")
+        return hosted
+
+    def fixed_by_config() -> None:
+        if reload_config is not None:
+            raise CommandError("ovsdb-server was started with --config-file: change the file and "
+                               "use ovsdb-server/reload")
+
+    def exit_(_args: list[str]) -> None:
+        stop()
+
+    def add_db(args: list[str]) -> None:
+        fixed_by_config()
+        path = os.path.join(working_directory, args[0])
+        if any(hosted.path and os.path.realpath(os.path.join(working_directory, hosted.path))
+               == os.path.realpath(path) for hosted in server.databases.values()):
+            raise CommandError(f"ovsdb error: {args[0]}: already open")
+        try:
+            hosted = HostedDatabase.open_file(path)
+        except OvsdbError as error:
+            raise CommandError(str(error).replace(path, args[0])) from None
+        if hosted.name in server.databases:
+            hosted.close()
+            raise CommandError(f"ovsdb error: {args[0]}: duplicate database name")
+        server.add_database(hosted)
+        server.reload_remotes()
+
+    def remove_db(args: list[str]) -> None:
+        fixed_by_config()
+        find(args[0])
+        if args[0] == _SELF:
+            raise CommandError(f"Cannot remove reserved database {_SELF}")
+        server.remove_database(args[0])
+
+    def list_dbs(_args: list[str]) -> str:
+        return "\n".join(sorted(server.databases))
+
+    def add_remote(args: list[str]) -> None:
+        fixed_by_config()
+        try:
+            server.check_remote(args[0])
+        except RemoteError as error:
+            raise CommandError(str(error)) from None
+        if args[0] not in server.remote_texts:
+            server.remote_texts[args[0]] = None
+            server.reload_remotes()
+
+    def remove_remote(args: list[str]) -> None:
+        fixed_by_config()
+        if args[0] not in server.remote_texts:
+            raise CommandError("no such remote")
+        del server.remote_texts[args[0]]
+        server.reload_remotes()
+
+    def list_remotes(_args: list[str]) -> str:
+        return "\n".join(sorted(server.remote_texts))
+
+    def reconnect(_args: list[str]) -> None:
+        for session in list(server.sessions):
+            session.disconnect("user ran ovsdb-server/reconnect")
+
+    async def compact(args: list[str]) -> None:
+        if args:
+            if args[0] not in server.databases:
+                raise CommandError("no database by that name")
+            chosen = [server.databases[args[0]]]
+        else:
+            chosen = [hosted for hosted in server.databases.values() if hosted.name != _SELF]
+        errors = []
+        for hosted in chosen:
+            try:
+                await server.compact(hosted)
+            except OvsdbError as error:
+                errors.append(str(error))
+        if errors:
+            raise CommandError("\n".join(errors))
+
+    def trim(args: list[str]) -> None:
+        if args[0] not in ("on", "off"):
+            raise CommandError("invalid argument")
+
+    def storage_status(args: list[str]) -> str:
+        hosted = find(args[0])
+        damage = getattr(hosted.storage, "damage", None)
+        return f"status: {damage}" if damage else "status: ok"
+
+    def tlog_list(_args: list[str]) -> str:
+        lines = [f"{'database':<16}{'table':<28}logging", f"{'--------':<16}{'-----':<28}-------"]
+        for name, hosted in sorted(server.databases.items()):
+            lines.append(f"{name:<16} ")
+            for table in sorted(hosted.database.tables):
+                lines.append(f"{'':16}{table:<27} "
+                             f"{'ON' if table in hosted.logged_tables else 'OFF'}")
+        return "\n".join(lines)
+
+    def tlog_set(args: list[str]) -> None:
+        name, colon, table = args[0].partition(":")
+        if not colon:
+            raise CommandError("invalid DB:TABLE argument")
+        hosted = server.databases.get(name)
+        if hosted is None:
+            raise CommandError("no such database")
+        if table not in hosted.database.tables:
+            raise CommandError("no such table")
+        if args[1].lower() not in ("on", "off"):
+            raise CommandError("invalid command argument")
+        if args[1].lower() == "on":
+            hosted.logged_tables.add(table)
+        else:
+            hosted.logged_tables.discard(table)
+
+    def disable_cond(_args: list[str]) -> None:
+        server.has_cond = False
+        for session in list(server.sessions):
+            session.disconnect("user ran ovsdb-server/disable-monitor-cond")
+
+    def column_diff(_args: list[str]) -> None:
+        for hosted in server.databases.values():
+            if hosted.name != _SELF:
+                hosted.storage.as_diff = True
+
+    def reload(_args: list[str]) -> None:
+        if reload_config is None:
+            raise CommandError("Configuration file was not specified on command line, "
+                               "nothing to reload")
+        reload_config()
+
+    def memory(_args: list[str]) -> str:
+        return " ".join(f"{key}:{value}" for key, value in sorted(server.memory_usage().items()))
+
+    def nothing(_args: list[str]) -> None:
+        return None
+
+    def refuse_sync(_args: list[str]) -> None:
+        raise CommandError("active-backup replication is not supported")
+
+    def refuse_cluster(_args: list[str]) -> None:
+        raise CommandError("clustered databases are not supported")
+
+    prefix = "ovsdb-server/"
+    return (
+        Command("exit", "", 0, 0, exit_),
+        Command("memory/show", "", 0, 0, memory),
+        Command(f"{prefix}add-db", "DB", 1, 1, add_db),
+        Command(f"{prefix}remove-db", "DB", 1, 1, remove_db),
+        Command(f"{prefix}list-dbs", "", 0, 0, list_dbs),
+        Command(f"{prefix}add-remote", "REMOTE", 1, 1, add_remote),
+        Command(f"{prefix}remove-remote", "REMOTE", 1, 1, remove_remote),
+        Command(f"{prefix}list-remotes", "", 0, 0, list_remotes),
+        Command(f"{prefix}reconnect", "", 0, 0, reconnect),
+        Command(f"{prefix}compact", "", 0, 1, compact),
+        Command(f"{prefix}memory-trim-on-compaction", "on|off", 1, 1, trim),
+        Command(f"{prefix}get-db-storage-status", "DB", 1, 1, storage_status),
+        Command(f"{prefix}perf-counters-show", "", 0, 0,
+                lambda args: "performance counter is not supported on this platform"),
+        Command(f"{prefix}perf-counters-clear", "", 0, 0, nothing),
+        Command(f"{prefix}tlog-list", "", 0, 0, tlog_list),
+        Command(f"{prefix}tlog-set", "DB:TABLE on|off", 2, 2, tlog_set),
+        Command(f"{prefix}disable-monitor-cond", "", 0, 0, disable_cond),
+        Command(f"{prefix}reload", "", 0, 0, reload),
+        Command("ovsdb/file/column-diff-enable", "", 0, 0, column_diff),
+        Command("ovsdb/file/no-data-conversion-enable", "", 0, 0, nothing),
+        Command(f"{prefix}sync-status", "", 0, 0, lambda args: "state: active"),
+        Command(f"{prefix}get-active-ovsdb-server", "", 0, 0, nothing),
+        Command(f"{prefix}set-active-ovsdb-server", "", 1, 1, refuse_sync),
+        Command(f"{prefix}connect-active-ovsdb-server", "", 0, 0,
+                lambda args: "Unable to connect: active server is not specified."),
+        Command(f"{prefix}disconnect-active-ovsdb-server", "", 0, 0, nothing),
+        Command(f"{prefix}set-active-ovsdb-server-probe-interval", "", 1, 1, refuse_sync),
+        Command(f"{prefix}get-sync-exclude-tables", "", 0, 0, nothing),
+        Command(f"{prefix}set-sync-exclude-tables", "", 0, 1, refuse_sync),
+        Command("cluster/cid", "DB", 1, 1, refuse_cluster),
+        Command("cluster/sid", "DB", 1, 1, refuse_cluster),
+        Command("cluster/status", "DB", 1, 1, refuse_cluster),
+        Command("cluster/leave", "DB", 1, 1, refuse_cluster),
+        Command("cluster/kick", "DB SERVER", 2, 2, refuse_cluster),
+    )

@@ -1,0 +1,144 @@
+"""A database as the server holds it: engine, storage, waiting transactions, group commit.
+
+`HostedDatabase.submit` runs a transaction; `sync` waits until everything written so far is on the
+disk, and all who wait at the same time share one fsync.  Trio thread only; the fsync itself and
+compaction's writing run in a worker thread.
+"""
+
+import os
+import time
+from random import Random
+
+import trio
+
+from ovsdb_server import vlog
+from ovsdb_server.engine import database as engine
+from ovsdb_server.engine.database import Context, Database, Execution, Triggers
+from ovsdb_server.engine.error import OvsdbError, json_text
+from ovsdb_server.engine.schema import DatabaseSchema
+from ovsdb_server.storage.journal import COMPACTION_COMMENT, Journal
+from ovsdb_server.storage.memory import Memory
+
+_server_log = vlog.module("ovsdb_server")
+_file_log = vlog.module("ovsdb_file")
+
+
+class HostedDatabase:
+    """One database of the server.
+
+    `name`; `path` of the file as the user wrote it, "" if in memory; `database`; `triggers`;
+    `uuid`, the row of `_Server`'s table that describes it ("" before there is one);
+    `logged_tables`, names whose transactions are logged (tlog-set).
+    """
+
+    def __init__(self, database: Database, storage: Journal | Memory, path: str = "") -> None:
+        self.database = database
+        self.path = path
+        self.storage = storage
+        self.triggers = Triggers(database, self._write)
+        self.uuid = ""
+        self.logged_tables: set[str] = set()
+        self.is_closed = False
+        self._syncs_wanted = 0
+        self._syncs_done = 0
+        self._sync_running = False
+        self._synced = trio.Event()
+        self._compacting = trio.Lock()
+        self._rng = Random()
+
+    @classmethod
+    def open_file(cls, path: str) -> "HostedDatabase":
+        """Open the database file `path`.  Raises: OvsdbError, LockedError."""
+        journal = Journal.open(path)
+        try:
+            database = journal.load()
+        except BaseException:
+            journal.close()
+            raise
+        if journal.damage is not None:
+            _server_log.err(f"{journal.damage}")
+        return cls(database, journal, path)
+
+    @property
+    def name(self) -> str:
+        return self.database.name
+
+    @property
+    def schema_text(self) -> str:
+        """The schema as compact JSON with sorted keys."""
+        return json_text(self.database.schema.to_json())
+
+    def close(self) -> None:
+        self.is_closed = True
+        self.storage.close()
+
+    def _write(self, delta: dict, comment: str | None) -> None:
+        self.storage.write(delta, comment, int(time.time() * 1000))
+        if self.logged_tables:
+            for name in sorted(self.logged_tables.intersection(delta)):
+                _file_log.info(f"table {self.name}:{name} changed: {len(delta[name])} row(s)"
+                               + (f" ({comment})" if comment else ""))
+
+    def submit(self, operations: list, context: Context, token: object) -> Execution:
+        """Run a transaction now; if it must wait, it is kept under `token`."""
+        return self.triggers.submit(operations, context, trio.current_time(), token)
+
+    async def sync(self) -> None:
+        """Wait until all that is written is on the disk.  Raises: OvsdbError."""
+        self._syncs_wanted += 1
+        mine = self._syncs_wanted
+        while self._syncs_done < mine:
+            if self._sync_running:
+                await self._synced.wait()
+                continue
+            self._sync_running = True
+            covered = self._syncs_wanted
+            event = self._synced
+            try:
+                with trio.CancelScope(shield=True):
+                    await trio.to_thread.run_sync(self.storage.sync)
+                self._syncs_done = covered
+            finally:
+                self._sync_running = False
+                self._synced = trio.Event()
+                event.set()
+
+    def is_compaction_due(self, now: float) -> bool:
+        return self.storage.is_compaction_due(now, self._rng)
+
+    async def compact(self, comment: str = COMPACTION_COMMENT) -> None:
+        """Rewrite the file as a snapshot; commits go on meanwhile.  Raises: OvsdbError."""
+        if isinstance(self.storage, Memory):
+            return
+        async with self._compacting:
+            compaction = self.storage.begin_compaction(self.database, comment,
+                                                       int(time.time() * 1000))
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(compaction.write)
+            self.storage.finish_compaction(compaction)
+
+    def convert(self, schema: DatabaseSchema) -> None:
+        """Put the data under another schema, in file and memory.  Raises: OvsdbError.
+
+        Waiting transactions must have been cancelled.
+        """
+        converted = engine.convert(self.database, schema)
+        self.storage.replace(converted, "converted by ovsdb-server", int(time.time() * 1000))
+        self.database = converted
+        self.triggers = Triggers(converted, self._write)
+
+
+def load_server_schema() -> DatabaseSchema:
+    """Return the schema of the `_Server` database."""
+    import orjson
+    path = os.path.join(os.path.dirname(__file__), "..", "..", "schema", "server.ovsschema")
+    with open(path, "rb") as file:
+        return DatabaseSchema.from_json(orjson.loads(file.read()))
+
+
+def new_server_database() -> HostedDatabase:
+    """Return an empty `_Server` database, in memory."""
+    return HostedDatabase(Database(load_server_schema()), Memory())
+
+
+__all__ = ["HostedDatabase", "OvsdbError", "new_server_database"]

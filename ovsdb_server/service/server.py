@@ -1,0 +1,283 @@
+"""The database server: databases, sessions, remotes, and what ties them together (trio).
+
+`Server.run` is the nursery tree:
+
+    run
+     |- one task per remote (remotes.py), with a task per session below it
+     |- one task that runs waiting transactions whose time is up
+     |- one task that writes the status of remotes back, looks after compaction and counters
+     `- short tasks that reply after an fsync
+
+Everything is called in the trio thread.
+"""
+
+import math
+
+import trio
+
+from ovsdb_server import vlog
+from ovsdb_server.coverage import COVERAGE
+from ovsdb_server.engine.atom import random_uuid
+from ovsdb_server.engine.database import Context
+from ovsdb_server.engine.error import OvsdbError
+from ovsdb_server.engine.schema import DatabaseSchema
+from ovsdb_server.engine.table import Delta
+from ovsdb_server.service import remotes as remotes_module
+from ovsdb_server.service.hosted import HostedDatabase, new_server_database
+from ovsdb_server.service.locks import Locks, Notice
+from ovsdb_server.service.remotes import Remotes
+from ovsdb_server.service.session import Policy, Session
+from ovsdb_server.service.tls import TlsFiles, make_context
+
+_log = vlog.module("ovsdb_server")
+_file_log = vlog.module("ovsdb_file")
+
+_STATUS_INTERVAL = 2.5
+
+_INTERNAL = Context(is_internal=True)
+
+
+class Server:
+    """The server.
+
+    `databases` {name: HostedDatabase} always holds `_Server`; `remote_texts` are the configured
+    remotes, db: ones unresolved, with their policy (None: by kind); `tls` names the files as
+    configured.  `note_file(path, exists)` is told of socket files.
+    """
+
+    def __init__(self, note_file=lambda path, exists: None) -> None:
+        self.databases: dict[str, HostedDatabase] = {}
+        self.sessions: set[Session] = set()
+        self.locks = Locks()
+        self.server_id = random_uuid()
+        self.has_cond = True
+        self.remote_texts: dict[str, Policy | None] = {}
+        self.tls = TlsFiles()
+        self.remotes = Remotes(self, note_file, self._tls_context, self._note_status)
+        self.stopped = trio.Event()
+        self._nursery: trio.Nursery | None = None
+        self._deadline_changed = trio.Event()
+        self._status_changed = trio.Event()
+        self._self = new_server_database()
+        self.add_database(self._self)
+
+    # Databases.
+
+    def add_database(self, hosted: HostedDatabase) -> None:
+        """Serve one more database; `hosted.name` must be new."""
+        self.disconnect_unaware(f"adding {hosted.name} database")
+        self.databases[hosted.name] = hosted
+        self._write_server_row(hosted)
+
+    def remove_database(self, name: str) -> None:
+        """Stop serving a database and close its file."""
+        hosted = self.databases[name]
+        self._part_from(hosted)
+        self.disconnect_unaware(f"removing {name} database")
+        del self.databases[name]
+        self._change_server_rows([_delete_row(hosted.uuid)])
+        hosted.close()
+        self.reload_remotes()
+
+    def convert(self, hosted: HostedDatabase, schema: DatabaseSchema, requester: Session) -> None:
+        """Change a database's schema.  Raises: OvsdbError, and then nothing has changed."""
+        self._part_from(hosted)
+        hosted.convert(schema)
+        self._write_server_row(hosted)
+        self.disconnect_unaware(f"database {hosted.name} schema conversion", requester)
+        self.reload_remotes()
+
+    def _part_from(self, hosted: HostedDatabase) -> None:
+        """Cancel what clients have going on in a database that changes under them."""
+        for session in list(self.sessions):
+            session.cancel_transactions(hosted)
+            session.cancel_monitors(hosted)
+
+    def disconnect_unaware(self, reason: str, requester: Session | None = None) -> None:
+        """End the sessions that did not ask to stay when databases change."""
+        for session in list(self.sessions):
+            if not session.is_change_aware and session is not requester:
+                session.disconnect(reason)
+
+    def _write_server_row(self, hosted: HostedDatabase) -> None:
+        operations = [_delete_row(hosted.uuid)] if hosted.uuid else []
+        hosted.uuid = random_uuid()
+        operations.append({"op": "insert", "table": "Database", "uuid": hosted.uuid, "row": {
+            "name": hosted.name, "model": "standalone", "connected": True, "leader": True,
+            "schema": hosted.schema_text}})
+        self._change_server_rows(operations)
+
+    def _change_server_rows(self, operations: list) -> None:
+        self.execute(self._self, operations)
+
+    def execute(self, hosted: HostedDatabase, operations: list) -> None:
+        """Run a transaction of the server itself.  Raises: OvsdbError if it fails."""
+        execution = hosted.submit(operations, _INTERNAL, ("server", random_uuid()))
+        failed = next((r for r in execution.results if r and "error" in r), None)
+        if failed is not None:
+            raise OvsdbError(failed["error"], failed.get("details"), failed.get("syntax"))
+        if execution.delta:
+            self.after_commit(hosted, execution.delta)
+
+    # Commits.
+
+    def after_commit(self, hosted: HostedDatabase, delta: Delta) -> None:
+        """Do what follows from a commit: waiting transactions, monitors, remotes in tables."""
+        if len(hosted.triggers):
+            self._run_triggers(hosted)
+        for session in self.sessions:
+            if session.monitors:
+                session.send_updates()
+        if self._nursery is not None:
+            self._note_commit(hosted)
+
+    def _note_commit(self, hosted: HostedDatabase) -> None:
+        prefix = f"db:{hosted.name},"
+        if any(text.startswith(prefix) for text in self.remote_texts):
+            self.reload_remotes()
+
+    def _run_triggers(self, hosted: HostedDatabase) -> None:
+        for (session, key), execution in hosted.triggers.run(trio.current_time()):
+            session.finish(key, hosted, execution)
+
+    def note_waiting(self) -> None:
+        """A transaction waits: its time limit may be the next."""
+        self._deadline_changed.set()
+
+    async def _serve_deadlines(self) -> None:
+        while True:
+            deadline = min((limit for hosted in self.databases.values()
+                            if (limit := hosted.triggers.next_deadline()) is not None),
+                           default=math.inf)
+            self._deadline_changed = trio.Event()
+            with trio.move_on_at(deadline):
+                await self._deadline_changed.wait()
+                continue
+            for hosted in list(self.databases.values()):
+                if len(hosted.triggers):
+                    sequence = hosted.database.sequence
+                    self._run_triggers(hosted)
+                    if hosted.database.sequence != sequence:
+                        self.after_commit(hosted, {})
+
+    def notify(self, notices: list[Notice]) -> None:
+        """Send lock notifications."""
+        for notice in notices:
+            notice.holder.notify(notice.method, [notice.name])
+
+    def spawn(self, function, *args: object) -> None:
+        """Run an async function beside everything else."""
+        self._nursery.start_soon(function, *args)
+
+    # Remotes.
+
+    def check_remote(self, text: str) -> None:
+        """Raise RemoteError for a db: remote that names nothing."""
+        if text.startswith("db:"):
+            remotes_module.check_reference(text, self.databases)
+
+    def reload_remotes(self) -> None:
+        """Open and close remotes as options and tables now want."""
+        if self._nursery is None or self.stopped.is_set():
+            return
+        wanted: dict[str, Policy] = {}
+        for text, policy in self.remote_texts.items():
+            if text.startswith("db:"):
+                for target in remotes_module.resolve(text, self.databases):
+                    wanted.setdefault(target.text, target.policy)
+            else:
+                wanted[text] = policy or remotes_module.default_policy(text)
+        self.remotes.configure(wanted, self._nursery)
+
+    def _note_status(self) -> None:
+        self._status_changed.set()
+
+    def _tls_context(self, is_server: bool):
+        def resolved(value: str | None) -> str | None:
+            if value and value.startswith("db:"):
+                return remotes_module.read_string(value, self.databases)
+            return value
+        return make_context(TlsFiles(*map(resolved, self.tls)), is_server)
+
+    async def _serve_upkeep(self) -> None:
+        """Write status back, count, compact: every few seconds and when a status changed."""
+        while True:
+            now = trio.current_time()
+            COVERAGE.tick(now)
+            self._write_status(now)
+            for hosted in list(self.databases.values()):
+                if hosted.is_compaction_due(now):
+                    self.spawn(self.compact, hosted)
+            with trio.move_on_after(_STATUS_INTERVAL):
+                await self._status_changed.wait()
+            self._status_changed = trio.Event()
+
+    def _write_status(self, now: float) -> None:
+        for text in self.remote_texts:
+            if text.startswith("db:"):
+                work = remotes_module.status_operations(text, self.databases, self.remotes, now)
+                if work is not None:
+                    try:
+                        self.execute(*work)
+                    except OvsdbError as error:
+                        _log.err(f"failed to update remote status: {error}", _STATUS_LIMIT)
+
+    async def compact(self, hosted: HostedDatabase) -> None:
+        """Compact a database's file; trouble is logged.  Raises: OvsdbError."""
+        _file_log.info(f"{hosted.path}: compacting database online")
+        try:
+            await hosted.compact()
+        except OvsdbError as error:
+            _file_log.warn(f"{hosted.path}: compaction failed: {error}")
+            raise
+
+    # Life.
+
+    async def run(self, *, task_status: trio.TaskStatus = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until `stop`.  Started means that every socket that can be opened is open."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                self.reload_remotes()
+                nursery.start_soon(self._serve_deadlines)
+                nursery.start_soon(self._serve_upkeep)
+                task_status.started()
+                await self.stopped.wait()
+                self.remotes.close()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._nursery = None
+            self.remotes.close()
+            for hosted in self.databases.values():
+                hosted.close()
+
+    def stop(self) -> None:
+        """Make `run` return."""
+        self.stopped.set()
+
+    def memory_usage(self) -> dict[str, int]:
+        """Return the numbers of memory/show."""
+        usage = {"atoms": 0, "cells": 0, "monitors": 0, "n-weak-refs": 0}
+        for hosted in self.databases.values():
+            usage["monitors"] += len(hosted.database.monitors)
+            for table in hosted.database.tables.values():
+                usage["cells"] += len(table.rows) * len(table.schema.order)
+                usage["n-weak-refs"] += sum(map(len, table.weak_sources.values()))
+                for row in table.rows.values():
+                    usage["atoms"] += sum(map(len, row))
+        if self.sessions:
+            usage["sessions"] = len(self.sessions)
+        backlog = sum(session.channel.n_backlog for session in self.sessions)
+        if backlog:
+            usage["backlog"] = backlog
+        triggers = sum(len(hosted.triggers) for hosted in self.databases.values())
+        if triggers:
+            usage["triggers"] = triggers
+        return usage
+
+
+_STATUS_LIMIT = vlog.RateLimit(5, 5)
+
+
+def _delete_row(uuid: str) -> dict:
+    return {"op": "delete", "table": "Database", "where": [["_uuid", "==", ["uuid", uuid]]]}

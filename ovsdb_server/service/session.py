@@ -1,0 +1,501 @@
+"""A client's session: the methods of RFC 7047 section 4.1 and ovsdb-server(7), one at a time.
+
+A `Session` reads requests from a `Channel`, answers them from the `Server`'s databases and sends
+updates of its monitors.  Order is kept as clients rely on it: before any reply goes out, what the
+session's monitors have to tell goes out.  While the peer does not read, no request of it is taken
+and updates merge in the engine's change sets, so a slow reader costs bounded memory.
+
+Each method is a row of `_METHODS`.  Trio thread only.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import orjson
+import trio
+
+from ovsdb_server import vlog
+from ovsdb_server.engine.atom import ZERO_UUID, is_uuid
+from ovsdb_server.engine.database import Context, Execution
+from ovsdb_server.engine.error import OvsdbError, json_text, syntax_error
+from ovsdb_server.engine.monitor import COND, COND_SINCE, MONITOR, Monitor
+from ovsdb_server.engine.parser import is_identifier
+from ovsdb_server.engine.schema import DatabaseSchema
+from ovsdb_server.rpc import message
+from ovsdb_server.rpc.message import Message, ProtocolError
+from ovsdb_server.rpc.stream import Channel
+from ovsdb_server.service.hosted import HostedDatabase
+
+_log = vlog.module("ovsdb_jsonrpc_server")
+_rpc_log = vlog.module("jsonrpc")
+_reconnect_log = vlog.module("reconnect")
+_LIMIT = vlog.RateLimit(5, 5)
+
+_UPDATES = {MONITOR: "update", COND: "update2", COND_SINCE: "update3"}
+
+
+class RequestError(Exception):
+    """The request is answered with the JSON-RPC error `error`, any JSON value."""
+
+    def __init__(self, error: object) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class Policy(NamedTuple):
+    """How the sessions of one remote are treated; intervals in seconds, 0 is never."""
+
+    probe_interval: float = 0.0
+    is_read_only: bool = False
+    role: str = ""
+    max_backoff: float = 8.0
+    dscp: int | None = None
+
+
+class _Reply:
+    """A result that is already encoded JSON."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+
+
+_LATER = object()       # The handler has replied or will.
+
+
+class _Watch(NamedTuple):
+    """A monitor of this session, under the id that its client gave it."""
+
+    id: object
+    monitor: Monitor
+    hosted: HostedDatabase
+
+
+class Session:
+    """One client.
+
+    Args: `server` has `databases` {name: HostedDatabase}, `locks`, `server_id`, `has_cond` and
+    `after_commit(hosted)`, `notify(notices)`, `convert(hosted, schema)`, `spawn(function, *args)`.
+    """
+
+    def __init__(self, server, channel: Channel, policy: Policy) -> None:
+        self.server = server
+        self.channel = channel
+        self.policy = policy
+        self.name = channel.name
+        self.is_change_aware = False
+        self.monitors: dict[bytes, _Watch] = {}
+        self._transactions: dict[bytes, tuple[HostedDatabase, object]] = {}
+        self._scope = trio.CancelScope()
+        self._ended = ""
+
+    # Life.
+
+    async def serve(self) -> None:
+        """Talk to the client until it goes, misbehaves or is disconnected."""
+        server = self.server
+        server.sessions.add(self)
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self.channel.serve_backlog, self.send_updates)
+                    if self.policy.probe_interval:
+                        nursery.start_soon(self._probe)
+                    await self._read()
+                    nursery.cancel_scope.cancel()
+        finally:
+            server.sessions.discard(self)
+            self._forget_all()
+            self.channel.close()
+
+    def disconnect(self, reason: str = "") -> None:
+        """End the session."""
+        if reason:
+            _log.info(f"{self.name}: disconnecting ({reason})")
+        self._scope.cancel()
+
+    async def _read(self) -> None:
+        channel = self.channel
+        try:
+            while (messages := await channel.receive()) is not None:
+                for request in messages:
+                    if channel.n_backlog:
+                        await channel.flush()
+                    if not self._take(request):
+                        return
+                    if len(messages) > 1:
+                        await trio.lowlevel.checkpoint()
+        except ProtocolError as error:
+            self._log_bad_message(error)
+        except trio.ClosedResourceError:
+            pass
+        except OSError as error:
+            _reconnect_log.warn(f"{self.name}: connection dropped ({error.strerror or error})")
+
+    def _log_bad_message(self, error: ProtocolError) -> None:
+        what = "error parsing stream" if error.is_syntax else "received bad JSON-RPC message"
+        _rpc_log.warn(f"{self.name}: {what}: {error.reason}", _LIMIT)
+        _reconnect_log.warn(f"{self.name}: connection dropped (Protocol error)")
+
+    async def _probe(self) -> None:
+        """Send an echo after an interval of silence; disconnect after a second one."""
+        interval = self.policy.probe_interval
+        channel = self.channel
+        while True:
+            asked_at = channel.received_at
+            await trio.sleep_until(asked_at + interval)
+            if channel.received_at > asked_at:
+                continue
+            channel.send(message.encode_request("echo", [], "echo"))
+            sent_at = trio.current_time()
+            await trio.sleep_until(sent_at + interval)
+            if channel.received_at <= sent_at:
+                _reconnect_log.err(f"{self.name}: no response to inactivity probe after "
+                                   f"{interval:g} seconds, disconnecting")
+                self._scope.cancel()
+                return
+
+    def _forget_all(self) -> None:
+        for watch in self.monitors.values():
+            watch.monitor.close()
+        self.monitors.clear()
+        for key, (hosted, _) in self._transactions.items():
+            hosted.triggers.cancel((self, key))
+        self._transactions.clear()
+        self.server.notify(self.server.locks.release_all(self))
+
+    # Messages in.
+
+    def _take(self, request: Message) -> bool:
+        """Handle one message; return whether the session goes on."""
+        if _rpc_log.is_dbg:
+            _rpc_log.dbg(f"{self.name}: received {_describe(request)}")
+        match request.kind:
+            case message.REQUEST:
+                self._answer(request)
+            case message.NOTIFICATION:
+                if request.method == "cancel":
+                    self._cancel(request.params)
+            case message.REPLY | message.ERROR:
+                if request.id != "echo":
+                    _log.warn(f"{self.name}: received unexpected {request.kind} message")
+                    return False
+        return True
+
+    def _answer(self, request: Message) -> None:
+        handler = _METHODS.get(request.method)
+        try:
+            if handler is None or request.method in _COND and not self.server.has_cond:
+                raise RequestError("unknown method")
+            result = handler(self, request)
+        except RequestError as error:
+            self.reply_error(request.id, error.error)
+        except OvsdbError as error:
+            self.reply_error(request.id, error.to_json())
+        else:
+            if result is not _LATER:
+                self.reply(request.id, result)
+
+    # Messages out.
+
+    def reply(self, id: object, result: object) -> None:
+        """Answer a request, after what the monitors have to tell."""
+        self.flush_monitors()
+        text = result.text if isinstance(result, _Reply) else orjson.dumps(result)
+        self._send(b'{"id":%b,"result":%b,"error":null}' % (orjson.dumps(id), text))
+
+    def reply_error(self, id: object, error: object) -> None:
+        self.flush_monitors()
+        self._send(message.encode_error(error, id))
+
+    def notify(self, method: str, params: list) -> None:
+        self._send(message.encode_notification(method, params))
+
+    def _send(self, data: bytes) -> None:
+        if _rpc_log.is_dbg:
+            _rpc_log.dbg(f"{self.name}: send {data.decode('utf-8', 'replace')}")
+        self.channel.send(data)
+
+    def send_updates(self) -> None:
+        """Send what the monitors have to tell, unless the peer is still reading the last."""
+        if not self.channel.n_backlog:
+            self.flush_monitors()
+
+    def flush_monitors(self) -> None:
+        for watch in self.monitors.values():
+            if watch.monitor.has_changes:
+                self._flush(watch)
+
+    def _flush(self, watch: _Watch) -> None:
+        updates = watch.monitor.flush()
+        if updates is None:
+            return
+        method = _UPDATES[watch.monitor.kind]
+        since = b',"%b"' % ZERO_UUID.encode() if watch.monitor.kind == COND_SINCE else b""
+        self._send(b'{"id":null,"method":"%b","params":[%b%b,%b]}' % (
+            method.encode(), orjson.dumps(watch.id), since, updates))
+
+    # Methods.
+
+    def _find(self, request: Message) -> HostedDatabase:
+        """Return the database that the first parameter names.  Raises: OvsdbError."""
+        params = request.params
+        if not params or not isinstance(params[0], str):
+            raise syntax_error(params, f"{request.method} request params must begin with <db-name>")
+        hosted = self.server.databases.get(params[0])
+        if hosted is None:
+            raise syntax_error(params, f"{request.method} request specifies unknown database "
+                                       f"{params[0]}", "unknown database")
+        return hosted
+
+    def _echo(self, request: Message) -> object:
+        return [_as_reference_number(value) for value in request.params]
+
+    def _list_dbs(self, _request: Message) -> object:
+        return sorted(self.server.databases)
+
+    def _get_schema(self, request: Message) -> object:
+        return self._find(request).database.schema.to_json()
+
+    def _get_server_id(self, _request: Message) -> object:
+        return self.server.server_id
+
+    def _set_db_change_aware(self, request: Message) -> object:
+        params = request.params
+        if len(params) != 1 or not isinstance(params[0], bool):
+            raise syntax_error(params, "set_db_change_aware: true or false parameter expected")
+        self.is_change_aware = params[0]
+        return {}
+
+    def context(self) -> Context:
+        """Return on whose behalf this session's transactions run."""
+        return Context(self.policy.is_read_only, self._owns_lock, self.policy.role,
+                       self.channel.client_id)
+
+    def _owns_lock(self, name: str) -> bool:
+        return self.server.locks.owns(self, name)
+
+    def _new_transaction_key(self, request: Message) -> bytes:
+        key = _key(request.id)
+        if key in self._transactions:
+            raise syntax_error(request.params, f"{request.method}: duplicate request ID")
+        return key
+
+    def _transact(self, request: Message) -> object:
+        hosted = self._find(request)
+        key = self._new_transaction_key(request)
+        execution = hosted.submit(request.params[1:], self.context(), (self, key))
+        self._transactions[key] = hosted, request.id
+        if execution.is_waiting:
+            self.server.note_waiting()
+            return _LATER
+        self.finish(key, hosted, execution)
+        if execution.delta:
+            self.server.after_commit(hosted, execution.delta)
+        return _LATER
+
+    def finish(self, key: bytes, hosted: HostedDatabase, execution: Execution) -> None:
+        """Reply to a transaction that ran to its end; `key` as in the token (session, key)."""
+        if execution.is_durable and execution.delta:
+            self.server.spawn(self._reply_when_durable, key, hosted, execution)
+        else:
+            self._reply_transaction(key, execution.results)
+
+    async def _reply_when_durable(self, key: bytes, hosted: HostedDatabase,
+                                  execution: Execution) -> None:
+        results = execution.results
+        try:
+            await hosted.sync()
+        except OvsdbError as error:
+            results = results + [error.to_json()]
+        self._reply_transaction(key, results)
+
+    def _reply_transaction(self, key: bytes, results: list) -> None:
+        entry = self._transactions.pop(key, None)
+        if entry is not None:
+            self.reply(entry[1], results)
+
+    def cancel_transactions(self, hosted: HostedDatabase) -> None:
+        """Give up the waiting transactions on a database that goes away or changes schema."""
+        for key, (theirs, id) in list(self._transactions.items()):
+            if theirs is hosted and hosted.triggers.cancel((self, key)):
+                del self._transactions[key]
+                self.reply_error(id, "canceled")
+
+    def _cancel(self, params: list) -> None:
+        if len(params) != 1:
+            return
+        key = _key(params[0])
+        entry = self._transactions.get(key)
+        if entry is not None and entry[0].triggers.cancel((self, key)):
+            del self._transactions[key]
+            self.reply_error(entry[1], "canceled")
+
+    def _convert(self, request: Message) -> object:
+        hosted = self._find(request)
+        self._new_transaction_key(request)
+        params = request.params
+        if len(params) != 2:
+            raise syntax_error(params, "array expected")
+        if self.policy.role:
+            raise OvsdbError("permission error",
+                             f'RBAC rules for client "{self.channel.client_id}" role '
+                             f'"{self.policy.role}" prohibit "convert" of database {hosted.name} '
+                             "(only the root role may convert databases)")
+        if self.policy.is_read_only or hosted.name.startswith("_"):
+            raise OvsdbError("not allowed", "conversion is not allowed for read-only database "
+                                            f"{hosted.name}")
+        schema = DatabaseSchema.from_json(params[1])
+        if schema.name != hosted.name:
+            raise OvsdbError("invalid parameters", f"new schema name ({schema.name}) does not "
+                                                   f"match database name ({hosted.name})")
+        self.server.convert(hosted, schema, self)
+        return {}
+
+    # Locks.
+
+    def _lock_name(self, request: Message) -> str:
+        if self.policy.is_read_only:
+            raise RequestError("lock and unlock methods not allowed, DB server is read only.")
+        params = request.params
+        if len(params) != 1 or not isinstance(params[0], str) or not is_identifier(params[0]):
+            raise syntax_error(params, f"{request.method} request params must be <id>")
+        return params[0]
+
+    def _lock(self, request: Message) -> object:
+        name = self._lock_name(request)
+        locks = self.server.locks
+        if locks.wants(self, name):
+            raise syntax_error(request.params,
+                               f'must issue "unlock" before new "{request.method}"')
+        owned, notices = locks.acquire(self, name, request.method == "steal")
+        self.server.notify(notices)
+        return {"locked": owned}
+
+    def _unlock(self, request: Message) -> object:
+        name = self._lock_name(request)
+        locks = self.server.locks
+        if not locks.wants(self, name):
+            raise syntax_error(request.params, 'unlock: "unlock" without "lock" or "steal"')
+        self.server.notify(locks.release(self, name))
+        return {}
+
+    # Monitors.
+
+    def _monitor(self, request: Message) -> object:
+        kind = request.method
+        hosted = self._find(request)
+        params = request.params
+        if len(params) != (4 if kind == COND_SINCE else 3):
+            raise syntax_error(params, "invalid parameters")
+        key = _key(params[1])
+        if key in self.monitors:
+            raise syntax_error(params[1], "duplicate monitor ID")
+        if kind == COND_SINCE:
+            _check_last_id(params)
+        monitor = hosted.database.monitors.add(kind, params[2])
+        # What earlier monitors have to tell comes before this one's first rows.
+        self.flush_monitors()
+        initial = monitor.initial()
+        self.monitors[key] = _Watch(params[1], monitor, hosted)
+        if kind == COND_SINCE:
+            return _Reply(b'[false,"%b",%b]' % (ZERO_UUID.encode(), initial))
+        return _Reply(initial)
+
+    def _monitor_cond_change(self, request: Message) -> object:
+        params = request.params
+        if len(params) != 3:
+            raise syntax_error(params, "invalid parameters")
+        old_key, new_key = _key(params[0]), _key(params[1])
+        watch = self.monitors.get(old_key)
+        if watch is None:
+            raise syntax_error(params[0], "unknown monitor session")
+        if new_key != old_key and new_key in self.monitors:
+            raise syntax_error(params[1], "duplicate monitor ID")
+        self.flush_monitors()
+        watch.monitor.change(params[2])
+        del self.monitors[old_key]
+        watch = self.monitors[new_key] = watch._replace(id=params[1])
+        self._flush(watch)
+        return {}
+
+    def _monitor_cancel(self, request: Message) -> object:
+        params = request.params
+        if len(params) != 1:
+            raise RequestError("invalid parameters")
+        watch = self.monitors.pop(_key(params[0]), None)
+        if watch is None:
+            raise RequestError("unknown monitor")
+        watch.monitor.close()
+        return {}
+
+    def cancel_monitors(self, hosted: HostedDatabase) -> None:
+        """Tell the client that its monitors of `hosted` are gone."""
+        for key, watch in list(self.monitors.items()):
+            if watch.hosted is hosted:
+                self._flush(watch)
+                watch.monitor.close()
+                del self.monitors[key]
+                self.notify("monitor_canceled", [watch.id])
+
+
+def _check_last_id(params: list) -> None:
+    if not isinstance(params[3], str):
+        raise syntax_error(params, "last-txn-id must be string")
+    if not is_uuid(params[3]):
+        raise syntax_error(params, "last-txn-id must be UUID format.")
+
+
+def _key(id: object) -> bytes:
+    """Return a dictionary key for an id, which may be any JSON value."""
+    return json_text(id).encode("utf-8", "surrogatepass")
+
+
+def _as_reference_number(value: object) -> object:
+    """Return `value` with integral reals as integers, as the reference's JSON layer gives them."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+        return int(value)
+    if isinstance(value, list):
+        return [_as_reference_number(element) for element in value]
+    if isinstance(value, dict):
+        return {name: _as_reference_number(member) for name, member in value.items()}
+    return value
+
+
+def _describe(msg: Message) -> str:
+    """Return a message as the debug log shows it."""
+    parts = []
+    if msg.method is not None:
+        parts.append(f'method="{msg.method}"')
+    if msg.params is not None:
+        parts.append(f"params={json_text(msg.params)}")
+    if msg.result is not None:
+        parts.append(f"result={json_text(msg.result)}")
+    if msg.error is not None:
+        parts.append(f"error={json_text(msg.error)}")
+    if msg.id is not None:
+        parts.append(f"id={json_text(msg.id)}")
+    return f"{msg.kind}, {', '.join(parts)}"
+
+
+_METHODS: dict[str, Callable[[Session, Message], object]] = {
+    "echo": Session._echo,
+    "list_dbs": Session._list_dbs,
+    "get_schema": Session._get_schema,
+    "get_server_id": Session._get_server_id,
+    "set_db_change_aware": Session._set_db_change_aware,
+    "transact": Session._transact,
+    "convert": Session._convert,
+    "lock": Session._lock,
+    "steal": Session._lock,
+    "unlock": Session._unlock,
+    "monitor": Session._monitor,
+    "monitor_cond": Session._monitor,
+    "monitor_cond_since": Session._monitor,
+    "monitor_cond_change": Session._monitor_cond_change,
+    "monitor_cancel": Session._monitor_cancel,
+}
+
+# What ovsdb-server/disable-monitor-cond turns off.
+_COND = frozenset(("monitor_cond", "monitor_cond_since", "monitor_cond_change"))

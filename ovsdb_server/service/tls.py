@@ -1,0 +1,54 @@
+"""TLS contexts of a server from its --private-key, --certificate and --ca-cert.
+
+Source: ovsdb-server(1), "Public Key Infrastructure Options".  Each file name may instead be
+db:DB,TABLE,COLUMN; resolving that is the caller's.
+"""
+
+import ssl
+from typing import NamedTuple
+
+_VERSIONS = {"TLSv1": ssl.TLSVersion.TLSv1, "TLSv1.1": ssl.TLSVersion.TLSv1_1,
+             "TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
+
+
+class TlsFiles(NamedTuple):
+    """File names and lists as configured; None where not configured."""
+
+    private_key: str | None = None
+    certificate: str | None = None
+    ca_certificate: str | None = None
+    protocols: str | None = None
+    ciphers: str | None = None
+
+
+def make_context(files: TlsFiles, is_server: bool) -> ssl.SSLContext:
+    """Return a context for connections in one direction.  Raises: OSError with a sentence."""
+    if not files.private_key:
+        raise OSError(92, "Private key must be configured to use SSL")
+    if not files.certificate:
+        raise OSError(92, "Certificate must be configured to use SSL")
+    if not files.ca_certificate:
+        raise OSError(92, "CA certificate must be configured to use SSL")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if is_server else ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_cert_chain(files.certificate, files.private_key)
+    if files.ca_certificate != "none":
+        context.load_verify_locations(files.ca_certificate)
+        context.verify_mode = ssl.CERT_REQUIRED
+    else:
+        context.verify_mode = ssl.CERT_NONE
+    if files.protocols:
+        _limit_versions(context, files.protocols)
+    if files.ciphers:
+        context.set_ciphers(files.ciphers)
+    return context
+
+
+def _limit_versions(context: ssl.SSLContext, protocols: str) -> None:
+    """Accept the versions in a list such as "TLSv1.2,TLSv1.3" or "TLSv1.2+"."""
+    words = protocols.replace(",", " ").split()
+    chosen = [_VERSIONS[word.rstrip("+")] for word in words if word.rstrip("+") in _VERSIONS]
+    if chosen:
+        context.minimum_version = min(chosen)
+        if not any(word.endswith("+") for word in words):
+            context.maximum_version = max(chosen)
