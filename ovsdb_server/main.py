@@ -6,10 +6,24 @@ Neighbours: `daemon.py` (options and life of every daemon), `service/server.py` 
 import os
 import signal
 import sys
+import traceback
+
+import trio
 
 from ovsdb_server import vlog
+from ovsdb_server.clock import SteerableClock
+from ovsdb_server.coverage import COVERAGE
 from ovsdb_server.daemon import (OPTIONS, VERSION, Daemon, Option, OptionError, Settings,
                                  StartError, database_directory, fail, getopt, help_text)
+from ovsdb_server.engine.error import OvsdbError
+from ovsdb_server.rpc.unixctl import Server as ControlServer
+from ovsdb_server.service.commands import commands
+from ovsdb_server.service.config_file import apply_config
+from ovsdb_server.service.hosted import HostedDatabase
+from ovsdb_server.service.remotes import RemoteError
+from ovsdb_server.service.server import Server
+from ovsdb_server.service.tls import TlsFiles
+from ovsdb_server.storage.lockfile import LockError
 
 PROGRAM = "ovsdb-server"
 
@@ -144,45 +158,41 @@ def main(argv: list[str]) -> int:
 
 def _serve(arguments: _Arguments, daemon: Daemon) -> int:
     """Open the databases and serve until told to exit."""
-    # After the fork: trio must not see its event loop's thread change.
-    import trio
-
-    from ovsdb_server.clock import SteerableClock
-    from ovsdb_server.service.session import RequestError      # noqa: F401  (loads the service)
     runner = _Runner(arguments, daemon, SteerableClock())
     try:
         return trio.run(runner.run, clock=runner.clock)
-    except StartError as error:
-        daemon.finish()
-        return fail(PROGRAM, str(error))
+    except Exception as error:
+        failure = _first(error)
+        if isinstance(failure, StartError):
+            return fail(PROGRAM, str(failure))
+        _log.emer("unexpected error, exiting: " + "".join(traceback.format_exception(error)))
+        return 1
     finally:
         daemon.finish()
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return the first leaf of an exception group, or the exception itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 class _Runner:
     """What happens inside the event loop."""
 
-    def __init__(self, arguments: _Arguments, daemon: Daemon, clock) -> None:
+    def __init__(self, arguments: _Arguments, daemon: Daemon, clock: SteerableClock) -> None:
         self._arguments = arguments
         self._daemon = daemon
         self.clock = clock
         self._directory = os.getcwd()
-        self._server = None
+        self._server: Server | None = None
         self._exit_code = 0
 
     async def run(self) -> int:
         """Serve; return the exit code.  Raises: StartError."""
-        import trio
-
-        from ovsdb_server.coverage import COVERAGE
-        from ovsdb_server.rpc.unixctl import Server as ControlServer
-        from ovsdb_server.service.commands import commands
-        from ovsdb_server.service.server import Server
-        from ovsdb_server.service.tls import TlsFiles
-
         daemon = self._daemon
-        self._server = server = Server(
-            lambda path, exists: (daemon.unlink_at_exit if exists else daemon.forget)(path))
+        self._server = server = Server(self._note_file)
         files = {name: self._absolute(value) for name, value in self._arguments.files.items()}
         ciphers = self._arguments.files.get("ssl-ciphers")
         protocols = self._arguments.files.get("ssl-protocols")
@@ -208,9 +218,7 @@ class _Runner:
         async with trio.open_nursery() as nursery:
             if control is not None:
                 await nursery.start(control.serve)
-            server_task = trio.Event()
-            nursery.start_soon(self._run_server, server, server_task)
-            await server_task.wait()
+            await nursery.start(server.run)
             if self._arguments.run is not None:
                 nursery.start_soon(self._run_command, self._arguments.run)
             daemon.ready()
@@ -224,13 +232,11 @@ class _Runner:
             control.close()
         return self._exit_code
 
-    @staticmethod
-    async def _run_server(server, started) -> None:
-        class _Started:
-            @staticmethod
-            def started() -> None:
-                started.set()
-        await server.run(task_status=_Started)
+    def _note_file(self, path: str, exists: bool) -> None:
+        if exists:
+            self._daemon.unlink_at_exit(path)
+        else:
+            self._daemon.forget(path)
 
     def _absolute(self, name: str) -> str:
         if name.startswith("db:") or name == "none":
@@ -238,14 +244,12 @@ class _Runner:
         return os.path.join(self._directory, name)
 
     def _open_databases(self, paths: list[str]) -> None:
-        from ovsdb_server.engine.error import OvsdbError
-        from ovsdb_server.service.hosted import HostedDatabase
-        from ovsdb_server.storage.lockfile import LockedError
         for path in paths:
             try:
                 hosted = HostedDatabase.open_file(path)
-            except LockedError as error:
-                vlog.module("lockfile").warn(error.warning)
+            except LockError as error:
+                for warning in error.warnings:
+                    vlog.module("lockfile").warn(warning)
                 raise StartError(str(error)) from None
             except OvsdbError as error:
                 raise StartError(str(error)) from None
@@ -259,7 +263,6 @@ class _Runner:
             self._server.add_database(hosted)
 
     def _check_remotes(self) -> None:
-        from ovsdb_server.service.remotes import RemoteError
         for text in self._arguments.remotes:
             try:
                 self._server.check_remote(text)
@@ -269,7 +272,6 @@ class _Runner:
 
     def _load_config(self) -> None:
         """Read --config-file and make it so.  Raises: StartError, CommandError."""
-        from ovsdb_server.service.config_file import apply_config
         try:
             apply_config(self._server, self._arguments.config_file, self._directory)
         except ValueError as error:
@@ -277,7 +279,6 @@ class _Runner:
 
     async def _run_command(self, command: str) -> None:
         """Run COMMAND of --run in a shell; the server ends when it ends."""
-        import trio
         process = await trio.lowlevel.open_process(
             ["/bin/sh", "-c", command], stdin=None,
             preexec_fn=lambda: signal.signal(signal.SIGPIPE, signal.SIG_DFL))

@@ -48,7 +48,7 @@ class HostedDatabase:
 
     @classmethod
     def open_file(cls, path: str) -> "HostedDatabase":
-        """Open the database file `path`.  Raises: OvsdbError, LockedError."""
+        """Open the database file `path`.  Raises: OvsdbError, LockError."""
         journal = Journal.open(path)
         try:
             database = journal.load()
@@ -104,7 +104,7 @@ class HostedDatabase:
                 event.set()
 
     def is_compaction_due(self, now: float) -> bool:
-        return self.storage.is_compaction_due(now, self._rng)
+        return self.storage.is_compaction_due(now, self._rng.uniform)
 
     async def compact(self, comment: str = COMPACTION_COMMENT) -> None:
         """Rewrite the file as a snapshot; commits go on meanwhile.  Raises: OvsdbError."""
