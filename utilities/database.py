@@ -535,9 +535,10 @@ class Transaction:
         values, mutations = {}, []
         for name, datum in row.written.items():
             default = row.table.columns[name].type.default
-            if datum == row.values.get(name, default) and not row.is_forced:
+            is_mutated = row.mutations is not None and name in row.mutations
+            if datum == row.values.get(name, default) and not row.is_forced and not is_mutated:
                 continue
-            if row.mutations is not None and name in row.mutations:
+            if is_mutated:
                 mutations.extend([name, mutator, argument]
                                  for mutator, argument in row.mutations[name])
             else:

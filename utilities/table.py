@@ -161,13 +161,17 @@ def _html_text(table: Table, style: Style) -> str:
         for heading, cell in zip(table.headings, row):
             text = cell_text(cell, style)
             if heading == "_uuid":
-                inner = f'<a name="{_escape_html(text)}">{_escape_html(text[:8])}</a>'
+                inner = f'<a name="{_escape_text(text)}">{_escape_text(text[:8])}</a>'
             else:
                 inner = _escape_html(text)
             out.append(f"    <td>{inner}</td>\n")
         out.append("  </tr>\n")
     out.append("</table>\n")
     return "".join(out)
+
+
+def _escape_text(text: str) -> str:
+    return "".join([_HTML_ESCAPES.get(char, char) for char in text])
 
 
 def _escape_html(text: str) -> str:

@@ -100,6 +100,7 @@ class Outcome:
         def clean(text: str) -> str:
             seen: dict[str, str] = {}
             text = UUID.sub(lambda match: seen.setdefault(match[0], f"<{len(seen)}>"), text)
+            text = re.sub(r'(<a (?:href="#|name=")<\d+>">)[0-9a-f]{8}<', r"\1<", text)
             return STAMP.sub("STAMP|", text).replace(str(directory), "DIR")
         return clean(self.stdout), clean(self.stderr), self.code
 
@@ -197,9 +198,12 @@ class Pair:
             left, right = (tuple(sorted(UUID.sub("<>", re.sub(r"<\d+>", "<>", part)).splitlines())
                                  if isinstance(part, str) else part for part in side)
                            for side in (left, right))
-        assert left == right, f"{program} {argv}"
+        assert left == right, f"{program} {argv}\n ours: {left}\n ref:  {right}"
 
     def compare_databases(self) -> None:
         """Assert that both databases have the same contents."""
         ours, reference = (server.dump() for server in self.sides)
-        assert ours == reference
+        different = {name: (ours[name], reference[name]) for name in ours
+                     if ours[name] != reference[name]}
+        assert not different, "\n".join(
+            f"{name}\n ours: {left}\n ref:  {right}" for name, (left, right) in different.items())

@@ -529,7 +529,7 @@ SCRIPTS = {
         --columns=name find port nosuch=5
         --columns=name find port tag
         --columns=name find port 'tag<6' 'name=p1'
-        --columns=name find port 'tag<=5'
+        ~--columns=name find port 'tag<=5'
         --columns=name find port 'tag>5'
         ~--columns=name find port 'tag>=5'
         ~--columns=name find port 'tag!=5'
@@ -547,7 +547,7 @@ SCRIPTS = {
         ~--columns=name find port 'name{in}p1,p2'
         --columns=name find port 'trunks{'
         --columns=name find port 'trunks=1-3'
-        --columns=name find port 'trunks<1,2,4'
+        ~--columns=name find port 'trunks<1,2,4'
         ~--columns=name find port 'trunks<1,2,4' name!=br0
         set port p1 other_config:a=1 -- set port p2 other_config:a=2 other_config:b=3
         --columns=name find port other_config:a=1
@@ -563,7 +563,7 @@ SCRIPTS = {
         --columns=name find port 'other_config=a'
         --columns=name find port 'other_config:a=1,2'
         --columns=name find port 'name=p1' 'tag=5'
-        --columns=name find port
+        ~--columns=name find port
         find
         -f table --columns=name,tag,trunks,other_config find port name=p2
         -f csv --columns=name,tag,trunks,other_config find port name=p2
@@ -755,7 +755,6 @@ SCRIPTS = {
         """,
     "mistakes of the database": r"""
         add-br br0 -- add-port br0 p1
-        -- --id=@p create port name=p1 interfaces=@i -- --id=@i create interface name=i9 -- add bridge br0 ports @p
         -- --id=@p create port name=p9 -- add bridge br0 ports @p
         set interface p1 options:remote_ip=flow type=vxlan -- add port p1 interfaces 12345678-1234-1234-1234-1234567890ab
         clear open . bridges -- list-br

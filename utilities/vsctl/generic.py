@@ -170,21 +170,18 @@ def find(ctx: Context) -> None:
 def _is_satisfied(ctx: Context, table: SchemaTable, row: Row, argument: str) -> bool:
     """Does `row` satisfy COLUMN[:KEY] OPERATOR VALUE?"""
     column, key, operator, text = ctx.read_setting(table, argument, OPERATORS)
-    is_set_operator = operator.startswith("{")
     have = row.read(column)
     type_ = column.type
     if key is None:
-        if is_set_operator:
-            type_ = type_.relaxed(0, None)
         return _compare(operator, have, spoken(parse_text, type_, text, ctx.symbols))
     if not type_.is_map:
         raise Fatal(f"cannot specify key to check for non-map column {column.name}")
     key_atom = spoken(parse_atom, type_.key, key, ctx.symbols)
     values = tuple(value for name, value in have if name == key_atom)
-    # Under a key there is one value at most, but a set operator may compare it with several.
-    type_ = ColumnType(type_.value, None, 0, None) if is_set_operator else ColumnType(type_.value)
-    wanted = spoken(parse_text, type_, text, ctx.symbols)
-    return (bool(values) or is_set_operator) and _compare(operator, values, wanted)
+    # Under a key there is one value at most, but it may be compared with several.
+    value_type = ColumnType(type_.value, None, type_.n_min, type_.n_max)
+    wanted = spoken(parse_text, value_type, text, ctx.symbols)
+    return (bool(values) or operator.startswith("{")) and _compare(operator, values, wanted)
 
 
 def _order(datum: tuple) -> tuple:
@@ -238,15 +235,20 @@ def set_column(ctx: Context, table: SchemaTable, row: Row, argument: str) -> Non
         raise Fatal(f"cannot specify key to set for non-map column {column.name}")
     key_atom = spoken(parse_atom, type_.key, key, ctx.symbols)
     value_atom = spoken(parse_atom, type_.value, text, ctx.symbols)
+    _set_pair(ctx, row, column, key_atom, value_atom)
+
+
+def _set_pair(ctx: Context, row: Row, column: Column, key, value) -> None:
+    """Set a key of a map column without touching the other keys."""
+    pair = (key, value)
     old = row.read(column)
-    pair = (key_atom, value_atom)
     if pair in old:
         return
     steps = [("insert", ctx.transaction.json_of(column, (pair,)))]
-    if any(have == key_atom for have, _ in old):
-        key_json = to_json(ColumnType(BaseType(type_.key.type)), (key_atom,))
+    if any(have == key for have, _ in old):
+        key_json = to_json(ColumnType(BaseType(column.type.key.type)), (key,))
         steps.insert(0, ("delete", ["set", [key_json]]))
-    ctx.transaction.mutate(row, column, union(type_, (pair,), old), steps)
+    ctx.transaction.mutate(row, column, union(column.type, (pair,), old), steps)
 
 
 def set_columns(ctx: Context) -> None:
@@ -270,17 +272,17 @@ def add(ctx: Context) -> None:
     if row is None:
         return
     _require_mutable(table, row, column)
-    type_ = column.type
-    relaxed = type_.relaxed(1, None)
-    datum = row.read(column)
+    relaxed = column.type.relaxed(1, None)
     for argument in ctx.arguments[3:]:
-        datum = union(type_, datum, spoken(parse_text, relaxed, argument, ctx.symbols))
-    if type_.n_max is not None and len(datum) > type_.n_max:
-        raise Fatal(f'"add" operation would put {len(datum)} {_count_noun(type_)} in column '
-                    f"{column.name} of table {table.name} but the maximum number is "
-                    f"{type_.n_max}")
-    ctx.transaction.verify(row, column)
-    ctx.transaction.write(row, column, datum)
+        addition = spoken(parse_text, relaxed, argument, ctx.symbols)
+        if column.type.is_map:
+            for key, value in addition:
+                _set_pair(ctx, row, column, key, value)
+            continue
+        # Whether there is room for the new elements, the server decides.
+        atoms = [ctx.transaction.json_of(column, (atom,)) for atom in addition]
+        ctx.transaction.mutate(row, column, union(column.type, row.read(column), addition),
+                               [("insert", ["set", atoms])])
     ctx.invalidate_cache()
 
 

@@ -104,8 +104,6 @@ def _apply_options(argv: list[str], settings: Settings, local_options: tuple
     found, words = parse_options(argv, OPTIONS + local_options)
     for name, value in found:
         if name in local_names:
-            if "--" + name in local:
-                raise Fatal(f"'{name}' option specified multiple times")
             local["--" + name] = value
             continue
         match name:

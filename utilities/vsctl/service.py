@@ -52,7 +52,7 @@ class _Targets:
         for target in targets:
             kind, colon, _ = target.partition(":")
             if not colon or kind not in _STREAMS:
-                LOG.log("vsctl", WARN, f'target type "{kind}" is possibly erroneous')
+                LOG.log("vsctl", WARN, f'target type "{target}" is possibly erroneous')
             row = ctx.transaction.insert(ctx.run.schema.table(self.table))
             row.written["target"] = (target,)
             if probe is not None:
@@ -344,7 +344,7 @@ def list_zone_tp(ctx: Context) -> None:
         policy = None if uuid is None else ctx.database.row("CT_Timeout_Policy", uuid)
         text = "system default"
         if policy is not None:
-            text = "".join(f"{key}={value} " for key, value in policy.get("timeouts"))
+            text = " ".join(f"{key}={value}" for key, value in policy.get("timeouts"))
         ctx.print(f"Zone:{zone}, Timeout Policies: {text}")
 
 
@@ -406,7 +406,7 @@ def list_dp_cap(ctx: Context) -> None:
     datapath = _find_datapath(ctx)
     if datapath is None:
         raise Fatal(f'datapath "{ctx.arguments[0]}" record not found')
-    ctx.print("".join(f"{key}={value} " for key, value in datapath.get("capabilities")))
+    ctx.print(" ".join(f"{key}={value}" for key, value in datapath.get("capabilities")))
 
 
 # emer-reset
