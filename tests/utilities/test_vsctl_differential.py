@@ -646,6 +646,7 @@ SCRIPTS = {
         destroy QoS p1 -- clear port p1 qos
         -- --all destroy Queue
         --columns=dscp list queue
+        destroy Flow_Sample_Collector_Set 7
         destroy Bridge br0
         list-br
         del-br br0
@@ -683,7 +684,6 @@ SCRIPTS = {
         set bridge br0 other_config:hwaddr=aa:bb:cc:dd:ee:ff other_config:x=y fail_mode=secure flood_vlans=5 external_ids:a=b
         set port p1 other_config:a=b -- set interface p1 ingress_policing_rate=5 ingress_policing_burst=6 other_config:a=b
         -- --id=@m create Mirror name=m0 -- set bridge br0 mirrors=@m
-        -- --id=@b get bridge br0 -- --id=@f create Flow_Sample_Collector_Set id=7 bridge=@b
         emer-reset
         ~show
         emer-reset x
