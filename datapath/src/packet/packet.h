@@ -25,7 +25,7 @@
 #define BURST 32                /* Most packets received at a time. */
 #define HEADROOM 128            /* Free bytes in front of received frames. */
 #define OFFSET_NONE UINT16_MAX
-#define FRAME_MAX 65535         /* Most bytes of a frame. */
+#define FRAME_MAX 65600         /* Most bytes of a frame: GSO and headers. */
 
 enum gso_type {                 /* As the kernel's VIRTIO_NET_HDR_GSO_*. */
     GSO_NONE = 0,
