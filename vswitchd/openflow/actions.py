@@ -39,6 +39,7 @@ from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.fields import CONTROLLER, IN_PORT, INFO, LOCAL, MAX_PORT, NONE, Info
 from vswitchd.openflow.match import ICMP, ICMPV6, SCTP, UDP, port_from_11, port_to_11, value_is_valid
 from vswitchd.openflow.oxm import pull_entry, pull_header, put_entry, put_header
+from vswitchd.openflow.value_text import format_value
 
 _MODULE = "ofp_actions"
 NX = VENDORS["NX"]
@@ -347,7 +348,6 @@ def _decode_set_field(data: bytes, at: int, end: int, version: int, debug: bool)
     if not info.writable:
         raise _bad("OFPBAC_BAD_SET_ARGUMENT", f"destination field {info.name} is not writable")
     if not value_is_valid(info, value) or info.name == "vlan_vid" and not value & mask & 0x1000:
-        from vswitchd.openflow.text import format_value      # only to say what is wrong
         raise _bad("OFPBAC_BAD_SET_ARGUMENT",
                    f"Invalid value for set field {info.name}: {format_value(info, value)}")
     return SetField(info.name, value & mask, mask)
@@ -1111,7 +1111,7 @@ def _encode_enqueue(action: Enqueue, version: int) -> bytes:
     if version == 1:
         return _put("OFPAT_RAW10_ENQUEUE", version, *action)
     return (_put("OFPAT_RAW_SET_QUEUE", version, action.queue)
-            + _encode_output(Output(action.port), version)
+            + _encode_output(Output(action.port, 0xffff), version)
             + _put("NXAST_RAW_POP_QUEUE", version))
 
 

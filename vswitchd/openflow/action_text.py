@@ -1,0 +1,1203 @@
+"""Text of actions and instructions, read and written as ovs-ofctl does.
+
+format_actions(actions, port_names, table_names)    'set_field:0x5->reg0,output:2', or 'drop'
+parse_instructions(text, ports, tables)             a flow's: (actions, protocols that can say it)
+parse_actions(text, ports, tables)                  a bucket's or packet-out's: no instructions
+
+`text.py` offers them too. Errors are FlowTextError with ovs-ofctl's sentences. Any thread.
+"""
+
+from collections.abc import Callable
+
+from schema.openflow.actions import (
+    BUNDLE_ALGORITHMS, CT_ALGS, CT_COMMIT, CT_FORCE, CT_NO_TABLE, HASH_FIELDS,
+    LEARN_DELETE_LEARNED, LEARN_SEND_FLOW_REM, LEARN_WRITE_RESULT, MULTIPATH_ALGORITHMS, NAMES,
+    NAT_DST, NAT_HASH, NAT_PERSISTENT, NAT_RANDOM, NAT_SRC, PACKET_IN_REASONS, PACKET_TYPE_ETH,
+    PACKET_TYPE_MPLS, PACKET_TYPE_MPLS_MC, PACKET_TYPE_NEXT, PACKET_TYPE_NSH,
+)
+from vswitchd.openflow import action_types
+from vswitchd.openflow.action_types import (
+    Action, Actions, Bundle, CheckPktLarger, ClearActions, Clone, Conjunction, Controller, Ct,
+    CtClear, DebugRecirc, DebugSlow, DecMplsTtl, DecNshTtl, DecTtl, Decap, DeleteField, Encap,
+    EncapNsh, EncapTlv, Enqueue, Exit, FinTimeout, GotoTable, Group, Learn, LearnSpec, Meter,
+    Multipath, Nat, Note, Output, OutputReg, OutputTrunc, PopMpls, PopQueue, PushMpls, PushVlan,
+    RegMove, Resubmit, Sample, SetEthDst, SetEthSrc, SetField, SetIpDscp, SetIpEcn, SetIpTtl,
+    SetIpv4Dst, SetIpv4Src, SetL4DstPort, SetL4SrcPort, SetMplsLabel, SetMplsTc, SetMplsTtl,
+    SetQueue, SetTunnel, SetVlanPcp, SetVlanVid, StackPop, StackPush, StripVlan, Subfield,
+    UnrollXlate, WriteActions, WriteMetadata,
+)
+from vswitchd.openflow.actions import MIN_TRUNC, load, segments, verify
+from vswitchd.openflow.error import OpenFlowError
+from vswitchd.openflow.fields import (
+    ALL, ANY, CONTROLLER, FLOOD, IN_PORT, INFO, MAX_PORT, NONE, NORMAL, OF11_UP, OF13_UP, TABLE,
+    Info,
+)
+from vswitchd.openflow.match import value_is_valid
+from vswitchd.openflow.value_text import (
+    FlowTextError, Names, Numbers, c_integer, format_ipv4, format_ipv6, format_mac, format_port,
+    format_table, format_value, hexadecimal, key_values, parse_ipv4, parse_ipv6, parse_mac,
+    parse_port, parse_subfield, parse_table, parse_u8, parse_u16, parse_u32, parse_u64,
+    parse_value, sized_integer, warn,
+)
+
+_FULL64 = (1 << 64) - 1
+
+
+# Printing.
+
+def format_actions(actions: Actions, port_names: Numbers | None = None,
+                   table_names: Numbers | None = None) -> str:
+    """Actions as ovs-ofctl prints them, 'drop' if there are none."""
+    if not actions:
+        return "drop"
+    names = (port_names, table_names)
+    return ",".join([_FORMAT[type(action)](action, names) for action in actions])
+
+
+_Both = tuple[Numbers | None, Numbers | None]
+
+
+def format_subfield(subfield: Subfield) -> str:
+    """A subfield by its NXM name: 'NXM_NX_REG0[0..3]'."""
+    field, offset, n_bits = subfield
+    info = INFO[field]
+    if n_bits == info.bits:
+        return f"{info.nxm_name}[]"
+    if n_bits == 1:
+        return f"{info.nxm_name}[{offset}]"
+    return f"{info.nxm_name}[{offset}..{offset + n_bits - 1}]"
+
+
+def _format_output(action: Output, names: _Both) -> str:
+    port = action.port
+    if port < MAX_PORT:
+        return f"output:{format_port(port, names[0])}"
+    if port == CONTROLLER:
+        return f"CONTROLLER:{action.max_len}"
+    return format_port(port, names[0])
+
+
+def _format_controller(action: Controller, names: _Both) -> str:
+    max_len, controller, reason, userdata, pause, meter = action
+    if reason == 1 and not controller and not userdata and not pause and not meter:
+        return f"CONTROLLER:{max_len}"
+    out = []
+    if reason != 1:
+        name = PACKET_IN_REASONS[reason] if reason < len(PACKET_IN_REASONS) else str(reason)
+        out.append(f"reason={name}")
+    if max_len != 0xffff:
+        out.append(f"max_len={max_len}")
+    if controller:
+        out.append(f"id={controller}")
+    if userdata:
+        out.append(f"userdata={_dotted(userdata)}")
+    if pause:
+        out.append("pause")
+    if meter:
+        out.append(f"meter_id={meter}")
+    return f"controller({','.join(out)})"
+
+
+def _dotted(data: bytes) -> str:
+    return data.hex(".")
+
+
+def _format_bundle(action: Bundle, names: _Both) -> str:
+    dst = action.dst
+    name = "bundle" if dst is None else "bundle_load"
+    where = "" if dst is None else format_subfield(dst) + ","
+    members = ",".join(format_port(port, names[0]) for port in action.members)
+    return (f"{name}({HASH_FIELDS[action.fields]},{action.basis},"
+            f"{BUNDLE_ALGORITHMS[action.algorithm]},ofport,{where}members:{members})")
+
+
+def _format_set_field(action: SetField, names: _Both) -> str:
+    if action.load:
+        return ",".join(f"load:{hexadecimal(value)}->{format_subfield(dst)}"
+                        for dst, value in segments(action))
+    info = INFO[action.field]
+    return f"set_field:{format_value(info, action.value, action.mask, names[0])}->{info.name}"
+
+
+def _format_dec_ttl(action: DecTtl, names: _Both) -> str:
+    if action.ids is None:
+        return "dec_ttl"
+    return f"dec_ttl({','.join(map(str, action.ids))})"
+
+
+def _format_tunnel(action: SetTunnel, names: _Both) -> str:
+    wide = "64" if action.wide or action.tun_id >> 32 else ""
+    return f"set_tunnel{wide}:{hexadecimal(action.tun_id)}"
+
+
+def _format_fin_timeout(action: FinTimeout, names: _Both) -> str:
+    out = []
+    if action.idle:
+        out.append(f"idle_timeout={action.idle}")
+    if action.hard:
+        out.append(f"hard_timeout={action.hard}")
+    return f"fin_timeout({','.join(out)})"
+
+
+def _format_resubmit(action: Resubmit, names: _Both) -> str:
+    in_port, table, ct = action
+    port = "" if in_port == IN_PORT else format_port(in_port, names[0])
+    if port and table == 0xff:
+        return f"resubmit:{port}"
+    table_text = "" if table == 0xff else format_table(table, names[1])
+    return f"resubmit({port},{table_text}{',ct' if ct else ''})"
+
+
+def _format_learn(action: Learn, names: _Both) -> str:
+    out = [f"table={format_table(action.table, names[1])}"]
+    for name, value in (("idle_timeout", action.idle_timeout),
+                        ("hard_timeout", action.hard_timeout),
+                        ("fin_idle_timeout", action.fin_idle_timeout),
+                        ("fin_hard_timeout", action.fin_hard_timeout)):
+        if value:
+            out.append(f"{name}={value}")
+    if action.priority != 32768:
+        out.append(f"priority={action.priority}")
+    if action.flags & LEARN_SEND_FLOW_REM:
+        out.append("send_flow_rem")
+    if action.flags & LEARN_DELETE_LEARNED:
+        out.append("delete_learned")
+    if action.cookie:
+        out.append(f"cookie={action.cookie:#x}")
+    if action.limit:
+        out.append(f"limit={action.limit}")
+    if action.flags & LEARN_WRITE_RESULT and action.result_dst is not None:
+        out.append(f"result_dst={format_subfield(action.result_dst)}")
+    out += [_format_spec(spec, names[0]) for spec in action.specs]
+    return f"learn({','.join(out)})"
+
+
+def _format_spec(spec: LearnSpec, names: Numbers | None) -> str:
+    n_bits, src, value, kind, dst = spec
+    if kind == 2:
+        return f"output:{format_subfield(src)}"
+    if kind == 1:
+        source = hexadecimal(value) if src is None else format_subfield(src)
+        return f"load:{source}->{format_subfield(dst)}"
+    if src is None:
+        info = INFO[dst.field]
+        if dst.offset == 0 and n_bits == info.bits:
+            return f"{info.name}={format_value(info, value, None, names)}"
+        return f"{format_subfield(dst)}={hexadecimal(value)}"
+    if src == dst:
+        return format_subfield(dst)
+    return f"{format_subfield(dst)}={format_subfield(src)}"
+
+
+def _format_multipath(action: Multipath, names: _Both) -> str:
+    return (f"multipath({HASH_FIELDS[action.fields]},{action.basis},"
+            f"{MULTIPATH_ALGORITHMS[action.algorithm]},{action.max_link + 1},{action.arg},"
+            f"{format_subfield(action.dst)})")
+
+
+def _format_sample(action: Sample, names: _Both) -> str:
+    out = [f"probability={action.probability}", f"collector_set_id={action.collector_set}"]
+    for name, value, src in (("obs_domain_id", action.domain, action.domain_src),
+                             ("obs_point_id", action.point, action.point_src)):
+        out.append(f"{name}={value if src is None else format_subfield(src)}")
+    if action.port != NONE:
+        out.append(f"sampling_port={format_port(action.port, names[0])}")
+    if action.direction:
+        out.append("ingress" if action.direction == 1 else "egress")
+    return f"sample({','.join(out)})"
+
+
+def _format_ct(action: Ct, names: _Both) -> str:
+    out = []
+    if action.flags & CT_COMMIT:
+        out.append("commit")
+    if action.flags & CT_FORCE:
+        out.append("force")
+    if action.table != CT_NO_TABLE:
+        out.append(f"table={format_table(action.table, names[1])}")
+    if action.zone_src is not None:
+        out.append(f"zone={format_subfield(action.zone_src)}")
+    elif action.zone:
+        out.append(f"zone={action.zone}")
+    inner = action.actions
+    if inner and type(inner[0]) is Nat:
+        out.append(_format_nat(inner[0], names))
+        inner = inner[1:]
+    if inner:
+        out.append(f"exec({format_actions(inner, *names)})")
+    if action.alg:
+        out.append(f"alg={CT_ALGS.get(action.alg, action.alg)}")
+    return f"ct({','.join(out)})"
+
+
+def _format_nat(action: Nat, names: _Both) -> str:
+    flags, family, ip_min, ip_max, port_min, port_max = action
+    if not flags & (NAT_SRC | NAT_DST):
+        return "nat"
+    text = "src" if flags & NAT_SRC else "dst"
+    if family:
+        if family == 4:
+            def address(value: int) -> str:
+                return format_ipv4(value)
+        else:
+            def address(value: int) -> str:
+                return f"[{format_ipv6(value)}]" if port_min else format_ipv6(value)
+        text += f"={address(ip_min)}"
+        if ip_max and ip_max != ip_min:
+            text += f"-{address(ip_max)}"
+        if port_min:
+            text += f":{port_min}"
+            if port_max and port_max != port_min:
+                text += f"-{port_max}"
+        for bit, name in ((NAT_PERSISTENT, "persistent"), (NAT_HASH, "hash"),
+                          (NAT_RANDOM, "random")):
+            if flags & bit:
+                text += f",{name}"
+    return f"nat({text})"
+
+
+_ENCAP_NAMES = {PACKET_TYPE_ETH: "ethernet", PACKET_TYPE_NSH: "nsh", PACKET_TYPE_MPLS: "mpls",
+                PACKET_TYPE_MPLS_MC: "mpls_mc"}
+
+
+def _format_encap(action: Encap, names: _Both) -> str:
+    text = _ENCAP_NAMES.get(action.packet_type, "error")
+    props = []
+    for prop in action.props:
+        if type(prop) is EncapNsh:
+            props.append(f"md_type={prop.md_type}")
+        else:
+            props.append(f"tlv(0x{prop.tlv_class:04x},{prop.type},0x{prop.data.hex()})")
+    return f"encap({text}({','.join(props)}))" if props else f"encap({text})"
+
+
+def _format_decap(action: Decap, names: _Both) -> str:
+    kind = action.packet_type
+    if kind == PACKET_TYPE_NEXT:
+        return "decap()"
+    return f"decap(packet_type(ns={kind >> 16},type={hexadecimal(kind & 0xffff)}))"
+
+
+def _format_write_metadata(action: WriteMetadata, names: _Both) -> str:
+    mask = "" if action.mask == _FULL64 else f"/{hexadecimal(action.mask)}"
+    return f"write_metadata:{hexadecimal(action.metadata)}{mask}"
+
+
+_FORMAT: dict[type, Callable[[Action, _Both], str]] = {
+    Output: _format_output,
+    Controller: _format_controller,
+    Enqueue: lambda a, names: f"enqueue:{format_port(a.port, names[0])}:{a.queue}",
+    OutputReg: lambda a, names: f"output:{format_subfield(a.src)}",
+    OutputTrunc: lambda a, names: (f"output(port={format_port(a.port, names[0])},"
+                                   f"max_len={a.max_len})"),
+    Group: lambda a, names: f"group:{a.group}",
+    Bundle: _format_bundle,
+    SetField: _format_set_field,
+    SetVlanVid: lambda a, names: f"{'mod' if a.push else 'set'}_vlan_vid:{a.vid}",
+    SetVlanPcp: lambda a, names: f"{'mod' if a.push else 'set'}_vlan_pcp:{a.pcp}",
+    StripVlan: lambda a, names: "pop_vlan" if a.pop else "strip_vlan",
+    PushVlan: lambda a, names: f"push_vlan:{a.eth_type:#x}",
+    SetEthSrc: lambda a, names: f"mod_dl_src:{format_mac(a.mac)}",
+    SetEthDst: lambda a, names: f"mod_dl_dst:{format_mac(a.mac)}",
+    SetIpv4Src: lambda a, names: f"mod_nw_src:{format_ipv4(a.ip)}",
+    SetIpv4Dst: lambda a, names: f"mod_nw_dst:{format_ipv4(a.ip)}",
+    SetIpDscp: lambda a, names: f"mod_nw_tos:{a.tos}",
+    SetIpEcn: lambda a, names: f"mod_nw_ecn:{a.ecn}",
+    SetIpTtl: lambda a, names: f"mod_nw_ttl:{a.ttl}",
+    SetL4SrcPort: lambda a, names: f"mod_tp_src:{a.port}",
+    SetL4DstPort: lambda a, names: f"mod_tp_dst:{a.port}",
+    RegMove: lambda a, names: f"move:{format_subfield(a.src)}->{format_subfield(a.dst)}",
+    StackPush: lambda a, names: f"push:{format_subfield(a.subfield)}",
+    StackPop: lambda a, names: f"pop:{format_subfield(a.subfield)}",
+    DecTtl: _format_dec_ttl,
+    SetMplsLabel: lambda a, names: f"set_mpls_label({a.label})",
+    SetMplsTc: lambda a, names: f"set_mpls_tc({a.tc})",
+    SetMplsTtl: lambda a, names: f"set_mpls_ttl({a.ttl})",
+    DecMplsTtl: lambda a, names: "dec_mpls_ttl",
+    PushMpls: lambda a, names: f"push_mpls:0x{a.eth_type:04x}",
+    PopMpls: lambda a, names: f"pop_mpls:0x{a.eth_type:04x}",
+    DecNshTtl: lambda a, names: "dec_nsh_ttl",
+    DeleteField: lambda a, names: f"delete_field:{a.field}",
+    SetTunnel: _format_tunnel,
+    SetQueue: lambda a, names: f"set_queue:{a.queue}",
+    PopQueue: lambda a, names: "pop_queue",
+    FinTimeout: _format_fin_timeout,
+    Resubmit: _format_resubmit,
+    Learn: _format_learn,
+    Conjunction: lambda a, names: f"conjunction({a.id},{a.clause + 1}/{a.n_clauses})",
+    Multipath: _format_multipath,
+    Note: lambda a, names: f"note:{_dotted(a.data)}",
+    Exit: lambda a, names: "exit",
+    UnrollXlate: lambda a, names: f"unroll_xlate(table={a.table}, cookie={a.cookie})",
+    Sample: _format_sample,
+    Ct: _format_ct,
+    Nat: _format_nat,
+    CtClear: lambda a, names: "ct_clear",
+    Clone: lambda a, names: f"clone({format_actions(a.actions, *names)})",
+    CheckPktLarger: lambda a, names: f"check_pkt_larger({a.size})->{format_subfield(a.dst)}",
+    Encap: _format_encap,
+    Decap: _format_decap,
+    DebugRecirc: lambda a, names: "debug_recirc",
+    DebugSlow: lambda a, names: "debug_slow",
+    Meter: lambda a, names: f"meter:{a.meter}",
+    ClearActions: lambda a, names: "clear_actions",
+    WriteActions: lambda a, names: f"write_actions({format_actions(a.actions, *names)})",
+    WriteMetadata: _format_write_metadata,
+    GotoTable: lambda a, names: f"goto_table:{format_table(a.table, names[1])}",
+}
+
+
+# Reading.
+
+class _Reader:
+    """What parsers of single actions need: names of ports and tables, and the protocols left."""
+
+    __slots__ = ("ports", "tables", "usable")
+
+    def __init__(self, ports: Names | None, tables: Names | None) -> None:
+        self.ports, self.tables, self.usable = ports, tables, ANY
+
+
+def parse_instructions(text: str, ports: Names | None = None,
+                       tables: Names | None = None) -> tuple[Actions, int]:
+    """Reads the actions of a flow: (actions, protocols that can say them)."""
+    reader = _Reader(ports, tables)
+    return _parse_list(text, reader, True, None), reader.usable
+
+
+def parse_actions(text: str, ports: Names | None = None,
+                  tables: Names | None = None) -> tuple[Actions, int]:
+    """Reads a list that may hold actions only (bucket, packet-out); as parse_instructions."""
+    reader = _Reader(ports, tables)
+    return _parse_list(text, reader, False, None), reader.usable
+
+
+def _parse_list(text: str, reader: _Reader, instructions: bool,
+                outer: type | None) -> Actions:
+    actions: list[Action] = []
+    drop = False
+    for key, value in key_values(text):
+        word = key.lower()
+        parse = _PARSE.get(word)
+        if parse is not None:
+            new = parse(value, reader)
+            if isinstance(new, Action):
+                actions.append(new)
+            elif new is not None:
+                actions += new
+        elif word == "drop":
+            drop = True
+        elif word == "apply_actions":
+            raise FlowTextError("apply_actions is the default instruction")
+        else:
+            port = parse_port(key, reader.ports)
+            if port is None:
+                raise FlowTextError(f"unknown action {key}")
+            actions.append(Output(port))
+    if drop and actions:
+        raise FlowTextError('"drop" must not be accompanied by any other action or instruction')
+    found = tuple(actions)
+    try:
+        verify(found, instructions=instructions, outer=outer)
+    except OpenFlowError as error:
+        raise FlowTextError(error.reason) from None
+    return found
+
+
+def _port_or_fail(text: str, reader: _Reader, sentence: str) -> int:
+    port = parse_port(text, reader.ports)
+    if port is None:
+        raise FlowTextError(sentence.format(text))
+    return port
+
+
+def _parse_output(text: str, reader: _Reader) -> Action:
+    if text.startswith("port") or "port=" in text and "max_len" in text:
+        found = dict(key_values(text))
+        if found.keys() == {"port", "max_len"}:
+            return _parse_trunc(found, reader)
+    port = parse_port(text, reader.ports)
+    if port is not None:
+        return Output(port, 0xffff if port == CONTROLLER else 0)
+    try:
+        info, offset, n_bits, rest = parse_subfield(text)
+        if rest:
+            raise FlowTextError("")
+    except FlowTextError:
+        raise FlowTextError(f"{text}: output to unknown port") from None
+    return OutputReg(Subfield(info.name, offset, n_bits))
+
+
+def _parse_trunc(found: dict[str, str], reader: _Reader) -> OutputTrunc:
+    port = parse_port(found["port"], reader.ports)
+    if port is None:
+        raise FlowTextError(f"output to unknown truncate port: {found['port']}")
+    if port >= MAX_PORT and port in (NORMAL, FLOOD, ALL, TABLE, CONTROLLER, NONE):
+        raise FlowTextError(f"output to unsupported truncate port: {found['port']}")
+    max_len = parse_u32(found["max_len"])
+    if max_len < MIN_TRUNC:
+        raise FlowTextError(f"max_len {max_len} is less than the minimum value {MIN_TRUNC}")
+    return OutputTrunc(port, max_len)
+
+
+def _parse_controller(text: str, reader: _Reader) -> Action:
+    max_len, controller, reason, userdata, pause, meter = 0xffff, 0, 1, b"", False, 0
+    if not text:
+        return Output(CONTROLLER, 0xffff)
+    if text[0].isdigit() and all(char not in text for char in ",=("):
+        return Output(CONTROLLER, parse_u16(text, "max_len"))
+    for key, value in key_values(text):
+        if key == "reason":
+            if value not in PACKET_IN_REASONS:
+                raise FlowTextError(f'unknown reason "{value}"')
+            reason = PACKET_IN_REASONS.index(value)
+        elif key == "max_len":
+            max_len = parse_u16(value, "max_len")
+        elif key == "id":
+            controller = parse_u16(value, "id")
+        elif key == "userdata":
+            userdata = _hex_bytes(value, "bad hex digit in `controller' action `userdata'")
+        elif key == "pause":
+            pause = True
+        elif key == "meter_id":
+            meter = parse_u32(value)
+        else:
+            raise FlowTextError(f'unknown key "{key}" parsing controller action')
+    if reason == 1 and not controller and not userdata and not pause and not meter:
+        return Output(CONTROLLER, max_len)
+    return Controller(max_len, controller, reason, userdata, pause, meter)
+
+
+def _hex_bytes(text: str, sentence: str) -> bytes:
+    """Pairs of hexadecimal digits, with dots between them at will."""
+    out = bytearray()
+    at = 0
+    while at < len(text):
+        if text[at] == ".":
+            at += 1
+            continue
+        try:
+            if len(text) - at < 2:
+                raise ValueError
+            out += bytes.fromhex(text[at:at + 2])
+        except ValueError:
+            raise FlowTextError(sentence) from None
+        at += 2
+    return bytes(out)
+
+
+def _parse_enqueue(text: str, reader: _Reader) -> Enqueue:
+    sep = ":" if ":" in text else ","
+    port, found, queue = text.partition(sep)
+    if not found or not port:
+        raise FlowTextError('"enqueue" syntax is "enqueue:PORT:QUEUE" or "enqueue(PORT,QUEUE)"')
+    return Enqueue(_port_or_fail(port, reader, "{}: enqueue to unknown port"), parse_u32(queue))
+
+
+def _words(text: str) -> list[str]:
+    """Arguments separated by commas and blanks."""
+    return text.replace(",", " ").split()
+
+
+def _parse_bundle(with_load: bool):
+    def parse(text: str, reader: _Reader) -> Bundle:
+        head, colon, tail = text.partition(":")
+        words = _words(head)
+        needed = 6 if with_load else 5
+        if len(words) < needed or not colon:
+            raise FlowTextError(f"{text}: not enough arguments to bundle action")
+        fields, basis, algorithm, member_type = words[:4]
+        delimiter = words[-1]
+        if fields not in HASH_FIELDS:
+            raise FlowTextError(f"{text}: unknown fields `{fields}'")
+        if algorithm not in BUNDLE_ALGORITHMS:
+            raise FlowTextError(f"{text}: unknown algorithm `{algorithm}'")
+        if member_type.lower() != "ofport":
+            raise FlowTextError(f"{text}: unknown member_type `{member_type}'")
+        if delimiter not in ("members", "slaves"):
+            raise FlowTextError(f"{text}: missing member delimiter, expected `members', got "
+                                f"`{delimiter}'")
+        members = tuple(_port_or_fail(word, reader, "{}: bad port number")
+                        for word in _words(tail))
+        dst = None
+        if with_load:
+            dst = _subfield_alone(words[4])
+        return Bundle(HASH_FIELDS.index(fields), _lenient(basis) & 0xffff,
+                      BUNDLE_ALGORITHMS.index(algorithm), members, dst)
+    return parse
+
+
+def _lenient(text: str) -> int:
+    """A number as atoi reads it: 0 if it is none."""
+    found = c_integer(text)
+    return found[0] if found else 0
+
+
+def _subfield_alone(text: str) -> Subfield:
+    info, offset, n_bits, rest = parse_subfield(text)
+    if rest:
+        raise FlowTextError("unexpected input following field syntax")
+    return Subfield(info.name, offset, n_bits)
+
+
+def _parse_multipath(text: str, reader: _Reader) -> Multipath:
+    words = _words(text)
+    if len(words) < 6:
+        raise FlowTextError(f"{text}: not enough arguments to multipath action")
+    fields, basis, algorithm, n_links, arg, dst = words[:6]
+    if fields not in HASH_FIELDS:
+        raise FlowTextError(f"{text}: unknown fields `{fields}'")
+    if algorithm not in MULTIPATH_ALGORITHMS:
+        raise FlowTextError(f"{text}: unknown algorithm `{algorithm}'")
+    links = _lenient(n_links)
+    if not 1 <= links <= 65536:
+        raise FlowTextError(f"{text}: n_links {links} is not in valid range 1 to 65536")
+    where = _subfield_alone(dst)
+    if where.n_bits < 16 and links > 1 << where.n_bits:
+        raise FlowTextError(f"{text}: {where.n_bits}-bit destination field has "
+                            f"{1 << where.n_bits} possible values, less than specified n_links "
+                            f"{links}")
+    return Multipath(HASH_FIELDS.index(fields), _lenient(basis) & 0xffff,
+                     MULTIPATH_ALGORITHMS.index(algorithm), links - 1,
+                     _lenient(arg) & 0xffffffff, where)
+
+
+def _arrow(text: str) -> tuple[str, str]:
+    """Cuts 'value->name'."""
+    value, arrow, name = text.partition("->")
+    if not arrow:
+        raise FlowTextError(f"{text}: missing `->'")
+    if not name:
+        raise FlowTextError(f"{text}: missing field name following `->'")
+    return value, name
+
+
+def _parse_set_field(text: str, reader: _Reader) -> SetField:
+    value_text, name = _arrow(text)
+    info = INFO.get(name)
+    if info is None:
+        raise FlowTextError(f"{name} is not a valid OXM field name")
+    if not info.writable:
+        raise FlowTextError(f"{name} is read-only")
+    value, mask = parse_value(info, value_text, reader.ports)
+    if not value_is_valid(info, value):
+        raise FlowTextError(f"{value_text} is not a valid value for field {name}")
+    reader.usable &= info.exact
+    return SetField(info.name, value & mask, mask)
+
+
+def _parse_load(text: str, reader: _Reader) -> SetField:
+    value_text, name = _arrow(text)
+    dst = _subfield_alone(name)
+    value, rest, large = sized_integer(value_text, 128)
+    if rest or large or not value_text:
+        raise FlowTextError(f"{text}: cannot parse integer value")
+    if value >> dst.n_bits:
+        raise FlowTextError(f"{text}: value {value:#x} does not fit into {dst.n_bits} bits")
+    return load(dst, value)
+
+
+def _parse_move(text: str, reader: _Reader) -> RegMove:
+    source, arrow, target = text.partition("->")
+    try:
+        info, offset, n_bits, rest = parse_subfield(source if arrow else text)
+    except FlowTextError as error:
+        # The reference names everything that follows when a name is unknown.
+        raise FlowTextError(_whole_text(str(error), source, text)) from None
+    if not arrow or rest:
+        raise FlowTextError(f"{text}: missing `->' following source")
+    src = Subfield(info.name, offset, n_bits)
+    dst = _subfield_alone(target)
+    if src.n_bits != dst.n_bits:
+        raise FlowTextError(f"{text}: source field is {src.n_bits} bits wide but destination is "
+                            f"{dst.n_bits} bits wide")
+    return RegMove(src, dst)
+
+
+def _whole_text(sentence: str, source: str, text: str) -> str:
+    prefix = f"{source}: "
+    return f"{text}: {sentence[len(prefix):]}" if sentence.startswith(prefix) else sentence
+
+
+def _parse_stack(cls: type):
+    def parse(text: str, reader: _Reader) -> Action:
+        info, offset, n_bits, rest = parse_subfield(text)
+        if rest:
+            raise FlowTextError(f"{rest}: trailing garbage following push or pop")
+        return cls(Subfield(info.name, offset, n_bits))
+    return parse
+
+
+def _parse_vlan_vid(push: bool):
+    def parse(text: str, reader: _Reader) -> SetVlanVid:
+        vid = parse_u16(text, "VLAN VID")
+        if vid & ~0xfff:
+            raise FlowTextError(f"{text}: not a valid VLAN VID")
+        return SetVlanVid(vid, push)
+    return parse
+
+
+def _parse_vlan_pcp(push: bool):
+    def parse(text: str, reader: _Reader) -> SetVlanPcp:
+        pcp = parse_u8(text, "VLAN PCP")
+        if pcp & ~7:
+            raise FlowTextError(f"{text}: not a valid VLAN PCP")
+        return SetVlanPcp(pcp, push)
+    return parse
+
+
+def _parse_push_vlan(text: str, reader: _Reader) -> PushVlan:
+    reader.usable &= OF11_UP
+    eth_type = parse_u16(text, "ethertype")
+    if eth_type not in (0x8100, 0x88a8):
+        raise FlowTextError(f"{text}: not a valid VLAN ethertype")
+    return PushVlan(eth_type)
+
+
+def _parse_mac_setter(cls: type):
+    def parse(text: str, reader: _Reader) -> Action:
+        mac = parse_mac(text)
+        if mac is None:
+            raise FlowTextError(f"invalid mac address {text}")
+        return cls(mac)
+    return parse
+
+
+def _parse_ip_setter(cls: type):
+    def parse(text: str, reader: _Reader) -> Action:
+        ip = parse_ipv4(text)
+        if ip is None:
+            import logging                       # slow to import and seldom needed
+            logging.getLogger("socket_util").error(f'"{text}" is not a valid IP address')
+            raise FlowTextError(f"{text}: could not convert to IP address")
+        return cls(ip)
+    return parse
+
+
+def _parse_tos(text: str, reader: _Reader) -> SetIpDscp:
+    tos = parse_u8(text, "TOS")
+    if tos & ~0xfc:
+        raise FlowTextError(f"{text}: not a valid TOS")
+    return SetIpDscp(tos)
+
+
+def _parse_ecn(text: str, reader: _Reader) -> SetIpEcn:
+    ecn = parse_u8(text, "ECN")
+    if ecn & ~3:
+        raise FlowTextError(f"{text}: not a valid ECN")
+    return SetIpEcn(ecn)
+
+
+def _parse_dec_ttl(text: str, reader: _Reader) -> DecTtl:
+    words = _words(text)
+    if not words:
+        return DecTtl()
+    return DecTtl(tuple(_lenient(word) & 0xffff for word in words))
+
+
+def _parse_mpls_label(text: str, reader: _Reader) -> SetMplsLabel:
+    if not text:
+        raise FlowTextError("set_mpls_label: expected label.")
+    label = parse_u32(text)
+    if label & ~0xfffff:
+        raise FlowTextError(f"{text}: not a valid MPLS label")
+    return SetMplsLabel(label)
+
+
+def _parse_mpls_tc(text: str, reader: _Reader) -> SetMplsTc:
+    if not text:
+        raise FlowTextError("set_mpls_tc: expected tc.")
+    tc = parse_u8(text, "MPLS TC")
+    if tc & ~7:
+        raise FlowTextError(f"{text}: not a valid MPLS TC")
+    return SetMplsTc(tc)
+
+
+def _parse_mpls_ttl(text: str, reader: _Reader) -> SetMplsTtl:
+    if not text:
+        raise FlowTextError("set_mpls_ttl: expected ttl.")
+    return SetMplsTtl(parse_u8(text, "MPLS TTL"))
+
+
+def _parse_delete_field(text: str, reader: _Reader) -> DeleteField:
+    info = INFO.get(text)
+    if info is None:
+        raise FlowTextError(f"unknown field `{text}'")
+    return DeleteField(info.name)
+
+
+def _parse_fin_timeout(text: str, reader: _Reader) -> FinTimeout:
+    idle = hard = 0
+    for key, value in key_values(text):
+        if key == "idle_timeout":
+            idle = parse_u16(value, key)
+        elif key == "hard_timeout":
+            hard = parse_u16(value, key)
+        else:
+            raise FlowTextError(f"invalid key '{key}' in 'fin_timeout' argument")
+    return FinTimeout(idle, hard)
+
+
+def _parse_resubmit(text: str, reader: _Reader) -> Resubmit:
+    words = text.split(",")
+    in_port, table, ct = IN_PORT, 0xff, False
+    if words[0]:
+        in_port = _port_or_fail(words[0], reader, "{}: resubmit to unknown port")
+    if len(words) > 1 and words[1]:
+        found = parse_table(words[1], reader.tables)
+        if found is None:
+            raise FlowTextError(f"{words[1]}: resubmit to unknown table")
+        table = found
+    if len(words) > 2 and words[2]:
+        if words[2].lower() != "ct":
+            raise FlowTextError(f"{words[2]}: unknown parameter")
+        ct = True
+    if in_port == IN_PORT and table == 0xff:
+        raise FlowTextError('at least one "in_port" or "table" must be specified on resubmit')
+    return Resubmit(in_port, table, ct)
+
+
+_LEARN_NUMBERS = {"idle_timeout": 0xffff, "hard_timeout": 0xffff, "priority": 0xffff,
+                  "cookie": _FULL64, "fin_idle_timeout": 0xffff, "fin_hard_timeout": 0xffff,
+                  "limit": 0xffffffff}
+
+
+def _parse_learn(text: str, reader: _Reader) -> Learn:
+    members: dict[str, object] = {}
+    specs: list[LearnSpec] = []
+    flags = 0
+    for key, value in key_values(text):
+        if key == "table":
+            table = parse_table(value, reader.tables)
+            if table is None:
+                raise FlowTextError(f'unknown table "{value}"')
+            if table == 255:
+                raise FlowTextError(f"{text}: table id 255 not valid for `learn' action")
+            members["table"] = table
+        elif key in _LEARN_NUMBERS:
+            members[key] = _lenient(value) & _LEARN_NUMBERS[key]
+        elif key == "send_flow_rem":
+            flags |= LEARN_SEND_FLOW_REM
+        elif key == "delete_learned":
+            flags |= LEARN_DELETE_LEARNED
+        elif key == "result_dst":
+            dst = _subfield_alone(value)
+            if not INFO[dst.field].writable:
+                raise FlowTextError(f"{value} is read-only")
+            if dst.n_bits != 1:
+                raise FlowTextError("result_dst in 'learn' action must be a single bit")
+            members["result_dst"] = dst
+            flags |= LEARN_WRITE_RESULT
+        else:
+            specs.append(_parse_spec(text, key, value, reader))
+    return Learn(flags=flags, specs=tuple(specs), **members)
+
+
+def _parse_spec(orig: str, key: str, value: str, reader: _Reader) -> LearnSpec:
+    info = INFO.get(key)
+    offset, n_bits = 0, 0
+    if info is not None:
+        n_bits = info.bits
+    elif key == "load":
+        return _parse_learn_load(value, reader)
+    elif key == "output":
+        src = _subfield_alone(value)
+        return LearnSpec(src.n_bits, src, 0, 2, None)
+    else:
+        try:
+            info, offset, n_bits, rest = parse_subfield(key)
+        except FlowTextError:
+            raise FlowTextError(f"{orig}: unknown keyword {key}") from None
+    dst = Subfield(info.name, offset, n_bits)
+    if not info.codes:
+        raise FlowTextError(f"{orig}: experimenter OXM field '{info.name}' not supported")
+    if not value:
+        return LearnSpec(n_bits, dst, 0, 0, dst)
+    try:
+        src = _subfield_alone(value)
+    except FlowTextError as error:
+        try:
+            number = _learn_immediate(dst, info, key, value, reader)
+        except FlowTextError as second:
+            raise FlowTextError(
+                f"{orig}: {key} value {value} cannot be parsed as a subfield ({error}) or an "
+                f"immediate value ({_immediate_error(str(second), key, value)})") from None
+        return LearnSpec(n_bits, None, number, 0, dst)
+    if src.n_bits != n_bits:
+        raise FlowTextError(f"{orig}: bit widths of {key} ({src.n_bits}) and {value} ({n_bits}) "
+                            "differ")
+    return LearnSpec(n_bits, src, 0, 0, dst)
+
+
+def _immediate_error(sentence: str, key: str, value: str) -> str:
+    return sentence
+
+
+def _learn_immediate(dst: Subfield, info: Info, key: str, text: str, reader: _Reader) -> int:
+    """A constant to match: written as the field is, or as an integer for part of one."""
+    if dst.n_bits == info.bits:
+        value, mask = parse_value(info, text, reader.ports)
+        if mask != info.full:
+            raise FlowTextError(f"{text}: wildcards not allowed here")
+        return value & (1 << dst.n_bits) - 1 if value_is_valid(info, value) else value & \
+            info.significant
+    value, rest, large = sized_integer(text, 128)
+    if rest or large or not text:
+        raise FlowTextError(f"{key}={text}: cannot parse integer value")
+    if value >> dst.n_bits:
+        raise FlowTextError(f"{key}={text}: value {value:#x} does not fit into {dst.n_bits} bits")
+    return value
+
+
+def _parse_learn_load(text: str, reader: _Reader) -> LearnSpec:
+    source, arrow, target = text.partition("->")
+    if not arrow:
+        raise FlowTextError(f"load: missing `->' in `{text}'")
+    value, rest, large = sized_integer(source, 128)
+    if rest == source or large or rest:
+        try:
+            src = _subfield_alone(source)
+        except FlowTextError as error:
+            raise FlowTextError(_whole_text(str(error), source, text)) from None
+        dst = _subfield_alone(target)
+        if src.n_bits != dst.n_bits:
+            raise FlowTextError(f"{text}: source field is {src.n_bits} bits wide but destination "
+                                f"is {dst.n_bits} bits wide")
+        return LearnSpec(dst.n_bits, src, 0, 1, dst)
+    dst = _subfield_alone(target)
+    if value >> dst.n_bits:
+        raise FlowTextError(f"{text}: value does not fit into {dst.n_bits} bits")
+    return LearnSpec(dst.n_bits, None, value, 1, dst)
+
+
+def _parse_conjunction(text: str, reader: _Reader) -> Conjunction:
+    import re                                    # loaded already; named here for its one use
+    found = re.fullmatch(r"\s*(0[xX][0-9a-fA-F]+|\d+)\s*,\s*(\d+)\s*/\s*(\d+)\s*", text)
+    if found is None:
+        raise FlowTextError('"conjunction" syntax is "conjunction(id,i/n)"')
+    conj_id, clause, count = int(found[1], 0), int(found[2]), int(found[3])
+    if count < 2:
+        raise FlowTextError("conjunction must have at least 2 clauses")
+    if count > 64:
+        raise FlowTextError("conjunction must have at most 64 clauses")
+    if clause < 1:
+        raise FlowTextError("clause index must be positive")
+    if clause > count:
+        raise FlowTextError("clause index must be less than or equal to number of clauses")
+    return Conjunction(conj_id & 0xffffffff, clause - 1, count)
+
+
+def _parse_note(text: str, reader: _Reader) -> Note:
+    return Note(_padded_note(_hex_bytes(text, "bad hex digit in `note' argument")))
+
+
+def _padded_note(data: bytes) -> bytes:
+    return data + bytes(-(len(data) + 10) % 8)
+
+
+def _parse_sample(text: str, reader: _Reader) -> Sample:
+    probability, collector, port, direction = 0, 0, NONE, 0
+    ids: dict[str, tuple[int, Subfield | None]] = {}
+    for key, value in key_values(text):
+        if key == "probability":
+            probability = parse_u16(value, "probability")
+            if not probability:
+                raise FlowTextError(f'invalid probability value "{value}"')
+        elif key == "collector_set_id":
+            collector = parse_u32(value)
+        elif key in ("obs_domain_id", "obs_point_id"):
+            ids[key] = _observation_id(value)
+        elif key == "sampling_port":
+            port = _port_or_fail(value, reader, "{}: unknown port")
+        elif key == "ingress":
+            direction = 1
+        elif key == "egress":
+            direction = 2
+        else:
+            raise FlowTextError(f'invalid key "{key}" in "sample" argument')
+    if not probability:
+        raise FlowTextError('non-zero "probability" must be specified on sample')
+    domain, domain_src = ids.get("obs_domain_id", (0, None))
+    point, point_src = ids.get("obs_point_id", (0, None))
+    return Sample(probability, collector, domain, point, port, direction, domain_src, point_src)
+
+
+def _observation_id(text: str) -> tuple[int, Subfield | None]:
+    """A number, or (4.0 and later) a subfield of at most 32 bits."""
+    try:
+        return parse_u32(text), None
+    except FlowTextError:
+        info, offset, n_bits, rest = parse_subfield(text)
+        if rest:
+            raise
+        if n_bits > 32:
+            raise FlowTextError(f"size of field ({n_bits}) exceeds maximum (32)") from None
+        return 0, Subfield(info.name, offset, n_bits)
+
+
+def _parse_ct(text: str, reader: _Reader) -> Ct:
+    flags, table, zone, alg = 0, CT_NO_TABLE, 0, 0
+    zone_src: Subfield | None = None
+    inner: list[Action] = []
+    for key, value in key_values(text):
+        if key == "commit":
+            flags |= CT_COMMIT
+        elif key == "force":
+            flags |= CT_FORCE
+        elif key == "table":
+            found = parse_table(value, reader.tables)
+            if found is None:
+                raise FlowTextError(f"unknown table {value}")
+            if found == CT_NO_TABLE:
+                raise FlowTextError("invalid table 0xff")
+            table = found
+        elif key == "zone":
+            zone, zone_src = _parse_zone(value)
+        elif key == "alg":
+            alg = next((number for number, name in CT_ALGS.items() if name == value and number), 0)
+            if not alg:
+                raise FlowTextError(f'invalid conntrack helper "{value}"')
+        elif key == "nat":
+            inner.append(_parse_nat(value, reader))
+        elif key == "exec":
+            inner += _parse_list(value, reader, False, Ct)
+        else:
+            raise FlowTextError(f"invalid argument to \"ct\" action: `{key}'")
+    if flags & CT_FORCE and not flags & CT_COMMIT:
+        raise FlowTextError('"force" flag requires "commit" flag.')
+    return Ct(flags, table, zone, zone_src, alg, tuple(inner))
+
+
+def _parse_zone(text: str) -> tuple[int, Subfield | None]:
+    try:
+        return parse_u16(text, "zone"), None
+    except FlowTextError:
+        return 0, _subfield_alone(text)
+
+
+def _parse_nat(text: str, reader: _Reader) -> Nat:
+    flags, ranges = 0, (0, 0, 0, 0, 0)
+    for key, value in key_values(text):
+        if key in ("src", "dst"):
+            flags |= NAT_SRC if key == "src" else NAT_DST
+            if value:
+                ranges = _parse_nat_range(value)
+        elif key == "persistent":
+            flags |= NAT_PERSISTENT
+        elif key == "hash":
+            flags |= NAT_HASH
+        elif key == "random":
+            flags |= NAT_RANDOM
+        else:
+            raise FlowTextError(f'invalid key "{key}" in "nat" argument')
+    if flags & NAT_SRC and flags & NAT_DST:
+        raise FlowTextError('May only specify one of "src" or "dst".')
+    if not flags & (NAT_SRC | NAT_DST) and flags:
+        raise FlowTextError('Flags allowed only with "src" or "dst".')
+    if flags & NAT_HASH and flags & NAT_RANDOM:
+        raise FlowTextError('Both "hash" and "random" are not allowed.')
+    return Nat(flags, *ranges)
+
+
+def _nat_address(text: str, at: int, family: int) -> tuple[int, int, int]:
+    """Reads an address at `at`: (family, value, next offset); family 0 if there is none."""
+    import re                                    # loaded already; named here for its one use
+    if family in (0, 4):
+        found = re.compile(r"\d+\.\d+\.\d+\.\d+").match(text, at)
+        if found is not None:
+            value = parse_ipv4(found[0])
+            if value is not None:
+                return 4, value, found.end()
+    if family in (0, 6):
+        found = re.compile(r"\[([0-9a-fA-F:.]+)\]|([0-9a-fA-F:.]+)").match(text, at)
+        if found is not None:
+            value = parse_ipv6(found[1] or found[2])
+            if value is not None:
+                return 6, value, found.end()
+    return 0, 0, at
+
+
+def _parse_nat_range(text: str) -> tuple[int, int, int, int, int]:
+    """'A[-B][:p[-q]]': (family, low and high address, low and high port)."""
+    family, low, at = _nat_address(text, 0, 0)
+    high = port_min = port_max = 0
+    invalid = FlowTextError(f'invalid nat range "{text}"')
+    if not family:
+        position = 1 if text[:1] in "0123456789abcdefABCDEF[:" and text else 0
+        raise FlowTextError(f'garbage ({text[position:]}) after nat range "{text}" '
+                            f"(pos: {position})")
+    if text[at:at + 1] == "-":
+        found, high, at = _nat_address(text, at + 1, family)
+        if not found or high < low:
+            raise invalid
+    if text[at:at + 1] == ":":
+        first, rest = _leading_number(text, at + 1)
+        if first is None:
+            raise invalid
+        port_min, at = first & 0xffff, rest
+        if text[at:at + 1] == "-":
+            second, rest = _leading_number(text, at + 1)
+            if second is None or second < first:
+                raise invalid
+            port_max, at = second & 0xffff, rest
+    if at != len(text):
+        raise FlowTextError(f'garbage ({text[at:]}) after nat range "{text}" (pos: {at})')
+    return family, low, high, port_min, port_max
+
+
+def _leading_number(text: str, at: int) -> tuple[int | None, int]:
+    end = at
+    while end < len(text) and text[end].isdigit():
+        end += 1
+    return (int(text[at:end]), end) if end > at else (None, at)
+
+
+def _parse_clone(text: str, reader: _Reader) -> Clone:
+    return Clone(_parse_list(text, reader, False, Clone))
+
+
+def _parse_check_pkt_larger(text: str, reader: _Reader) -> CheckPktLarger:
+    size_text, arrow, target = text.partition(")->")
+    if not arrow:
+        size_text, target = _arrow(text)
+    found = c_integer(size_text)
+    if found is None or found[1] or not 0 <= found[0] <= 0xffff:
+        raise FlowTextError(f'invalid (null) "{size_text}"')
+    dst = _subfield_alone(target)
+    if dst.n_bits != 1:
+        raise FlowTextError("Only 1-bit destination field is allowed")
+    return CheckPktLarger(found[0], dst)
+
+
+_ENCAP_TYPES = {name: kind for kind, name in _ENCAP_NAMES.items()}
+
+
+def _parse_encap(text: str, reader: _Reader) -> Encap:
+    reader.usable &= OF13_UP
+    pairs = list(key_values(text))
+    if not pairs:
+        raise FlowTextError(f"Missing encap hdr: {text}")
+    name, props_text = pairs[0]
+    kind = _ENCAP_TYPES.get(name)
+    if kind is None:
+        raise FlowTextError(f"Encap hdr not supported: {props_text}")
+    props = []
+    for key, value in key_values(props_text):
+        if kind != PACKET_TYPE_NSH or key not in ("md_type", "tlv"):
+            raise FlowTextError(f"Invalid property: {key}")
+        props.append(_parse_md_type(value) if key == "md_type" else _parse_tlv(value))
+    return Encap(kind, tuple(props))
+
+
+def _parse_md_type(text: str) -> EncapNsh:
+    found = c_integer(text)
+    if found is None or found[1] or found[0] not in (1, 2):
+        raise FlowTextError("invalid md_type")
+    return EncapNsh(found[0])
+
+
+def _parse_tlv(text: str) -> EncapTlv:
+    words = text.split(",")
+    invalid = FlowTextError(f"Invalid NSH TLV header: {text}")
+    if len(words) != 3:
+        raise invalid
+    tlv_class, tlv_type = c_integer(words[0]), c_integer(words[1])
+    if (tlv_class is None or tlv_class[1] or not 0 <= tlv_class[0] <= 0xffff
+            or tlv_type is None or tlv_type[1] or not 0 <= tlv_type[0] <= 0xff
+            or not words[2].startswith("0x")):
+        raise invalid
+    try:
+        data = bytes.fromhex(words[2][2:])
+    except ValueError:
+        raise invalid from None
+    return EncapTlv(tlv_class[0], tlv_type[0], data)
+
+
+def _parse_decap(text: str, reader: _Reader) -> Decap:
+    kind = PACKET_TYPE_NEXT
+    for key, value in key_values(text):
+        if key != "packet_type":
+            raise FlowTextError(f"Invalid decap argument: {key}")
+        numbers = {}
+        for name, number in key_values(value):
+            if name not in ("ns", "type", "id"):
+                raise FlowTextError(f"Invalid packet_type attribute: {name}")
+            numbers[name] = parse_u16(number, f"packet_type {name}")
+        for name in ("ns", "type"):
+            if name not in numbers:
+                raise FlowTextError(f"Missing packet_type attribute {name}")
+        kind = numbers["ns"] << 16 | numbers["type"]
+    return Decap(kind)
+
+
+def _parse_meter(text: str, reader: _Reader) -> Meter:
+    reader.usable &= OF13_UP
+    return Meter(parse_u32(text))
+
+
+def _parse_write_actions(text: str, reader: _Reader) -> WriteActions:
+    return WriteActions(_parse_list(text, reader, False, WriteActions))
+
+
+def _parse_write_metadata(text: str, reader: _Reader) -> WriteMetadata:
+    from vswitchd.openflow.fields import NXM_OF11_UP
+    reader.usable &= NXM_OF11_UP
+    value, slash, mask = text.partition("/")
+    return WriteMetadata(parse_u64(value), parse_u64(mask) if slash else _FULL64)
+
+
+def _parse_goto(text: str, reader: _Reader) -> GotoTable:
+    table = parse_table(text, reader.tables)
+    if table is None:
+        raise FlowTextError(f'unknown table "{text}"')
+    return GotoTable(table)
+
+
+def _parse_unroll(text: str, reader: _Reader) -> Action:
+    raise FlowTextError("UNROLL is an internal action that shouldn't be used via OpenFlow")
+
+
+def _parse_group(text: str, reader: _Reader) -> Group:
+    return Group(parse_u32(text))
+
+
+def _plain(action: Action):
+    """An action without arguments; what is written behind it does not matter."""
+    return lambda text, reader: action
+
+
+_PARSE: dict[str, Callable[[str, _Reader], Action | Actions | None]] = {
+    "output": _parse_output, "group": _parse_group, "controller": _parse_controller,
+    "enqueue": _parse_enqueue, "bundle": _parse_bundle(False), "bundle_load": _parse_bundle(True),
+    "set_field": _parse_set_field, "load": _parse_load, "move": _parse_move,
+    "set_vlan_vid": _parse_vlan_vid(False), "mod_vlan_vid": _parse_vlan_vid(True),
+    "set_vlan_pcp": _parse_vlan_pcp(False), "mod_vlan_pcp": _parse_vlan_pcp(True),
+    "strip_vlan": _plain(StripVlan()), "pop_vlan": _plain(StripVlan(True)),
+    "push_vlan": _parse_push_vlan, "mod_dl_src": _parse_mac_setter(SetEthSrc),
+    "mod_dl_dst": _parse_mac_setter(SetEthDst), "mod_nw_src": _parse_ip_setter(SetIpv4Src),
+    "mod_nw_dst": _parse_ip_setter(SetIpv4Dst), "mod_nw_tos": _parse_tos, "mod_nw_ecn": _parse_ecn,
+    "mod_nw_ttl": lambda text, reader: SetIpTtl(parse_u8(text, "TTL")),
+    "set_nw_ttl": lambda text, reader: SetIpTtl(parse_u8(text, "TTL")),
+    "mod_tp_src": lambda text, reader: SetL4SrcPort(parse_u16(text, "source port")),
+    "mod_tp_dst": lambda text, reader: SetL4DstPort(parse_u16(text, "destination port")),
+    "push": _parse_stack(StackPush), "pop": _parse_stack(StackPop), "dec_ttl": _parse_dec_ttl,
+    "set_mpls_label": _parse_mpls_label, "set_mpls_tc": _parse_mpls_tc,
+    "set_mpls_ttl": _parse_mpls_ttl, "dec_mpls_ttl": _plain(DecMplsTtl()),
+    "push_mpls": lambda text, reader: PushMpls(parse_u16(text, "push_mpls")),
+    "pop_mpls": lambda text, reader: PopMpls(parse_u16(text, "pop_mpls")),
+    "dec_nsh_ttl": _plain(DecNshTtl()), "delete_field": _parse_delete_field,
+    "set_tunnel": lambda text, reader: SetTunnel(parse_u64(text)),
+    "set_tunnel64": lambda text, reader: SetTunnel(parse_u64(text), True),
+    "set_queue": lambda text, reader: SetQueue(parse_u32(text)), "pop_queue": _plain(PopQueue()),
+    "fin_timeout": _parse_fin_timeout, "resubmit": _parse_resubmit, "learn": _parse_learn,
+    "conjunction": _parse_conjunction, "multipath": _parse_multipath, "note": _parse_note,
+    "exit": _plain(Exit()), "unroll_xlate": _parse_unroll, "sample": _parse_sample,
+    "ct": _parse_ct, "ct_clear": _plain(CtClear()), "nat": _parse_nat, "clone": _parse_clone,
+    "check_pkt_larger": _parse_check_pkt_larger, "encap": _parse_encap, "decap": _parse_decap,
+    "debug_recirc": _plain(DebugRecirc()), "debug_slow": _plain(DebugSlow()),
+    "meter": _parse_meter, "clear_actions": _plain(ClearActions()),
+    "write_actions": _parse_write_actions, "write_metadata": _parse_write_metadata,
+    "goto_table": _parse_goto,
+}
+
+__all__ = ["format_actions", "format_subfield", "parse_actions", "parse_instructions"]
