@@ -8,6 +8,8 @@ by value, false before true, strings by bytes (code point order is UTF-8 byte or
 Source: RFC 7047 sections 3.2 and 5.1.  Pure values: any program may import this module.
 """
 
+from math import isfinite
+
 from .error import (INT64_MAX, INT64_MIN, OvsdbError, constraint_violation, json_text,
                     real_text, string_text, syntax_error)
 from .parser import (ANY, IDENTIFIER, INTEGER, NUMBER, STRING, Parser, as_integer,
@@ -295,7 +297,9 @@ def to_json_atom(kind: str, atom: Atom):
     if kind == UUID_TYPE:
         return ["uuid", atom]
     if kind == REAL_TYPE:
-        atom = float(real_text(atom))
+        rounded = float(real_text(atom))
+        if isfinite(rounded):            # The largest double rounds up to infinity.
+            atom = rounded
         return int(atom) if atom.is_integer() and INT64_MIN <= atom < INT64_MAX else atom
     return atom
 

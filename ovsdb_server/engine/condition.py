@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from . import datum
 from .atom import Symbols
-from .error import syntax_error
+from .error import OvsdbError, syntax_error
 from .schema import UUID_INDEX, Column, Datum, Table
 
 Test = Callable[[tuple], bool]
@@ -96,7 +96,7 @@ def parse_clause(table: Table, json, symbols: Symbols | None) -> Clause:
     if column is None:
         raise syntax_error(json, f"No column {name} in table {table.name}.", "unknown column")
     if function not in FUNCTIONS:
-        raise syntax_error(json, f"No function named {function}.", "unknown function")
+        raise OvsdbError("unknown function", f"No function named {function}.")
     type_ = column.type
     if function in _COMPARISONS:
         if (not (type_.is_scalar or type_.is_optional and not type_.is_map)
@@ -104,6 +104,7 @@ def parse_clause(table: Table, json, symbols: Symbols | None) -> Clause:
             raise syntax_error(
                 json, f'Type mismatch: "{function}" operator may not be applied to column '
                       f"{name} of type {type_.english()}.")
+        type_ = type_.relaxed(1, 1)
     elif not type_.is_scalar:
         if function == "includes":
             type_ = type_.relaxed(0, type_.n_max)
@@ -128,8 +129,6 @@ def _compile(index: int, function: str, argument: Datum) -> Test:
         case "excludes":
             unwanted = frozenset(argument)
             return lambda row: unwanted.isdisjoint(row[index])
-    if not argument:
-        return _never
     bound = argument[0]
     match function:
         case "<":

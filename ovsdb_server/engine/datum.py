@@ -120,8 +120,6 @@ class ColumnType:
         value = None if self.value is None else self.value.type
         if value is None and self.n_min == 1 and self.n_max == 1:
             return key
-        if self.is_optional:
-            return f"optional {key}" if value is None else f"optional ({key}, {value}) pair"
         plural = f"{key}s" if value is None else f"({key}, {value}) pairs"
         noun = "set" if value is None else "map"
         if self.n_max is None:
@@ -151,6 +149,8 @@ def from_json(type_: ColumnType, json, symbols: Symbols | None = None) -> Datum:
                 if atoms[i] == atoms[i - 1]:
                     raise OvsdbError("ovsdb error", "set contains duplicate")
         return tuple(atoms)
+    if type(json) is list and json and json[0] == "set":
+        raise syntax_error(json, 'expected ["set", <array>]')
     return (from_json_atom(type_.key, json, symbols),)
 
 

@@ -81,7 +81,7 @@ def _insert(transaction: Transaction, parser: Parser) -> dict:
         if not is_uuid(uuid):
             raise syntax_error(uuid, "bad uuid")
         uuid = uuid.lower()
-        if uuid in transaction.deleted_uuids(table.name) or view.knows(uuid):
+        if view.knows(uuid):
             raise syntax_error(
                 uuid, f'This UUID would duplicate a UUID already present within the '
                       f'"{table.name}" table or deleted from this table within the same '
@@ -182,7 +182,7 @@ def _delete(transaction: Transaction, parser: Parser) -> dict:
     rows = view.find(_where(transaction, view, where))
     transaction.permissions.check_delete(view.schema, rows)
     for row in rows:
-        transaction.delete(view, row[0][0])
+        view.put(row[0][0], None)
     return {"count": len(rows)}
 
 

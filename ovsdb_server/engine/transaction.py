@@ -50,7 +50,7 @@ class Transaction:
     """One run of one client's transaction over `database`."""
 
     __slots__ = ("database", "context", "symbols", "permissions", "comments", "is_durable",
-                 "elapsed_ms", "wait_limit_ms", "new_uuid", "_views", "_deleted", "_counts")
+                 "elapsed_ms", "wait_limit_ms", "new_uuid", "_views", "_counts")
 
     def __init__(self, database, context: Context, elapsed_ms: int,
                  new_uuid: Callable[[], str]):
@@ -64,7 +64,6 @@ class Transaction:
         self.wait_limit_ms: int | None = None
         self.new_uuid = new_uuid
         self._views: dict[str, TableView] = {}
-        self._deleted: dict[str, set[str]] = {}
         self._counts: ReferenceChanges = {}
 
     def view(self, table: str) -> TableView:
@@ -73,15 +72,6 @@ class Transaction:
         if view is None:
             view = self._views[table] = TableView(self.database.tables[table])
         return view
-
-    def delete(self, view: TableView, uuid: str) -> None:
-        """Delete a row that `view` has."""
-        view.put(uuid, None)
-        self._deleted.setdefault(view.schema.name, set()).add(uuid)
-
-    def deleted_uuids(self, table: str) -> set[str]:
-        """Return the UUIDs of rows that this transaction deleted from `table`."""
-        return self._deleted.get(table, set())
 
     def limit_wait(self, timeout_ms: int) -> None:
         """Note the time-out of a "wait"; the shortest of a transaction counts."""
@@ -294,11 +284,11 @@ class Transaction:
                 other = committed.get(key)
                 if other is None or other in view.changes:
                     continue
-            raise self._duplicate(view, columns, key, other, uuid)
+            raise self._duplicate(view, columns, key, uuid, other)
 
     def _duplicate(self, view: TableView, columns: tuple[Column, ...], key: tuple, first: str,
                    second: str) -> OvsdbError:
-        values = ", ".join(format_text(c.type, v) for c, v in zip(columns, key))
+        values = _values_text(columns, key)
         return constraint_violation(
             f'Transaction causes multiple rows in "{view.schema.name}" table to have identical '
             f"values ({values}) for index on {_name_columns(columns)}.  "
@@ -317,17 +307,23 @@ class Transaction:
         if key == index_key(columns, new):
             return ("existed in the database before this transaction, which modified some of the "
                     "row's columns but not any columns in this index.")
-        values = ", ".join(format_text(c.type, v) for c, v in zip(columns, key))
+        values = _values_text(columns, key)
         return f"had the following index values before the transaction: {values}."
 
 
 def _name_columns(columns: tuple[Column, ...]) -> str:
-    names = [f'"{column.name}"' for column in columns]
-    if len(names) == 1:
-        return f"column {names[0]}"
-    if len(names) == 2:
-        return f"columns {names[0]} and {names[1]}"
-    return f"columns {', '.join(names[:-1])}, and {names[-1]}"
+    names = _enumerate([f'"{column.name}"' for column in columns])
+    return f"column {names}" if len(columns) == 1 else f"columns {names}"
+
+
+def _values_text(columns: tuple[Column, ...], key: tuple) -> str:
+    return _enumerate([format_text(c.type, v) for c, v in zip(columns, key)])
+
+
+def _enumerate(items: list[str]) -> str:
+    if len(items) < 3:
+        return " and ".join(items)
+    return f"{', '.join(items[:-1])}, and {items[-1]}"
 
 
 def _targets(column: Column, value: tuple, strong: bool):
