@@ -18,7 +18,7 @@ from . import datum
 from .condition import Condition, parse_clause
 from .error import OvsdbError, syntax_error
 from .parser import ARRAY, BOOLEAN, OBJECT, Parser
-from .schema import Column, Table
+from .schema import Column, DatabaseSchema, Table
 from .table import Change, Delta, Row
 
 MONITOR = "monitor"
@@ -162,6 +162,11 @@ class Monitors:
         if not tracker.n_users:
             self._trackers = {k: t for k, t in self._trackers.items() if t is not tracker}
 
+    @property
+    def schema(self) -> DatabaseSchema:
+        """Return the schema of the database."""
+        return self._database.schema
+
     def rows(self, table: str) -> dict[str, Row]:
         """Return the committed rows of `table`."""
         return self._database.tables[table].rows
@@ -183,7 +188,8 @@ def _parse_requests(table: Table, json, has_where: bool) -> tuple[Watch, Conditi
         table_select |= select
         for column in _parse_columns(table, columns_json):
             if column in selects:
-                raise OvsdbError("syntax error", f"column {column.name} mentioned more than once")
+                raise syntax_error(columns_json,
+                                   f"column {column.name} mentioned more than once")
             selects[column] = select
         clauses += [parse_clause(table, clause, None) for clause in where or ()]
     columns = tuple(sorted(selects.items(), key=lambda item: item[0].index))
@@ -206,7 +212,7 @@ def _parse_columns(table: Table, json: list | None) -> list[Column]:
     columns = []
     for name in json:
         if type(name) is not str:
-            raise syntax_error(json, "columns must be array of strings")
+            raise syntax_error(json, "array of column names expected")
         column = table.columns.get(name)
         if column is None:
             raise syntax_error(json, f"{name} is not a valid column name")
@@ -338,12 +344,14 @@ class Monitor:
         Raises OvsdbError, and then nothing is changed.
         """
         if type(requests) is not dict:
-            raise syntax_error(requests, "monitor-cond-change-requests must be object")
+            raise OvsdbError("syntax error", "monitor-cond-change-requests must be object")
         if self._is_first_form:
             return
         conditions = dict(self._conditions)
         for name, json in requests.items():
             watch = self._tracker.watches.get(name)
+            if name not in self._monitors.schema.tables:
+                raise OvsdbError("syntax error", f"no table named {name}")
             if watch is None:
                 raise OvsdbError("syntax error", f"no table named {name} in monitor session")
             if type(json) is not list:

@@ -284,7 +284,8 @@ class Transaction:
                 other = committed.get(key)
                 if other is None or other in view.changes:
                     continue
-            raise self._duplicate(view, columns, key, uuid, other)
+            first, second = sorted((uuid, other))
+            raise self._duplicate(view, columns, key, first, second)
 
     def _duplicate(self, view: TableView, columns: tuple[Column, ...], key: tuple, first: str,
                    second: str) -> OvsdbError:
