@@ -6,7 +6,7 @@
 
 from collections.abc import Callable
 
-from schema.openflow.messages import OF10
+from schema.openflow.messages import OF10, OF13
 from vswitchd.openflow.framing import (
     HEADER_SIZE, Header, OpenFlowError, identify, name_raw, open_frame, parse_header,
 )
@@ -89,7 +89,7 @@ def _show_flags(frame, out: list[str]) -> None:
     flags = frame.flags
     if flags:
         out.append(" flags=")
-        if flags & 1 and frame.raw.is_reply:
+        if flags & 1 and (frame.raw.is_reply or frame.version >= OF13):
             out.append("[more]")
             flags &= ~1
         if flags:

@@ -49,11 +49,43 @@ KINDS = {
     "OFPST_PORT_REPLY": "port.port_stats_reply",
     "OFPST_PORT_DESC_REQUEST": "port.port_desc_request",
     "OFPST_PORT_DESC_REPLY": "port.port_desc_reply",
+    "OFPST_DESC_REQUEST": "switch.desc_request",
+    "OFPST_DESC_REPLY": "switch.desc_reply",
+    "NXST_IPFIX_BRIDGE_REQUEST": "switch.ipfix_bridge_request",
+    "NXST_IPFIX_BRIDGE_REPLY": "switch.ipfix_bridge_reply",
+    "NXST_IPFIX_FLOW_REQUEST": "switch.ipfix_flow_request",
+    "NXST_IPFIX_FLOW_REPLY": "switch.ipfix_flow_reply",
+    "NXT_TLV_TABLE_MOD": "switch.tlv_table_mod",
+    "NXT_TLV_TABLE_REQUEST": "switch.tlv_table_request",
+    "NXT_TLV_TABLE_REPLY": "switch.tlv_table_reply",
+    "NXT_CT_FLUSH_ZONE": "switch.ct_flush_zone",
+    "NXT_CT_FLUSH": "switch.ct_flush",
+    "OFPST_QUEUE_REQUEST": "queue.queue_stats_request",
+    "OFPST_QUEUE_REPLY": "queue.queue_stats_reply",
+    "OFPT_QUEUE_GET_CONFIG_REQUEST": "queue.queue_config_request",
+    "OFPT_QUEUE_GET_CONFIG_REPLY": "queue.queue_config_reply",
+    "OFPST_QUEUE_DESC_REQUEST": "queue.queue_config_request",
+    "OFPST_QUEUE_DESC_REPLY": "queue.queue_config_reply",
+    "OFPT_METER_MOD": "meter.meter_mod",
+    "OFPST_METER_REQUEST": "meter.meter_stats_request",
+    "OFPST_METER_REPLY": "meter.meter_stats_reply",
+    "OFPST_METER_CONFIG_REQUEST": "meter.meter_config_request",
+    "OFPST_METER_CONFIG_REPLY": "meter.meter_config_reply",
+    "OFPST_METER_FEATURES_REQUEST": "meter.meter_features_request",
+    "OFPST_METER_FEATURES_REPLY": "meter.meter_features_reply",
+    "OFPT_BUNDLE_CONTROL": "bundle.bundle_control",
+    "ONFT_BUNDLE_CONTROL": "bundle.bundle_control",
+    "OFPT_BUNDLE_ADD_MESSAGE": "bundle.bundle_add",
+    "ONFT_BUNDLE_ADD_MESSAGE": "bundle.bundle_add",
+    "OFPT_REQUESTFORWARD": "bundle.request_forward",
+    "ONFT_REQUESTFORWARD": "bundle.request_forward",
+    "NXT_REQUESTFORWARD": "bundle.request_forward",
 }
 """Kind -> module and name of its functions.  A kind that is not here is not spoken."""
 
 _SHOWN_BY = {"echo_request": "echo", "echo_reply": "echo", "get_config_reply": "config",
-             "set_config": "config", "role_request": "role", "role_reply": "role"}
+             "set_config": "config", "role_request": "role", "role_reply": "role",
+             "meter_stats_request": "meter_request", "meter_config_request": "meter_request"}
 """Functions of the text that serve two messages."""
 
 

@@ -74,6 +74,11 @@ def describe_bits(bits: int, names, separator: str = " ") -> str:
     return separator.join(words)
 
 
+def hash_hex(number: int, width: int = 0) -> str:
+    """Hexadecimal with 0x in front, except for zero; right-aligned in `width`."""
+    return (f"{number:#x}" if number else "0").rjust(width)
+
+
 def hex_dump(data: bytes) -> str:
     """The classic dump: offset, sixteen bytes with a dash in the middle, characters."""
     lines = []

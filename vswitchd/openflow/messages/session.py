@@ -12,7 +12,7 @@ from schema.openflow.errors import ERRORS
 from schema.openflow.messages import NICIRA_VENDOR, OF10, OF12, OF13, OF14, ONF_VENDOR
 from vswitchd.openflow.framing import Frame, OpenFlowError, find_raw
 from vswitchd.openflow.messages.base import (
-    Property, Style, hex_dump, pack_properties, read_properties,
+    Property, Style, hash_hex, hex_dump, pack_properties, read_properties,
 )
 from vswitchd.openflow.messages.port import Port, decode_ports, encode_port, show_ports
 
@@ -717,8 +717,8 @@ def decode_async_config(frame: Frame) -> AsyncConfig:
         mask, allowed = int.from_bytes(prop.body, "big"), _async_allowed(name, frame.version)
         if mask & ~allowed and not loose:
             raise OpenFlowError("OFPACFC_INVALID",
-                                f"bad value {_hash_hex(mask)} for {name.upper()} "
-                                f"(allowed mask {_hash_hex(allowed)})", "ofp_connection")
+                                f"bad value {hash_hex(mask)} for {name.upper()} "
+                                f"(allowed mask {hash_hex(allowed)})", "ofp_connection")
         table[name] = mask & allowed
     return AsyncConfig(primary, secondary, form[kind])
 
@@ -757,7 +757,3 @@ def show_async_config(frame: Frame, out: list[str], style: Style) -> None:
 def _async_reason(name: str, index: int) -> str:
     names = _ASYNC_REASONS[name]
     return names[index] if index < len(names) and names[index] else str(index)
-
-
-def _hash_hex(number: int) -> str:
-    return f"{number:#x}" if number else "0"

@@ -1,0 +1,416 @@
+"""The switch as a whole: description, IPFIX statistics, TLV table, conntrack flushing.
+
+Values, wire form and text of one family; entered through `vswitchd.openflow.messages`.
+"""
+
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+
+from vswitchd.openflow.framing import Frame, OpenFlowError
+from vswitchd.openflow.messages.base import (
+    Style, hash_hex, pack_name, pack_property, read_properties, strip_name,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DescRequest:
+    """OFPST_DESC request."""
+
+
+@dataclass(frozen=True, slots=True)
+class DescReply:
+    """OFPST_DESC reply."""
+
+    manufacturer: str
+    hardware: str
+    software: str
+    serial: str
+    description: str
+
+
+_DESC = struct.Struct("!256s256s256s32s256s")
+
+
+def decode_desc_request(frame: Frame) -> DescRequest:
+    return DescRequest()
+
+
+def encode_desc_request(value: DescRequest, version: int):
+    return "OFPST_DESC_REQUEST", b""
+
+
+def decode_desc_reply(frame: Frame) -> DescReply:
+    return DescReply(*(strip_name(part) for part in _DESC.unpack(frame.body)))
+
+
+def encode_desc_reply(value: DescReply, version: int):
+    return "OFPST_DESC_REPLY", _DESC.pack(
+        pack_name(value.manufacturer, 256), pack_name(value.hardware, 256),
+        pack_name(value.software, 256), pack_name(value.serial, 32),
+        pack_name(value.description, 256))
+
+
+def show_desc_reply(frame: Frame, out: list[str], style: Style) -> None:
+    value = decode_desc_reply(frame)
+    out.append("\n")
+    for title, text in (
+            ("Manufacturer", value.manufacturer), ("Hardware", value.hardware),
+            ("Software", value.software), ("Serial Num", value.serial),
+            ("DP Description", value.description)):
+        out.append(f"{title}: {text}\n")
+
+
+# IPFIX statistics.
+
+
+@dataclass(frozen=True, slots=True)
+class IpfixBridgeRequest:
+    """NXST_IPFIX_BRIDGE request."""
+
+
+@dataclass(frozen=True, slots=True)
+class IpfixFlowRequest:
+    """NXST_IPFIX_FLOW request."""
+
+
+@dataclass(frozen=True, slots=True)
+class IpfixStats:
+    """Counters of one IPFIX exporter."""
+
+    total_flows: int
+    current_flows: int
+    packets: int
+    ipv4_packets: int
+    ipv6_packets: int
+    error_packets: int
+    ipv4_error_packets: int
+    ipv6_error_packets: int
+    tx_packets: int
+    tx_errors: int
+    collector_set: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IpfixBridgeReply:
+    """NXST_IPFIX_BRIDGE reply."""
+
+    stats: IpfixStats
+
+
+@dataclass(frozen=True, slots=True)
+class IpfixFlowReply:
+    """NXST_IPFIX_FLOW reply."""
+
+    stats: tuple[IpfixStats, ...]
+
+
+_IPFIX = struct.Struct("!10QI4x")
+
+
+def _pack_ipfix(s: IpfixStats) -> bytes:
+    return _IPFIX.pack(s.total_flows, s.current_flows, s.packets, s.ipv4_packets, s.ipv6_packets,
+                       s.error_packets, s.ipv4_error_packets, s.ipv6_error_packets, s.tx_packets,
+                       s.tx_errors, s.collector_set)
+
+
+def decode_ipfix_bridge_request(frame: Frame) -> IpfixBridgeRequest:
+    return IpfixBridgeRequest()
+
+
+def decode_ipfix_flow_request(frame: Frame) -> IpfixFlowRequest:
+    return IpfixFlowRequest()
+
+
+def encode_ipfix_bridge_request(value: IpfixBridgeRequest, version: int):
+    return "NXST_IPFIX_BRIDGE_REQUEST", b""
+
+
+def encode_ipfix_flow_request(value: IpfixFlowRequest, version: int):
+    return "NXST_IPFIX_FLOW_REQUEST", b""
+
+
+def decode_ipfix_bridge_reply(frame: Frame) -> IpfixBridgeReply:
+    return IpfixBridgeReply(IpfixStats(*_IPFIX.unpack(frame.body)))
+
+
+def decode_ipfix_flow_reply(frame: Frame) -> IpfixFlowReply:
+    return IpfixFlowReply(tuple(IpfixStats(*row) for row in _IPFIX.iter_unpack(frame.body)))
+
+
+def encode_ipfix_bridge_reply(value: IpfixBridgeReply, version: int):
+    return "NXST_IPFIX_BRIDGE_REPLY", _pack_ipfix(value.stats)
+
+
+def encode_ipfix_flow_reply(value: IpfixFlowReply, version: int):
+    return "NXST_IPFIX_FLOW_REPLY", [_pack_ipfix(s) for s in value.stats]
+
+
+def _describe_ipfix(s: IpfixStats, indent: int) -> str:
+    return (f"flows={s.total_flows}, current flows={s.current_flows}, "
+            f"sampled pkts={s.packets}, ipv4 ok={s.ipv4_packets}, ipv6 ok={s.ipv6_packets}, "
+            f"tx pkts={s.tx_packets}\n" + " " * indent
+            + f"pkts errs={s.error_packets}, ipv4 errs={s.ipv4_error_packets}, "
+            f"ipv6 errs={s.ipv6_error_packets}, tx errs={s.tx_errors}\n")
+
+
+def show_ipfix_bridge_reply(frame: Frame, out: list[str], style: Style) -> None:
+    out.append("\n  bridge ipfix: "
+               + _describe_ipfix(decode_ipfix_bridge_reply(frame).stats, 16))
+
+
+def show_ipfix_flow_reply(frame: Frame, out: list[str], style: Style) -> None:
+    stats = decode_ipfix_flow_reply(frame).stats
+    out.append(f" {len(stats)} ids\n")
+    for s in stats:
+        out.append(f"  id {s.collector_set:3}: " + _describe_ipfix(s, 10))
+
+
+# The TLV table: which Geneve options are which tun_metadata fields.
+
+TLV_COMMANDS = ("ADD", "DEL", "CLEAR")
+
+
+@dataclass(frozen=True, slots=True)
+class TlvTableMod:
+    """NXT_TLV_TABLE_MOD.  command: index of TLV_COMMANDS; maps: (class, type, length, index)."""
+
+    command: int
+    maps: tuple[tuple[int, int, int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TlvTableRequest:
+    """NXT_TLV_TABLE_REQUEST."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlvTableReply:
+    """NXT_TLV_TABLE_REPLY."""
+
+    max_option_space: int
+    max_fields: int
+    maps: tuple[tuple[int, int, int, int], ...] = ()
+
+
+_TLV = struct.Struct("!HBBH2x")
+
+
+def _decode_tlvs(data: bytes) -> tuple[tuple[int, int, int, int], ...]:
+    maps = tuple(_TLV.iter_unpack(data))
+    for _, _, size, index in maps:
+        if size == 0 or size % 4 or size > 124:
+            raise OpenFlowError("NXTTMFC_BAD_OPT_LEN",
+                                f"tlv table option length ({size}) is not a valid option size",
+                                "ofp_match")
+        if index >= 64:
+            raise OpenFlowError("NXTTMFC_BAD_FIELD_IDX",
+                                f"tlv table field index ({index}) is too large (max 63)",
+                                "ofp_match")
+    return maps
+
+
+def _encode_tlvs(maps) -> bytes:
+    return b"".join(_TLV.pack(*row) for row in maps)
+
+
+def decode_tlv_table_mod(frame: Frame) -> TlvTableMod:
+    command = int.from_bytes(frame.body[:2], "big")
+    if command > 2:
+        raise OpenFlowError("NXTTMFC_BAD_COMMAND",
+                            f"tlv table mod command ({command}) is out of range", "ofp_match")
+    return TlvTableMod(command, _decode_tlvs(frame.body[8:]))
+
+
+def encode_tlv_table_mod(value: TlvTableMod, version: int):
+    return "NXT_TLV_TABLE_MOD", struct.pack("!H6x", value.command) + _encode_tlvs(value.maps)
+
+
+def decode_tlv_table_request(frame: Frame) -> TlvTableRequest:
+    return TlvTableRequest()
+
+
+def encode_tlv_table_request(value: TlvTableRequest, version: int):
+    return "NXT_TLV_TABLE_REQUEST", b""
+
+
+def decode_tlv_table_reply(frame: Frame) -> TlvTableReply:
+    space, fields = struct.unpack_from("!IH", frame.body)
+    return TlvTableReply(space, fields, _decode_tlvs(frame.body[16:]))
+
+
+def encode_tlv_table_reply(value: TlvTableReply, version: int):
+    return "NXT_TLV_TABLE_REPLY", (struct.pack("!IH10x", value.max_option_space,
+                                               value.max_fields) + _encode_tlvs(value.maps))
+
+
+def _show_tlvs(maps, out: list[str]) -> None:
+    out.append(" mapping table:\n"
+               "  class  type  length  match field\n"
+               " ------  ----  ------  --------------")
+    for option_class, kind, size, index in maps:
+        out.append(f"\n {hash_hex(option_class, 6)}  {hash_hex(kind, 4)}  {size:6}  "
+                   f"tun_metadata{index}")
+
+
+def show_tlv_table_mod(frame: Frame, out: list[str], style: Style) -> None:
+    value = decode_tlv_table_mod(frame)
+    out.append(f"\n {TLV_COMMANDS[value.command]}")
+    if value.command != 2:
+        _show_tlvs(value.maps, out)
+
+
+def show_tlv_table_reply(frame: Frame, out: list[str], style: Style) -> None:
+    value = decode_tlv_table_reply(frame)
+    out.append(f"\n max option space={value.max_option_space} max fields={value.max_fields}\n"
+               f" allocated option space={sum(row[2] for row in value.maps)}\n\n")
+    _show_tlvs(value.maps, out)
+
+
+# Connection tracking.
+
+
+@dataclass(frozen=True, slots=True)
+class CtFlushZone:
+    """NXT_CT_FLUSH_ZONE."""
+
+    zone: int
+
+
+@dataclass(frozen=True, slots=True)
+class CtTuple:
+    """One direction of a connection; None is any.  Addresses are 16 bytes, IPv4 mapped."""
+
+    src: bytes | None = None
+    dst: bytes | None = None
+    src_port: int | None = None
+    dst_port: int | None = None
+    icmp_id: int | None = None
+    icmp_type: int | None = None
+    icmp_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CtFlush:
+    """NXT_CT_FLUSH: which connections to forget.  mark and labels: (value, mask) or None."""
+
+    protocol: int = 0
+    zone: int | None = None
+    orig: CtTuple | None = None
+    reply: CtTuple | None = None
+    mark: tuple[int, int] | None = None
+    labels: tuple[int, int] | None = None
+
+
+def decode_ct_flush_zone(frame: Frame) -> CtFlushZone:
+    return CtFlushZone(int.from_bytes(frame.body[6:8], "big"))
+
+
+def encode_ct_flush_zone(value: CtFlushZone, version: int):
+    return "NXT_CT_FLUSH_ZONE", struct.pack("!6xH", value.zone)
+
+
+def show_ct_flush_zone(frame: Frame, out: list[str], style: Style) -> None:
+    out.append(f" zone_id={decode_ct_flush_zone(frame).zone}")
+
+
+_TUPLE = (("src", 16), ("dst", 16), ("src_port", 2), ("dst_port", 2), ("icmp_id", 2),
+          ("icmp_type", 1), ("icmp_code", 1))
+"""Members by type of property, with the size of the value, which is padded to four bytes."""
+
+
+def _pad(value: bytes) -> bytes:
+    return value + bytes(-len(value) % 4)
+
+
+def _decode_tuple(data: bytes) -> CtTuple:
+    members: dict[str, int | bytes] = {}
+    for prop in read_properties(data, 8):
+        if prop.type >= len(_TUPLE):
+            raise OpenFlowError("OFPBPC_BAD_TYPE")
+        name, size = _TUPLE[prop.type]
+        if len(prop.body) != (size + 3) // 4 * 4:
+            raise OpenFlowError("OFPBPC_BAD_LEN")
+        body = prop.body[:size]
+        members[name] = body if size == 16 else int.from_bytes(body, "big")
+    return CtTuple(**members)
+
+
+def _encode_tuple(value: CtTuple) -> bytes:
+    out = b""
+    for kind, (name, size) in enumerate(_TUPLE):
+        member = getattr(value, name)
+        if member is not None:
+            body = member if isinstance(member, bytes) else member.to_bytes(size, "big")
+            out += pack_property(kind, _pad(body))
+    return out
+
+
+def decode_ct_flush(frame: Frame) -> CtFlush:
+    body = frame.body
+    if any(body[1:8]):
+        raise OpenFlowError("NXBRC_MUST_BE_ZERO")
+    zone = orig = reply = None
+    masks: dict[int, int] = {}
+    sizes = {2: 2, 3: 4, 4: 4, 5: 16, 6: 16}
+    for prop in read_properties(body[8:], 8):
+        if prop.type in (0, 1):
+            inner = _decode_tuple(prop.body[4:])
+            orig, reply = (inner, reply) if prop.type == 0 else (orig, inner)
+        elif prop.type in sizes:
+            size = sizes[prop.type]
+            if len(prop.body) != (size + 3) // 4 * 4:
+                raise OpenFlowError("OFPBPC_BAD_LEN")
+            number = int.from_bytes(prop.body[:size], "big")
+            if prop.type == 2:
+                zone = number
+            else:
+                masks[prop.type] = number
+        else:
+            raise OpenFlowError("OFPBPC_BAD_TYPE")
+    mark = (masks.get(3, 0), masks.get(4, 0xFFFFFFFF)) if 3 in masks else None
+    labels = (masks.get(5, 0), masks.get(6, (1 << 128) - 1)) if 5 in masks else None
+    return CtFlush(body[0], zone, orig, reply, mark, labels)
+
+
+def encode_ct_flush(value: CtFlush, version: int):
+    out = struct.pack("!B7x", value.protocol)
+    for kind, inner in ((0, value.orig), (1, value.reply)):
+        if inner is not None:
+            out += pack_property(kind, bytes(4) + _encode_tuple(inner))
+    if value.zone is not None:
+        out += pack_property(2, struct.pack("!H2x", value.zone))
+    for first, size, pair in ((3, 4, value.mark), (5, 16, value.labels)):
+        if pair is not None:
+            out += pack_property(first, pair[0].to_bytes(size, "big"))
+            out += pack_property(first + 1, pair[1].to_bytes(size, "big"))
+    return "NXT_CT_FLUSH", out
+
+
+def _describe_tuple(value: CtTuple | None, protocol: int) -> str:
+    value = value or CtTuple()
+    words = []
+    for name, address in (("src", value.src), ("dst", value.dst)):
+        text = IPv6Address(address or bytes(16))
+        family = "ipv6" if address is None and empty else "nw"
+        words.append(f"ct_{family}_{name}={text.ipv4_mapped or text}")
+    if protocol in (1, 58):
+        words.append(f"icmp_id={value.icmp_id or 0},icmp_type={value.icmp_type or 0},"
+                     f"icmp_code={value.icmp_code or 0}")
+    else:
+        words.append(f"ct_tp_src={value.src_port or 0},ct_tp_dst={value.dst_port or 0}")
+    return ",".join(words)
+
+
+def show_ct_flush(frame: Frame, out: list[str], style: Style) -> None:
+    value = decode_ct_flush(frame)
+    if value.zone is not None:
+        out.append(f" zone={value.zone}")
+    if value.mark is not None:
+        out.append(f" mark={value.mark[0]:#x}/{value.mark[1]:#x}")
+    if value.labels is not None:
+        out.append(f" labels={value.labels[0]:#x}/{value.labels[1]:#x}")
+    orig = _describe_tuple(value.orig, value.protocol)
+    if value.protocol:
+        orig += f",ct_nw_proto={value.protocol}"
+    out.append(f" '{orig}' '{_describe_tuple(value.reply, value.protocol)}'")
