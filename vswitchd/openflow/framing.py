@@ -13,6 +13,7 @@ from schema.openflow.limits import HEADER_SIZE
 from schema.openflow.messages import (
     NICIRA_VENDOR, OF10, ONF_VENDOR, RAWS, STATS_VENDOR, VENDOR, Raw,
 )
+from vswitchd.openflow.error import OpenFlowError
 
 HEADER = struct.Struct("!BBHI")
 _STATS = struct.Struct("!HH")
@@ -21,20 +22,6 @@ _VENDOR = struct.Struct("!II")
 _VENDORS = {NICIRA_VENDOR: ("NXT", "NXST"), ONF_VENDOR: ("ONFT", "ONFST")}
 _VENDOR_OF_SPACE = {"NXT": NICIRA_VENDOR, "NXST": NICIRA_VENDOR,
                     "ONFT": ONF_VENDOR, "ONFST": ONF_VENDOR}
-
-
-class OpenFlowError(Exception):
-    """An OpenFlow message that cannot be accepted; `name` is the row of the error table.
-
-    reason: one sentence for the log, '' if there is nothing to say; `module` is the log module
-    under which it is said.  Raised for the peer's faults only.
-    """
-
-    def __init__(self, name: str, reason: str = "", module: str = "ofp_msgs") -> None:
-        super().__init__(reason or name)
-        self.name = name
-        self.reason = reason
-        self.module = module
 
 
 class Header(NamedTuple):

@@ -36,8 +36,7 @@ def format_message(data: bytes, verbosity: int = 0, port_names: dict[int, str] |
     try:
         frame = open_frame(data)
     except OpenFlowError as error:
-        if error.reason:
-            warn(error.module, error.reason)
+        _log(error, warn)
         return f"***decode error: {error.name}***\n" + hex_dump(data)
     out.append(_title(frame.raw, header))
     style = Style(
@@ -52,8 +51,7 @@ def format_message(data: bytes, verbosity: int = 0, port_names: dict[int, str] |
         if show is not None:
             show(frame, out, style)
     except OpenFlowError as error:
-        if error.reason:
-            warn(error.module, error.reason)
+        _log(error, warn)
         text = "".join(out)
         return (text + ("" if text.endswith((" ", "\n")) else " ")
                 + f"***decode error: {error.name}***\n" + hex_dump(data))
@@ -63,6 +61,14 @@ def format_message(data: bytes, verbosity: int = 0, port_names: dict[int, str] |
     if verbosity >= 3:
         text += hex_dump(data)
     return text
+
+
+def _log(error: OpenFlowError, warn: Callable[[str, str], None]) -> None:
+    """Says what the error says, in the order in which Open vSwitch says it."""
+    if error.reason:
+        warn(error.module, error.reason)
+    for module, text in error.log:
+        warn(module, text)
 
 
 def _format_wrong_size(data: bytes, header: Header) -> str:
