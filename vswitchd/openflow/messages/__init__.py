@@ -80,12 +80,22 @@ KINDS = {
     "OFPT_REQUESTFORWARD": "bundle.request_forward",
     "ONFT_REQUESTFORWARD": "bundle.request_forward",
     "NXT_REQUESTFORWARD": "bundle.request_forward",
+    "OFPST_TABLE_REQUEST": "table.table_stats_request",
+    "OFPST_TABLE_REPLY": "table.table_stats_reply",
+    "OFPST_TABLE_FEATURES_REQUEST": "table.table_features_request",
+    "OFPST_TABLE_FEATURES_REPLY": "table.table_features_reply",
+    "OFPST_TABLE_DESC_REQUEST": "table.table_desc_request",
+    "OFPST_TABLE_DESC_REPLY": "table.table_desc_reply",
+    "OFPT_TABLE_MOD": "table.table_mod",
+    "OFPT_TABLE_STATUS": "table.table_status",
 }
 """Kind -> module and name of its functions.  A kind that is not here is not spoken."""
 
 _SHOWN_BY = {"echo_request": "echo", "echo_reply": "echo", "get_config_reply": "config",
              "set_config": "config", "role_request": "role", "role_reply": "role",
-             "meter_stats_request": "meter_request", "meter_config_request": "meter_request"}
+             "meter_stats_request": "meter_request", "meter_config_request": "meter_request",
+             "table_features_request": "table_features",
+             "table_features_reply": "table_features"}
 """Functions of the text that serve two messages."""
 
 

@@ -143,9 +143,7 @@ def needs_quotes(name: str) -> bool:
     """Whether a name of a port or table must be quoted to be read back."""
     if not name or not (name[0].isalpha() or name[0] in "_" ) or not name.isascii():
         return True
-    if not all(c.isalnum() or c in "_-." for c in name):
-        return True
-    return name.upper() in _RESERVED
+    return not all(c.isalnum() or c == "_" for c in name) or name.upper() in _RESERVED
 
 
 _RESERVED = frozenset(PORT_NAMES.values()) | {"NONE"}

@@ -275,7 +275,7 @@ def show_queue_config_reply(frame: Frame, out: list[str], style: Style) -> None:
             out.append(f" port={style.port(read_port(frame.body, 0, frame.version))}\n")
         for q in sorted(queues, key=lambda q: (q.port, q.queue)):
             if q.port != port:
-                out.append(f" port={style.port(q.port)}\n")
+                out.append(f"{' ' if port is None else ''}port={style.port(q.port)}\n")
                 port = q.port
             out.append(f"queue {format_queue(q.queue)}:" + _describe_rate("min_rate", q.min_rate)
                        + _describe_rate("max_rate", q.max_rate) + "\n")

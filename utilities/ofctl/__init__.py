@@ -1,0 +1,251 @@
+"""ovs-ofctl: administers OpenFlow switches.
+
+`main(argv)` is the program; `argv` lacks its name.  `COMMANDS` is the table of commands in the
+order of list-commands; the module of a command is loaded when it runs.  Options and what they set
+are in `Settings`, which every command gets.  Nothing here but the start; connections are in
+`connection.py`.
+"""
+
+import os
+import sys
+
+from utilities.command_line import (
+    LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, TLS_OPTIONS, VERBOSE_OPTIONS, Fatal,
+    TlsFiles, apply_log_option, parse_options, print_options, print_version, run_tool,
+    time_limit,
+)
+
+PROGRAM = "ovs-ofctl"
+
+_OPTIONS = (
+    ("timeout", REQUIRED_ARGUMENT, "t"),
+    ("strict", NO_ARGUMENT, ""),
+    ("readd", NO_ARGUMENT, ""),
+    ("flow-format", REQUIRED_ARGUMENT, "F"),
+    ("packet-in-format", REQUIRED_ARGUMENT, "P"),
+    ("more", NO_ARGUMENT, "m"),
+    ("timestamp", NO_ARGUMENT, ""),
+    ("sort", OPTIONAL_ARGUMENT, ""),
+    ("rsort", OPTIONAL_ARGUMENT, ""),
+    ("names", NO_ARGUMENT, ""),
+    ("no-names", NO_ARGUMENT, ""),
+    ("stats", NO_ARGUMENT, ""),
+    ("no-stats", NO_ARGUMENT, ""),
+    ("unixctl", REQUIRED_ARGUMENT, ""),
+    ("help", NO_ARGUMENT, "h"),
+    ("option", NO_ARGUMENT, "o"),
+    ("bundle", NO_ARGUMENT, ""),
+    ("color", OPTIONAL_ARGUMENT, ""),
+    ("may-create", NO_ARGUMENT, ""),
+    ("read-only", NO_ARGUMENT, ""),
+    ("detach", NO_ARGUMENT, ""),
+    ("no-chdir", NO_ARGUMENT, ""),
+    ("pidfile", OPTIONAL_ARGUMENT, ""),
+    ("overwrite-pidfile", NO_ARGUMENT, ""),
+    ("monitor", NO_ARGUMENT, ""),
+    ("user", REQUIRED_ARGUMENT, ""),
+    ("version", NO_ARGUMENT, "V"),
+    ("protocols", REQUIRED_ARGUMENT, "O"),
+    *VERBOSE_OPTIONS,
+    *TLS_OPTIONS,
+    ("bare", NO_ARGUMENT, ""),
+    ("bad-csum", NO_ARGUMENT, ""),
+    ("raw", NO_ARGUMENT, ""),
+)
+
+_MANY = 1 << 30
+
+# Name, least and most arguments, usage, module and function, whether it changes the switch.
+COMMANDS: tuple[tuple[str, int, int, str, str, bool], ...] = (
+    ("show", 1, 1, "switch", "switch.show", False),
+    ("monitor", 1, 4, "switch [misslen] [invalid_ttl] [watch:[...]]", "monitor.monitor", False),
+    ("snoop", 1, 1, "switch", "monitor.snoop", False),
+    ("dump-desc", 1, 1, "switch", "switch.dump_desc", False),
+    ("dump-tables", 1, 1, "switch", "switch.dump_tables", False),
+    ("dump-table-features", 1, 1, "switch", "switch.dump_table_features", False),
+    ("dump-table-desc", 1, 1, "switch", "switch.dump_table_desc", False),
+    ("mod-table", 3, 3, "switch mod", "switch.mod_table", True),
+    ("mod-port", 3, 3, "switch iface act", "switch.mod_port", True),
+    ("get-frags", 1, 1, "switch", "switch.get_frags", False),
+    ("set-frags", 2, 2, "switch frag_mode", "switch.set_frags", True),
+    ("probe", 1, 1, "target", "switch.probe", False),
+    ("ping", 1, 2, "target [n]", "switch.ping", False),
+    ("benchmark", 3, 3, "target n count", "switch.benchmark", False),
+    ("dump-ports", 1, 2, "switch [port]", "switch.dump_ports", False),
+    ("dump-ports-desc", 1, 2, "switch [port]", "switch.dump_ports_desc", False),
+    ("queue-stats", 1, 3, "switch [port [queue]]", "switch.queue_stats", False),
+    ("queue-get-config", 1, 3, "switch [port [queue]]", "switch.queue_get_config", False),
+    ("dump-ipfix-bridge", 1, 1, "switch", "switch.dump_ipfix_bridge", False),
+    ("dump-ipfix-flow", 1, 1, "switch", "switch.dump_ipfix_flow", False),
+    ("ct-flush-zone", 2, 2, "switch zone", "switch.ct_flush_zone", True),
+    ("ofp-parse", 1, 1, "file", "debug.ofp_parse", False),
+    ("dump-meter", 2, 2, "switch meter", "switch.dump_meters", False),
+    ("dump-meters", 1, 2, "switch", "switch.dump_meters", False),
+    ("meter-stats", 1, 2, "switch [meter]", "switch.meter_stats", False),
+    ("meter-features", 1, 1, "switch", "switch.meter_features", False),
+    ("dump-tlv-map", 1, 1, "switch", "switch.dump_tlv_map", False),
+    ("help", 0, _MANY, "", "help", False),
+    ("list-commands", 0, _MANY, "", "list", False),
+    ("print-error", 1, 1, "", "debug.print_error", False),
+    ("ofp-print", 1, 2, "", "debug.ofp_print", False),
+    ("encode-hello", 1, 1, "", "debug.encode_hello", False),
+)
+
+_NOT_YET = frozenset()
+"""Commands of the reference that we do not have."""
+
+
+class Settings:
+    """What the options say; commands get it as their first argument."""
+
+    def __init__(self) -> None:
+        # Loaded after --version could have ended the program.
+        from utilities.ofctl.protocol import ANY
+        self.strict = self.readd = self.bundle = self.read_only = self.may_create = False
+        self.timestamp = False
+        self.verbosity = 0
+        self.versions: frozenset[int] = frozenset({1})
+        self.protocols = ANY
+        self.packet_in_format: str | None = None
+        self.sort: list[tuple[str | None, bool]] = []
+        self.names: bool | None = None
+        self.stats = True
+        self.color = False
+        self.unixctl: str | None = None
+        self.detach = self.monitor = False
+        self.no_chdir = self.overwrite_pidfile = False
+        self.pidfile: str | None = None
+        self.bare = self.bad_checksum = self.raw = False
+        self.tls = TlsFiles()
+
+    def show_names(self) -> bool:
+        """Whether names of ports and tables are wanted on stdout: on terminals unless said."""
+        return sys.stdout.isatty() if self.names is None else self.names
+
+
+def main(argv: list[str]) -> int:
+    """Runs ovs-ofctl.  Returns its exit code."""
+    return run_tool(PROGRAM, _main, argv)
+
+
+def _main(argv: list[str]) -> int:
+    options, words = parse_options(argv, _OPTIONS)
+    for name, _ in options:
+        if name == "version":
+            print_version(PROGRAM, "OpenFlow versions 0x1:0x6")
+            return 0
+        if name == "help":
+            return _help()
+        if name == "option":
+            print_options(_OPTIONS)
+            return 0
+    settings = _apply(options)
+    if not words:
+        raise Fatal("missing command name; use --help for help")
+    return _run(settings, words[0], words[1:])
+
+
+def _run(settings: Settings, name: str, arguments: list[str]) -> int:
+    for command, least, most, _, place, writes in COMMANDS:
+        if command != name:
+            continue
+        if writes and settings.read_only:
+            raise Fatal(f"'{name}' command does not work in read only mode")
+        if len(arguments) < least:
+            raise Fatal(f"'{name}' command requires at least {least} arguments")
+        if len(arguments) > most:
+            raise Fatal(f"'{name}' command takes at most {most} arguments")
+        if place == "help":
+            return _help()
+        if place == "list":
+            return _list()
+        module, function = place.split(".")
+        path = f"utilities.ofctl.{module}"
+        __import__(path)
+        return getattr(sys.modules[path], function)(settings, arguments) or 0
+    if name in _NOT_YET:
+        raise Fatal(f"{name}: not supported yet")
+    raise Fatal(f"unknown command '{name}'; use --help for help")
+
+
+def _apply(options: list[tuple[str, str | None]]) -> Settings:
+    from utilities.ofctl import protocol
+    settings = Settings()
+    timeout = None
+    for name, value in options:
+        match name:
+            case "timeout":
+                if not value.isdigit() or int(value) == 0:
+                    raise Fatal(f"value {value} on -t or --timeout is invalid")
+                timeout = int(value)
+            case "flow-format":
+                settings.protocols = protocol.parse_protocols(value)
+            case "packet-in-format":
+                from vswitchd.openflow.messages.session import PACKET_IN_FORMATS
+                if value not in PACKET_IN_FORMATS:
+                    raise Fatal(f"unknown packet-in format `{value}'")
+                settings.packet_in_format = value
+            case "protocols":
+                settings.versions = protocol.parse_versions(value)
+            case "strict" | "readd" | "bundle" | "timestamp" | "detach" | "monitor" | "raw":
+                setattr(settings, name, True)
+            case "may-create" | "no-chdir" | "overwrite-pidfile" | "read-only" | "bare":
+                setattr(settings, name.replace("-", "_"), True)
+            case "bad-csum":
+                settings.bad_checksum = True
+            case "pidfile":
+                settings.pidfile = value or ""
+            case "more":
+                settings.verbosity += 1
+            case "sort" | "rsort":
+                settings.sort.append((protocol.parse_sort_field(value), name == "rsort"))
+            case "names" | "no-names":
+                settings.names = name == "names"
+            case "stats" | "no-stats":
+                settings.stats = name == "stats"
+            case "unixctl":
+                settings.unixctl = value
+            case "color":
+                settings.color = _parse_color(value)
+            case "user":
+                pass
+            case _:
+                if not apply_log_option(name, value):
+                    settings.tls.apply_option(name, value)
+    time_limit(timeout)
+    if settings.sort:
+        # Sorting by priority comes last, whatever was asked for.
+        settings.sort.append(("priority", True))
+    protocol.settle(settings)
+    return settings
+
+
+def _parse_color(value: str | None) -> bool:
+    match value:
+        case None | "always" | "yes" | "force":
+            return True
+        case "never" | "no" | "none":
+            return False
+        case "auto" | "tty" | "if-tty":
+            return sys.stdout.isatty()
+    raise Fatal(f"incorrect value `{value}' for --color")
+
+
+def _list() -> int:
+    print("The available commands are:")
+    for name, _, _, usage, _, _ in COMMANDS:
+        print(f"  {name:<23} {usage}".rstrip() if usage else f"  {name}")
+    return 0
+
+
+def _help() -> int:
+    from utilities.ofctl.help import TEXT
+    rundir = os.environ.get("OVS_RUNDIR") or "/var/run/openvswitch"
+    logdir = os.environ.get("OVS_LOGDIR") or "/var/log/openvswitch"
+    sys.stdout.write(TEXT.format(rundir=rundir, logdir=logdir))
+    return 0
+
+
+def warn(module: str, text: str) -> None:
+    """Logs a warning as the reference would."""
+    LOG.log(module, 3, text)

@@ -1,0 +1,274 @@
+"""Connections to switches and controllers: a blocking socket that speaks OpenFlow.
+
+`open_switch` finds what the user named (a bridge, a socket, a connection method), connects and
+agrees on a version; `Connection` sends, receives and waits for answers.  Message numbers run
+through the whole process, as in Open vSwitch.  Only ovs-ofctl uses it; trio is not.
+"""
+
+import errno
+import os
+import select
+import socket
+import sys
+
+from ovsdb_server.rpc import address
+from utilities.command_line import DBG, LOG, WARN, Fatal, run_directory
+from vswitchd.openflow.framing import OpenFlowError, Splitter, identify, parse_header
+from vswitchd.openflow.messages import decode, encode
+from vswitchd.openflow.print import format_message
+
+_OPENFLOW_PORT = 6653
+_xid = 0
+
+
+def next_xid() -> int:
+    """The next message number of this process."""
+    global _xid
+    _xid += 1
+    return _xid
+
+
+def warn(module: str, text: str) -> None:
+    LOG.log(module, WARN, text)
+
+
+class Connection:
+    """A connected peer.  name: as the user gave it; version: what was agreed on."""
+
+    def __init__(self, sock: socket.socket, name: str, remote: str) -> None:
+        self.sock = sock
+        self.name = name
+        self.remote = remote
+        self.version = 0
+        self._splitter = Splitter()
+        self._waiting: list[bytes] = []
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def fileno(self) -> int:
+        return self.sock.fileno()
+
+    def negotiate(self, versions: frozenset[int]) -> None:
+        """Exchanges hellos.  Raises Fatal."""
+        from vswitchd.openflow.messages.session import Hello
+        self.send_bytes(encode(Hello(versions), max(versions), next_xid()))
+        data = self.receive_bytes(f"{self.name}: failed to connect to socket")
+        header = parse_header(data)
+        if header.type != 0:
+            raw = identify(data)[0]
+            warn("vconn", f"{self.remote}: received {raw.kind} while expecting hello")
+            raise Fatal(f"{self.name}: failed to connect to socket (Protocol error)")
+        theirs = decode(data).value.versions
+        common = versions & theirs
+        if not common:
+            from vswitchd.openflow.messages.session import Error
+            ours, peer = _describe(versions), _describe(theirs)
+            text = f"We support {ours}, you support {peer}, no common versions."
+            warn("vconn", f"{self.remote}: version negotiation failed (we support {ours}, "
+                          f"peer supports {peer})")
+            self.send_bytes(encode(Error("OFPHFC_INCOMPATIBLE", text.encode()), header.version
+                                   if header.version in range(1, 7) else max(versions),
+                                   next_xid()))
+            raise Fatal(f"{self.name}: failed to connect to socket (Protocol error)")
+        self.version = max(common)
+        LOG.log("vconn", DBG, f"{self.remote}: negotiated OpenFlow version "
+                f"0x{self.version:02x} (we support {_describe(versions)}, peer supports "
+                f"{_describe(theirs)})")
+
+    def send_bytes(self, data: bytes) -> None:
+        """Sends whole messages."""
+        if LOG.is_enabled("vconn", DBG):
+            LOG.log("vconn", DBG, f"{self.remote}: sent (Success): "
+                    + format_message(data, 1).rstrip("\n"))
+        try:
+            self.sock.sendall(data)
+        except OSError as error:
+            raise Fatal(f"failed to send packet to switch ({os.strerror(error.errno)})") from None
+
+    def send(self, value) -> int:
+        """Encodes and sends one message; returns its number."""
+        xid = next_xid()
+        self.send_bytes(encode(value, self.version, xid))
+        return xid
+
+    def receive_bytes(self, trouble: str | None = None) -> bytes:
+        """Waits for one message.  Raises Fatal when the peer has gone."""
+        trouble = trouble or "OpenFlow receive failed"
+        while not self._waiting:
+            try:
+                data = self.sock.recv(65536)
+            except OSError as error:
+                raise Fatal(f"{trouble} ({os.strerror(error.errno)})") from None
+            if not data:
+                raise Fatal(f"{trouble} (End of file)")
+            self._feed(data)
+        return self._waiting.pop(0)
+
+    def _feed(self, data: bytes) -> None:
+        self._splitter.feed(data)
+        try:
+            for message in self._splitter.messages():
+                if LOG.is_enabled("vconn", DBG):
+                    LOG.log("vconn", DBG, f"{self.remote}: received: "
+                            + format_message(message, 1).rstrip("\n"))
+                self._waiting.append(message)
+        except OpenFlowError as error:
+            warn(error.module, f"{self.remote}: {error.reason}")
+            raise Fatal(f"OpenFlow receive failed ({os.strerror(errno.EPROTO)})") from None
+
+    def poll(self) -> list[bytes]:
+        """Reads what is there, after `select` said so; raises EOFError when the peer has gone."""
+        try:
+            data = self.sock.recv(65536)
+        except OSError as error:
+            raise EOFError(os.strerror(error.errno)) from None
+        if not data:
+            raise EOFError("End of file")
+        self._feed(data)
+        messages, self._waiting = self._waiting, []
+        return messages
+
+    def receive_xid(self, xid: int) -> bytes:
+        """Waits for the answer to message `xid`; anything else is dropped with a debug line."""
+        while True:
+            data = self.receive_bytes()
+            if parse_header(data).xid == xid:
+                return data
+            LOG.log("vconn", DBG, f"{self.remote}: received reply with xid "
+                    f"{parse_header(data).xid:08x} != expected {xid:08x}")
+
+    def transact(self, value) -> bytes:
+        """Sends a request and returns the answer."""
+        return self.receive_xid(self.send(value))
+
+    def transact_parts(self, value):
+        """Sends a statistics request and yields each part of the answer, or the error."""
+        xid = self.send(value)
+        while True:
+            data = self.receive_xid(xid)
+            yield data
+            raw, _, _ = identify(data)
+            if not raw.is_stats or not data[11] & 1:
+                return
+
+    def transact_silent(self, messages: list[bytes]) -> bytes | None:
+        """Sends messages and a barrier; returns the first error that came back, if any."""
+        from vswitchd.openflow.messages.session import BarrierRequest
+        numbers = set()
+        for data in messages:
+            self.send_bytes(data)
+            numbers.add(parse_header(data).xid)
+        barrier = self.send(BarrierRequest())
+        error = None
+        while True:
+            data = self.receive_bytes()
+            header = parse_header(data)
+            if header.xid == barrier:
+                return error
+            if header.xid in numbers and error is None:
+                error = data
+
+
+def _describe(versions) -> str:
+    """How Open vSwitch words a set of versions."""
+    words = sorted(versions)
+    text = ", ".join(f"0x{v:02x}" for v in words)
+    if len(words) > 1 and words == list(range(words[0], words[-1] + 1)):
+        if words[0] == 1:
+            return f"version 0x{words[-1]:02x} and earlier"
+        return f"versions {text}"
+    return f"version{'s' if len(words) > 1 else ''} {text}"
+
+
+def open_switch(settings, name: str, snoop: bool = False) -> Connection:
+    """Connects to what `name` means and agrees on a version.  Raises Fatal."""
+    connection = connect(settings, name, "snoop" if snoop else "mgmt")
+    connection.negotiate(frozenset(range(1, 7)) if snoop else settings.versions)
+    return connection
+
+
+def connect(settings, name: str, suffix: str = "mgmt") -> Connection:
+    """Connects without a word.  Raises Fatal."""
+    if ":" in name:
+        return _connect_method(settings, name)
+    rundir = run_directory()
+    short = name.rpartition("@")[0] and name.split("@", 1)[1] or name
+    for path in (name, f"{rundir}/{name}.{suffix}", f"{rundir}/{short}.{suffix}"):
+        full = os.path.join(rundir, path)
+        try:
+            return Connection(address.connect_unix(full), name, f"unix:{path}")
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            if error.errno in (errno.ENOTSOCK, errno.ECONNREFUSED) and not os.path.exists(full):
+                continue
+            raise Fatal(f"{path}: failed to open socket ({os.strerror(error.errno)})") from None
+    raise Fatal(f"{name} is not a bridge or a socket")
+
+
+def _connect_method(settings, name: str) -> Connection:
+    kind, _, rest = name.partition(":")
+    try:
+        if kind == "unix":
+            path = os.path.join(run_directory(), rest)
+            return Connection(address.connect_unix(path), name, name)
+        if kind in ("tcp", "ssl"):
+            return _connect_inet(settings, kind, rest, name)
+        raise OSError(errno.EAFNOSUPPORT, "")
+    except OSError as error:
+        raise Fatal(f"connecting to {name} ({os.strerror(error.errno)})") from None
+
+
+def _connect_inet(settings, kind: str, rest: str, name: str) -> Connection:
+    host, port = _split_host(rest)
+    if port is None:
+        warn("stream", "The default OpenFlow port number has changed from 6633 to 6653")
+        port = _OPENFLOW_PORT
+    try:
+        sock = socket.create_connection((host, port))
+    except socket.gaierror:
+        LOG.log("stream_tcp", 2, f"{kind}:{host}:{port}: connect: "
+                f"{os.strerror(errno.EAFNOSUPPORT)}")
+        raise OSError(errno.EAFNOSUPPORT, "") from None
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if kind == "ssl":
+        sock = _wrap_tls(settings, sock)
+    return Connection(sock, name, f"{kind}:{host}:{port}")
+
+
+def _split_host(rest: str) -> tuple[str, int | None]:
+    if rest.startswith("["):
+        host, _, tail = rest[1:].partition("]")
+        return host, int(tail[1:]) if tail[1:].isdigit() else None
+    if rest.count(":") == 1:
+        host, _, port = rest.partition(":")
+        return host, int(port) if port.isdigit() else None
+    return rest, None
+
+
+def _wrap_tls(settings, sock: socket.socket):
+    import ssl      # Only ssl: remotes pay for this.
+    files = settings.tls
+    if files.complain():
+        raise OSError(errno.ENOPROTOOPT, "")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_cert_chain(files.certificate, files.private_key)
+    context.load_verify_locations(files.ca_certificate)
+    return context.wrap_socket(sock)
+
+
+def print_message(data: bytes, settings, extra: int = 1, port_names=None, table_names=None,
+                  file=None) -> None:
+    """Prints one message."""
+    text = format_message(data, settings.verbosity + extra, port_names, table_names, warn)
+    stream = file or sys.stdout
+    stream.flush()
+    stream.buffer.write(text.encode("utf-8", "surrogateescape"))
+    stream.flush()
+
+
+def readable(*peers, timeout: float | None = None) -> list:
+    """Those of `peers` that have something to read."""
+    return select.select(peers, [], [], timeout)[0]

@@ -1,0 +1,92 @@
+"""The text of `ovs-ofctl --help`.  {rundir} and {logdir} are filled in."""
+
+TEXT = """\
+ovs-ofctl: OpenFlow switch management utility
+usage: ovs-ofctl [OPTIONS] COMMAND [ARG...]
+
+For OpenFlow switches:
+  show SWITCH                 show OpenFlow information
+  dump-desc SWITCH            print switch description
+  dump-tables SWITCH          print table stats
+  dump-table-features SWITCH  print table features
+  dump-table-desc SWITCH      print table description (OF1.4+)
+  mod-port SWITCH IFACE ACT   modify port behavior
+  mod-table SWITCH MOD        modify flow table behavior
+      OF1.1/1.2 MOD: controller, continue, drop
+      OF1.4+ MOD: evict, noevict, vacancy:low,high, novacancy
+  get-frags SWITCH            print fragment handling behavior
+  set-frags SWITCH FRAG_MODE  set fragment handling behavior
+      FRAG_MODE: normal, drop, reassemble, nx-match
+  dump-ports SWITCH [PORT]    print port statistics
+  dump-ports-desc SWITCH [PORT]  print port descriptions
+  dump-flows SWITCH           print all flow entries
+  dump-flows SWITCH FLOW      print matching FLOWs
+  dump-aggregate SWITCH       print aggregate flow statistics
+  dump-aggregate SWITCH FLOW  print aggregate stats for FLOWs
+  queue-stats SWITCH [PORT [QUEUE]]  dump queue stats
+  add-flow SWITCH FLOW        add flow described by FLOW
+  add-flows SWITCH FILE       add flows from FILE
+  mod-flows SWITCH FLOW       modify actions of matching FLOWs
+  del-flows SWITCH [FLOW]     delete matching FLOWs
+  replace-flows SWITCH FILE   replace flows with those in FILE
+  diff-flows SOURCE1 SOURCE2  compare flows from two sources
+  packet-out SWITCH IN_PORT ACTIONS PACKET...
+                              execute ACTIONS on PACKET
+  monitor SWITCH [MISSLEN] [invalid_ttl] [watch:[...]]
+                              print packets received from SWITCH
+  snoop SWITCH                snoop on SWITCH and its controller
+  queue-get-config SWITCH [PORT]  print queue config for PORT
+
+For OpenFlow switches and controllers:
+  probe TARGET                probe whether TARGET is up
+  ping TARGET [N]             latency of N-byte echos
+  benchmark TARGET N COUNT    bandwidth of COUNT N-byte echos
+SWITCH or TARGET is an active OpenFlow connection method.
+
+Active OpenFlow connection methods:
+  tcp:HOST[:PORT]         PORT (default: 6653) at remote HOST
+  ssl:HOST[:PORT]         SSL PORT (default: 6653) at remote HOST
+  unix:FILE               Unix domain socket named FILE
+PKI configuration (required to use SSL):
+  -p, --private-key=FILE  file with private key
+  -c, --certificate=FILE  file with certificate for private key
+  -C, --ca-cert=FILE      file with peer CA certificate
+
+Daemon options:
+  --detach                run in background as daemon
+  --no-chdir              do not chdir to '/'
+  --pidfile[=FILE]        create pidfile (default: {rundir}/ovs-ofctl.pid)
+  --overwrite-pidfile     with --pidfile, start even if already running
+
+OpenFlow version options:
+  -V, --version           display version information
+  -O, --protocols         set allowed OpenFlow versions
+                          (default: OpenFlow10)
+
+Logging options:
+  -vSPEC, --verbose=SPEC   set logging levels
+  -v, --verbose            set maximum verbosity level
+  --log-file[=FILE]        enable logging to specified FILE
+                           (default: {logdir}/ovs-ofctl.log)
+  --syslog-method=(libc|unix:file|udp:ip:port)
+                           specify how to send messages to syslog daemon
+  --syslog-target=HOST:PORT  also send syslog msgs to HOST:PORT via UDP
+
+Other options:
+  --strict                    use strict match for flow commands
+  --read-only                 do not execute read/write commands
+  --readd                     replace flows that haven't changed
+  -F, --flow-format=FORMAT    force particular flow format
+  -P, --packet-in-format=FRMT force particular packet in format
+  -m, --more                  be more verbose printing OpenFlow
+  --timestamp                 (monitor, snoop) print timestamps
+  -t, --timeout=SECS          give up after SECS seconds
+  --sort[=field]              sort in ascending order
+  --rsort[=field]             sort in descending order
+  --names                     show port names instead of numbers
+  --no-names                  show port numbers, but not names
+  --unixctl=SOCKET            set control socket name
+  --color[=always|never|auto] control use of color in output
+  -h, --help                  display this help message
+  -V, --version               display version information
+"""

@@ -1,0 +1,109 @@
+"""Names of a switch's ports and tables, asked of the switch once per run.
+
+`find_port` resolves what the user typed; `port_numbers`, `port_names`, `table_numbers` and
+`table_names` are the maps that parsers and printers take.  Only ovs-ofctl uses it.
+"""
+
+from functools import cache
+
+from schema.openflow.limits import PORT_NAMES
+from schema.openflow.messages import OF13
+from utilities.command_line import Fatal
+from utilities.ofctl.connection import Connection, open_switch
+from vswitchd.openflow.messages import decode
+from vswitchd.openflow.messages.port import Port, PortDescRequest
+from vswitchd.openflow.messages.session import FeaturesRequest
+
+_RESERVED = {name.lower(): number for number, name in PORT_NAMES.items()} | {"none": 0xFFFF}
+
+
+def parse_port(text: str) -> int | None:
+    """The port that a number or a reserved name means, else None."""
+    if text.isascii() and text.isdigit():
+        number = int(text)
+        if number < 0xFF00 or 0xFFF8 <= number <= 0xFFFF:
+            return number
+        if 0xFFFFFF00 <= number <= 0xFFFFFFFF:
+            return number - 0xFFFF0000
+        return None
+    if text.lower().startswith("0x"):
+        try:
+            return parse_port(str(int(text, 16)))
+        except ValueError:
+            return None
+    return _RESERVED.get(text.lower())
+
+
+def fetch_ports(connection: Connection) -> list[Port]:
+    """All ports of the switch."""
+    if connection.version >= OF13:
+        ports: list[Port] = []
+        for data in connection.transact_parts(PortDescRequest()):
+            value = decode(data).value
+            ports.extend(getattr(value, "ports", ()))
+        return ports
+    return list(decode(connection.transact(FeaturesRequest())).value.ports)
+
+
+_known: dict[str, list[Port]] = {}
+
+
+def ports_of(settings, name: str) -> list[Port]:
+    """All ports of the switch `name`, over a connection of its own."""
+    if name not in _known:
+        connection = open_switch(settings, name)
+        _known[name] = fetch_ports(connection)
+        connection.close()
+    return _known[name]
+
+
+def find_port(settings, switch: str, text: str) -> Port | None:
+    """The port with this name or number, None if there is none."""
+    number = parse_port(text)
+    for port in ports_of(settings, switch):
+        if port.number == number if number is not None else port.name == text:
+            return port
+    return None
+
+
+def port_number(settings, switch: str, text: str) -> int:
+    """The number of the port that `text` means.  Raises Fatal."""
+    number = parse_port(text)
+    if number is not None:
+        return number
+    port = find_port(settings, switch, text)
+    if port is None:
+        raise Fatal(f"{switch}: unknown port `{text}'")
+    return port.number
+
+
+def port_names(settings, switch: str) -> dict[int, str] | None:
+    """{number: name} if names are to be shown, else None."""
+    if not settings.show_names():
+        return None
+    return {port.number: port.name for port in ports_of(settings, switch)}
+
+
+def port_numbers(settings, switch: str) -> dict[str, int]:
+    """{name: number} for what the user types; empty when names are not accepted."""
+    if settings.names is False:
+        return {}
+    return {port.name: port.number for port in ports_of(settings, switch)}
+
+
+@cache
+def _tables(settings, switch: str) -> dict[int, str]:
+    from utilities.ofctl.tables import fetch_table_names
+    return fetch_table_names(settings, switch)
+
+
+def table_names(settings, switch: str) -> dict[int, str] | None:
+    """{number: name} if names are to be shown, else None."""
+    return _tables(settings, switch) if settings.show_names() else None
+
+
+def table_numbers(settings, switch: str) -> dict[str, int]:
+    """{name: number} for what the user types."""
+    if settings.names is False:
+        return {}
+    return {name: number for number, name in _tables(settings, switch).items()}

@@ -1,0 +1,377 @@
+"""ovs-ofctl commands about the switch itself: show, statistics, ports, meters, probing.
+
+Each function takes (settings, arguments) and returns an exit code or None for 0.
+"""
+
+import sys
+import time
+
+from schema.openflow.limits import METER_ALL, METER_CONTROLLER, METER_SLOWPATH, PORT_NONE, QUEUE_ALL
+from schema.openflow.messages import OF10, OF13, VERSION_NAMES
+from utilities.command_line import Fatal
+from utilities.ofctl import protocol
+from utilities.ofctl.connection import Connection, next_xid, open_switch, print_message
+from utilities.ofctl.ports import fetch_ports, find_port, port_names, port_number, table_names
+from vswitchd.openflow.framing import identify, open_frame, parse_header
+from vswitchd.openflow.messages import decode, encode
+from vswitchd.openflow.messages.session import (
+    FRAGMENTS, EchoRequest, FeaturesRequest, GetConfigRequest, SetConfig,
+)
+
+
+def dump(settings, connection: Connection, request) -> None:
+    """Sends a request and prints every part of the answer."""
+    for data in connection.transact_parts(request):
+        # Asked for after the request is on its way, on a connection of their own.
+        ports = port_names(settings, connection.name)
+        tables = table_names(settings, connection.name)
+        print_message(data, settings, 1, ports, tables)
+
+
+def dump_trivial(settings, switch: str, request) -> None:
+    connection = open_switch(settings, switch)
+    dump(settings, connection, request)
+    connection.close()
+
+
+def send_silent(settings, connection: Connection, *values) -> None:
+    """Sends messages that have no answer; prints the error and ends if one comes."""
+    messages = [encode(value, connection.version, next_xid()) for value in values]
+    error = connection.transact_silent(messages)
+    if error is not None:
+        print_message(error, settings, 2, file=sys.stderr)
+        raise Fatal(None)
+
+
+def show(settings, arguments) -> None:
+    switch = arguments[0]
+    connection = open_switch(settings, switch)
+    data = connection.transact(FeaturesRequest())
+    print_message(data, settings)
+    if connection.version >= OF13:
+        from vswitchd.openflow.messages.port import PortDescRequest
+        dump(settings, connection, PortDescRequest())
+    connection.close()
+    dump_trivial(settings, switch, GetConfigRequest())
+
+
+def dump_desc(settings, arguments) -> None:
+    from vswitchd.openflow.messages.switch import DescRequest
+    dump_trivial(settings, arguments[0], DescRequest())
+
+
+def dump_tables(settings, arguments) -> None:
+    from vswitchd.openflow.messages.table import TableStatsRequest
+    dump_trivial(settings, arguments[0], TableStatsRequest())
+
+
+def dump_table_features(settings, arguments) -> None:
+    from vswitchd.openflow.messages.table import TableFeaturesRequest, TablePrinter
+    connection = open_switch(settings, arguments[0])
+    printer = TablePrinter(connection.version)
+    for data in connection.transact_parts(TableFeaturesRequest()):
+        frame = open_frame(data)
+        if not frame.raw.is_stats:
+            print_message(data, settings)
+            raise Fatal(None)
+        printer.add_features(frame)
+    sys.stdout.write(printer.finish() + "\n")
+    connection.close()
+
+
+def dump_table_desc(settings, arguments) -> None:
+    from vswitchd.openflow.messages.table import TableDescRequest
+    connection = open_switch(settings, arguments[0])
+    if connection.version < 5:
+        raise Fatal("dump-table-desc needs OpenFlow 1.4 or later ('-O OpenFlow14')")
+    dump(settings, connection, TableDescRequest())
+    connection.close()
+
+
+def get_frags(settings, arguments) -> None:
+    connection = open_switch(settings, arguments[0])
+    print(FRAGMENTS[decode(connection.transact(GetConfigRequest())).value.fragments])
+    connection.close()
+
+
+def set_frags(settings, arguments) -> None:
+    modes = {name: number for number, name in FRAGMENTS.items()}
+    mode = modes.get(arguments[1].lower())
+    if mode is None:
+        raise Fatal(f"{arguments[1]}: unknown fragment handling mode")
+    connection = open_switch(settings, arguments[0])
+    config = decode(connection.transact(GetConfigRequest())).value
+    if config.fragments != mode:
+        ttl = config.invalid_ttl if connection.version < OF13 else None
+        send_silent(settings, connection, SetConfig(mode, config.miss_send_len, ttl))
+        config = decode(connection.transact(GetConfigRequest())).value
+        if config.fragments != mode:
+            raise Fatal(f"{arguments[0]}: setting fragment handling mode failed (this switch "
+                        f'probably doesn\'t support mode "{arguments[1]}")')
+    connection.close()
+
+
+# Ports and queues.
+
+_PORT_ACTIONS = {
+    "up": (0x1, False), "down": (0x1, True), "stp": (0x2, False), "no-stp": (0x2, True),
+    "receive": (0x4, False), "no-receive": (0x4, True), "receive-stp": (0x8, False),
+    "no-receive-stp": (0x8, True), "flood": (0x10, False), "no-flood": (0x10, True),
+    "forward": (0x20, False), "no-forward": (0x20, True), "packet-in": (0x40, False),
+    "no-packet-in": (0x40, True),
+}
+
+
+def mod_port(settings, arguments) -> None:
+    from vswitchd.openflow.messages.port import PortMod
+    switch, name, action = arguments
+    port = find_port(settings, switch, name)
+    if port is None:
+        raise Fatal(f"{switch}: couldn't find port `{name}'")
+    if action not in _PORT_ACTIONS:
+        raise Fatal(f"unknown mod-port command '{action}'")
+    mask, on = _PORT_ACTIONS[action]
+    connection = open_switch(settings, switch)
+    send_silent(settings, connection, PortMod(port.number, port.mac, mask if on else 0, mask))
+    connection.close()
+
+
+def dump_ports(settings, arguments) -> None:
+    from vswitchd.openflow.messages.port import PortStatsRequest
+    connection = open_switch(settings, arguments[0])
+    port = port_number(settings, *arguments) if len(arguments) > 1 else PORT_NONE
+    dump(settings, connection, PortStatsRequest(port))
+    connection.close()
+
+
+def dump_ports_desc(settings, arguments) -> None:
+    from vswitchd.openflow.messages.port import PortDescRequest
+    connection = open_switch(settings, arguments[0])
+    port = port_number(settings, *arguments) if len(arguments) > 1 else PORT_NONE
+    dump(settings, connection, PortDescRequest(port))
+    connection.close()
+
+
+def _port_and_queue(settings, arguments) -> tuple[int, int]:
+    port, queue = PORT_NONE, QUEUE_ALL
+    if len(arguments) > 1 and arguments[1] and arguments[1].upper() != "ALL":
+        port = port_number(settings, arguments[0], arguments[1])
+    if len(arguments) > 2 and arguments[2] and arguments[2].upper() != "ALL":
+        digits = arguments[2].lstrip()
+        number = ""
+        for letter in digits:
+            if not letter.isdigit():
+                break
+            number += letter
+        queue = int(number or 0)
+    return port, queue
+
+
+def queue_stats(settings, arguments) -> None:
+    from vswitchd.openflow.messages.queue import QueueStatsRequest
+    connection = open_switch(settings, arguments[0])
+    port, queue = _port_and_queue(settings, arguments)
+    dump(settings, connection, QueueStatsRequest(port, queue))
+    connection.close()
+
+
+def queue_get_config(settings, arguments) -> None:
+    from vswitchd.openflow.messages.queue import QueueConfigRequest
+    switch = arguments[0]
+    connection = open_switch(settings, switch)
+    port, queue = _port_and_queue(settings, arguments)
+    if connection.version == OF10 and port == PORT_NONE:
+        second = open_switch(settings, switch)
+        numbers = sorted(p.number for p in fetch_ports(second) if p.number < 0xFF00)
+        second.close()
+        for number in numbers:
+            print_message(connection.transact(QueueConfigRequest(number, queue)), settings)
+    else:
+        dump(settings, connection, QueueConfigRequest(port, queue))
+    connection.close()
+
+
+# Meters.
+
+
+def require_protocols(settings, usable: int) -> None:
+    """Raises Fatal if no allowed flow format is among the usable ones."""
+    if not usable & settings.protocols:
+        raise Fatal(f"none of the usable flow formats ({protocol.format_protocols(usable)}) is "
+                    "among the allowed flow formats "
+                    f"({protocol.format_protocols(settings.protocols)})")
+
+
+def _meter_request(settings, arguments, make) -> None:
+    meter = METER_ALL
+    if len(arguments) > 1:
+        meter = parse_meter_number(arguments[1])
+    require_protocols(settings, protocol.OF13_UP)
+    connection = open_switch(settings, arguments[0])
+    dump(settings, connection, make(meter))
+    connection.close()
+
+
+def parse_meter_number(text: str) -> int:
+    """The meter that `meter=N` names.  Raises Fatal."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise Fatal(f"field {text} missing value")
+    if key != "meter":
+        raise Fatal(f"unknown keyword {key}")
+    special = {"all": METER_ALL, "controller": METER_CONTROLLER, "slowpath": METER_SLOWPATH}
+    if value in special:
+        return special[value]
+    try:
+        number = int(value, 0)
+    except ValueError:
+        raise Fatal(f'invalid 32-bit value for meter: "{value}"') from None
+    if not 0 < number <= 0xFFFF0000:
+        raise Fatal(f"invalid value for meter: {value}" if number < 0 else
+                    f"{text}: meter id must be between 1 and 4294901760")
+    return number
+
+
+def dump_meters(settings, arguments) -> None:
+    from vswitchd.openflow.messages.meter import MeterConfigRequest
+    _meter_request(settings, arguments, MeterConfigRequest)
+
+
+def meter_stats(settings, arguments) -> None:
+    from vswitchd.openflow.messages.meter import MeterStatsRequest
+    _meter_request(settings, arguments, MeterStatsRequest)
+
+
+def meter_features(settings, arguments) -> None:
+    from vswitchd.openflow.messages.meter import MeterFeaturesRequest
+    require_protocols(settings, protocol.OF13_UP)
+    dump_trivial(settings, arguments[0], MeterFeaturesRequest())
+
+
+# Other requests.
+
+
+def dump_ipfix_bridge(settings, arguments) -> None:
+    from vswitchd.openflow.messages.switch import IpfixBridgeRequest
+    dump_trivial(settings, arguments[0], IpfixBridgeRequest())
+
+
+def dump_ipfix_flow(settings, arguments) -> None:
+    from vswitchd.openflow.messages.switch import IpfixFlowRequest
+    dump_trivial(settings, arguments[0], IpfixFlowRequest())
+
+
+def dump_tlv_map(settings, arguments) -> None:
+    from vswitchd.openflow.messages.switch import TlvTableRequest
+    dump_trivial(settings, arguments[0], TlvTableRequest())
+
+
+def dump_group_features(settings, arguments) -> None:
+    from vswitchd.openflow.messages.group import GroupFeaturesRequest
+    dump_trivial(settings, arguments[0], GroupFeaturesRequest())
+
+
+def ct_flush_zone(settings, arguments) -> None:
+    from vswitchd.openflow.messages.switch import CtFlushZone
+    text = arguments[1]
+    if not text.isdigit() or int(text) > 0xFFFF:
+        raise Fatal(f'invalid zone_id "{text}"')
+    connection = open_switch(settings, arguments[0])
+    send_silent(settings, connection, CtFlushZone(int(text)))
+    connection.close()
+
+
+# Probing.
+
+
+def probe(settings, arguments) -> None:
+    connection = open_switch(settings, arguments[0])
+    connection.send_bytes(encode(EchoRequest(), connection.version, 0))
+    data = connection.receive_xid(0)
+    if len(data) != 8:
+        raise Fatal("reply does not match request")
+    connection.close()
+
+
+def ping(settings, arguments) -> None:
+    import os
+    size = _payload(arguments[1]) if len(arguments) > 1 else 64
+    connection = open_switch(settings, arguments[0])
+    for _ in range(10):
+        payload = os.urandom(size)
+        start = time.monotonic()
+        xid = next_xid()
+        connection.send_bytes(encode(EchoRequest(payload), connection.version, xid))
+        data = connection.receive_xid(xid)
+        end = time.monotonic()
+        name = identify(data)[0].kind
+        if name != "OFPT_ECHO_REPLY" or data[8:] != payload:
+            print("Reply does not match request.  Request:")
+            print_message(encode(EchoRequest(payload), connection.version, xid), settings, 3)
+            print("Reply:")
+            print_message(data, settings, 3)
+        print(f"{len(data) - 8} bytes from {arguments[0]}: xid={parse_header(data).xid:08x} "
+              f"time={(end - start) * 1000:.1f} ms")
+    connection.close()
+
+
+def _payload(text: str) -> int:
+    size = int(text) if text.isdigit() else 0
+    if size > 65535 - 8:
+        raise Fatal(f"payload must be between 0 and {65535 - 8} bytes")
+    return size
+
+
+def benchmark(settings, arguments) -> None:
+    size = _payload(arguments[1])
+    count = int(arguments[2]) if arguments[2].isdigit() else 0
+    message_size = size + 8
+    print(f"Sending {count} packets * {message_size} bytes (with header) = "
+          f"{count * message_size} bytes total")
+    connection = open_switch(settings, arguments[0])
+    start = time.monotonic()
+    payload = bytes(size)
+    for _ in range(count):
+        connection.transact(EchoRequest(payload))
+    duration = max((time.monotonic() - start) * 1000, 1e-6)
+    connection.close()
+    print(f"Finished in {duration:.1f} ms ({count / (duration / 1000):.0f} packets/s) "
+          f"({count * message_size / (duration / 1000):.0f} bytes/s)")
+
+
+def mod_table(settings, arguments) -> None:
+    """Changes what a table does on a miss (1.1, 1.2), or its eviction and vacancy (1.4)."""
+    from utilities.ofctl.ports import table_numbers
+    from vswitchd.openflow.messages.table import (
+        TableDescRequest, TableMod, iterate_table_descs, parse_table_mod,
+    )
+    switch, table_text, setting = arguments
+    tables = table_numbers(settings, switch)
+    if table_text.isdigit() and int(table_text) < 256:
+        table = int(table_text)
+    elif table_text.lower() == "all":
+        table = 255
+    elif table_text in tables:
+        table = tables[table_text]
+    else:
+        raise Fatal(f'unknown table "{table_text}"')
+    mod, usable = parse_table_mod(table, setting)
+    if mod is None:
+        raise Fatal(f"invalid table_mod setting {setting}")
+    allowed = settings.versions & usable
+    if not allowed:
+        names = ", ".join(VERSION_NAMES[v] for v in sorted(usable))
+        raise Fatal(f"table_mod '{setting}' requires one of the OpenFlow versions {names}")
+    settings.versions = allowed
+    connection = open_switch(settings, switch)
+    if connection.version >= 5:
+        # The two properties travel together: keep the one that is not changed.
+        for data in connection.transact_parts(TableDescRequest()):
+            for desc in iterate_table_descs(open_frame(data)):
+                if desc.table == table:
+                    mod = TableMod(
+                        table, mod.miss,
+                        desc.eviction if mod.eviction is None else mod.eviction, None,
+                        (desc.vacancy if mod.vacancy is None else mod.vacancy))
+    send_silent(settings, connection, mod)
+    connection.close()

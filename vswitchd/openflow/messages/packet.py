@@ -1,0 +1,330 @@
+"""Packets: packet-in in its four forms, packet-out, resume.
+
+Values, wire form and text of one family; entered through `vswitchd.openflow.messages`.
+"""
+
+import struct
+from dataclasses import dataclass
+
+from schema.openflow.limits import BUFFER_NONE, COOKIE_NONE, PORT_CONTROLLER, PRIORITY_DEFAULT
+from schema.openflow.messages import OF10, OF11, OF12, OF13, OF15
+from vswitchd.openflow.actions import decode_actions, encode_actions
+from vswitchd.openflow.framing import Frame, OpenFlowError
+from vswitchd.openflow.match import Match
+from vswitchd.openflow.messages.base import (
+    Style, hash_hex, hex_dump, pack_property, port_to_wire, read_port, read_properties,
+)
+from vswitchd.openflow.oxm import decode_match, decode_nxm, encode_match, encode_nxm
+from vswitchd.openflow.text import format_actions, format_match
+
+REASONS = ("no_match", "action", "invalid_ttl", "action_set", "group", "packet_out",
+           "explicit_miss", "implicit_miss")
+FORMATS = ("standard", "nxt_packet_in", "nxt_packet_in2")
+
+
+@dataclass(frozen=True, slots=True)
+class PacketIn:
+    """A packet-in.
+
+    metadata: the pipeline fields (in_port among them).  total_len: of the whole packet;
+    data may be less of it.  table and cookie: None if the form does not tell.  form: one of
+    FORMATS; userdata and continuation only in the last of them, where `private` keeps the bytes
+    of the continuation's property as they came; resume: the message is NXT_RESUME.
+    """
+
+    data: bytes
+    metadata: Match
+    reason: int = 0
+    total_len: int = 0
+    table: int | None = None
+    cookie: int | None = None
+    buffer_id: int = BUFFER_NONE
+    form: str = "standard"
+    userdata: bytes = b""
+    private: bytes | None = None
+    resume: bool = False
+
+    @property
+    def in_port(self) -> int:
+        return self.metadata.value("in_port")
+
+
+_IN11 = struct.Struct("!IIIHBB")
+_IN12 = struct.Struct("!IHBB")
+_IN_NX = struct.Struct("!IHBBQH6x")
+
+
+def decode_packet_in(frame: Frame) -> PacketIn:
+    kind = frame.raw.kind
+    if kind == "NXT_PACKET_IN":
+        return _decode_nx(frame)
+    if kind in ("NXT_PACKET_IN2", "NXT_RESUME"):
+        return _decode_nx2(frame)
+    body, version = frame.body, frame.version
+    if version == OF10:
+        buffer_id, total, port, reason = struct.unpack_from("!IHHB", body)
+        return PacketIn(body[10:], Match.of(in_port=port), reason, total, None, None, buffer_id)
+    if version == OF11:
+        buffer_id, _, _, total, reason, table = _IN11.unpack_from(body)
+        port = read_port(body, 4, version)
+        return PacketIn(body[16:], Match.of(in_port=port), reason, total, table, None, buffer_id)
+    buffer_id, total, reason, table = _IN12.unpack_from(body)
+    cookie, start = None, 8
+    if version >= OF13:
+        cookie, start = int.from_bytes(body[8:16], "big"), 16
+    metadata, offset = decode_match(body, start, version, strict=False, pipeline=False)
+    if len(body) < offset + 2:
+        raise OpenFlowError("OFPBRC_BAD_LEN")
+    return PacketIn(body[offset + 2:], metadata, reason, total, table, cookie, buffer_id)
+
+
+def _decode_nx(frame: Frame) -> PacketIn:
+    body = frame.body
+    buffer_id, total, reason, table, cookie, length = _IN_NX.unpack_from(body)
+    end = 24 + (length + 7 & ~7)
+    if end > len(body):
+        raise OpenFlowError(
+            "OFPBMC_BAD_LEN", f"nx_match length {length}, rounded up to a multiple of 8, is longer "
+            f"than space in message (max length {len(body) - 24})", "nx_match")
+    metadata, _, _ = decode_nxm(body, 24, 24 + length, strict=False)
+    if len(body) < end + 2:
+        raise OpenFlowError("OFPBRC_BAD_LEN")
+    return PacketIn(body[end + 2:], metadata, reason, total, table, cookie, buffer_id,
+                    "nxt_packet_in")
+
+
+def _decode_nx2(frame: Frame) -> PacketIn:
+    data, metadata, reason, total = b"", Match(), 0, 0
+    table, cookie, buffer_id, userdata, private = None, None, BUFFER_NONE, b"", None
+    resume = frame.raw.kind == "NXT_RESUME"
+    for prop in read_properties(frame.body, 8):
+        body = prop.body
+        match prop.type:
+            case 0:
+                data = body
+            case 1:
+                total = _number(body, 4)
+            case 2:
+                buffer_id = _number(body, 4)
+            case 3:
+                table = _number(body, 1)
+            case 4:
+                # The property's value is aligned to eight bytes of the message.
+                cookie = _number(body[4:], 8)
+            case 5:
+                reason = _number(body, 1)
+            case 6:
+                metadata, _, _ = decode_nxm(body, strict=resume)
+            case 7:
+                userdata = body
+            case 8:
+                private = body
+            case _:
+                if resume:
+                    raise OpenFlowError("OFPBPC_BAD_TYPE",
+                                        f"unknown NXT_PACKET_IN2 property type {prop.type}",
+                                        "ofp_packet")
+    if not data and frame.raw.kind == "NXT_PACKET_IN2" and not frame.body:
+        raise OpenFlowError("OFPBRC_BAD_LEN",
+                            "NXT_PACKET_IN2 lacks packet", "ofp_packet")
+    return PacketIn(data, metadata, reason, total or len(data), table, cookie, buffer_id,
+                    "nxt_packet_in2", userdata, private, resume)
+
+
+def _number(body: bytes, size: int) -> int:
+    if len(body) < size:
+        raise OpenFlowError("OFPBPC_BAD_LEN")
+    return int.from_bytes(body[:size], "big")
+
+
+def encode_packet_in(value: PacketIn, version: int):
+    """In the value's form; the reasons that `version` does not know become the nearest."""
+    reason = value.reason
+    if value.form == "nxt_packet_in2":
+        return "NXT_RESUME" if value.resume else "NXT_PACKET_IN2", _encode_nx2(value)
+    table = 0 if value.table is None else value.table
+    cookie = COOKIE_NONE if value.cookie is None else value.cookie
+    if value.form == "nxt_packet_in":
+        match = encode_nxm(value.metadata, 0)
+        padded = match + bytes(-len(match) % 8 + 2)
+        return "NXT_PACKET_IN", _IN_NX.pack(value.buffer_id, value.total_len, reason, table,
+                                            cookie, len(match)) + padded + value.data
+    port = value.in_port
+    if version == OF10:
+        return "OFPT_PACKET_IN", struct.pack("!IHHBx", value.buffer_id, value.total_len, port,
+                                             reason) + value.data
+    if version == OF11:
+        wide = port_to_wire(port)
+        return "OFPT_PACKET_IN", _IN11.pack(value.buffer_id, wide, wide, value.total_len, reason,
+                                            table) + value.data
+    head = _IN12.pack(value.buffer_id, value.total_len, reason, table)
+    if version >= OF13:
+        head += struct.pack("!Q", cookie)
+    return "OFPT_PACKET_IN", (head + encode_match(value.metadata, version) + bytes(2)
+                              + value.data)
+
+
+def _encode_nx2(value: PacketIn) -> bytes:
+    out = pack_property(0, value.data)
+    if value.total_len != len(value.data) and value.total_len:
+        out += pack_property(1, struct.pack("!I", value.total_len))
+    if value.buffer_id != BUFFER_NONE:
+        out += pack_property(2, struct.pack("!I", value.buffer_id))
+    if value.table:
+        out += pack_property(3, struct.pack("!B3x", value.table))
+    if value.cookie is not None and value.cookie != COOKIE_NONE:
+        out += pack_property(4, struct.pack("!4xQ", value.cookie))
+    out += pack_property(5, struct.pack("!B3x", value.reason))
+    out += pack_property(6, encode_nxm(value.metadata, 0))
+    if value.userdata:
+        out += pack_property(7, value.userdata)
+    if value.private is not None:
+        out += pack_property(8, value.private)
+    return out
+
+
+def format_reason(reason: int) -> str:
+    return REASONS[reason] if reason < len(REASONS) else str(reason)
+
+
+def show_packet_in(frame: Frame, out: list[str], style: Style) -> None:
+    value = decode_packet_in(frame)
+    text = ""
+    if value.table:
+        text += f" table_id={style.table(value.table)}"
+    if value.cookie is not None and value.cookie != COOKIE_NONE:
+        text += f" cookie=0x{value.cookie:x}"
+    text += f" total_len={value.total_len} "
+    text += format_match(value.metadata, style.port_names, PRIORITY_DEFAULT)
+    text += f" (via {format_reason(value.reason)}) data_len={len(value.data)}"
+    if value.buffer_id == BUFFER_NONE:
+        text += " (unbuffered)"
+        if value.total_len != len(value.data):
+            text += " (***total_len != data_len***)"
+    else:
+        text += f" buffer=0x{value.buffer_id:08x}"
+        if value.total_len < len(value.data):
+            text += " (***total_len < data_len***)"
+    text += "\n"
+    if value.userdata:
+        text += " userdata=" + ".".join(f"{c:02x}" for c in value.userdata) + "\n"
+    if value.private is not None:
+        text += _describe_continuation(value.private, frame.version, style)
+    out.append(text)
+    if style.verbosity > 0:
+        # Parsing packets is needed by few commands.
+        from vswitchd.openflow.packet_text import format_packet
+        packet_type = value.metadata.value("packet_type")
+        out.append(format_packet(value.data, packet_type))
+    if style.verbosity > 2:
+        out.append(hex_dump(value.data))
+
+
+def _describe_continuation(data: bytes, version: int, style: Style) -> str:
+    """The lines of a paused packet's state; what is not known is not shown."""
+    text = ""
+    inner = data[4:] if data[:4] == bytes(4) else data
+    stack: list[str] = []
+    actions_text = action_set_text = None
+    for prop in read_properties(inner, 8):
+        body = prop.body
+        match prop.type:
+            case 0x8000 if len(body) >= 16:
+                from uuid import UUID
+                text += f" continuation.bridge={UUID(bytes=body[-16:])}\n"
+            case 0x8001:
+                stack.append("0x" + body.hex().lstrip("0") if body.strip(b"\0") else "0")
+            case 0x8002 if len(body) >= 8:
+                text += f" continuation.mirrors={hash_hex(int.from_bytes(body[:4], 'big'))}\n"
+            case 0x8003:
+                text += " continuation.conntracked=true\n"
+            case 0x8004:
+                text += f" continuation.table_id={body[0]}\n"
+            case 0x8005:
+                text += f" continuation.cookie={hash_hex(int.from_bytes(body[-8:], 'big'))}\n"
+            case 0x8006:
+                actions_text = format_actions(decode_actions(body, version, 4),
+                                              style.port_names, style.table_names)
+            case 0x8007:
+                action_set_text = format_actions(decode_actions(body, version, 4),
+                                                 style.port_names, style.table_names)
+    if stack:
+        text += f" continuation.stack=(top) {' '.join(reversed(stack))} (bottom)\n"
+    if actions_text is not None:
+        text += f" continuation.actions={actions_text}\n"
+    if action_set_text is not None:
+        text += f" continuation.action_set={action_set_text}\n"
+    return text
+
+
+# Packet-out.
+
+
+@dataclass(frozen=True, slots=True)
+class PacketOut:
+    """OFPT_PACKET_OUT.  metadata: in_port, and in OpenFlow 1.5 other pipeline fields."""
+
+    data: bytes
+    actions: tuple = ()
+    metadata: Match = Match.of(in_port=PORT_CONTROLLER)
+    buffer_id: int = BUFFER_NONE
+
+    @property
+    def in_port(self) -> int:
+        return self.metadata.value("in_port")
+
+
+def decode_packet_out(frame: Frame) -> PacketOut:
+    body, version = frame.body, frame.version
+    if version >= OF15:
+        buffer_id, length = struct.unpack_from("!IH2x", body)
+        metadata, start = decode_match(body, 8, version, pipeline=True)
+        if "in_port" not in metadata:
+            raise OpenFlowError("OFPBRC_BAD_PORT",
+                                "packet-out contains no in_port", "ofp_packet")
+    elif version == OF10:
+        buffer_id, port, length = struct.unpack_from("!IHH", body)
+        metadata, start = Match.of(in_port=port), 8
+    else:
+        buffer_id, _, length = struct.unpack_from("!IIH", body)
+        try:
+            port = read_port(body, 4, version)
+        except OpenFlowError as error:
+            raise OpenFlowError("OFPBRC_BAD_PORT", error.reason, error.module) from None
+        metadata, start = Match.of(in_port=port), 16
+    if start + length > len(body):
+        raise OpenFlowError("OFPBAC_BAD_LEN" if False else "OFPBRC_BAD_LEN")
+    port = metadata.value("in_port")
+    if 0xFF00 <= port and port not in (0xFFFE, 0xFFFF, 0xFFFD) and not 0xFFF8 <= port:
+        raise OpenFlowError("OFPBRC_BAD_PORT",
+                            f"packet-out has bad input port {hash_hex(port)}", "ofp_packet")
+    actions = decode_actions(body, version, start, start + length)
+    data = body[start + length:] if buffer_id == BUFFER_NONE else b""
+    return PacketOut(data, actions, metadata, buffer_id)
+
+
+def encode_packet_out(value: PacketOut, version: int):
+    actions = encode_actions(value.actions, version)
+    if version >= OF15:
+        head = struct.pack("!IH2x", value.buffer_id, len(actions)) + encode_match(
+            value.metadata, version)
+    elif version == OF10:
+        head = struct.pack("!IHH", value.buffer_id, value.in_port, len(actions))
+    else:
+        head = struct.pack("!IIH6x", value.buffer_id, port_to_wire(value.in_port), len(actions))
+    return "OFPT_PACKET_OUT", head + actions + value.data
+
+
+def show_packet_out(frame: Frame, out: list[str], style: Style) -> None:
+    value = decode_packet_out(frame)
+    text = " " + format_match(value.metadata, style.port_names, PRIORITY_DEFAULT)
+    text += " actions=" + format_actions(value.actions, style.port_names, style.table_names)
+    if value.buffer_id != BUFFER_NONE:
+        out.append(f"{text} buffer=0x{value.buffer_id:08x}\n")
+        return
+    out.append(f"{text} data_len={len(value.data)}\n")
+    if style.verbosity > 0 and value.data:
+        from vswitchd.openflow.packet_text import format_packet
+        out.append(format_packet(value.data, value.metadata.value("packet_type")))
+    if style.verbosity > 2:
+        out.append(hex_dump(value.data))

@@ -1,0 +1,893 @@
+"""Tables: statistics, descriptions, features, modification, status.
+
+Values, wire form and text of one family; entered through `vswitchd.openflow.messages`.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from schema.openflow.messages import OF10, OF11, OF12, OF13, OF14
+from vswitchd.openflow.framing import Frame, OpenFlowError
+from vswitchd.openflow.messages.base import (
+    Property, Style, pack_name, pack_property, read_properties,
+)
+
+MISS = {0: "controller", 1: "continue", 2: "drop"}
+_MISS_NUMBERS = {name: number for number, name in MISS.items()}
+EVICTION_FLAGS = ((1, "OTHER"), (2, "IMPORTANCE"), (4, "LIFETIME"))
+_EVICTION, _VACANCY = 4, 8
+
+
+@dataclass(frozen=True, slots=True)
+class TableStatsRequest:
+    """OFPST_TABLE request."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableFeaturesRequest:
+    """OFPST_TABLE_FEATURES request without a body: tell, do not change."""
+
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class TableDescRequest:
+    """OFPST_TABLE_DESC request."""
+
+
+def decode_table_stats_request(frame: Frame) -> TableStatsRequest:
+    return TableStatsRequest()
+
+
+def decode_table_features_request(frame: Frame) -> TableFeaturesRequest:
+    return TableFeaturesRequest(frame.body)
+
+
+def decode_table_desc_request(frame: Frame) -> TableDescRequest:
+    return TableDescRequest()
+
+
+def encode_table_stats_request(value: TableStatsRequest, version: int):
+    return "OFPST_TABLE_REQUEST", b""
+
+
+def encode_table_features_request(value: TableFeaturesRequest, version: int):
+    return "OFPST_TABLE_FEATURES_REQUEST", value.body
+
+
+def encode_table_desc_request(value: TableDescRequest, version: int):
+    return "OFPST_TABLE_DESC_REQUEST", b""
+
+
+# What a table can do.
+
+
+@dataclass(frozen=True, slots=True)
+class ActionFeatures:
+    """What an action list can have: wire bits of action types, and fields that can be set."""
+
+    actions: frozenset[str] = frozenset()
+    fields: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionFeatures:
+    """What a flow can do: tables it can go to, instructions, write and apply actions."""
+
+    next_tables: frozenset[int] = frozenset()
+    instructions: int = 0
+    write: ActionFeatures = ActionFeatures()
+    apply: ActionFeatures = ActionFeatures()
+
+
+@dataclass(frozen=True, slots=True)
+class TableFeatures:
+    """What one table can match and do.
+
+    miss: key of MISS or None if it is the version's default; eviction, vacancy: whether
+    supported, None if not told; match, mask, wildcard: names of fields.
+    """
+
+    table: int
+    name: str = ""
+    metadata_match: int = 0
+    metadata_write: int = 0
+    miss: int | None = None
+    eviction: bool | None = None
+    vacancy: bool | None = None
+    max_entries: int = 0
+    hit: InstructionFeatures = InstructionFeatures()
+    missed: InstructionFeatures = InstructionFeatures()
+    match: frozenset[str] = frozenset()
+    mask: frozenset[str] = frozenset()
+    wildcard: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class TableStats:
+    """Counters of one table; features are told up to OpenFlow 1.2."""
+
+    table: int
+    active: int
+    lookup: int
+    matched: int
+    features: TableFeatures | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableStatsReply:
+    """OFPST_TABLE reply."""
+
+    stats: tuple[TableStats, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TableFeaturesReply:
+    """OFPST_TABLE_FEATURES reply."""
+
+    tables: tuple[TableFeatures, ...]
+
+
+# Action types by bit, and their names as they are shown.
+
+_ACTIONS10 = ("output", "set_vlan_vid", "set_vlan_pcp", "strip_vlan", "mod_dl_src", "mod_dl_dst",
+              "mod_nw_src", "mod_nw_dst", "mod_nw_tos", "mod_tp_src", "mod_tp_dst", "enqueue")
+_ACTIONS11 = {
+    0: "output", 1: "set_vlan_vid", 2: "set_vlan_pcp", 3: "mod_dl_src", 4: "mod_dl_dst",
+    5: "mod_nw_src", 6: "mod_nw_dst", 7: "mod_nw_tos", 8: "mod_nw_ecn", 9: "mod_tp_src",
+    10: "mod_tp_dst", 13: "set_mpls_label", 14: "set_mpls_tc", 15: "set_mpls_ttl",
+    16: "dec_mpls_ttl", 17: "push_vlan", 18: "strip_vlan", 19: "push_mpls", 20: "pop_mpls",
+    21: "set_queue", 22: "group", 23: "mod_nw_ttl", 24: "dec_ttl", 25: "set_field",
+}
+ACTION_ORDER = (
+    "output", "group", "enqueue", "set_field", "set_vlan_vid", "set_vlan_pcp", "strip_vlan",
+    "push_vlan", "mod_dl_src", "mod_dl_dst", "mod_nw_src", "mod_nw_dst", "mod_nw_tos",
+    "mod_nw_ecn", "mod_nw_ttl", "mod_tp_src", "mod_tp_dst", "dec_ttl", "set_mpls_label",
+    "set_mpls_tc", "set_mpls_ttl", "dec_mpls_ttl", "push_mpls", "pop_mpls", "set_queue",
+)
+"""The order in which action names are shown."""
+
+
+def actions_from_bits(bits: int, version: int) -> frozenset[str]:
+    """Names of the action types whose bits are set."""
+    if version == OF10:
+        return frozenset(name for i, name in enumerate(_ACTIONS10) if bits >> i & 1)
+    top = 26 if version >= OF12 else 25
+    return frozenset(name for i, name in _ACTIONS11.items() if bits >> i & 1 and i < top)
+
+
+def actions_to_bits(names: frozenset[str], version: int) -> int:
+    """The bits of action types; names that the version does not have are left out."""
+    if version == OF10:
+        return sum(1 << i for i, name in enumerate(_ACTIONS10) if name in names)
+    return sum(1 << i for i, name in _ACTIONS11.items() if name in names)
+
+
+def describe_action_names(names: frozenset[str]) -> str:
+    return " ".join(name for name in ACTION_ORDER if name in names) or "0"
+
+
+def describe_actions(bits: int, version: int) -> str:
+    """Action types by wire bits, as texts name them."""
+    return describe_action_names(actions_from_bits(bits, version))
+
+
+_INSTRUCTIONS = ((6, "meter"), (4, "apply_actions"), (5, "clear_actions"), (3, "write_actions"),
+                 (2, "write_metadata"), (1, "goto_table"))
+"""(type, name) in the order of the text."""
+
+
+def _instructions_from_types(types) -> int:
+    return sum(1 << t for t in types if 1 <= t <= 6)
+
+
+# Fields by the bits of OpenFlow 1.0 to 1.2.
+
+_WILD10 = ((0x1, "in_port"), (0x2, "vlan_vid"), (0x4, "eth_src"), (0x8, "eth_dst"),
+           (0x10, "eth_type"), (0x20, "nw_proto"), (0x40, "tcp_src"), (0x80, "tcp_dst"),
+           (0x3F00, "ip_src"), (0xFC000, "ip_dst"), (0x100000, "vlan_pcp"), (0x200000, "nw_tos"))
+_FIELDS11 = (
+    (0x1, "in_port"), (0x2, "vlan_vid"), (0x4, "vlan_pcp"), (0x8, "eth_type"), (0x10, "nw_tos"),
+    (0x20, "nw_proto"), (0x40, "tcp_src"), (0x80, "tcp_dst"), (0x100, "mpls_label"),
+    (0x200, "mpls_tc"), (0x800, "eth_src"), (0x1000, "eth_dst"), (0x2000, "ip_src"),
+    (0x4000, "ip_dst"), (0x8000, "metadata"),
+)
+
+
+def _by_bits(bits: int, rows) -> frozenset[str]:
+    return frozenset(name for mask, name in rows if bits & mask)
+
+
+def _oxm_fields():
+    """(bit, field name) of the fields of OpenFlow 1.2 to 1.5: their OXM numbers."""
+    # The field table is needed by few messages.
+    from schema.flow.fields import FIELDS
+    rows = []
+    for field in FIELDS:
+        for code in field.codes:
+            if code.oxm_class == 0x8000:
+                rows.append((1 << code.field, field.name))
+    return rows
+
+
+def _fields_in_order():
+    from schema.flow.fields import FIELDS
+    return [field.name for field in FIELDS]
+
+
+# Decoding statistics.
+
+_ROW10 = struct.Struct("!B3x32sIIIQQ")
+_ROW11 = struct.Struct("!B7x32sIIIIIIIIQQ")
+_ROW12 = struct.Struct("!B7x32sQQIIQQQQIIIIQQ")
+_ROW13 = struct.Struct("!B3xIQQ")
+_EVERY_TABLE = frozenset(range(255))
+
+
+def _next_tables(table: int, instructions: int) -> frozenset[int]:
+    return frozenset(range(table + 1, 255)) if instructions & 2 else frozenset()
+
+
+def _same(next_tables, instructions, write, apply) -> dict:
+    features = InstructionFeatures(next_tables, instructions, write, apply)
+    return {"hit": features, "missed": features}
+
+
+def iterate_table_stats(data: bytes, version: int) -> Iterator[TableStats]:
+    """Yields each table of a statistics reply."""
+    layout = {OF10: _ROW10, OF11: _ROW11, OF12: _ROW12}.get(version, _ROW13)
+    if version == OF12:
+        rows = [row for row in _oxm_fields() if row[0] < 1 << 36]
+    for row in layout.iter_unpack(data):
+        if version >= OF13:
+            yield TableStats(*row)
+            continue
+        from vswitchd.openflow.messages.base import strip_name
+        table, name = row[0], strip_name(row[1])
+        if version == OF10:
+            _, _, wild, entries, active, lookup, matched = row
+            fields = _by_bits(wild, _WILD10)
+            features = TableFeatures(table, name, max_entries=entries, match=fields,
+                                     wildcard=fields)
+        elif version == OF11:
+            (_, _, wild, match, instructions, write, apply, config, entries, active, lookup,
+             matched) = row
+            actions = (ActionFeatures(actions_from_bits(bits, version)) for bits in (write, apply))
+            features = TableFeatures(
+                table, name, miss=config & 3, max_entries=entries, match=_by_bits(match, _FIELDS11),
+                wildcard=_by_bits(wild, _FIELDS11),
+                **_same(_next_tables(table, instructions), instructions, *actions))
+        else:
+            (_, _, match, wild, write, apply, write_fields, apply_fields, metadata_match,
+             metadata_write, instructions, config, entries, active, lookup, matched) = row
+            features = TableFeatures(
+                table, name, metadata_match, metadata_write, miss=config & 3, max_entries=entries,
+                match=_by_bits(match, rows), wildcard=_by_bits(wild, rows),
+                **_same(_next_tables(table, instructions), instructions,
+                        ActionFeatures(actions_from_bits(write, version),
+                                       _by_bits(write_fields, rows)),
+                        ActionFeatures(actions_from_bits(apply, version),
+                                       _by_bits(apply_fields, rows))))
+        yield TableStats(table, active, lookup, matched, features)
+
+
+def decode_table_stats_reply(frame: Frame) -> TableStatsReply:
+    return TableStatsReply(tuple(iterate_table_stats(frame.body, frame.version)))
+
+
+def encode_table_stats_reply(value: TableStatsReply, version: int):
+    return "OFPST_TABLE_REPLY", [_encode_stats(stats, version) for stats in value.stats]
+
+
+def _encode_stats(s: TableStats, version: int) -> bytes:
+    if version >= OF13:
+        return _ROW13.pack(s.table, s.active, s.lookup, s.matched)
+    f = s.features or TableFeatures(s.table)
+    name = pack_name(f.name, 32)
+    if version == OF10:
+        wild = sum(mask for mask, field in _WILD10 if field in f.wildcard)
+        return _ROW10.pack(s.table, name, wild, f.max_entries, s.active, s.lookup, s.matched)
+    instructions = f.hit.instructions & 0x3E
+    write = actions_to_bits(f.hit.write.actions, version)
+    apply = actions_to_bits(f.hit.apply.actions, version)
+    if version == OF11:
+        wild, match = (sum(mask for mask, field in _FIELDS11 if field in names)
+                       for names in (f.wildcard, f.match))
+        return _ROW11.pack(s.table, name, wild, match, instructions, write, apply, f.miss or 0,
+                           f.max_entries, s.active, s.lookup, s.matched)
+    rows = [row for row in _oxm_fields() if row[0] < 1 << 36]
+    match, wild, write_fields, apply_fields = (
+        sum(mask for mask, field in rows if field in names)
+        for names in (f.match, f.wildcard, f.hit.write.fields, f.hit.apply.fields))
+    return _ROW12.pack(s.table, name, match, wild, write, apply, write_fields, apply_fields,
+                       f.metadata_match, f.metadata_write, instructions, f.miss or 0,
+                       f.max_entries, s.active, s.lookup, s.matched)
+
+
+def iterate_table_names(frame: Frame) -> Iterator[tuple[int, bytes]]:
+    """Yields (number, name) of each table that a statistics or features reply tells of."""
+    data, version = frame.body, frame.version
+    if frame.raw.kind == "OFPST_TABLE_REPLY":
+        layout = {OF10: _ROW10, OF11: _ROW11, OF12: _ROW12}.get(version)
+        for row in layout.iter_unpack(data) if layout else ():
+            yield row[0], row[1]
+        return
+    offset = 0
+    while len(data) - offset >= 64:
+        size = int.from_bytes(data[offset:offset + 2], "big")
+        if size < 64:
+            return
+        yield data[offset + 2], data[offset + 8:offset + 40]
+        offset += size
+
+
+# Features.
+
+_FEATURES = struct.Struct("!HBB4x32sQQII")
+
+
+def iterate_table_features(data: bytes, version: int) -> Iterator[TableFeatures]:
+    """Yields each table of a features message."""
+    offset = 0
+    while offset < len(data):
+        if len(data) - offset < 64:
+            raise OpenFlowError("OFPBPC_BAD_LEN")
+        size = int.from_bytes(data[offset:offset + 2], "big")
+        if size < 64 or size > len(data) - offset:
+            raise OpenFlowError("OFPBPC_BAD_LEN")
+        yield _decode_features(data[offset:offset + size], version)
+        offset += size
+
+
+def _decode_features(data: bytes, version: int) -> TableFeatures:
+    from vswitchd.openflow.messages.base import strip_name
+    (_, table, _, name, metadata_match, metadata_write, capabilities,
+     entries) = _FEATURES.unpack_from(data)
+    found: dict[int, Property] = {}
+    for prop in read_properties(data[64:], 8):
+        if prop.type in found:
+            raise OpenFlowError("OFPBPC_DUP_TYPE")
+        found[prop.type] = prop
+
+    def body(kind: int) -> bytes | None:
+        prop = found.get(kind) or found.get(kind & ~1)
+        return prop.body if prop else None
+
+    sets = []
+    for miss in (0, 1):
+        sets.append(InstructionFeatures(
+            frozenset(body(2 | miss) or b""),
+            _instructions_from_types(_read_types(body(miss) or b"")),
+            ActionFeatures(_action_names(body(4 | miss) or b"", version),
+                           _read_fields(body(12 | miss) or b"")[0]),
+            ActionFeatures(_action_names(body(6 | miss) or b"", version),
+                           _read_fields(body(14 | miss) or b"")[0])))
+    match, mask = _read_fields(body(8) or b"")
+    wildcard, _ = _read_fields(found[10].body if 10 in found else b"")
+    eviction = vacancy = None
+    if version >= OF14:
+        eviction, vacancy = bool(capabilities & _EVICTION), bool(capabilities & _VACANCY)
+    return TableFeatures(table, strip_name(name), metadata_match, metadata_write, None, eviction,
+                         vacancy, entries, sets[0], sets[1], match, mask, match & wildcard)
+
+
+def _read_types(data: bytes) -> list[int]:
+    """Types of (type, length) entries, experimenters' being skipped."""
+    types, offset = [], 0
+    while len(data) - offset >= 4:
+        kind, size = struct.unpack_from("!HH", data, offset)
+        if size < 4:
+            raise OpenFlowError("OFPBPC_BAD_LEN")
+        if kind != 0xFFFF:
+            types.append(kind)
+        offset += size
+    return types
+
+
+def _action_names(data: bytes, version: int) -> frozenset[str]:
+    return actions_from_bits(sum(1 << t for t in set(_read_types(data)) if t < 32), version)
+
+
+def _read_fields(data: bytes) -> tuple[frozenset[str], frozenset[str]]:
+    """(fields, those of them that can be masked) of a list of OXM headers."""
+    from vswitchd.openflow.fields import BY_CODE
+    names, masked, offset = [], [], 0
+    while len(data) - offset >= 4:
+        oxm_class, field = struct.unpack_from("!HB", data, offset)
+        offset += 4
+        experimenter = 0
+        if oxm_class == 0xFFFF:
+            if len(data) - offset < 4:
+                raise OpenFlowError("OFPBMC_BAD_LEN")
+            experimenter = int.from_bytes(data[offset:offset + 4], "big")
+            offset += 4
+        info = BY_CODE.get((oxm_class << 7 | field >> 1, experimenter))
+        if info is not None:
+            names.append(info.name)
+            if field & 1:
+                masked.append(info.name)
+    return frozenset(names), frozenset(masked)
+
+
+def decode_table_features_reply(frame: Frame) -> TableFeaturesReply:
+    return TableFeaturesReply(tuple(iterate_table_features(frame.body, frame.version)))
+
+
+def _put_fields(names: frozenset[str], masked: frozenset[str], version: int) -> bytes:
+    from vswitchd.openflow.fields import INFO
+    out = b""
+    for name in _fields_in_order():
+        if name in names:
+            info = INFO[name]
+            header = (info.masked if name in masked else info.headers)[version]
+            if header is not None:
+                out += header
+    return out
+
+
+def _encode_features(f: TableFeatures, version: int) -> bytes:
+    props = b""
+    both = f.hit == f.missed
+    for miss, features in ((0, f.hit),) if both else ((0, f.hit), (1, f.missed)):
+        types = [t for t in range(1, 7) if features.instructions >> t & 1
+                 and not (t == 6 and version >= 6)]
+        props += pack_property(miss, b"".join(struct.pack("!HH", t, 4) for t in types))
+        props += pack_property(2 | miss, bytes(sorted(features.next_tables)))
+        for kind, which in ((4, features.write), (6, features.apply)):
+            bits = actions_to_bits(which.actions, version)
+            body = b"".join(struct.pack("!HH", t, 4) for t in range(26) if bits >> t & 1)
+            props += pack_property(kind | miss, body)
+        for kind, which in ((12, features.write), (14, features.apply)):
+            props += pack_property(kind | miss, _put_fields(which.fields, frozenset(), version))
+    props += pack_property(8, _put_fields(f.match, f.mask, version))
+    props += pack_property(10, _put_fields(f.wildcard, frozenset(), version))
+    capabilities = (_EVICTION if f.eviction else 0) | (_VACANCY if f.vacancy else 0)
+    return _FEATURES.pack(64 + len(props), f.table, 0, pack_name(f.name, 32), f.metadata_match,
+                          f.metadata_write, capabilities if version >= OF14 else 3,
+                          f.max_entries) + props
+
+
+def encode_table_features_reply(value: TableFeaturesReply, version: int):
+    return "OFPST_TABLE_FEATURES_REPLY", [_encode_features(f, version) for f in value.tables]
+
+
+# Text of statistics and features.
+
+
+def compress_names(names: list[str]) -> str:
+    """Joins names that begin alike: `ip_{src,dst}`, and counts: `reg0...reg15`."""
+    return " ".join(_compress([name.split("_") for name in names]))
+
+
+def _compress(names: list[list[str]]) -> list[str]:
+    """names: words of each, none empty; runs with the same first word share it."""
+    out: list[str] = []
+    i = 0
+    while i < len(names):
+        first = names[i][0]
+        j = i + 1
+        while j < len(names) and names[j][0] == first:
+            j += 1
+        run = names[i:j]
+        if len(run) == 1 or any(len(name) == 1 for name in run):
+            for name in run:
+                out.append("_".join(name))
+        else:
+            out.append(first + "_{" + ",".join(_compress([name[1:] for name in run])) + "}")
+        i = j
+    return _count_runs(out)
+
+
+def _count_runs(words: list[str]) -> list[str]:
+    """Turns three and more words with rising numbers into `first...last`."""
+    out: list[str] = []
+    i = 0
+    while i < len(words):
+        stem, number = _split_number(words[i])
+        j = i + 1
+        while number is not None and j < len(words) and _split_number(words[j]) == (
+                stem, number + j - i):
+            j += 1
+        out += [f"{words[i]}...{words[j - 1]}"] if j - i > 2 else words[i:j]
+        i = j
+    return out
+
+
+def _split_number(word: str) -> tuple[str, int | None]:
+    stem = word.rstrip("0123456789")
+    return stem, int(word[len(stem):]) if len(stem) < len(word) else None
+
+
+def _list_fields(names: frozenset[str]) -> str:
+    return compress_names([name for name in _fields_in_order() if name in names])
+
+
+def _list_tables(tables: frozenset[int]) -> str:
+    words = []
+    numbers = sorted(tables)
+    i = 0
+    while i < len(numbers):
+        j = i
+        while j + 1 < len(numbers) and numbers[j + 1] == numbers[j] + 1:
+            j += 1
+        words.append(str(numbers[i]) if i == j else f"{numbers[i]}-{numbers[j]}")
+        i = j + 1
+    return ",".join(words)
+
+
+class TablePrinter:
+    """Prints tables one after another, saying 'ditto' for those like the one before."""
+
+    def __init__(self, version: int, table_names: dict[int, str] | None = None) -> None:
+        self._version = version
+        self._names = table_names
+        self._out: list[str] = []
+        self._features: TableFeatures | None = None
+        self._stats: TableStats | None = None
+        self._ditto: list[int] = []
+
+    def add_features(self, frame: Frame) -> None:
+        for features in iterate_table_features(frame.body, frame.version):
+            self.add(features, None)
+
+    def add(self, features: TableFeatures, stats: TableStats | None) -> None:
+        """Prints one more table."""
+        before, self._features = self._features, features
+        stats_before, self._stats = self._stats, stats
+        same = before is not None and _comparable(features) == _comparable(before)
+        same_stats = stats is None or (
+            stats_before is not None and (stats.active, stats.lookup, stats.matched)
+            == (stats_before.active, stats_before.lookup, stats_before.matched))
+        if same and same_stats:
+            self._ditto.append(features.table)
+            return
+        self._flush()
+        name = (self._names or {}).get(features.table, str(features.table))
+        self._out.append(f"\n  table {name}" if self._out or stats is not None
+                         else f"  table {name}")
+        if features.name:
+            self._out.append(f' ("{features.name}")')
+        self._out.append(":\n")
+        if stats is not None:
+            self._out.append(f"    active={stats.active}, lookup={stats.lookup}, "
+                             f"matched={stats.matched}\n")
+        if same:
+            if features.hit.instructions or features.match or features.max_entries:
+                self._out.append("    (same features)\n")
+            return
+        self._describe(features, before)
+
+    def _describe(self, f: TableFeatures, before: TableFeatures | None) -> None:
+        out = self._out
+        if f.metadata_match or f.metadata_write:
+            out.append(f"    metadata: match={f.metadata_match:#x} "
+                       f"write={f.metadata_write:#x}\n")
+        if f.miss is not None:
+            out.append(f"    config={MISS.get(f.miss, 'unknown')}\n")
+        if f.eviction is not None:
+            out.append(f"    eviction: {'' if f.eviction else 'not '}supported\n")
+        if f.vacancy is not None:
+            out.append(f"    vacancy events: {'' if f.vacancy else 'not '}supported\n")
+        if f.max_entries:
+            out.append(f"    max_entries={f.max_entries}\n")
+        if before is not None and _instructions(f) == _instructions(before):
+            if f.hit.instructions or f.missed.instructions:
+                out.append("    (same instructions)\n")
+        elif f.hit == f.missed:
+            if f.hit.instructions:
+                out.append("    instructions (table miss and others):\n")
+                self._describe_instructions(f.hit, before and before.hit)
+        else:
+            out.append("    instructions (other than table miss):\n")
+            self._describe_instructions(f.hit, before and before.hit)
+            out.append("    instructions (table miss):\n")
+            self._describe_instructions(f.missed, before and before.missed)
+        if not f.match:
+            return
+        if before is not None and _matching(f) == _matching(before):
+            out.append("    (same matching)\n")
+            return
+        out.append("    matching:\n")
+        groups = (("arbitrary mask", f.match & f.mask),
+                  ("exact match or wildcard", (f.match - f.mask) & f.wildcard),
+                  ("must exact match", f.match - f.mask - f.wildcard))
+        for title, names in groups:
+            if names:
+                out.append(f"      {title}: {_list_fields(names)}\n")
+
+    def _describe_instructions(self, f: InstructionFeatures,
+                               before: InstructionFeatures | None) -> None:
+        out = self._out
+        if f.next_tables and self._version >= OF13:
+            out.append(f"      next tables: {_list_tables(f.next_tables)}\n")
+        if f.instructions:
+            names = " ".join(name for kind, name in _INSTRUCTIONS if f.instructions >> kind & 1)
+            out.append(f"      instructions: {names}\n")
+        if (before is not None and self._version != OF11
+                and (f.write, f.apply) == (before.write, before.apply)):
+            out.append("      (same actions)\n")
+        elif f.write == f.apply:
+            out.append("      Write-Actions and Apply-Actions features:\n")
+            self._describe_actions(f.write)
+        else:
+            out.append("      Write-Actions features:\n")
+            self._describe_actions(f.write)
+            out.append("      Apply-Actions features:\n")
+            self._describe_actions(f.apply)
+
+    def _describe_actions(self, f: ActionFeatures) -> None:
+        self._out.append(f"        actions: {describe_action_names(f.actions)}\n")
+        if f.fields:
+            self._out.append(f"        supported on Set-Field: {_list_fields(f.fields)}\n")
+
+    def _flush(self) -> None:
+        if not self._ditto:
+            return
+        first, last = self._ditto[0], self._ditto[-1]
+        self._out.append(f"\n  tables {first}...{last}: ditto\n" if first != last
+                         else f"\n  table {first}: ditto\n")
+        self._ditto = []
+
+    def finish(self) -> str:
+        self._flush()
+        return "".join(self._out)
+
+
+def _instructions(f: TableFeatures):
+    """Instructions but for the tables that follow, which shift from table to table."""
+    return tuple((_next_kind(s.next_tables, f.table), s.instructions, s.write, s.apply)
+                 for s in (f.hit, f.missed))
+
+
+def _next_kind(next_tables: frozenset[int], table: int):
+    """Two tables are alike if each can go to all tables after it."""
+    return frozenset(t for t in next_tables if t <= table), bool(
+        [t for t in next_tables if t > table])
+
+
+def _matching(f: TableFeatures):
+    return f.match, f.mask, f.wildcard
+
+
+def _comparable(f: TableFeatures):
+    return (f.name, f.metadata_match, f.metadata_write, f.miss, f.eviction, f.vacancy,
+            f.max_entries, _instructions(f), _matching(f))
+
+
+def show_table_stats_reply(frame: Frame, out: list[str], style: Style) -> None:
+    printer = TablePrinter(frame.version, style.table_names)
+    for stats in iterate_table_stats(frame.body, frame.version):
+        printer.add(stats.features or TableFeatures(stats.table), stats)
+    out.append(printer.finish())
+
+
+def show_table_features(frame: Frame, out: list[str], style: Style) -> None:
+    if not frame.body:
+        return
+    printer = TablePrinter(frame.version, style.table_names)
+    printer.add_features(frame)
+    out.append("\n" + printer.finish())
+
+
+# Modification, description, status.
+
+
+@dataclass(frozen=True, slots=True)
+class Vacancy:
+    """Vacancy events: thresholds and the present vacancy, in percent."""
+
+    down: int
+    up: int
+    now: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TableMod:
+    """OFPT_TABLE_MOD.
+
+    miss: key of MISS, up to 1.2.  From 1.4 on: eviction and vacancy, off if False or None;
+    eviction_flags as on the wire or None; vacancy False: off.
+    """
+
+    table: int
+    miss: int | None = None
+    eviction: bool | None = None
+    eviction_flags: int | None = None
+    vacancy: "Vacancy | bool | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableDesc:
+    """Configuration of one table."""
+
+    table: int
+    eviction: bool = False
+    eviction_flags: int | None = None
+    vacancy: Vacancy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableDescReply:
+    """OFPST_TABLE_DESC reply."""
+
+    tables: tuple[TableDesc, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TableStatus:
+    """OFPT_TABLE_STATUS.  reason: 3 vacancy down, 4 vacancy up."""
+
+    reason: int
+    desc: TableDesc
+
+
+def _read_table_properties(data: bytes, config: int, modify: bool):
+    """(eviction flags, vacancy)."""
+    flags, vacancy = None, Vacancy(0, 0, 0) if config & _VACANCY else None
+    for prop in read_properties(data, 8):
+        if len(prop.body) != 4 and prop.type in (2, 3):
+            raise OpenFlowError("OFPBPC_BAD_LEN")
+        if prop.type == 2:
+            flags = int.from_bytes(prop.body, "big")
+            if flags & ~7:
+                if modify:
+                    raise OpenFlowError("OFPBPC_BAD_VALUE")
+        elif prop.type == 3:
+            down, up, now = prop.body[0], prop.body[1], prop.body[2]
+            if modify and now:
+                raise OpenFlowError("OFPBPC_BAD_VALUE",
+                                    "Vacancy value should be zero for table-mod messages",
+                                    "ofp_table")
+            if config & _VACANCY:
+                if down > up:
+                    raise OpenFlowError("OFPBPC_BAD_VALUE",
+                                        "Value of vacancy_down is greater than vacancy_up",
+                                        "ofp_table")
+                if down > 100 or up > 100 or now > 100:
+                    raise OpenFlowError("OFPBPC_BAD_VALUE",
+                                        "Vacancy threshold percentage should not be greater than "
+                                        "100", "ofp_table")
+                vacancy = Vacancy(down, up, now)
+        elif modify:
+            raise OpenFlowError("OFPBPC_BAD_TYPE",
+                                f"unknown table property type {prop.type}", "ofp_table")
+    return flags, vacancy
+
+
+def decode_table_mod(frame: Frame) -> TableMod:
+    table, config = struct.unpack_from("!B3xI", frame.body)
+    if frame.version >= OF14:
+        flags, vacancy = _read_table_properties(frame.body[8:], config, True)
+        return TableMod(table, None, bool(config & _EVICTION), flags, vacancy or False)
+    if frame.version == OF13:
+        return TableMod(table)
+    return TableMod(table, config & 3)
+
+
+def encode_table_mod(value: TableMod, version: int):
+    if version < OF14:
+        return "OFPT_TABLE_MOD", struct.pack("!B3xI", value.table, value.miss or 0)
+    config = _EVICTION if value.eviction else 0
+    props = b""
+    if value.eviction_flags is not None:
+        props += pack_property(2, struct.pack("!I", value.eviction_flags))
+    if value.vacancy:
+        config |= _VACANCY
+        props += pack_property(3, bytes([value.vacancy.down, value.vacancy.up, 0, 0]))
+    return "OFPT_TABLE_MOD", struct.pack("!B3xI", value.table, config) + props
+
+
+def parse_table_mod(table: int, text: str) -> tuple[TableMod | None, frozenset[int]]:
+    """What a setting of `mod-table` means, and the versions that can say it."""
+    if text in _MISS_NUMBERS:
+        return TableMod(table, _MISS_NUMBERS[text]), frozenset((2, 3))
+    newer = frozenset((5, 6))
+    if text in ("evict", "noevict"):
+        return TableMod(table, eviction=text == "evict"), newer
+    if text == "novacancy":
+        return TableMod(table, vacancy=False), newer
+    if text.startswith("vacancy:"):
+        low, _, high = text[8:].partition(",")
+        if low.isdigit() and high.isdigit() and int(low) <= 100 and int(high) <= 100:
+            return TableMod(table, vacancy=Vacancy(int(low), int(high))), newer
+    return None, newer
+
+
+def _describe_eviction_flags(flags: int) -> str:
+    return "|".join(name for bit, name in EVICTION_FLAGS if flags & bit) or "0"
+
+
+def show_table_mod(frame: Frame, out: list[str], style: Style) -> None:
+    value = decode_table_mod(frame)
+    if value.table == 255:
+        out.append(" table_id: ALL_TABLES")
+    else:
+        out.append(f" table_id={style.table(value.table)}")
+    if value.miss is not None:
+        if value.miss == 3:
+            style.warn("ofp_table", "bad table miss config 3")
+        out.append(f", flow_miss_config={MISS.get(value.miss, 'controller')}")
+    if frame.version < OF14:
+        return
+    # Open vSwitch has no words for a modification with eviction flags of its own.
+    if value.eviction_flags is not None:
+        out.append(", eviction=***error***")
+    else:
+        out.append(f", eviction={'on' if value.eviction else 'off'}")
+    if value.vacancy:
+        out.append(f", vacancy=on vacancy:{value.vacancy.down},{value.vacancy.up}")
+    else:
+        out.append(", vacancy=off")
+
+
+def _decode_desc(data: bytes, offset: int) -> tuple[TableDesc, int]:
+    if len(data) - offset < 8:
+        raise OpenFlowError("OFPBRC_BAD_LEN")
+    size, table, config = struct.unpack_from("!HBxI", data, offset)
+    if size < 8 or size > len(data) - offset:
+        raise OpenFlowError("OFPBRC_BAD_LEN")
+    flags, vacancy = _read_table_properties(data[offset + 8:offset + size], config, False)
+    return TableDesc(table, bool(config & _EVICTION), flags, vacancy), size
+
+
+def iterate_table_descs(frame: Frame) -> Iterator[TableDesc]:
+    """Yields each table of a description reply."""
+    offset = 0
+    while offset < len(frame.body):
+        desc, size = _decode_desc(frame.body, offset)
+        yield desc
+        offset += size
+
+
+def decode_table_desc_reply(frame: Frame) -> TableDescReply:
+    return TableDescReply(tuple(iterate_table_descs(frame)))
+
+
+def _encode_desc(desc: TableDesc) -> bytes:
+    config = _EVICTION if desc.eviction else 0
+    props = b""
+    if desc.eviction_flags is not None:
+        props += pack_property(2, struct.pack("!I", desc.eviction_flags))
+    if desc.vacancy is not None:
+        config |= _VACANCY
+        props += pack_property(3, bytes([desc.vacancy.down, desc.vacancy.up, desc.vacancy.now, 0]))
+    return struct.pack("!HBxI", 8 + len(props), desc.table, config) + props
+
+
+def encode_table_desc_reply(value: TableDescReply, version: int):
+    return "OFPST_TABLE_DESC_REPLY", [_encode_desc(desc) for desc in value.tables]
+
+
+def _describe_desc(desc: TableDesc, style: Style) -> str:
+    flags = desc.eviction_flags
+    text = (f"\n  table {style.table(desc.table)}:\n"
+            f"   eviction={'on' if desc.eviction else 'off'} eviction_flags="
+            + ("(default)" if flags is None else _describe_eviction_flags(flags)) + "\n")
+    if desc.vacancy is None:
+        return text + "   vacancy=off\n"
+    v = desc.vacancy
+    return text + (f"   vacancy=on vacancy_down={v.down}% vacancy_up={v.up}% "
+                   f"vacancy={v.now}%\n")
+
+
+def show_table_desc_reply(frame: Frame, out: list[str], style: Style) -> None:
+    for desc in iterate_table_descs(frame):
+        out.append(_describe_desc(desc, style))
+
+
+def decode_table_status(frame: Frame) -> TableStatus:
+    desc, _ = _decode_desc(frame.body, 8)
+    return TableStatus(frame.body[0], desc)
+
+
+def encode_table_status(value: TableStatus, version: int):
+    return "OFPT_TABLE_STATUS", struct.pack("!B7x", value.reason) + _encode_desc(value.desc)
+
+
+def show_table_status(frame: Frame, out: list[str], style: Style) -> None:
+    value = decode_table_status(frame)
+    names = {3: "VACANCY_DOWN", 4: "VACANCY_UP"}
+    if value.reason not in names:
+        raise OpenFlowError("OFPBPC_BAD_VALUE")
+    out.append(f" reason={names[value.reason]}\ntable_desc:-" + _describe_desc(value.desc, style))
