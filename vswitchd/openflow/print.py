@@ -65,7 +65,7 @@ def format_message(data: bytes, verbosity: int = 0, port_names: dict[int, str] |
 
 def _log(error: OpenFlowError, warn: Callable[[str, str], None]) -> None:
     """Says what the error says, in the order in which Open vSwitch says it."""
-    if error.reason:
+    if error.reason and (error.module, error.reason) not in error.log:
         warn(error.module, error.reason)
     for module, text in error.log:
         warn(module, text)

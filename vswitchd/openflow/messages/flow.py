@@ -473,7 +473,9 @@ def show_flow_stats_request(frame: Frame, out: list[str], style: Style) -> None:
         out.append(f" table={style.table(value.table)}")
     if value.out_port != PORT_NONE:
         out.append(f" out_port={style.port(value.out_port)}")
-    out.append(" " + format_match(value.match, style.port_names, PRIORITY_DEFAULT))
+    match = format_match(value.match, style.port_names, PRIORITY_DEFAULT)
+    if match:
+        out.append(" " + match)
 
 
 # Statistics replies.
@@ -535,7 +537,13 @@ def iterate_flow_stats(frame: Frame) -> Iterator[FlowStats]:
     else:
         decode = _decode_stats15 if version >= OF15 else _decode_stats11
     while offset < len(data):
-        flow, size = decode(data, offset, version)
+        try:
+            flow, size = decode(data, offset, version)
+        except OpenFlowError as error:
+            if error.name.startswith(("OFPBAC", "OFPBIC", "NXBAC")):
+                said = error.log or ((error.module, error.reason),)
+                error.log = (*said, ("ofp_flow", "OFPST_FLOW reply bad instructions"))
+            raise
         yield flow
         offset += size
 
@@ -599,6 +607,11 @@ def _age(age: int | None) -> int:
     return 0 if age is None else min(age + 1, 0xFFFF)
 
 
+def _encode_tlv_match(match: Match) -> bytes:
+    body = encode_nxm(match, 0)
+    return struct.pack("!HH", 1, 4 + len(body)) + body + bytes(-(4 + len(body)) % 8)
+
+
 def encode_flow_stats(flow: FlowStats, version: int, form: str = "of") -> bytes:
     """One entry of a flow statistics reply."""
     counters = _raw(flow.packets), _raw(flow.bytes)
@@ -614,7 +627,8 @@ def encode_flow_stats(flow: FlowStats, version: int, form: str = "of") -> bytes:
         return struct.pack("!HBx", 88 + len(tail), flow.table) + encode_match(
             flow.match, OF10) + _STATS10.pack(*flow.duration, flow.priority, flow.idle_timeout,
                                               flow.hard_timeout, flow.cookie, *counters) + tail
-    match = encode_match(flow.match, version)
+    # Even OpenFlow 1.1 replies with TLVs: its own match cannot say what a flow may match.
+    match = encode_match(flow.match, version) if version >= OF12 else _encode_tlv_match(flow.match)
     actions = encode_instructions(flow.actions, version)
     if version >= OF15:
         idle = None if flow.idle_age is None else (flow.idle_age, 0)

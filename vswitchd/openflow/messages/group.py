@@ -346,12 +346,12 @@ def _format_fields(fields: tuple[tuple[str, int], ...]) -> str:
     if not fields:
         return ""
     from vswitchd.openflow.fields import INFO
-    from vswitchd.openflow.text import format_field_value
+    from vswitchd.openflow.value_text import format_value
     words = []
     for name, mask in fields:
         info = INFO[name]
-        words.append(name if mask == info.full or mask == info.significant
-                     else f"{name}={format_field_value(info, mask)}")
+        words.append(name if mask in (info.full, info.significant)
+                     else f"{name}={format_value(info, mask)}")
     return ",fields" + ("=" + words[0] if len(words) == 1 and "=" not in words[0]
                         else "(" + ",".join(words) + ")")
 

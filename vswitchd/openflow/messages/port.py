@@ -516,8 +516,7 @@ def show_port_stats_reply(frame: Frame, out: list[str], style: Style) -> None:
     if style.verbosity < 1:
         return
     for s in iterate_port_stats(frame.body, frame.version):
-        name = style.port(s.port)
-        out.append(f"  port {name:>2}: ")
+        out.append(f"  port {' ' if s.port < 10 else ''}{style.port(s.port)}: ")
         out.append("rx " + _say("pkts", s.rx_packets) + _say("bytes", s.rx_bytes)
                    + _say("drop", s.rx_dropped) + _say("errs", s.rx_errors)
                    + _say("frame", s.rx_frame_errors) + _say("over", s.rx_over_errors)

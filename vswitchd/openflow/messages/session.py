@@ -179,7 +179,7 @@ def show_error(frame: Frame, out: list[str], style: Style) -> None:
 
 
 def _printable(data: bytes) -> str:
-    return "".join(chr(c) if 0x20 <= c < 0x7F and c != 0x5C else f"\\{c:03o}" for c in data)
+    return "".join(chr(c) if 0x20 <= c < 0x7F and c not in (0x22, 0x5C) else f"\\{c:03o}" for c in data)
 
 
 # Echo and barrier.
