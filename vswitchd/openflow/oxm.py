@@ -596,7 +596,7 @@ def decode_match(data: bytes, at: int, version: int, *, strict: bool = True,
         if length != 88:
             raise OpenFlowError("OFPBMC_BAD_LEN", "", "ofp_match", at)
         return decode_match11(data, at), at + 88
-    if kind != 1 or version == 2:
+    if kind != 1:
         raise OpenFlowError("OFPBMC_BAD_TYPE", "", "ofp_match", at)
     end = at + (length + 7 & ~7)
     if length < 4 or end > len(data):
