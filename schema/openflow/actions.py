@@ -162,14 +162,13 @@ class Instruction(NamedTuple):
 
 
 INSTRUCTIONS: tuple[Instruction, ...] = (
-    Instruction("meter", "Meter", 6, 8, False, (4, 5)),
+    Instruction("meter", "Meter", 6, 8, False, (2, 5)),
     Instruction("apply_actions", "", 4, 8, True, (2, 6)),
     Instruction("clear_actions", "ClearActions", 5, 8, False, (2, 6)),
     Instruction("write_actions", "WriteActions", 3, 8, True, (2, 6)),
     Instruction("write_metadata", "WriteMetadata", 2, 24, False, (2, 6)),
     Instruction("goto_table", "GotoTable", 1, 8, False, (2, 6)),
 )
-INSTRUCTION_STAT_TRIGGER = 7
 INSTRUCTION_EXPERIMENTER = 0xffff
 
 HASH_FIELDS = ("eth_src", "symmetric_l4", "symmetric_l3l4", "symmetric_l3l4+udp", "nw_src",

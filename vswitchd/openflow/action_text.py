@@ -29,7 +29,8 @@ from vswitchd.openflow.action_types import (
 from vswitchd.openflow.actions import MIN_TRUNC, load, segments, verify
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.fields import (
-    ALL, ANY, CONTROLLER, FLOOD, IN_PORT, INFO, MAX_PORT, NONE, NORMAL, OF11_UP, OF13_UP, TABLE,
+    ALL, ANY, CONTROLLER, FLOOD, IN_PORT, INFO, MAX_PORT, NONE, NORMAL,
+    NXM_OF11_UP, OF11_UP, OF13_UP, TABLE,
     Info,
 )
 from vswitchd.openflow.match import value_is_valid
@@ -579,17 +580,24 @@ def _parse_set_field(text: str, reader: _Reader) -> SetField:
         raise FlowTextError(f"{name} is not a valid OXM field name")
     if not info.writable:
         raise FlowTextError(f"{name} is read-only")
+    if not info.codes:                           # dl_vlan and dl_vlan_pcp have no OXM
+        info = INFO["vlan_vid" if info.bits == 12 else "vlan_pcp"]
+        value, mask = parse_value(info, value_text, reader.ports)
+        if info.bits == 12:
+            value |= 0x1000
+        reader.usable &= info.exact
+        return SetField(info.name, value, mask)
     value, mask = parse_value(info, value_text, reader.ports)
     if not value_is_valid(info, value):
         raise FlowTextError(f"{value_text} is not a valid value for field {name}")
     reader.usable &= info.exact
-    return SetField(info.name, value & mask, mask)
+    return SetField(info.name, value, mask)
 
 
 def _parse_load(text: str, reader: _Reader) -> SetField:
     value_text, name = _arrow(text)
     dst = _subfield_alone(name)
-    value, rest, large = sized_integer(value_text, 128)
+    value, rest, large = sized_integer(value_text, INFO[dst.field].size)
     if rest or large or not value_text:
         raise FlowTextError(f"{text}: cannot parse integer value")
     if value >> dst.n_bits:
@@ -1120,9 +1128,8 @@ def _parse_decap(text: str, reader: _Reader) -> Decap:
             raise FlowTextError(f"Invalid decap argument: {key}")
         numbers = {}
         for name, number in key_values(value):
-            if name not in ("ns", "type", "id"):
-                raise FlowTextError(f"Invalid packet_type attribute: {name}")
-            numbers[name] = parse_u16(number, f"packet_type {name}")
+            if name in ("ns", "type"):
+                numbers[name] = parse_u16(number, name)
         for name in ("ns", "type"):
             if name not in numbers:
                 raise FlowTextError(f"Missing packet_type attribute {name}")
@@ -1140,7 +1147,6 @@ def _parse_write_actions(text: str, reader: _Reader) -> WriteActions:
 
 
 def _parse_write_metadata(text: str, reader: _Reader) -> WriteMetadata:
-    from vswitchd.openflow.fields import NXM_OF11_UP
     reader.usable &= NXM_OF11_UP
     value, slash, mask = text.partition("/")
     return WriteMetadata(parse_u64(value), parse_u64(mask) if slash else _FULL64)

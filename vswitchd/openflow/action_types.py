@@ -140,7 +140,8 @@ class Bundle(Action):
 class SetField(Action):
     """Sets the bits of `field` that are 1 in `mask`.
 
-    mask: all ones over the field's whole bytes if it is not masked.
+    mask: all ones over the field's whole bytes if it is not masked. Text may leave bits in value
+    that the mask does not cover; they mean nothing.
     load: True if it was written as load (NXAST_REG_LOAD): it prints and encodes as such.
     """
 

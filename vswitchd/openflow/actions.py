@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 
 from schema.openflow.actions import (
     BUNDLE_ALGORITHMS, CT_COMMIT, CT_FORCE, ENCAP_NSH_CLASS, ENCAP_NSH_MD_TYPE, ENCAP_NSH_TLV,
-    HASH_FIELDS, INSTRUCTIONS, INSTRUCTION_EXPERIMENTER, INSTRUCTION_STAT_TRIGGER,
+    HASH_FIELDS, INSTRUCTIONS, INSTRUCTION_EXPERIMENTER,
     LEARN_WRITE_RESULT, MULTIPATH_ALGORITHMS, NAMES, NAT_DST, NAT_HASH, NAT_PERSISTENT, NAT_RANDOM,
     NAT_RANGE_IPV4_MAX, NAT_RANGE_IPV4_MIN, NAT_RANGE_IPV6_MAX, NAT_RANGE_IPV6_MIN,
     NAT_RANGE_PORT_MAX, NAT_RANGE_PORT_MIN, NAT_SRC, PACKET_TYPE_ETH, PACKET_TYPE_MPLS,
@@ -64,10 +64,12 @@ def _bad(name: str, reason: str = "", module: str = _MODULE) -> OpenFlowError:
 class _Form:
     """A raw action in one version: how long it may be, how to decode it."""
 
-    __slots__ = ("raw", "least", "most", "decode")
+    __slots__ = ("name", "least", "most", "decode")
 
     def __init__(self, raw: Raw, least: int, most: int, decode) -> None:
-        self.raw, self.least, self.most, self.decode = raw, least, most, decode
+        kind, _, rest = raw.name.partition("_RAW")
+        self.name = f"{kind}_{rest.partition('_')[2]}"
+        self.least, self.most, self.decode = least, most, decode
 
 
 class _Layout:
@@ -156,17 +158,17 @@ def _decode_list(data: bytes, version: int, start: int, end: int, debug: bool) -
             else:
                 form, number, vendor = forms.get(kind), kind, 0
             if form is None or not debug and vendor and number in (254, 255):
-                text = (f"unknown {_VERSIONS[version]} action for vendor {vendor:#x} and type "
-                        f"{number}")
+                text = (f"unknown {_VERSIONS[version]} action for vendor {_alternate(vendor)} "
+                        f"and type {number}")
                 raise _bad("OFPBAC_BAD_VENDOR_TYPE" if vendor else "OFPBAC_BAD_TYPE", text)
             if length > end - at:
-                raise _bad("OFPBAC_BAD_LEN", f"OpenFlow action {form.raw.name} length {length} "
+                raise _bad("OFPBAC_BAD_LEN", f"OpenFlow action {form.name} length {length} "
                            f"exceeds action buffer length {end - at}")
             if length < form.least or length > form.most:
-                raise _bad("OFPBAC_BAD_LEN", f"OpenFlow action {form.raw.name} length {length} "
+                raise _bad("OFPBAC_BAD_LEN", f"OpenFlow action {form.name} length {length} "
                            f"not in valid range [{form.least},{form.most}]")
             if length % 8:
-                raise _bad("OFPBAC_BAD_LEN", f"OpenFlow action {form.raw.name} length {length} "
+                raise _bad("OFPBAC_BAD_LEN", f"OpenFlow action {form.name} length {length} "
                            "is not a multiple of 8")
             actions.append(form.decode(data, at, at + length, version, debug))
             at += length
@@ -196,7 +198,7 @@ def hex_dump(data: bytes, offset: int) -> str:
 def _vendor_form(forms: dict, data: bytes, at: int, end: int):
     vendor = _U32.unpack_from(data, at + 4)[0]
     if vendor not in (NX, ONF):
-        raise _bad("OFPBAC_BAD_VENDOR", f"unsupported action vendor {vendor:#x}")
+        raise _bad("OFPBAC_BAD_VENDOR", f"OpenFlow action has unknown vendor {vendor:#x}")
     if end - at < 16:
         raise _bad("OFPBAC_BAD_LEN", f"OpenFlow message bad vendor action length {end - at}")
     number = _U16.unpack_from(data, at + 8)[0]
@@ -658,7 +660,8 @@ def _decode_ct(data: bytes, at: int, end: int, version: int, debug: bool) -> Ct:
         if not flags & CT_COMMIT and any(
                 not isinstance(action, Nat) or action.flags or action.family for action in actions):
             raise _bad("OFPBAC_BAD_ARGUMENT",
-                       "CT action requires commit flag if actions are specified.")
+                       "CT action requires commit flag if actions other than NAT "
+                       "without arguments are specified.")
     return Ct(flags, table, zone, zone_src, alg, actions)
 
 
@@ -707,7 +710,9 @@ _NAT_RANGES = ((NAT_RANGE_IPV4_MIN, 4), (NAT_RANGE_IPV4_MAX, 4), (NAT_RANGE_IPV6
 
 
 def _decode_clone(data: bytes, at: int, end: int, version: int, debug: bool) -> Clone:
-    return Clone(_decode_list(data, version, at + 16, end, debug))
+    actions = _decode_list(data, version, at + 16, end, debug)
+    verify(actions, instructions=False, outer=Clone, version=version)
+    return Clone(actions)
 
 
 _ENCAP_TYPES = (PACKET_TYPE_ETH, PACKET_TYPE_NSH, PACKET_TYPE_MPLS, PACKET_TYPE_MPLS_MC)
@@ -868,8 +873,6 @@ def decode_instructions(data: bytes, version: int, start: int = 0, end: int | No
             raise _bad("OFPBIC_BAD_LEN", f"bad instruction format at offset {at - start}")
         if kind == INSTRUCTION_EXPERIMENTER:
             raise _bad("OFPBIC_BAD_EXPERIMENTER")
-        if kind == INSTRUCTION_STAT_TRIGGER and version == 6:
-            raise _bad("OFPBIC_UNSUP_INST")
         index, row = _INSTRUCTION_BY_TYPE.get(kind, (0, None))
         if row is None or not row.versions[0] <= version <= row.versions[1]:
             raise _bad("OFPBIC_UNKNOWN_INST")
@@ -899,7 +902,8 @@ def _assemble(data: bytes, version: int, found: list[tuple[int, int] | None],
             case "ClearActions":
                 actions.append(ClearActions())
             case "WriteActions":
-                actions.append(WriteActions(_decode_list(data, version, at + 8, end, debug)))
+                actions.append(WriteActions(
+                    _decode_action_set(data, version, at + 8, end, debug)))
             case "WriteMetadata":
                 metadata, mask = struct.unpack_from("!QQ", data, at + 8)
                 actions.append(WriteMetadata(metadata, mask))
@@ -907,6 +911,20 @@ def _assemble(data: bytes, version: int, found: list[tuple[int, int] | None],
                 actions.append(GotoTable(data[at + 4]))
     return tuple(actions)
 
+
+def _decode_action_set(data: bytes, version: int, at: int, end: int, debug: bool) -> Actions:
+    actions = _decode_list(data, version, at, end, debug)
+    if any(type(action) not in _IN_ACTION_SET for action in actions):
+        raise _bad("OFPBAC_BAD_TYPE", "disallowed action in action set")
+    verify(actions, instructions=False, outer=WriteActions)
+    return actions
+
+
+_IN_ACTION_SET = frozenset({
+    Output, Group, SetField, SetVlanVid, SetVlanPcp, StripVlan, PushVlan, SetEthSrc, SetEthDst,
+    SetIpv4Src, SetIpv4Dst, SetIpDscp, SetIpEcn, SetIpTtl, SetL4SrcPort, SetL4DstPort, RegMove,
+    DecTtl, SetMplsLabel, SetMplsTc, SetMplsTtl, DecMplsTtl, PushMpls, PopMpls, DecNshTtl,
+    SetTunnel, SetQueue, Resubmit, Ct, CtClear, Encap, Decap, Meter, DebugRecirc, DebugSlow})
 
 _INSTRUCTION_OF: dict[type, int] = {
     getattr(action_types, row.action): index for index, row in enumerate(INSTRUCTIONS)
@@ -992,6 +1010,9 @@ def _verify_nested(action: Action, outer: type | None) -> None:
         if outer is not Ct:
             raise _bad("OFPBAC_BAD_SET_ARGUMENT", 'Cannot have NAT action outside of "ct" action')
         return
+    if kind is Meter and outer in (Clone, WriteActions):
+        raise _bad("OFPBAC_BAD_ARGUMENT",
+                   f"{NAME_OF[outer]} action doesn't support nested action meter")
     if outer is Ct:
         if field is None:
             raise _bad("OFPBAC_BAD_ARGUMENT",
@@ -1039,7 +1060,8 @@ def encode_instructions(actions: Actions, version: int) -> bytes:
                 out.append(struct.pack("!HH4x", 5, 8))
             case WriteActions(inner):
                 body = encode_actions(inner, version)
-                out.append(struct.pack("!HH4x", 3, len(body) + 8) + body)
+                if body:
+                    out.append(struct.pack("!HH4x", 3, len(body) + 8) + body)
             case WriteMetadata(metadata, mask):
                 out.append(struct.pack("!HH4xQQ", 2, 24, metadata, mask))
             case GotoTable(table):
@@ -1194,15 +1216,13 @@ def segments(action: SetField) -> Iterable[tuple[Subfield, int]]:
 def _encode_load(action: SetField, version: int) -> bytes:
     out = []
     info = INFO[action.field]
-    header = _nxm32(info)
+    header = None if info.variable else _nxm32(info)
+    if header is None:
+        return _put_body("NXAST_RAW_REG_LOAD2", version,
+                         bytes(6) + put_entry(info, 0, action.value, action.mask))
     for dst, value in segments(action):
-        if header is not None:
-            out.append(_put_body("NXAST_RAW_REG_LOAD", version, struct.pack(
-                "!H4sQ", _bits(dst), header, value)))
-        else:
-            mask = ((1 << dst.n_bits) - 1) << dst.offset
-            out.append(_put_body("NXAST_RAW_REG_LOAD2", version, bytes(6) + put_entry(
-                info, 0, value << dst.offset, _widen(info, mask))))
+        out.append(_put_body("NXAST_RAW_REG_LOAD", version, struct.pack(
+            "!H4sQ", _bits(dst), header, value)))
     return b"".join(out)
 
 
@@ -1246,16 +1266,12 @@ def _encode_set_field(action: SetField, version: int) -> bytes:
 
 
 def _encode_set_tci(action: SetField, version: int) -> bytes:
-    """vlan_tci in 1.0 and 1.1: a tag is stripped, or its parts are set one by one."""
-    value, mask = action.value, action.mask
-    if mask == 0xffff and not value & 0x1000:
-        return _ENCODE[StripVlan](StripVlan(), version)
-    out = b""
-    if mask & 0xfff:
-        out += _encode_vlan_vid(SetVlanVid(value & 0xfff), version)
-    if mask & 0xe000:
-        out += _encode_vlan_pcp(SetVlanPcp(value >> 13, True, bool(out)), version)
-    return out
+    """vlan_tci in 1.0 and 1.1: a tag is stripped, or its parts are set (the mask is lost)."""
+    value = action.value
+    if not value & 0x1000:
+        return _encode_strip_vlan(StripVlan(), version)
+    return (_encode_vlan_vid(SetVlanVid(value & 0xfff), version)
+            + _encode_vlan_pcp(SetVlanPcp(value >> 13, True, True), version))
 
 
 def _encode_strip_vlan(action: StripVlan, version: int) -> bytes:
@@ -1403,7 +1419,7 @@ def _encode_ct(action: Ct, version: int) -> bytes:
 def _encode_nat(action: Nat, version: int) -> bytes:
     flags, family, ip_min, ip_max, port_min, port_max = action
     ranges, values = 0, []
-    if family:
+    if family and ip_min:
         size = 4 if family == 4 else 16
         ranges |= NAT_RANGE_IPV4_MIN if family == 4 else NAT_RANGE_IPV6_MIN
         values.append(ip_min.to_bytes(size, "big"))

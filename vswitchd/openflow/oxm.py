@@ -79,10 +79,12 @@ def pull_entry(data: bytes, at: int, end: int, masks: bool,
 
     action: the TLV belongs to a set_field action, whose errors are OFPBAC_BAD_SET_*.
     """
-    info, _, length, masked, start = pull_header(data, at, end)
+    info, code, length, masked, start = pull_header(data, at, end)
     if info is None:
-        raise _error("OFPBAC_BAD_SET_TYPE" if action else "OFPBMC_BAD_FIELD",
-                     "OXM header is unknown", at)
+        name = "OFPBMC_BAD_FIELD"
+        if action:
+            name = "OFPBAC_BAD_SET_LEN" if (code, 0) in BY_CODE else "OFPBAC_BAD_SET_TYPE"
+        raise _error(name, "OXM header is unknown", at)
     if masked and not masks:
         raise _error("OFPBMC_BAD_MASK", "OXM header includes mask but was not expected to", at)
     next_at = start + length
@@ -95,9 +97,19 @@ def pull_entry(data: bytes, at: int, end: int, masks: bool,
     half = start + length // 2
     value = _fit(info, data[start:half], "OFPBMC_BAD_VALUE", at)
     mask = _fit(info, data[half:half + length // 2], "OFPBMC_BAD_MASK", at)
+    if value & ~mask:
+        raise _wildcards(data, at)
     if info.variable and length // 2 < info.size and mask == (1 << length // 2 * 8) - 1:
         mask = info.full
     return info, value, mask, next_at
+
+
+def _wildcards(data: bytes, at: int) -> OpenFlowError:
+    oxm_class, field, length = _HEADER.unpack_from(data, at)
+    vendor = _U32.unpack_from(data, at + 4)[0] if oxm_class == 0xffff else 0
+    text = (f"Rejecting NXM/OXM entry {vendor}:{oxm_class}:{field >> 1}:{field & 1}:{length} with "
+            "1-bits in value for bits wildcarded by the mask.")
+    return OpenFlowError("OFPBMC_BAD_WILDCARDS", text, _MODULE, at, ((_MODULE, text),))
 
 
 def decode_nxm(data: bytes, start: int = 0, end: int | None = None, *, strict: bool = True,
@@ -125,7 +137,12 @@ def decode_nxm(data: bytes, start: int = 0, end: int | None = None, *, strict: b
                              f"OXM header calls for {next_at - value_at}-byte payload but only "
                              f"{end - value_at} bytes are left", at)
             value = int.from_bytes(data[value_at:value_at + size], "big")
-            mask = int.from_bytes(data[value_at + size:next_at], "big") if masked else info.full
+            if masked:
+                mask = int.from_bytes(data[value_at + size:next_at], "big")
+                if value & ~mask:
+                    raise _wildcards(data, at)
+            else:
+                mask = info.full
         else:
             info, code, length, masked, value_at = pull_header(data, at, end)
             if cookie and code == COOKIE_CODE and length == (16 if masked else 8):

@@ -157,7 +157,7 @@ def parse_match(text: str, ports: Names | None = None) -> tuple[Match, int]:
 
 # Printing a match.
 
-_NW_NAMES = {ICMP: "icmp", IGMP: "igmp", TCP: "tcp", UDP: "udp", SCTP: "sctp"}
+_NW_NAMES = {ICMP: "icmp", TCP: "tcp", UDP: "udp", SCTP: "sctp"}
 _NW6_NAMES = {ICMPV6: "icmp6", TCP: "tcp6", UDP: "udp6", SCTP: "sctp6"}
 _ETH_NAMES = {ETH_ARP: "arp", ETH_RARP: "rarp", ETH_MPLS: "mpls", ETH_MPLS_MC: "mplsm"}
 _REGS = [f"reg{n}" for n in range(32)]
@@ -393,7 +393,9 @@ def _format_nsh(fields: FieldDict, add: Callable[[str], None]) -> None:
     if fields.get("nsh_mdtype", (0, 0))[0] == 1:
         for name in ("nsh_c1", "nsh_c2", "nsh_c3", "nsh_c4"):
             if name in fields:
-                add(_hex_masked(name, *fields[name], _U32))
+                value, mask = fields[name]
+                add(f"{name}={hexadecimal(value)}" if mask == _U32
+                    else f"{name}=0x{value:x}/0x{mask:x}")
 
 
 def _format_l4(fields: FieldDict, dl_type: int, proto: int, add: Callable[[str], None]) -> None:
