@@ -1,0 +1,68 @@
+"""A `Match` <-> value and mask laid out as the C flow struct.
+
+The forward way is `datapath.match.pack_match`; the way back reads the members of the struct under
+which the field table has places. Any thread.
+"""
+
+from datapath.match import get_member, pack_match
+from schema.flow.fields import FIELD, FLOW, MEMBER
+from vswitchd.openflow.fields import INFO, PLACES
+from vswitchd.openflow.match import Match, put
+
+
+def _exact(key: str) -> int:
+    """The mask under which a Match holds an exact value of `key`."""
+    fields: dict[str, tuple[int, int]] = {}
+    put(fields, INFO[key], 0, INFO[key].full)
+    return fields[key][1]
+
+
+def _keys() -> dict[str, tuple[tuple[str, int, int, int], ...]]:
+    """{member: ((match key, shift in the member, all ones, exact mask), ...)}."""
+    found: dict[str, dict[int, tuple[str, int, int, int]]] = {}
+    for field in FIELD.values():
+        if field.where is None or field.name in PLACES or field.name.startswith(("xreg", "xxreg")):
+            continue
+        member = MEMBER[field.where.member]
+        whole = member.size * member.count * 8
+        start = field.where.index * member.size * 8
+        shift = whole - start - field.container * 8 + field.shift
+        found.setdefault(member.name, {})[shift] = (
+            field.name, shift, (1 << field.width) - 1, _exact(field.name))
+    return {name: tuple(keys.values()) for name, keys in found.items()}
+
+
+_KEYS = _keys()
+_MEMBERS = tuple(row.name for row in FLOW if row.name in _KEYS)
+
+
+def pack(match: Match) -> tuple[bytes, bytes]:
+    """(value, mask) of a match."""
+    return pack_match(match.fields)
+
+
+def unpack(value: bytes, mask: bytes) -> Match:
+    """The match of a packed value and mask."""
+    fields = {}
+    for name in _MEMBERS:
+        care = get_member(mask, name)
+        if not care:
+            continue
+        bits = get_member(value, name)
+        for key, shift, ones, exact in _KEYS[name]:
+            part = care >> shift & ones
+            if part:
+                fields[key] = (bits >> shift & ones, exact if part == ones else part)
+    return Match(fields)
+
+
+def flow_fields(flow: bytes) -> dict[str, int]:
+    """{match key: value} of a whole struct flow; keys whose value is 0 are left out."""
+    fields = {}
+    for name in _MEMBERS:
+        bits = get_member(flow, name)
+        if bits:
+            for key, shift, ones, _ in _KEYS[name]:
+                if bits >> shift & ones:
+                    fields[key] = bits >> shift & ones
+    return fields

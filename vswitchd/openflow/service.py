@@ -1,0 +1,340 @@
+"""The OpenFlow service of one bridge: a request in, replies out.
+
+`handle` looks at one decoded message and returns the values to send back; it never sends and never
+waits. What a connection hears without asking (packet-ins, port status, removed flows) is made here
+too and sent by the agent. Control task only.
+
+Source: OpenFlow 1.0 to 1.5; the Nicira extensions as in ovs-ofctl(8).
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from datapath import face
+from schema.openflow.limits import BUFFER_NONE, PORT_NONE, TABLE_ALL
+from vswitchd.config.desired import LOCAL
+from vswitchd.openflow import packed, source, tables
+from vswitchd.openflow.action_types import Controller, Output
+from vswitchd.openflow.compile import compile_actions
+from vswitchd.openflow.consistency import check_actions
+from vswitchd.openflow.error import OpenFlowError
+from vswitchd.openflow.match import Match
+from vswitchd.openflow.messages import Message, flow, group, meter, packet, port, queue, session, \
+    switch as description
+from vswitchd.openflow.messages import table as table_messages
+from vswitchd.openflow.session import OF10, OF11, OF12, OF13, OF15, Session
+from vswitchd.switch.bridge import Bridge, BridgePort
+
+_CAPABILITIES_10 = frozenset(("FLOW_STATS", "TABLE_STATS", "PORT_STATS", "QUEUE_STATS",
+                              "ARP_MATCH_IP"))
+_CAPABILITIES = frozenset(("FLOW_STATS", "TABLE_STATS", "PORT_STATS", "QUEUE_STATS",
+                           "GROUP_STATS"))
+_ACTIONS_10 = frozenset(("output", "enqueue", "set_vlan_vid", "set_vlan_pcp", "strip_vlan",
+                         "mod_dl_src", "mod_dl_dst", "mod_nw_src", "mod_nw_dst", "mod_nw_tos",
+                         "mod_tp_src", "mod_tp_dst"))
+N_TABLES = 254
+PC_PORT_DOWN = 1
+_CONFIG_10 = 0x7f               # OFPPC_* that can be set in OpenFlow 1.0
+_CONFIG_11 = 0x65
+PS_LINK_DOWN, PS_LIVE = 1, 4
+ADDED, DELETED, MODIFIED = 0, 1, 2
+NORMAL = 0xfffa
+
+PACKET_IN_SPACE = "packet_in"
+
+
+def bad_request(name: str) -> OpenFlowError:
+    """The error that answers a message which cannot be served."""
+    return OpenFlowError(name)
+
+
+class Service:
+    """OpenFlow of one bridge. `clock` tells monotonic seconds, `settle` finishes what packets have
+    started, so that counters are up to date."""
+
+    def __init__(self, bridge: Bridge, settle):
+        self.bridge = bridge
+        self.settle = settle
+        self.told: dict[int, port.Port] = {}    # ports as the controllers know them
+
+    @property
+    def dp(self) -> int:
+        return self.bridge.datapath.handle
+
+    # -- ports
+
+    def describe(self, name: str, bridge_port: BridgePort) -> port.Port:
+        """A port in OpenFlow's terms."""
+        state = bridge_port.netdev.state()
+        speed = (state.speed or 0) // 1000
+        current = {10_000: 2, 100_000: 8, 1_000_000: 32, 10_000_000: 64}.get(speed, 0)
+        is_down = not state.is_up
+        config = bridge_port.config | (PC_PORT_DOWN if is_down else 0)
+        is_live = state.has_carrier and not config & PC_PORT_DOWN
+        return port.Port(bridge_port.ofport, bytes.fromhex(state.mac.replace(":", "")), name,
+                         config, (0 if state.has_carrier else PS_LINK_DOWN)
+                         | (PS_LIVE if is_live else 0),
+                         current=current, current_speed=speed if current else 0)
+
+    def ports(self) -> dict[int, port.Port]:
+        """All ports by number, LOCAL last."""
+        found = {row.ofport: self.describe(name, row) for name, row in self.bridge.ports.items()}
+        return dict(sorted(found.items()))
+
+    def port_changes(self) -> Iterator[port.PortStatus]:
+        """What changed since the controllers were last told."""
+        now = self.ports()
+        before, self.told = self.told, now
+        for number, old in before.items():
+            if number not in now or now[number].name != old.name:
+                yield port.PortStatus(DELETED, old)
+        for number, new in now.items():
+            old = before.get(number)
+            if old is None or old.name != new.name:
+                yield port.PortStatus(ADDED, new)
+            elif old != new:
+                yield port.PortStatus(MODIFIED, new)
+
+    # -- requests
+
+    def handle(self, conn: Session, message: Message) -> list:
+        """The replies to a message. Raises OpenFlowError for one that gets an error instead."""
+        value = message.value
+        handler = _HANDLERS.get(type(value))
+        if handler is None:
+            raise OpenFlowError("OFPBRC_BAD_TYPE")
+        if isinstance(value, _WRITES) and conn.role == "secondary":
+            raise OpenFlowError("OFPBRC_IS_SLAVE")
+        return list(handler(self, conn, value))
+
+    def echo(self, conn: Session, value: session.EchoRequest):
+        yield session.EchoReply(value.data)
+
+    def nothing(self, conn: Session, value):
+        return ()
+
+    def features(self, conn: Session, value: session.FeaturesRequest):
+        ports = tuple(self.ports().values()) if conn.version < OF13 else ()
+        capabilities = (_CAPABILITIES_10 if conn.version == OF10 else
+                        _CAPABILITIES | {"ARP_MATCH_IP"} if conn.version == OF11 else _CAPABILITIES)
+        yield session.FeaturesReply(self.bridge.datapath_id, 0, N_TABLES, 0, capabilities,
+                                    _ACTIONS_10 if conn.version == OF10 else frozenset(), ports)
+
+    def get_config(self, conn: Session, value: session.GetConfigRequest):
+        yield session.GetConfigReply(conn.fragments, conn.miss_send_len, conn.wants_invalid_ttl)
+
+    def set_config(self, conn: Session, value: session.SetConfig):
+        conn.miss_send_len = value.miss_send_len
+        conn.fragments = value.fragments
+        if value.invalid_ttl is not None:
+            conn.wants_invalid_ttl = value.invalid_ttl
+        return ()
+
+    def barrier(self, conn: Session, value: session.BarrierRequest):
+        yield session.BarrierReply()
+
+    def role(self, conn: Session, value: session.RoleRequest):
+        if value.role != "nochange":
+            if value.generation_id is not None and value.role in ("primary", "secondary"):
+                last = conn.generation_id
+                if last is not None and (value.generation_id - last) & (1 << 63):
+                    raise OpenFlowError("OFPRRFC_STALE")
+                conn.generation_id = value.generation_id
+            conn.role = value.role
+        yield session.RoleReply(conn.role, conn.generation_id
+                                if conn.generation_id is not None else (1 << 64) - 1, value.nicira)
+
+    def get_async(self, conn: Session, value: session.GetAsyncRequest):
+        yield session.AsyncConfig(conn.primary, conn.secondary, "reply")
+
+    def set_async(self, conn: Session, value: session.AsyncConfig):
+        conn.primary.update(value.primary)
+        conn.secondary.update(value.secondary)
+        return ()
+
+    def set_flow_format(self, conn: Session, value: session.SetFlowFormat):
+        conn.flow_format = "nxm" if value.format else "of"
+        return ()
+
+    def set_table_id(self, conn: Session, value: session.FlowModTableId):
+        conn.table_in_command = value.enable
+        return ()
+
+    def set_packet_in_format(self, conn: Session, value: session.SetPacketInFormat):
+        conn.packet_in_format = value.format
+        return ()
+
+    def set_controller_id(self, conn: Session, value: session.SetControllerId):
+        conn.controller_id = value.controller_id
+        return ()
+
+    # -- flows
+
+    def flow_mod(self, conn: Session, value: flow.FlowMod):
+        self.settle()
+        tables.apply(self.dp, [tables.change_of(self.bridge.handle, value)])
+        if value.buffer_id != BUFFER_NONE and value.command == "add":
+            raise OpenFlowError("OFPBRC_BUFFER_UNKNOWN")
+        return ()
+
+    def flow_stats(self, conn: Session, value: flow.FlowStatsRequest):
+        self.settle()
+        rules = tables.select(self.bridge.handle, value)
+        now = face.now()
+        if not value.aggregate:
+            yield flow.FlowStatsReply(tuple(tables.stats_of(rule, now) for rule in rules),
+                                      value.form)
+            return
+        packets = octets = count = 0
+        for rule in rules:
+            packets, octets, count = packets + rule.n_packets, octets + rule.n_bytes, count + 1
+        yield flow.AggregateStatsReply(packets, octets, count, value.form)
+
+    def table_stats(self, conn: Session, value):
+        self.settle()
+        yield table_messages.TableStatsReply(tuple(
+            self.one_table(number, stats, conn.version) for number, stats in
+            enumerate(face.tables_stats(self.bridge.handle, N_TABLES))))
+
+    @staticmethod
+    def one_table(number: int, stats: face.TableStats, version: int):
+        return table_messages.TableStats(number, f"table{number}", stats.n_active, stats.n_lookup,
+                                         stats.n_matched)
+
+    # -- ports and queues
+
+    def port_stats(self, conn: Session, value: port.PortStatsRequest):
+        self.settle()
+        rows = self.bridge.ports.values()
+        if value.port != PORT_NONE:
+            rows = [row for row in rows if row.ofport == value.port]
+            if not rows:
+                raise OpenFlowError("OFPBRC_BAD_PORT")
+        yield port.PortStatsReply(tuple(
+            port.PortStats(row.ofport, **self.bridge.statistics(row), duration=row.duration())
+            for row in sorted(rows, key=lambda row: (row.ofport != LOCAL, row.ofport))))
+
+    def port_desc(self, conn: Session, value: port.PortDescRequest):
+        ports = self.ports()
+        if value.port not in (PORT_NONE, *ports):
+            raise OpenFlowError("OFPBRC_BAD_PORT")
+        yield port.PortDescReply(tuple(row for number, row in ports.items()
+                                       if value.port in (PORT_NONE, number)))
+
+    def port_mod(self, conn: Session, value: port.PortMod):
+        found = self.bridge.port_of(value.number)
+        if found is None:
+            raise OpenFlowError("OFPPMFC_BAD_PORT")
+        name, row = found
+        if value.mac != self.describe(name, row).mac:
+            raise OpenFlowError("OFPPMFC_BAD_HW_ADDR")
+        mask = value.mask & (_CONFIG_10 if conn.version == OF10 else _CONFIG_11)
+        config = row.config & ~mask | value.config & mask
+        if (config ^ row.config) & PC_PORT_DOWN:
+            row.netdev.set_up(not config & PC_PORT_DOWN)
+            if row.number is not None:
+                self.bridge.datapath.update(row.number)
+        row.config = config & ~PC_PORT_DOWN
+        self.bridge.is_published = False
+        return ()
+
+    def queue_stats(self, conn: Session, value: queue.QueueStatsRequest):
+        yield queue.QueueStatsReply(())
+
+    def queue_config(self, conn: Session, value: queue.QueueConfigRequest):
+        yield queue.QueueConfigReply(value.port, ())
+
+    def desc(self, conn: Session, value: description.DescRequest):
+        desired = self.bridge.desired
+        yield description.DescReply("Nicira, Inc.", "Open vSwitch", "4.0.90",
+                                    desired.dp_sn or "None", desired.dp_desc or "None")
+
+    # -- packets
+
+    def packet_out(self, conn: Session, value: packet.PacketOut):
+        if value.buffer_id != BUFFER_NONE:
+            raise OpenFlowError("OFPBRC_BUFFER_UNKNOWN")
+        in_port = value.in_port
+        if in_port > 0xff00 and in_port not in (0xfff8, 0xfff9, 0xfffd, LOCAL, PORT_NONE):
+            raise OpenFlowError("OFPBRC_BAD_PORT")
+        check_actions(value.actions, Match(), 0, tables.N_TABLES)
+        metadata, _ = packed.pack(value.metadata)
+        face.packets_inject([face.Injection(self.dp, self.bridge.handle, in_port, value.data,
+                                            compile_actions(value.actions), metadata)])
+        self.settle()
+        return ()
+
+    def packet_in(self, conn: Session, upcall) -> packet.PacketIn | None:
+        """A packet-in for one connection, None where it does not want it."""
+        if (not conn.wants("packet_in", upcall.reason)
+                or upcall.controller_id != conn.controller_id):
+            return None
+        fields = packed.flow_fields(upcall.flow)
+        metadata = {key: (fields[key], packed.exact_mask(key)) for key in fields
+                    if key in packed.METADATA}
+        metadata["in_port"] = (upcall.ofp, 0xffff)
+        limit = conn.miss_send_len if upcall.reason == 0 else upcall.max_len
+        frame = upcall.frame if limit >= 0xffff or limit >= len(upcall.frame) else (
+            upcall.frame[:limit])
+        return packet.PacketIn(frame, Match(metadata), upcall.reason, upcall.total_len,
+                               upcall.table, upcall.cookie, form=conn.packet_in_format,
+                               userdata=upcall.data)
+
+    def flow_removed(self, conn: Session, rule: face.Rule, reason: int,
+                     when_ms: int) -> flow.FlowRemoved | None:
+        """A flow_removed for one connection, None where it does not want it."""
+        if not conn.wants("flow_removed", reason):
+            return None
+        stats = tables.stats_of(rule, when_ms)
+        return flow.FlowRemoved(stats.match, stats.priority, stats.cookie, reason, stats.table,
+                                stats.duration, stats.idle_timeout, stats.hard_timeout,
+                                stats.packets, stats.bytes, conn.flow_format)
+
+    # -- rules of our own
+
+    def set_normal(self, is_wanted: bool) -> None:
+        """Adds or removes the rule that makes a bridge without controllers a plain switch."""
+        tables.apply(self.dp, [tables.simple_rule(self.bridge.handle, Match(), (Output(NORMAL),),
+                                                  is_deletion=not is_wanted)])
+
+    def set_fail_open(self, is_wanted: bool) -> None:
+        """The same above all rules of controllers that have gone away."""
+        tables.apply(self.dp, [tables.simple_rule(self.bridge.handle, Match(), (Output(NORMAL),),
+                                                  tables.FAIL_OPEN_PRIORITY,
+                                                  is_deletion=not is_wanted)])
+
+    def flush(self) -> None:
+        """Deletes all flows."""
+        tables.apply(self.dp, [tables.change_of(self.bridge.handle,
+                                                flow.FlowMod("delete", table=TABLE_ALL))])
+
+
+_HANDLERS = {
+    session.EchoRequest: Service.echo,
+    session.EchoReply: Service.nothing,
+    session.Hello: Service.nothing,
+    session.Error: Service.nothing,
+    session.FlowAge: Service.nothing,
+    session.FeaturesRequest: Service.features,
+    session.GetConfigRequest: Service.get_config,
+    session.SetConfig: Service.set_config,
+    session.BarrierRequest: Service.barrier,
+    session.RoleRequest: Service.role,
+    session.GetAsyncRequest: Service.get_async,
+    session.AsyncConfig: Service.set_async,
+    session.SetFlowFormat: Service.set_flow_format,
+    session.FlowModTableId: Service.set_table_id,
+    session.SetPacketInFormat: Service.set_packet_in_format,
+    session.SetControllerId: Service.set_controller_id,
+    flow.FlowMod: Service.flow_mod,
+    flow.FlowStatsRequest: Service.flow_stats,
+    port.PortStatsRequest: Service.port_stats,
+    port.PortDescRequest: Service.port_desc,
+    port.PortMod: Service.port_mod,
+    queue.QueueStatsRequest: Service.queue_stats,
+    queue.QueueConfigRequest: Service.queue_config,
+    description.DescRequest: Service.desc,
+    packet.PacketOut: Service.packet_out,
+}
+# Messages that a secondary controller may not send.
+_WRITES = (flow.FlowMod, port.PortMod, packet.PacketOut)

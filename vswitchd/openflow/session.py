@@ -1,0 +1,57 @@
+"""What one OpenFlow connection has agreed on and asked for: version, role, formats, wishes.
+
+Plain state without I/O: the agent makes one per connection, `service.py` reads and changes it.
+Source: OpenFlow 1.0 to 1.5, section "OpenFlow channel"; the Nicira extensions.
+"""
+
+from dataclasses import dataclass, field
+
+OF10, OF11, OF12, OF13, OF14, OF15 = range(1, 7)
+
+# Kinds of asynchronous messages with a mask of 1 << reason, for primary or equal controllers and
+# for secondary ones: what is sent unless the controller asks otherwise.
+_PRIMARY = {"packet_in": 0b111111 & ~0b100, "port_status": 0b111, "flow_removed": 0b111111,
+            "role_status": 0b11, "table_status": 0b11 << 3, "requestforward": 0b11}
+_SECONDARY = {"packet_in": 0, "port_status": 0b111, "flow_removed": 0, "role_status": 0b11,
+              "table_status": 0b11 << 3, "requestforward": 0}
+
+
+def _primary() -> dict[str, int]:
+    return dict(_PRIMARY)
+
+
+def _secondary() -> dict[str, int]:
+    return dict(_SECONDARY)
+
+
+@dataclass(slots=True)
+class Session:
+    """State of a connection. `version` is 0 until HELLOs were exchanged."""
+
+    name: str                           # as logged: "unix#3", "tcp:127.0.0.1:6653"
+    is_service: bool = False            # on BRIDGE.mgmt or a passive remote: no unasked messages
+    version: int = 0
+    role: str = "equal"
+    generation_id: int | None = None
+    miss_send_len: int = 128
+    fragments: int = 0
+    wants_invalid_ttl: bool = False
+    packet_in_format: str = "standard"
+    flow_format: str = "of"             # of NXT_SET_FLOW_FORMAT: how OpenFlow 1.0 flows are told
+    table_in_command: bool = False      # NXT_FLOW_MOD_TABLE_ID
+    controller_id: int = 0
+    primary: dict[str, int] = field(default_factory=_primary)
+    secondary: dict[str, int] = field(default_factory=_secondary)
+    next_xid: int = 1
+
+    def xid(self) -> int:
+        """A transaction id for a message of our own."""
+        self.next_xid = (self.next_xid + 1) & 0xffffffff
+        return self.next_xid
+
+    def wants(self, kind: str, reason: int) -> bool:
+        """Whether an asynchronous message is to be sent."""
+        if kind == "packet_in" and self.miss_send_len == 0 and self.is_service:
+            return False
+        masks = self.secondary if self.role == "secondary" else self.primary
+        return bool(masks.get(kind, 0) >> reason & 1)

@@ -1,0 +1,44 @@
+"""Source actions as bytes: what a rule keeps of its OpenFlow actions while it is in the library.
+
+`pack` and `unpack` are exact inverses for every action value (unlike a wire form, which differs by
+version and forgets spellings). The bytes mean something only within one process. Any thread.
+"""
+
+import marshal
+from functools import lru_cache
+
+from vswitchd.openflow import action_types
+from vswitchd.openflow.action_types import Actions, Value
+
+_CLASSES: tuple[type, ...] = tuple(sorted(
+    (kind for kind in vars(action_types).values()
+     if isinstance(kind, type) and issubclass(kind, Value)), key=lambda kind: kind.__name__))
+_NUMBER = {kind: number for number, kind in enumerate(_CLASSES)}
+_MARK = Ellipsis                # first element of a packed Value; no action has one as a member
+
+
+def _plain(value):
+    if isinstance(value, Value):
+        return (_MARK, _NUMBER[type(value)], *map(_plain, value))
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return value
+
+
+def _value(plain):
+    if not isinstance(plain, tuple):
+        return plain
+    if plain and plain[0] is _MARK:
+        return _CLASSES[plain[1]](*map(_value, plain[2:]))
+    return tuple(map(_value, plain))
+
+
+def pack(actions: Actions) -> bytes:
+    """The bytes of a list of actions; b"" for none."""
+    return marshal.dumps(_plain(tuple(actions))) if actions else b""
+
+
+@lru_cache(4096)
+def unpack(source: bytes) -> Actions:
+    """The actions of such bytes."""
+    return _value(marshal.loads(source)) if source else ()

@@ -1,0 +1,97 @@
+"""The flow tables of a bridge as OpenFlow sees them: flow_mods in, flow statistics out.
+
+The library's tables are the only truth: a flow_mod becomes a `face.RuleChange`, a dump reads rules
+back and turns their source actions and packed matches into codec values. Control task only.
+"""
+
+from collections.abc import Iterator
+
+from datapath import face
+from schema.flow.seam import SEAM
+from schema.openflow.limits import COOKIE_NONE, GROUP_ANY, PORT_NONE, TABLE_ALL
+from vswitchd.openflow import packed, source
+from vswitchd.openflow.action_types import Actions
+from vswitchd.openflow.compile import compile_actions
+from vswitchd.openflow.consistency import check_actions
+from vswitchd.openflow.error import OpenFlowError
+from vswitchd.openflow.match import Match
+from vswitchd.openflow.messages.flow import COMMANDS, FlowMod, FlowStats, FlowStatsRequest
+
+N_TABLES = 255                  # table 254 is for rules of our own and is not told
+HIDDEN_TABLE = 254
+FAIL_OPEN_PRIORITY = 0xf0f0f0   # above every priority that a controller can use
+_ANY = face.ANY
+_ADD, _MODIFY = SEAM["RULE_ADD"], SEAM["RULE_MODIFY"]
+
+
+def _out(number: int, none: int) -> int:
+    return _ANY if number == none else number
+
+
+def change_of(bridge: int, mod: FlowMod, tag: int = 0) -> face.RuleChange:
+    """A flow_mod as a change of the library's tables. Raises OpenFlowError."""
+    command = COMMANDS.index(mod.command)
+    table = mod.table
+    if table == TABLE_ALL and command == _ADD:
+        table = 0
+    elif table == HIDDEN_TABLE:
+        raise OpenFlowError("OFPFMFC_EPERM" if command == _ADD else "OFPFMFC_EPERM")
+    program = b""
+    if command <= SEAM["RULE_MODIFY_STRICT"]:
+        check_actions(mod.actions, mod.match, table, N_TABLES)
+        program = compile_actions(mod.actions)
+    value, mask = packed.pack(mod.match)
+    is_filtered = command != _ADD
+    return face.RuleChange(
+        bridge, command, table, mod.priority, value, mask, program, source.pack(mod.actions),
+        mod.flags, mod.idle_timeout, mod.hard_timeout, mod.importance,
+        _out(mod.out_port, PORT_NONE) if command >= SEAM["RULE_DELETE"] else _ANY,
+        _out(mod.out_group, GROUP_ANY) if command >= SEAM["RULE_DELETE"] else _ANY,
+        mod.new_cookie, mod.cookie if is_filtered else 0, mod.cookie_mask if is_filtered else 0,
+        tag)
+
+
+def apply(dp: int, changes: list[face.RuleChange]) -> None:
+    """Publishes changes, all or none. Raises OpenFlowError."""
+    try:
+        face.rules_change(dp, changes)
+    except face.RuleError as error:
+        raise OpenFlowError(error.name) from None
+
+
+def simple_rule(bridge: int, match: Match, actions: Actions, priority: int = 0, table: int = 0,
+                is_deletion: bool = False) -> face.RuleChange:
+    """A rule of our own: NORMAL of a standalone bridge, fail-open."""
+    value, mask = packed.pack(match)
+    return face.RuleChange(bridge, SEAM["RULE_DELETE_STRICT"] if is_deletion else _ADD, table,
+                           priority, value, mask, compile_actions(actions), source.pack(actions))
+
+
+def _span(since_ms: int, now_ms: int) -> tuple[int, int]:
+    """(seconds, nanoseconds) from `since_ms` to now."""
+    seconds, rest = divmod(max(0, now_ms - since_ms), 1000)
+    return seconds, rest * 1_000_000
+
+
+def stats_of(rule: face.Rule, now_ms: int) -> FlowStats:
+    """One rule as flow statistics."""
+    return FlowStats(
+        packed.unpack(rule.value, rule.mask), rule.priority, source.unpack(rule.source),
+        rule.table, rule.cookie, _span(rule.created_ms, now_ms), rule.idle_timeout,
+        rule.hard_timeout, max(0, now_ms - rule.used_ms) // 1000,
+        max(0, now_ms - rule.modified_ms) // 1000, rule.n_packets, rule.n_bytes, rule.flags & 0x1f,
+        rule.importance)
+
+
+def select(bridge: int, request: FlowStatsRequest) -> Iterator[face.Rule]:
+    """The rules that a statistics request asks for."""
+    value, mask = packed.pack(request.match) if len(request.match) else (b"", b"")
+    return face.rules(bridge, request.table, value, mask,
+                      out_port=_out(request.out_port, PORT_NONE),
+                      out_group=_out(request.out_group, GROUP_ANY), cookie=request.cookie,
+                      cookie_mask=request.cookie_mask)
+
+
+def keeps_cookie(mod: FlowMod) -> bool:
+    """Whether a modification leaves the cookie as it is."""
+    return mod.new_cookie == COOKIE_NONE
