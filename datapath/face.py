@@ -476,6 +476,11 @@ def _unpack_rule(buffer: bytes, start: int) -> tuple[Rule, int]:
                 buffer[at + FLOW_SIZE:source], buffer[source:source + source_size]), start + size
 
 
+def unpack_rule(record: bytes) -> Rule:
+    """The rule of an upcall's data."""
+    return _unpack_rule(record, 0)[0]
+
+
 def rules(bridge: int, table: int = 255, value: bytes = b"", mask: bytes = b"",
           is_strict: bool = False, priority: int = 0, out_port: int = ANY, out_group: int = ANY,
           cookie: int = 0, cookie_mask: int = 0, hidden: bool = False) -> Iterator[Rule]:

@@ -4,6 +4,8 @@ The forward way is `datapath.match.pack_match`; the way back reads the members o
 which the field table has places. Any thread.
 """
 
+from functools import cache
+
 from datapath.match import get_member, pack_match
 from schema.flow.fields import FIELD, FLOW, MEMBER
 from vswitchd.openflow.fields import INFO, PLACES
@@ -32,6 +34,11 @@ def _keys() -> dict[str, tuple[tuple[str, int, int, int], ...]]:
     return {name: tuple(keys.values()) for name, keys in found.items()}
 
 
+# Keys of a packet-in's metadata, in_port aside.
+METADATA = frozenset(("metadata", "tun_id", "tun_src", "tun_dst", "tun_ipv6_src", "tun_ipv6_dst",
+                      "pkt_mark", "ct_state", "ct_zone", "ct_mark", "ct_label",
+                      *(f"reg{n}" for n in range(32))))
+exact_mask = cache(_exact)
 _KEYS = _keys()
 _MEMBERS = tuple(row.name for row in FLOW if row.name in _KEYS)
 

@@ -51,7 +51,7 @@ class Session:
 
     def wants(self, kind: str, reason: int) -> bool:
         """Whether an asynchronous message is to be sent."""
-        if kind == "packet_in" and self.miss_send_len == 0 and self.is_service:
+        if self.is_service and not self.miss_send_len:
             return False
         masks = self.secondary if self.role == "secondary" else self.primary
         return bool(masks.get(kind, 0) >> reason & 1)

@@ -26,7 +26,12 @@ class BridgePort:
     netdev: Netdev
     number: int | None
     config: int = 0
-    is_link_down: bool = False
+    created_ms: int = 0
+
+    def duration(self) -> tuple[int, int]:
+        """(seconds, nanoseconds) since it was added."""
+        seconds, rest = divmod(max(0, face.now() - self.created_ms), 1000)
+        return seconds, rest * 1_000_000
 
 
 class Bridge:
@@ -142,7 +147,8 @@ class Bridge:
             return
         self.errors.pop(interface.name, None)
         ofport = LOCAL if interface.name == self.name else self.free_ofport(interface.ofport_request)
-        self.ports[interface.name] = BridgePort(ofport, netdev, number)
+        self.ports[interface.name] = BridgePort(ofport, netdev, number,
+                                                created_ms=face.now())
 
     def change(self, interface: Interface, has_dummy: bool) -> None:
         """Follows a changed interface; one that could not be had is tried again."""

@@ -1,0 +1,655 @@
+"""The OpenFlow agent: sockets and connections of all bridges (trio edge).
+
+Per bridge there are the service sockets BRIDGE.mgmt and BRIDGE.snoop in the run directory and the
+controllers of the database: passive ones (ptcp:, punix:) listen, active ones (tcp:, unix:) are
+connected to, again and again with backoff. Every connection has a reader, which lets `service.py`
+answer, and a writer with a queue of its own. `upcall` and `event` tell all connections of a bridge
+what happened without their asking.
+
+Log lines and waits follow the reference's modules connmgr, rconn, vconn and fail_open. Control task
+only.
+"""
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import trio
+
+from datapath import face, upcall as upcalls
+from ovsdb_server import vlog
+from ovsdb_server.rpc import address
+from schema.flow.seam import SEAM
+from schema.openflow.messages import VERSION_NAMES
+from vswitchd.config.actions import SetControllers
+from vswitchd.config.desired import Controller
+from vswitchd.openflow import messages
+from vswitchd.openflow.error import OpenFlowError
+from vswitchd.openflow.framing import HEADER, Splitter, open_frame
+from vswitchd.openflow.messages import session as session_messages
+from vswitchd.openflow.service import Service
+from vswitchd.openflow.session import Session
+from vswitchd.switch.bridge import Bridge
+
+OPENFLOW_PORT = 6653
+ALL_VERSIONS = frozenset(VERSION_NAMES)
+_QUEUE_LENGTH = 65536           # messages that a slow reader may have waiting
+_RATE = vlog.RateLimit(60, 60)
+
+_connmgr = vlog.module("connmgr")
+_rconn = vlog.module("rconn")
+_vconn = vlog.module("vconn")
+_fail_open = vlog.module("fail_open")
+
+
+@dataclass(eq=False, slots=True)
+class Connection:
+    """One live connection of a bridge."""
+
+    session: Session
+    send_queue: trio.MemorySendChannel
+    controller: Controller | None = None
+    last_heard: float = 0.0
+    is_probing: bool = False
+    n_pending: int = 0
+
+    def send(self, *values) -> None:
+        """Queues messages of our own, each with a new transaction id."""
+        for value in values:
+            self.send_reply(value, self.session.xid())
+
+    def send_reply(self, value, xid: int) -> None:
+        """Queues one message."""
+        for part in messages.encode_parts(value, self.session.version, xid):
+            self.send_bytes(part)
+
+    def send_bytes(self, data: bytes) -> None:
+        """Queues encoded bytes; a peer that does not read loses what does not fit."""
+        try:
+            self.send_queue.send_nowait(data)
+        except (trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+
+
+@dataclass(eq=False, slots=True)
+class Remote:
+    """A controller record at work."""
+
+    controller: Controller
+    scope: trio.CancelScope
+    state: str = "VOID"
+    is_connected: bool = False
+    changed_at: float = 0.0
+    connected_at: float | None = None
+    disconnected_at: float | None = None
+    last_error: str = ""
+    role: str = "other"
+    kick: trio.Event = field(default_factory=trio.Event)
+    connections: set = field(default_factory=set)
+
+
+class BridgeAgent:
+    """OpenFlow of one bridge: its service, sockets and connections."""
+
+    def __init__(self, agent: "Agent", bridge: Bridge):
+        self.agent = agent
+        self.bridge = bridge
+        self.service = Service(bridge, agent.settle)
+        self.scope = trio.CancelScope()
+        self.connections: set[Connection] = set()
+        self.snoopers: set[Connection] = set()
+        self.remotes: dict[str, Remote] = {}
+        self.versions = ALL_VERSIONS
+        self.fail_mode = "standalone"
+        self.is_failed_open = False
+        self.has_normal = False
+
+    # -- configuration
+
+    def set(self, action: SetControllers) -> None:
+        """Follows controllers, fail mode and protocols of the database."""
+        self.fail_mode = action.fail_mode
+        names = {name: version for version, name in VERSION_NAMES.items()}
+        versions = frozenset(names[name] for name in action.protocols if name in names)
+        self.versions = versions or ALL_VERSIONS
+        had_controllers = bool(self.remotes)
+        wanted = {controller.target: controller for controller in action.controllers}
+        for target, remote in list(self.remotes.items()):
+            if wanted.get(target) != remote.controller:
+                remote.scope.cancel()
+                del self.remotes[target]
+        for target, controller in wanted.items():
+            if target not in self.remotes:
+                remote = Remote(controller, trio.CancelScope(), changed_at=self.agent.now())
+                self.remotes[target] = remote
+                self.agent.nursery.start_soon(self.serve_remote, remote)
+        if had_controllers and not self.remotes or not had_controllers and self.remotes and (
+                self.has_normal):
+            self.service.flush()
+            self.has_normal = False
+        is_normal = not self.remotes and self.fail_mode == "standalone"
+        if is_normal != self.has_normal:
+            self.service.set_normal(is_normal)
+            self.has_normal = is_normal
+        self.follow_failure()
+
+    def reconnect(self) -> None:
+        """Drops the controllers' connections; they are made again."""
+        for remote in self.remotes.values():
+            remote.kick.set()
+            remote.kick = trio.Event()
+
+    # -- sockets
+
+    async def serve(self) -> None:
+        """Serves the bridge's own sockets until it is removed."""
+        with self.scope:
+            name = self.bridge.name
+            async with trio.open_nursery() as nursery:
+                for kind, run in (("mgmt", self.serve_service), ("snoop", self.serve_snooper)):
+                    path = os.path.join(address.run_directory(), f"{name}.{kind}")
+                    try:
+                        listener = address.listen_unix(path)
+                    except OSError as error:
+                        _connmgr.err(f"failed to listen on punix:{path}: "
+                                     f"{os.strerror(error.errno)}")
+                        continue
+                    self.agent.daemon.unlink_at_exit(path)
+                    if kind == "mgmt":
+                        _connmgr.info(f'{name}: added service controller "punix:{path}"')
+                    nursery.start_soon(self.accept, listener, path, run)
+
+    async def accept(self, listener, path: str, run: Callable) -> None:
+        """Accepts connections on a listening socket, each served by `run(stream, name)`."""
+        sockets = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+        try:
+            async with trio.open_nursery() as nursery:
+                while True:
+                    try:
+                        stream = await sockets.accept()
+                    except OSError:
+                        await trio.sleep(0.1)       # out of descriptors: later there may be some
+                        continue
+                    name = f"unix#{self.agent.number()}" if path else peer_name(stream)
+                    nursery.start_soon(run, stream, name)
+        finally:
+            listener.close()
+            if path:
+                try:
+                    os.unlink(path)
+                except OSError:
+                    pass                            # the run directory is gone
+                self.agent.daemon.forget(path)
+
+    async def serve_service(self, stream, name: str) -> None:
+        """One connection to the management socket."""
+        await self.serve_stream(stream, Session(name, True, miss_send_len=0), None)
+
+    async def serve_snooper(self, stream, name: str) -> None:
+        """One connection to the snoop socket: it hears what controllers and switch say."""
+        session = Session(name, True)
+        send, receive = trio.open_memory_channel(_QUEUE_LENGTH)
+        connection = Connection(session, send)
+        self.snoopers.add(connection)
+        try:
+            async with stream, trio.open_nursery() as nursery:
+                nursery.start_soon(write_all, stream, receive, nursery.cancel_scope)
+                hello = session_messages.Hello(self.versions)
+                connection.send_bytes(messages.encode(hello, max(self.versions), session.xid()))
+                while await stream.receive_some(65536):
+                    pass
+                nursery.cancel_scope.cancel()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass                                    # the peer left
+        finally:
+            self.snoopers.discard(connection)
+
+    # -- controllers
+
+    async def serve_remote(self, remote: Remote) -> None:
+        """Serves one controller record until it is removed."""
+        with remote.scope:
+            target = remote.controller.target
+            try:
+                parsed = address.parse_remote(target, OPENFLOW_PORT)
+            except (ValueError, OSError):
+                _connmgr.err(f"{self.bridge.name}: unsupported controller \"{target}\"")
+                return
+            if parsed.is_tls:
+                _connmgr.err(f'{self.bridge.name}: TLS is not supported for OpenFlow yet: '
+                             f'"{target}"')
+                return
+            if parsed.is_passive:
+                await self.listen(parsed, remote)
+            else:
+                _connmgr.info(f'{self.bridge.name}: added primary controller "{target}"')
+                await self.connect(parsed, remote)
+
+    async def listen(self, parsed: address.Remote, remote: Remote) -> None:
+        """Lets controllers come to us."""
+        try:
+            listener = (address.listen_unix(parsed.path) if parsed.is_unix
+                        else address.listen_tcp(parsed.host, parsed.port))
+        except OSError as error:
+            _connmgr.err(f"failed to listen on {parsed.text}: {os.strerror(error.errno)}")
+            return
+        if not parsed.is_unix:
+            host, port = listener.getsockname()[:2]
+            vlog.module("socket_util").info(f"0:{host}: listening on port {port}")
+
+        async def run(stream, name: str) -> None:
+            await self.serve_stream(stream, Session(name, True, miss_send_len=0), remote)
+
+        await self.accept(listener, parsed.path if parsed.is_unix else "", run)
+
+    async def connect(self, parsed: address.Remote, remote: Remote) -> None:
+        """Keeps a connection to a controller, with backoff between attempts."""
+        name = f"{self.bridge.name}<->{parsed.text}"
+        backoff = 0.0
+        while True:
+            self.move(remote, "CONNECTING")
+            _rconn.info(f"{name}: connecting...", _RATE)
+            stream, failure = None, "Connection timed out"
+            with trio.move_on_after(max(1.0, backoff)):
+                try:
+                    stream = await open_stream(parsed)
+                except OSError as error:
+                    failure = os.strerror(error.errno) if error.errno else str(error)
+            if stream is None:
+                _rconn.warn(f"{name}: connection failed ({failure})", _RATE)
+                remote.last_error = failure
+            else:
+                started = self.agent.now()
+                reason = await self.serve_stream(stream, Session(name), remote)
+                remote.last_error = reason
+                if self.agent.now() - started >= max(backoff, 1.0):
+                    backoff = 0.0
+            backoff = min(max(1.0, 2 * backoff), remote.controller.max_backoff)
+            self.move(remote, "BACKOFF")
+            if backoff >= remote.controller.max_backoff:
+                _rconn.info(f"{name}: continuing to retry connections in the background but "
+                            f"suppressing further logging", _RATE)
+            else:
+                _rconn.info(f"{name}: waiting {backoff:.0f} seconds before reconnect", _RATE)
+            with trio.move_on_after(backoff):
+                await remote.kick.wait()
+
+    def move(self, remote: Remote, state: str) -> None:
+        """Notes a change of a remote's state."""
+        remote.state = state
+        remote.changed_at = self.agent.now()
+
+    # -- one connection
+
+    async def serve_stream(self, stream, session: Session, remote: Remote | None) -> str:
+        """Speaks OpenFlow on a stream until it ends; returns why it did."""
+        send, receive = trio.open_memory_channel(_QUEUE_LENGTH)
+        connection = Connection(session, send, remote.controller if remote else None,
+                                self.agent.now())
+        reason = "connection closed by peer"
+        try:
+            async with stream, trio.open_nursery() as nursery:
+                nursery.start_soon(write_all, stream, receive, nursery.cancel_scope)
+                hello = session_messages.Hello(self.versions)
+                self.transmit(connection, messages.encode(hello, max(self.versions),
+                                                          session.xid()))
+                if not session.is_service:
+                    nursery.start_soon(self.probe, connection, nursery.cancel_scope)
+                    if remote:
+                        nursery.start_soon(self.wait_kick, remote, nursery.cancel_scope)
+                reason = await self.read(connection, stream, remote) or reason
+                # What has been answered still goes out before the stream is closed: the writer
+                # ends when its queue is empty.
+                send.close()
+                nursery.cancel_scope.deadline = trio.current_time() + 1
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass                                    # the peer left
+        finally:
+            self.forget(connection, remote)
+        return reason
+
+    async def wait_kick(self, remote: Remote, scope: trio.CancelScope) -> None:
+        """Ends a connection when bridge/reconnect asks for it."""
+        await remote.kick.wait()
+        scope.cancel()
+
+    def admit(self, connection: Connection, remote: Remote | None) -> None:
+        """Takes a connection in whose version is known."""
+        self.connections.add(connection)
+        if remote is not None:
+            remote.connections.add(connection)
+            remote.is_connected = True
+            remote.connected_at = self.agent.now()
+            self.move(remote, "ACTIVE")
+            if not connection.session.is_service:
+                _rconn.info(f"{connection.session.name}: connected")
+        self.follow_failure()
+
+    def forget(self, connection: Connection, remote: Remote | None) -> None:
+        """Lets a connection go."""
+        self.connections.discard(connection)
+        connection.send_queue.close()
+        if remote is not None and connection in remote.connections:
+            remote.connections.discard(connection)
+            remote.is_connected = bool(remote.connections)
+            remote.disconnected_at = self.agent.now()
+            if not connection.session.is_service:
+                _rconn.info(f"{connection.session.name}: connection closed by peer", _RATE)
+        self.follow_failure()
+
+    async def read(self, connection: Connection, stream, remote: Remote | None) -> str:
+        """Answers messages until the stream ends; returns a reason other than the usual one."""
+        splitter, session = Splitter(), connection.session
+        while data := await stream.receive_some(65536):
+            connection.last_heard = self.agent.now()
+            connection.is_probing = False
+            splitter.feed(data)
+            try:
+                for message in splitter.messages():
+                    if not session.version:
+                        if not self.negotiate(connection, message):
+                            await trio.lowlevel.checkpoint()
+                            return "version negotiation failed"
+                        self.admit(connection, remote)
+                    elif message[0] != session.version:
+                        self.answer_error(connection, message, OpenFlowError("OFPBRC_BAD_VERSION"))
+                    else:
+                        await self.answer(connection, message)
+            except OpenFlowError as error:
+                _vconn.err(f"{session.name}: received invalid message: {error}", _RATE)
+                return "Protocol error"
+        return ""
+
+    def negotiate(self, connection: Connection, message: bytes) -> bool:
+        """Agrees on a version by the peer's first message."""
+        session = connection.session
+        try:
+            value = messages.decode(message).value
+        except OpenFlowError:
+            value = None
+        if not isinstance(value, session_messages.Hello):
+            _vconn.warn(f"{session.name}: received something else than OFPT_HELLO while "
+                        f"expecting it", _RATE)
+            return False
+        common = self.versions & value.versions
+        if not common:
+            ours = ", ".join(f"0x{version:02x}" for version in sorted(self.versions))
+            theirs = ", ".join(f"0x{version:02x}" for version in sorted(value.versions))
+            text = f"We support version {ours}, you support version {theirs}, no common versions."
+            _vconn.warn(f"{session.name}: version negotiation failed (we support version {ours}, "
+                        f"peer supports version {theirs})", _RATE)
+            error = session_messages.Error("OFPHFC_INCOMPATIBLE", text.encode())
+            self.transmit(connection, messages.encode(error, max(self.versions),
+                                                      HEADER.unpack_from(message)[3]))
+            return False
+        session.version = max(common)
+        return True
+
+    def transmit(self, connection: Connection, data: bytes) -> None:
+        """Queues bytes for a peer, and for those who listen in."""
+        connection.send_bytes(data)
+        if not connection.session.is_service:
+            self.overhear(data)
+        if _vconn.is_dbg:
+            _vconn.dbg(f"{connection.session.name}: sent (Success): {self.agent.describe(data)}")
+
+    def overhear(self, data: bytes) -> None:
+        """Passes a message of a controller's connection on to the snoopers."""
+        for snooper in self.snoopers:
+            snooper.send_bytes(data)
+
+    async def answer(self, connection: Connection, message: bytes) -> None:
+        """Serves one request."""
+        session = connection.session
+        if not session.is_service:
+            self.overhear(message)
+        if _vconn.is_dbg:
+            _vconn.dbg(f"{session.name}: received: {self.agent.describe(message)}")
+        try:
+            frame = open_frame(message)
+            decoded = messages.decode_frame(frame)
+            if isinstance(decoded.value, session_messages.BarrierRequest):
+                await self.agent.reach_version(self.bridge)
+            replies = self.service.handle(session, decoded)
+        except OpenFlowError as error:
+            self.answer_error(connection, message, error)
+            return
+        for value in replies:
+            for part in messages.encode_parts(value, session.version, decoded.xid):
+                self.transmit(connection, part)
+        if not self.bridge.is_published:
+            self.agent.publish()
+        await trio.lowlevel.checkpoint()
+
+    def answer_error(self, connection: Connection, message: bytes, error: OpenFlowError) -> None:
+        """Answers a message that cannot be served."""
+        for module, text in error.log:
+            vlog.module(module).warn(text, _RATE)
+        reply = session_messages.Error(error.name, message[:64])
+        self.transmit(connection, messages.encode(reply, connection.session.version,
+                                                  HEADER.unpack_from(message)[3]))
+        _connmgr.info(f"{self.bridge.name}<->{connection.session.name}: sending "
+                      f"{error.name} error reply to a message", _RATE)
+
+    async def probe(self, connection: Connection, scope: trio.CancelScope) -> None:
+        """Sends an echo request after silence; ends the connection if it stays silent."""
+        interval = (connection.controller.inactivity_probe if connection.controller else 0) or (
+            math.inf)
+        while True:
+            silence = self.agent.now() - connection.last_heard
+            if silence >= interval:
+                if connection.is_probing:
+                    _rconn.err(f"{connection.session.name}: no response to inactivity probe after "
+                               f"{interval:.0f} seconds, disconnecting")
+                    scope.cancel()
+                    return
+                connection.is_probing = True
+                connection.last_heard = self.agent.now()
+                if connection.session.version:
+                    echo = session_messages.EchoRequest()
+                    self.transmit(connection, messages.encode(echo, connection.session.version,
+                                                              connection.session.xid()))
+                silence = 0.0
+            await trio.sleep(interval - silence)
+
+    # -- what is told without asking
+
+    def tell(self, connection: Connection, value) -> None:
+        """Sends an asynchronous message."""
+        for part in messages.encode_parts(value, connection.session.version,
+                                          connection.session.xid()):
+            self.transmit(connection, part)
+
+    def packet_in(self, upcall: upcalls.Upcall) -> None:
+        """Passes a packet-in on to those who want it."""
+        for connection in list(self.connections):
+            value = self.service.packet_in(connection.session, upcall)
+            if value is not None:
+                self.tell(connection, value)
+
+    def rule_removed(self, rule: face.Rule, reason: int, when_ms: int) -> None:
+        """Tells that a rule is gone."""
+        if not rule.flags & SEAM["RF_SEND_FLOW_REM"]:
+            return
+        for connection in list(self.connections):
+            value = self.service.flow_removed(connection.session, rule, reason, when_ms)
+            if value is not None:
+                self.tell(connection, value)
+
+    def ports_changed(self) -> None:
+        """Tells which ports came, went or changed."""
+        for value in list(self.service.port_changes()):
+            for connection in list(self.connections):
+                if connection.session.wants("port_status", value.reason):
+                    self.tell(connection, value)
+
+    # -- failing
+
+    def follow_failure(self) -> None:
+        """Switches on its own where no controller is connected and fail_mode says so."""
+        primaries = [remote for remote in self.remotes.values()
+                     if not remote.controller.target.startswith("p")]
+        is_failed = (bool(primaries) and self.fail_mode == "standalone"
+                     and not any(remote.is_connected for remote in primaries)
+                     and self.patience(primaries) <= self.agent.now())
+        if is_failed != self.is_failed_open:
+            self.is_failed_open = is_failed
+            name = self.bridge.name
+            if is_failed:
+                _fail_open.warn(f"Could not connect to controller (or switch failed controller's "
+                                f"post-connection admission control policy) for some time, failing "
+                                f"open on {name}")
+            else:
+                _fail_open.warn(f"No longer in fail-open mode on {name}")
+            self.service.set_fail_open(is_failed)
+
+    @staticmethod
+    def patience(primaries: list[Remote]) -> float:
+        """When a bridge without controllers gives up waiting: thrice the longest probe."""
+        return max((remote.disconnected_at or remote.changed_at)
+                   + 3 * remote.controller.inactivity_probe for remote in primaries)
+
+    def close(self) -> None:
+        """Ends all sockets and connections."""
+        self.scope.cancel()
+        for remote in self.remotes.values():
+            remote.scope.cancel()
+
+
+def peer_name(stream: trio.SocketStream) -> str:
+    """A TCP peer as logged."""
+    try:
+        host, port = stream.socket.getpeername()[:2]
+    except OSError:
+        return "tcp:?"
+    return f"tcp:[{host}]:{port}" if ":" in host else f"tcp:{host}:{port}"
+
+
+async def open_stream(parsed: address.Remote) -> trio.SocketStream:
+    """A stream to an active remote. Raises OSError."""
+    if parsed.is_unix:
+        return trio.SocketStream(trio.socket.from_stdlib_socket(address.connect_unix(parsed.path)))
+    stream = await trio.open_tcp_stream(parsed.host, parsed.port)
+    return stream
+
+
+async def write_all(stream, receive: trio.MemoryReceiveChannel, scope: trio.CancelScope) -> None:
+    """Writes what is queued for a stream; a peer that left ends the connection."""
+    try:
+        async for data in receive:
+            await stream.send_all(data)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        scope.cancel()
+
+
+class Agent:
+    """OpenFlow of all bridges. `nursery` runs the sockets, `settle` finishes what packets have
+    started, `publish` hands changed bridges to the datapath."""
+
+    def __init__(self, nursery: trio.Nursery, daemon, clock, settle: Callable[[], None],
+                 publish: Callable[[], None]):
+        self.nursery = nursery
+        self.daemon = daemon
+        self.clock = clock
+        self.settle = settle
+        self.publish = publish
+        self.bridges: dict[str, BridgeAgent] = {}
+        self._number = -1
+
+    def now(self) -> float:
+        """Monotonic seconds of the daemon."""
+        return self.clock.now()
+
+    def number(self) -> int:
+        """A number for a service connection's name."""
+        self._number += 1
+        return self._number
+
+    def describe(self, data: bytes) -> str:
+        """A message as text, for the log."""
+        from vswitchd.openflow.print import format_message    # costs time only when logging
+        return format_message(data).rstrip("\n")
+
+    def add_bridge(self, bridge: Bridge) -> None:
+        """Starts to serve a bridge."""
+        self.bridges[bridge.name] = BridgeAgent(self, bridge)
+        self.nursery.start_soon(self.bridges[bridge.name].serve)
+        vlog.module("bridge").info(f"bridge {bridge.name}: using datapath ID "
+                                   f"{bridge.datapath_id:016x}")
+
+    def remove_bridge(self, name: str) -> None:
+        """Ends to serve a bridge."""
+        self.bridges.pop(name).close()
+
+    def set_bridge(self, name: str) -> None:
+        """Follows changed settings of a bridge."""
+
+    def set_controllers(self, name: str, action: SetControllers) -> None:
+        """Follows changed controllers of a bridge."""
+        self.bridges[name].set(action)
+
+    def reconnect(self, name: str) -> None:
+        """Connects a bridge's controllers anew."""
+        self.bridges[name].reconnect()
+
+    def ports_changed(self) -> None:
+        """Tells all controllers what changed in their ports."""
+        for bridge in self.bridges.values():
+            bridge.ports_changed()
+
+    def find(self, handle: int) -> BridgeAgent | None:
+        """The bridge of a library handle."""
+        return next((bridge for bridge in self.bridges.values()
+                     if bridge.bridge.handle == handle), None)
+
+    def tick(self) -> None:
+        """Looks whether a bridge has to fail open."""
+        for bridge in self.bridges.values():
+            bridge.follow_failure()
+
+    async def reach_version(self, bridge: Bridge) -> None:
+        """Waits until no packet can meet rules older than now."""
+        self.settle()
+        handle = bridge.datapath.handle
+        version = face.version_current(handle)
+        while not face.version_reached(handle, version):
+            # A worker ends its burst within some tens of microseconds; nothing tells when.
+            await trio.sleep(0.0002)
+
+    def dispatch(self, queue: upcalls.Queue) -> int:
+        """Passes everything in an upcall queue on; returns how much there was."""
+        count = 0
+        for upcall in upcalls.take(queue):
+            count += 1
+            bridge = self.find(upcall.bridge)
+            if bridge is None:
+                continue
+            if upcall.kind == SEAM["UPCALL_PACKET_IN"]:
+                bridge.packet_in(upcall)
+            elif upcall.kind == SEAM["UPCALL_RULE_REMOVED"]:
+                bridge.rule_removed(face.unpack_rule(upcall.data), upcall.reason, upcall.when_ms)
+        return count
+
+    def controller_status(self) -> dict[str, dict[str, tuple]]:
+        """{Controller uuid: status columns}."""
+        found = {}
+        now = self.now()
+        for bridge in self.bridges.values():
+            for remote in bridge.remotes.values():
+                if not remote.controller.uuid:
+                    continue
+                status = {"state": remote.state}
+                if remote.connected_at is not None:
+                    status["sec_since_connect"] = str(int(now - remote.connected_at))
+                if remote.disconnected_at is not None:
+                    status["sec_since_disconnect"] = str(int(now - remote.disconnected_at))
+                if remote.last_error:
+                    status["last_error"] = remote.last_error
+                role = next((connection.session.role for connection in remote.connections), None)
+                found[remote.controller.uuid] = {
+                    "is_connected": (remote.is_connected,),
+                    "role": ({"primary": "master", "secondary": "slave", "equal": "other"}[role],)
+                    if role else (),
+                    "status": tuple(sorted(status.items()))}
+        return found
