@@ -172,13 +172,14 @@ class Bridge:
         self.errors.pop(name, None)
         self.drop(name, cleanup)
 
-    def drop(self, name: str, cleanup: bool) -> None:
+    def drop(self, name: str, cleanup: bool,
+             bridges: "dict[str, Bridge] | None" = None) -> None:
         """Detaches a device that is still wanted (it vanished)."""
         port = self.ports.pop(name, None)
         if port is None:
             return
         self.is_published = False
-        self.publish({})
+        self.publish(bridges or {})
         if port.number is not None:
             self.datapath.detach(port.number)
         port.netdev.close(cleanup)

@@ -64,6 +64,7 @@ class Netdev:
         self.name = interface.name
         self.kind = interface.kind
         self.touched = 0
+        self._seen: DeviceState | None = None
 
     def open(self) -> None:
         """Make or find the device. Raises DeviceError."""
@@ -92,6 +93,19 @@ class Netdev:
     def state(self) -> DeviceState:
         """What is true of it now."""
         raise NotImplementedError
+
+    def is_present(self) -> bool:
+        """Whether the device that was opened is still there."""
+        return True
+
+    def has_moved(self) -> bool:
+        """Whether its state differs from that at the last call."""
+        state = self.state()
+        is_changed, self._seen = state != self._seen, state
+        return is_changed
+
+    def transmit(self, frame: bytes) -> None:
+        """Takes a frame that the switch sent to it (ports that send to the FRAMES queue)."""
 
 
 class Dummy(Netdev):

@@ -88,6 +88,33 @@ class Switch:
             bridge.publish(self.bridges)
         self.follow_workers()
 
+    def retry_failed(self) -> bool:
+        """Tries devices again that could not be had; whether one could now."""
+        had_one = False
+        for bridge in self.bridges.values():
+            for name in list(bridge.errors):
+                if name not in bridge.ports:
+                    bridge.add(bridge.wanted[name], self.dummy is not None)
+                    had_one = had_one or name in bridge.ports
+        return had_one
+
+    def follow_links(self) -> bool:
+        """Lets go of devices that vanished, tries those that failed; whether ports changed."""
+        is_changed = False
+        for bridge in self.bridges.values():
+            for name, port in list(bridge.ports.items()):
+                if not port.netdev.is_present():
+                    bridge.drop(name, False)
+                    bridge.errors[name] = (f"could not open network device {name} "
+                                           f"(No such device)")
+                    is_changed = True
+                elif port.netdev.has_moved():
+                    if port.number is not None:
+                        bridge.datapath.update(port.number)
+                    bridge.is_published = False
+                    is_changed = True
+        return self.retry_failed() or is_changed
+
     def netdev(self, name: str) -> Netdev | None:
         """The device of that name in any datapath."""
         for datapath in self.datapaths.values():

@@ -1,0 +1,252 @@
+"""The nursery tree of ovs-vswitchd: every long-running task is started here.
+
+    serve
+    +-- control socket          appctl commands (rpc/unixctl.py, commands.py)
+    +-- replica                 follows the database (ovsdb_server/client)
+    +-- configure               changes of the database -> derive, diff, apply -> status back
+    +-- report                  status and statistics -> database, on change and every few seconds
+    +-- pump                    timers and pumped ports of the datapath library
+    +-- listen (per queue)      upcalls: packet-ins, events, frames of dummy streams
+    +-- links                   devices that come, go and change
+    +-- agent                   OpenFlow sockets: one task per bridge, controller and connection
+
+All tasks share one thread; none holds it for more than about a millisecond. `settle` is how a task
+finishes what packets and changes have started before it answers.
+"""
+
+from collections.abc import Callable
+
+import trio
+
+from datapath import face, upcall as upcalls
+from ovsdb_server import vlog
+from ovsdb_server.client.replica import Replica
+from ovsdb_server.engine import datum
+from vswitchd.config import status
+from vswitchd.config.apply import apply
+from vswitchd.config.derive import derive
+from vswitchd.config.desired import Switch as Desired
+from vswitchd.config.diff import diff
+from vswitchd.openflow.agent import Agent
+from vswitchd.switch.switch import Switch
+
+VERSION = "4.0.90"
+_log = vlog.module("bridge")
+_RATE = vlog.RateLimit(60, 20)
+
+# What of the database is followed; None is every column.
+_TABLES = ("Open_vSwitch", "Bridge", "Port", "Interface", "Controller", "Flow_Table", "Mirror",
+           "Manager", "SSL", "QoS", "Queue")
+_MAX_ROUNDS = 10_000            # of settling: a loop of packets must not hold the daemon
+
+
+class Supervisor:
+    """State of the running daemon. `dummy` and `has_system` as for Switch; `remote` is the
+    database."""
+
+    def __init__(self, daemon, clock, remote: str, dummy: str | None, has_system: bool):
+        self.daemon = daemon
+        self.clock = clock
+        self.dummy = dummy
+        self.switch = Switch(dummy, has_system)
+        self.replica = Replica(remote, _TABLES, clock=clock, lock="ovs_vswitchd")
+        self.desired = Desired()
+        self.agent: Agent | None = None
+        self.stopping = trio.Event()
+        self.must_clean_up = False
+        self.report_wanted = trio.Event()
+        self.is_configured = False
+        self.complained: set = set()
+        self.cur_cfg: int | None = None
+
+    # -- time
+
+    def follow_clock(self) -> None:
+        """Under --enable-dummy the library lives on the daemon's steerable clock."""
+        if self.dummy is not None:
+            face.clock(True, int(self.clock.now() * 1000))
+
+    def settle(self) -> bool:
+        """Finishes what packets and changes have started; whether there was anything."""
+        self.follow_clock()
+        worked = False
+        for _ in range(_MAX_ROUNDS):
+            count = face.pump()
+            for queue in (upcalls.Queue.EVENT, upcalls.Queue.OPENFLOW):
+                count += self.agent.dispatch(queue)
+            count += self.drain_frames()
+            if not count:
+                break
+            worked = True
+        return worked
+
+    def drain_frames(self) -> int:
+        """Hands frames that dummy ports sent to their streams."""
+        count = 0
+        for upcall in upcalls.take(upcalls.Queue.FRAMES):
+            count += 1
+            for datapath in self.switch.datapaths.values():
+                if datapath.handle == upcall.dp and upcall.odp in datapath.ports:
+                    datapath.ports[upcall.odp].transmit(upcall.frame)
+        return count
+
+    # -- tasks
+
+    async def pump(self) -> None:
+        """Lets the library do what its timers ask for."""
+        while True:
+            self.settle()
+            self.agent.tick()
+            wait = (face.deadline() - self.clock.now() * 1000) / 1000
+            # A second is the grain of rule timeouts and of fail-open.
+            await trio.sleep(min(max(wait, 0.01), 1.0))
+
+    async def listen(self, queue: upcalls.Queue) -> None:
+        """Settles whenever an upcall queue is not empty."""
+        fd = upcalls.fd(queue)
+        while True:
+            await trio.lowlevel.wait_readable(fd)
+            self.settle()
+            await trio.lowlevel.checkpoint()
+
+    async def follow_links(self) -> None:
+        """Attaches devices that appear and detaches those that vanish."""
+        from vswitchd.switch.link import Monitor    # netlink is not needed without system ports
+        monitor = Monitor()
+        try:
+            while True:
+                await trio.lowlevel.wait_readable(monitor.fileno())
+                if monitor.drain() and self.switch.follow_links():
+                    self.publish()
+                    self.agent.ports_changed()
+                    self.want_report()
+                # Changes come in crowds; one look at the end of a crowd is enough.
+                await trio.sleep(0.05)
+        finally:
+            monitor.close()
+
+    def publish(self) -> None:
+        """Hands changed bridges to the datapath."""
+        self.switch.publish()
+
+    def want_report(self) -> None:
+        """Has status written soon."""
+        self.report_wanted.set()
+
+    async def configure(self) -> None:
+        """Makes the switch what the database asks for, again and again."""
+        async for _ in self.replica.changes():
+            desired, complaints = derive(self.replica.tables, self.dummy, self.switch.has_system)
+            for complaint in complaints:
+                if complaint not in self.complained:
+                    _log.warn(complaint.text)
+            self.complained = set(complaints)
+            actions = diff(self.desired, desired)
+            failed = {name for bridge in self.switch.bridges.values() for name in bridge.errors}
+            await apply(actions, self.switch, self.agent)
+            self.desired = desired
+            if self.switch.retry_failed():
+                self.publish()
+            self.log_failures(failed)
+            self.agent.ports_changed()
+            self.settle()
+            await self.write_status(is_configured=True)
+            if not self.is_configured:
+                self.is_configured = True
+                self.daemon.ready()
+                vlog.module("vswitchd").info(f"ovs-vswitchd (Open vSwitch) {VERSION}")
+
+    def log_failures(self, before: set[str]) -> None:
+        """Warns of devices that could not be had, once each."""
+        for bridge in self.switch.bridges.values():
+            for name, error in bridge.errors.items():
+                if name not in before:
+                    _log.warn(error, _RATE)
+
+    async def report(self) -> None:
+        """Writes status and statistics when something changed and at each interval."""
+        while True:
+            with trio.move_on_after(self.switch.settings.stats_interval):
+                await self.report_wanted.wait()
+            self.report_wanted = trio.Event()
+            if self.is_configured and self.replica.is_ready:
+                await self.write_status(is_configured=False)
+
+    # -- to the database
+
+    async def write_status(self, is_configured: bool) -> None:
+        """Writes what is true of the switch into the database, where it differs."""
+        self.settle()
+        operations = list(self.status_operations())
+        top = self.top()
+        if top is not None and is_configured:
+            uuid, row = top
+            wanted = {"cur_cfg": row["next_cfg"], "ovs_version": (VERSION,),
+                      **status.switch_status(self.switch)}
+            operations.extend(self.update("Open_vSwitch", uuid, wanted))
+        if operations:
+            await self.replica.transact(operations)
+
+    def top(self):
+        """(uuid, row) of the Open_vSwitch record, None in an empty database."""
+        return next(iter(self.replica.tables.get("Open_vSwitch", {}).items()), None)
+
+    def status_operations(self):
+        """Operations that bring all status columns up to date."""
+        for bridge in self.switch.bridges.values():
+            complaints = bridge.complaints(self.switch.bridges)
+            yield from self.update("Bridge", bridge.desired.uuid, status.bridge_status(bridge))
+            for name, interface in bridge.wanted.items():
+                if not interface.uuid:
+                    continue
+                wanted = status.interface_status(bridge, name, complaints.get(name))
+                if name in bridge.ports:
+                    wanted |= status.interface_statistics(bridge, bridge.ports[name])
+                yield from self.update("Interface", interface.uuid, wanted)
+        for uuid, columns in self.agent.controller_status().items():
+            yield from self.update("Controller", uuid, columns)
+
+    def update(self, table: str, uuid: str, wanted: status.Columns):
+        """At most one operation that writes what differs of `wanted`."""
+        row = self.replica.tables.get(table, {}).get(uuid)
+        if row is None:
+            return
+        columns = status.changes(row, wanted)
+        if columns:
+            types = self.replica.schema.tables[table].columns
+            yield {"op": "update", "table": table,
+                   "where": [["_uuid", "==", ["uuid", uuid]]],
+                   "row": {name: datum.to_json(types[name].type, value)
+                           for name, value in columns.items()}}
+
+    # -- life
+
+    def stop(self, cleanup: bool) -> None:
+        """Ends the daemon; with `cleanup` everything that outlives it goes too."""
+        self.must_clean_up = cleanup
+        self.stopping.set()
+
+    async def serve(self, control, make_commands: Callable) -> None:
+        """Runs until `stop`. `control` is the control socket or None; `make_commands(self)`
+        returns the rows it gets once the switch lives."""
+        self.follow_clock()
+        async with trio.open_nursery() as nursery:
+            self.agent = Agent(nursery, self.daemon, self.clock, self.settle, self.publish)
+            if control is not None:
+                control.add(make_commands(self))
+                await nursery.start(control.serve)
+            self.clock.pump_hooks.append(self.settle)
+            nursery.start_soon(self.replica.run)
+            nursery.start_soon(self.configure)
+            nursery.start_soon(self.report)
+            nursery.start_soon(self.pump)
+            for queue in (upcalls.Queue.OPENFLOW, upcalls.Queue.EVENT, upcalls.Queue.FRAMES):
+                nursery.start_soon(self.listen, queue)
+            if self.switch.has_system or self.dummy is None:
+                nursery.start_soon(self.follow_links)
+            await self.stopping.wait()
+            # The answer to `exit` leaves before the socket closes.
+            await self.clock.settle()
+            nursery.cancel_scope.cancel()
+        self.switch.close(self.must_clean_up)
+        face.workers_set(0)
