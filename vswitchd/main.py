@@ -158,7 +158,7 @@ def _commands(supervisor) -> tuple[Command, ...]:
         supervisor.stop("--cleanup" in args)
 
     def memory_show(args: list[str]) -> str:
-        cells = sum(len(row) for rows in supervisor.replica.tables.values()
+        cells = sum(len(row) for rows in supervisor.replica.rows.values()
                     for row in rows.values())
         report = {"idl-cells-Open_vSwitch": cells, **commands.memory_report()}
         return " ".join(f"{name}:{value}" for name, value in sorted(report.items()))

@@ -14,14 +14,17 @@ All tasks share one thread; none holds it for more than about a millisecond. `se
 finishes what packets and changes have started before it answers.
 """
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import trio
 
 from datapath import face, upcall as upcalls
 from ovsdb_server import vlog
 from ovsdb_server.client.replica import Replica
-from ovsdb_server.engine import datum
+from ovsdb_server.client.transaction import Status, Transaction
+from ovsdb_server.engine.schema import DatabaseSchema
 from vswitchd.config import status
 from vswitchd.config.apply import apply
 from vswitchd.config.derive import derive
@@ -34,10 +37,15 @@ VERSION = "4.0.90"
 _log = vlog.module("bridge")
 _RATE = vlog.RateLimit(60, 20)
 
-# What of the database is followed; None is every column.
-_TABLES = ("Open_vSwitch", "Bridge", "Port", "Interface", "Controller", "Flow_Table", "Mirror",
-           "Manager", "SSL", "QoS", "Queue")
+# What of the database is followed.
+_TABLES = ("Open_vSwitch", "Bridge", "Port", "Interface", "Controller", "Flow_Table")
 _MAX_ROUNDS = 10_000            # of settling: a loop of packets must not hold the daemon
+
+
+def load_schema() -> DatabaseSchema:
+    """The schema that this program knows."""
+    path = Path(__file__).parent.parent / "schema" / "vswitch.ovsschema"
+    return DatabaseSchema.from_json(json.loads(path.read_text()))
 
 
 class Supervisor:
@@ -49,7 +57,10 @@ class Supervisor:
         self.clock = clock
         self.dummy = dummy
         self.switch = Switch(dummy, has_system)
-        self.replica = Replica(remote, _TABLES, clock=clock, lock="ovs_vswitchd")
+        schema = load_schema()
+        columns = {name: [column.name for column in schema.tables[name].named_columns]
+                   for name in _TABLES}
+        self.replica = Replica(remote, schema, columns, lock="ovs_vswitchd")
         self.desired = Desired()
         self.agent: Agent | None = None
         self.stopping = trio.Event()
@@ -135,8 +146,16 @@ class Supervisor:
 
     async def configure(self) -> None:
         """Makes the switch what the database asks for, again and again."""
-        async for _ in self.replica.changes():
-            desired, complaints = derive(self.replica.tables, self.dummy, self.switch.has_system)
+        feed = self.replica.subscribe()
+        while True:
+            await feed.next()
+            if not self.replica.has_lock:
+                if self.replica.is_lock_contended:
+                    vlog.module("vswitchd").err("another ovs-vswitchd process is running, "
+                                                "disabling this process until it goes away", _RATE)
+                continue
+            top = self.top()
+            desired, complaints = derive(self.replica.rows, self.dummy, self.switch.has_system)
             for complaint in complaints:
                 if complaint not in self.complained:
                     _log.warn(complaint.text)
@@ -150,7 +169,7 @@ class Supervisor:
             self.log_failures(failed)
             self.agent.ports_changed()
             self.settle()
-            await self.write_status(is_configured=True)
+            await self.write_status(top)
             if not self.is_configured:
                 self.is_configured = True
                 self.daemon.ready()
@@ -169,55 +188,55 @@ class Supervisor:
             with trio.move_on_after(self.switch.settings.stats_interval):
                 await self.report_wanted.wait()
             self.report_wanted = trio.Event()
-            if self.is_configured and self.replica.is_ready:
-                await self.write_status(is_configured=False)
+            if self.is_configured and self.replica.is_connected:
+                await self.write_status()
 
     # -- to the database
 
-    async def write_status(self, is_configured: bool) -> None:
-        """Writes what is true of the switch into the database, where it differs."""
+    async def write_status(self, top=None) -> None:
+        """Writes what is true of the switch into the database, where it differs.
+
+        `top` is the (uuid, row) of the Open_vSwitch record that has just been carried out.
+        """
         self.settle()
-        operations = list(self.status_operations())
-        top = self.top()
-        if top is not None and is_configured:
+        transaction = self.replica.transaction()
+        self.add_status(transaction)
+        if top is not None:
             uuid, row = top
-            wanted = {"cur_cfg": row["next_cfg"], "ovs_version": (VERSION,),
-                      **status.switch_status(self.switch)}
-            operations.extend(self.update("Open_vSwitch", uuid, wanted))
-        if operations:
-            await self.replica.transact(operations)
+            self.update(transaction, "Open_vSwitch", uuid,
+                        {"cur_cfg": row["next_cfg"], "ovs_version": (VERSION,),
+                         **status.switch_status(self.switch)})
+        outcome = await self.replica.commit(transaction)
+        if outcome is Status.ERROR:
+            _log.warn(f"cannot write status: {transaction.error}", _RATE)
 
     def top(self):
         """(uuid, row) of the Open_vSwitch record, None in an empty database."""
-        return next(iter(self.replica.tables.get("Open_vSwitch", {}).items()), None)
+        return next(iter(self.replica.rows.get("Open_vSwitch", {}).items()), None)
 
-    def status_operations(self):
-        """Operations that bring all status columns up to date."""
+    def add_status(self, transaction: Transaction) -> None:
+        """Adds what brings all status columns up to date."""
         for bridge in self.switch.bridges.values():
             complaints = bridge.complaints(self.switch.bridges)
-            yield from self.update("Bridge", bridge.desired.uuid, status.bridge_status(bridge))
+            self.update(transaction, "Bridge", bridge.desired.uuid, status.bridge_status(bridge))
             for name, interface in bridge.wanted.items():
                 if not interface.uuid:
                     continue
                 wanted = status.interface_status(bridge, name, complaints.get(name))
                 if name in bridge.ports:
                     wanted |= status.interface_statistics(bridge, bridge.ports[name])
-                yield from self.update("Interface", interface.uuid, wanted)
+                self.update(transaction, "Interface", interface.uuid, wanted)
         for uuid, columns in self.agent.controller_status().items():
-            yield from self.update("Controller", uuid, columns)
+            self.update(transaction, "Controller", uuid, columns)
 
-    def update(self, table: str, uuid: str, wanted: status.Columns):
-        """At most one operation that writes what differs of `wanted`."""
-        row = self.replica.tables.get(table, {}).get(uuid)
-        if row is None:
-            return
-        columns = status.changes(row, wanted)
-        if columns:
-            types = self.replica.schema.tables[table].columns
-            yield {"op": "update", "table": table,
-                   "where": [["_uuid", "==", ["uuid", uuid]]],
-                   "row": {name: datum.to_json(types[name].type, value)
-                           for name, value in columns.items()}}
+    def update(self, transaction: Transaction, table: str, uuid: str,
+               wanted: status.Columns) -> None:
+        """Adds an update of what differs of `wanted`, if anything does."""
+        row = self.replica.rows.get(table, {}).get(uuid)
+        if row is not None:
+            columns = status.changes(row, wanted)
+            if columns:
+                transaction.update(table, uuid, columns)
 
     # -- life
 
@@ -236,7 +255,7 @@ class Supervisor:
                 control.add(make_commands(self))
                 await nursery.start(control.serve)
             self.clock.pump_hooks.append(self.settle)
-            nursery.start_soon(self.replica.run)
+            nursery.start_soon(self.replica.serve)
             nursery.start_soon(self.configure)
             nursery.start_soon(self.report)
             nursery.start_soon(self.pump)
