@@ -267,8 +267,9 @@ def _format_part(part: Part, key: Mapping[str, int], mask: Mapping[str, int] | N
     return f"{part.key}={text}" if part.key else text
 
 
-def _format_key(attribute: Key, key: Mapping[str, int], mask: Mapping[str, int] | None,
-                verbose: bool) -> str | None:
+def format_key(attribute: Key, key: Mapping[str, int], mask: Mapping[str, int] | None = None,
+               verbose: bool = False) -> str | None:
+    """"name(key=value,...)" of one attribute, None where nothing of it is matched."""
     parts = [_format_part(part, key, mask, verbose) for part in attribute.parts]
     body = ",".join(part for part in parts if part is not None)
     return f"{attribute.name}({body})" if body else None
@@ -282,7 +283,8 @@ def format_flags(bits: int, mask: int | None, full: int, names: Mapping[str, int
     return "".join(("+" if bits & bit else "-") + name for name, bit in names.items() if mask & bit)
 
 
-def _format_tunnel(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: bool) -> str:
+def format_tunnel(key: Mapping[str, int], mask: Mapping[str, int] | None = None,
+                  verbose: bool = False) -> str:
     is_set = mask if mask is not None else key
     parts = [_format_part(part, key, mask, False) for part in TUNNEL if part.get(is_set)
              or (part.key in ("tun_id",) and is_set.get("tun_flags", 0) & 0x08)]
@@ -341,7 +343,7 @@ def _layers(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: boo
         return found
     for attribute in (*L3, *L4):
         if attribute.applies(key):
-            text = _format_key(attribute, key, mask, verbose)
+            text = format_key(attribute, key, mask, verbose)
             if text:
                 found.append(text)
             if attribute is TCP and (mask is not None and (verbose or mask.get("tcp_flags"))
@@ -360,7 +362,7 @@ def format_flow(key: Mapping[str, int], mask: Mapping[str, int] | None = None,
     found: list[str | None] = [_scalar("skb_priority", key, mask, verbose)]
     if any((mask if mask is not None else key).get(part.member) for part in TUNNEL) or (
             mask if mask is not None else key).get("tun_flags"):
-        found.append(_format_tunnel(key, mask, verbose))
+        found.append(format_tunnel(key, mask, verbose))
     found.append(_scalar("skb_mark", key, mask, verbose))
     state, state_mask = key.get("ct_state", 0), None if mask is None else mask.get("ct_state", 0)
     if state_mask == 0:
@@ -370,7 +372,7 @@ def format_flow(key: Mapping[str, int], mask: Mapping[str, int] | None = None,
     found.extend(_scalar(name, key, mask, verbose) for name in ("ct_zone", "ct_mark", "ct_label"))
     for attribute in (CT_TUPLE4, CT_TUPLE6):
         if any(part.get(mask if mask is not None else key) for part in attribute.parts[:2]):
-            found.append(_format_key(attribute, key, mask, verbose))
+            found.append(format_key(attribute, key, mask, verbose))
     found.append(_scalar("recirc_id", key, mask, verbose))
     found.append(_scalar("dp_hash", key, mask, verbose))
     if mask is None or mask.get("in_port") or verbose:
@@ -379,7 +381,7 @@ def format_flow(key: Mapping[str, int], mask: Mapping[str, int] | None = None,
         value = key.get("packet_type", 0)
         found.append(f"packet_type(ns={value >> 16},id={_hash_x(value & 0xffff)})")
     if not key.get("packet_type", 0) >> 16:
-        found.append(_format_key(ETH, key, mask, verbose))
+        found.append(format_key(ETH, key, mask, verbose))
         found.extend(_vlans(key, mask, verbose, 0))
     else:
         found.extend(_layers(key, mask, verbose))
