@@ -5,7 +5,6 @@ sanitizers), and refuses a library that was made from other tables than the Pyth
 Used by `face.py`, `upcall.py` and `stats.py` only. Any thread.
 """
 
-import errno
 import importlib.util
 import os
 import sys
@@ -26,8 +25,13 @@ class DatapathError(Exception):
         self.number = number
         self.sentence = sentence
 
+    @property
+    def reason(self) -> str:
+        """What the errno means, as the system says it."""
+        return os.strerror(self.number)
+
     def __str__(self) -> str:
-        return f"{self.sentence} ({errno.errorcode.get(self.number, self.number)})"
+        return f"{self.sentence} ({self.reason})"
 
 
 def _load():

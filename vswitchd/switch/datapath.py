@@ -8,6 +8,7 @@ number is taken, the lowest free one. Control task only.
 import re
 
 from datapath import face
+from schema.flow.seam import SEAM
 from vswitchd.config.desired import Interface, Settings
 from vswitchd.switch.netdev import DeviceError, Netdev, make
 
@@ -27,11 +28,14 @@ def wished_number(name: str) -> int:
 class Datapath:
     """Ports of one datapath by number; `handle` is the library's."""
 
-    def __init__(self, kind: str, settings: Settings, has_dummy: bool):
+    def __init__(self, kind: str, settings: Settings, has_dummy: bool, name: str = ""):
         self.kind = kind
-        self.name = NAMES[kind]
+        self.name = name or NAMES[kind]
         self.ports: dict[int, Netdev] = {}
         self.has_dummy = has_dummy
+        self.settings = settings
+        self.features = face.FEATURES_ALL
+        self.has_megaflows = True
         self.handle = face.datapath_open(self.name, settings.max_idle_ms, settings.flow_limit,
                                          settings.vlan_limit)
         self.local_error = self._open_local()
@@ -51,10 +55,22 @@ class Datapath:
         """As shown: "netdev@ovs-netdev"."""
         return f"{self.kind}@{self.name}"
 
+    @property
+    def vlan_limit(self) -> int:
+        """VLAN headers that are matched on."""
+        return self.settings.vlan_limit
+
     def set(self, settings: Settings) -> None:
         """Give the datapath other limits."""
+        self.settings = settings
+        flags = SEAM["DP_MEGAFLOWS"] if self.has_megaflows else 0
         face.datapath_set(self.handle, self.name, settings.max_idle_ms, settings.flow_limit,
-                          settings.vlan_limit)
+                          settings.vlan_limit, self.features, flags)
+
+    def set_feature(self, bit: int, is_wanted: bool) -> None:
+        """Lets the translator use a feature, or not (dpif/set-dp-features)."""
+        self.features = self.features | bit if is_wanted else self.features & ~bit
+        self.set(self.settings)
 
     def free_number(self, name: str) -> int:
         """The number for a new port `name`."""

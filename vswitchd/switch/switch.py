@@ -37,6 +37,16 @@ class Switch:
             self.datapaths[kind] = Datapath(kind, self.settings, self.dummy is not None)
         return self.datapaths[kind]
 
+    def add_datapath(self, kind: str, name: str) -> None:
+        """Opens a datapath without bridges (dpctl/add-dp)."""
+        self.datapaths[name] = Datapath(kind, self.settings, self.dummy is not None, name)
+
+    def delete_datapath(self, datapath: Datapath) -> None:
+        """Closes a datapath without bridges (dpctl/del-dp)."""
+        datapath.close(True)
+        self.datapaths = {key: other for key, other in self.datapaths.items()
+                          if other is not datapath}
+
     def set(self, settings: Settings) -> None:
         """Gives all datapaths other settings."""
         self.settings = settings

@@ -1,0 +1,470 @@
+"""dpctl/*: the commands about datapaths, shared by ovs-appctl and ovs-dpctl.
+
+A datapath is named "TYPE@NAME" or "NAME"; where only one exists it need not be named. Texts are the
+reference's. Control task only. Source: ovs-dpctl(8).
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from datapath import face, text
+from datapath.action_text import format_actions, parse_actions
+from ovsdb_server.rpc.unixctl import Command, CommandError
+from schema.flow.seam import SEAM
+from vswitchd.config.desired import Interface
+from vswitchd.switch.datapath import Datapath
+from vswitchd.switch.netdev import DeviceError, make
+from vswitchd.switch.switch import Switch
+
+_STATIC = SEAM["FLOW_STATIC"]
+
+
+class Record(NamedTuple):
+    """A megaflow with its key and mask as {member: value}."""
+
+    flow: face.Flow
+    key: text.Values
+    mask: text.Values
+
+
+def records(datapath: Datapath) -> Iterator[Record]:
+    """All megaflows of a datapath."""
+    for flow in face.flows(datapath.handle):
+        yield Record(flow, text.unpack(flow.key), text.unpack(flow.mask))
+
+
+def _format_ufid(ufid: bytes) -> str:
+    digits = ufid.hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def format_record(record: Record, ports: dict[int, str] | None, verbose: bool) -> str:
+    """One line of a dump."""
+    flow = record.flow
+    line = text.format_flow(record.key, record.mask, ports, verbose)
+    statistics = text.format_statistics(flow.n_packets, flow.n_bytes, flow.used_ms, face.now(),
+                                        flow.tcp_flags)
+    actions = format_actions(flow.actions, ports)
+    if verbose:
+        return (f"ufid:{_format_ufid(flow.ufid)}, {line}, {statistics}, dp:ovs, actions:{actions}, "
+                f"dp-extra-info:miniflow_bits({_bits(flow.mask)})")
+    return f"{line}, {statistics}, actions:{actions}"
+
+
+def _bits(mask: bytes) -> str:
+    """Words of the mask that are not zero, in the first and second half of the struct."""
+    words = [any(mask[at:at + 8]) for at in range(0, len(mask), 8)]
+    half = len(words) // 2
+    return f"{sum(words[:half])},{sum(words[half:])}"
+
+
+def dump_flows(datapath: Datapath, verbose: bool, with_names: bool,
+               keep: Callable[[Record], bool] = lambda record: True,
+               with_header: bool = False) -> str:
+    """All megaflows, a line each."""
+    ports = datapath.port_names() if with_names else None
+    lines, worker = [], -1
+    for record in sorted(records(datapath), key=lambda record: record.flow.worker):
+        if not keep(record):
+            continue
+        if with_header and record.flow.worker != worker:
+            worker = record.flow.worker
+            lines.append("flow-dump from the main thread:" if not worker else
+                         f"flow-dump from pmd on cpu core: {worker - 1}")
+        lines.append(format_record(record, ports, verbose))
+    return "\n".join(lines)
+
+
+class Feature(NamedTuple):
+    """A row of dpif/show-dp-features: its name for dpif/set-dp-features (or ""), how it is shown,
+    and its bit, or the value that it always has."""
+
+    name: str
+    shown: str
+    bit: str = ""
+    value: str = "Yes"
+    can_be_set: bool = True
+
+
+FEATURES: tuple[Feature, ...] = (
+    Feature("masked_set_action", "Masked set action", "DPF_MASKED_SET"),
+    Feature("tnl_push_pop", "Tunnel push pop", "DPF_TNL_PUSH_POP"),
+    Feature("ufid", "Ufid", "DPF_UFID"),
+    Feature("trunc", "Truncate action", "DPF_TRUNC"),
+    Feature("clone", "Clone action", "DPF_CLONE"),
+    Feature("sample_nesting", "Sample nesting", "", "10"),
+    Feature("ct_eventmask", "Conntrack eventmask", "DPF_CT_EVENTMASK"),
+    Feature("ct_clear", "Conntrack clear", "DPF_CT_CLEAR"),
+    Feature("max_hash_alg", "Max dp_hash algorithm", "", "1"),
+    Feature("check_pkt_len", "Check pkt length action", "DPF_CHECK_PKT_LEN"),
+    Feature("ct_timeout", "Conntrack timeout policy", "DPF_CT_TIMEOUT"),
+    Feature("explicit_drop_action", "Explicit Drop action", "DPF_EXPLICIT_DROP"),
+    Feature("lb_output_action", "Optimized Balance TCP mode", "DPF_LB_OUTPUT"),
+    Feature("ct_zero_snat", "Conntrack all-zero IP SNAT", "DPF_CT_ZERO_SNAT"),
+    Feature("add_mpls", "MPLS Label add", "DPF_ADD_MPLS"),
+    Feature("psample", "psample action", "DPF_PSAMPLE"),
+    Feature("max_vlan_headers", "Max VLAN headers", "", "vlan", False),
+    Feature("max_mpls_depth", "Max MPLS depth", "", "3", False),
+    Feature("recirc", "Recirc", "DPF_RECIRC", can_be_set=False),
+    Feature("ct_state", "CT state", "DPF_CT_STATE", can_be_set=False),
+    Feature("ct_zone", "CT zone", "DPF_CT_ZONE", can_be_set=False),
+    Feature("ct_mark", "CT mark", "DPF_CT_MARK", can_be_set=False),
+    Feature("ct_label", "CT label", "DPF_CT_LABEL", can_be_set=False),
+    Feature("ct_state_nat", "CT state NAT", "DPF_CT_STATE_NAT", can_be_set=False),
+    Feature("ct_orig_tuple", "CT orig tuple", "DPF_CT_ORIG_TUPLE", can_be_set=False),
+    Feature("ct_orig_tuple6", "CT orig tuple for IPv6", "DPF_CT_ORIG_TUPLE6", can_be_set=False),
+    Feature("nd_ext", "IPv6 ND Extension", "DPF_ND_EXT", can_be_set=False),
+)
+
+
+def show_features(datapath: Datapath) -> str:
+    """dpif/show-dp-features."""
+    lines = []
+    for row in FEATURES:
+        value = row.value
+        if row.bit:
+            value = "Yes" if datapath.features & SEAM[row.bit] else "No"
+        elif value == "vlan":
+            value = str(datapath.vlan_limit)
+        lines.append(f"{row.shown}: {value}")
+    return "\n".join(lines)
+
+
+def set_features(datapath: Datapath, args: list[str]) -> str | None:
+    """dpif/set-dp-features BRIDGE [NAME [true|false]]."""
+    rows = [row for row in FEATURES if row.can_be_set]
+    if not args:
+        return "\n".join(_describe(datapath, row) for row in rows)
+    row = next((row for row in rows if row.name == args[0]), None)
+    if row is None:
+        raise CommandError("Unexpected support field")
+    if len(args) == 1:
+        return _describe(datapath, row)
+    if not row.bit:
+        if not args[1].isdigit():
+            raise CommandError("Unsupported value")
+        return None
+    if args[1].lower() not in ("true", "false"):
+        raise CommandError("Boolean value expected")
+    wanted = args[1].lower() == "true"
+    boot = bool(face.FEATURES_ALL & SEAM[row.bit])
+    if wanted and not boot:
+        raise CommandError("Attempt to set value larger than boot time value")
+    datapath.set_feature(SEAM[row.bit], wanted)
+    return None
+
+
+def _describe(datapath: Datapath, row: Feature) -> str:
+    now = (str(bool(datapath.features & SEAM[row.bit])).lower() if row.bit else row.value)
+    boot = "true" if row.bit else row.value
+    return f"{row.name} ({row.shown}) : [run time]:{now}, [boot time]:{boot}"
+
+
+class Dpctl:
+    """Handlers over the living switch; `settle` finishes what has been started."""
+
+    def __init__(self, switch: Switch, settle: Callable[[], object]):
+        self.switch = switch
+        self.settle = settle
+
+    # -- finding a datapath
+
+    def find(self, name: str) -> Datapath | None:
+        """The datapath "TYPE@NAME" or "NAME"."""
+        kind, at, rest = name.partition("@")
+        for datapath in self.switch.datapaths.values():
+            if (datapath.name == (rest if at else name)) and (not at or kind == datapath.kind):
+                return datapath
+        return None
+
+    def only(self) -> Datapath:
+        """The datapath where there is but one. Raises CommandError."""
+        if len(self.switch.datapaths) == 1:
+            return next(iter(self.switch.datapaths.values()))
+        raise CommandError("no datapaths exist (Invalid argument)" if not self.switch.datapaths else
+                           "multiple datapaths, specify one (Invalid argument)")
+
+    def choose(self, args: list[str], n_others: int) -> tuple[Datapath, list[str]]:
+        """(datapath, other arguments) of "[dp] others"."""
+        if len(args) > n_others:
+            datapath = self.find(args[0])
+            if datapath is None:
+                raise CommandError("datapath not found (Invalid argument)")
+            return datapath, args[1:]
+        return self.only(), args
+
+    # -- commands
+
+    def show(self, args: list[str]) -> str:
+        with_statistics = "-s" in args
+        names = [arg for arg in args if not arg.startswith("-")]
+        found = []
+        for name in names:
+            datapath = self.find(name)
+            if datapath is None:
+                raise CommandError(f"opening datapath {name} failed (No such device)")
+            found.append(datapath)
+        self.settle()
+        if not names:
+            found = [datapath for _, datapath in sorted(self.switch.datapaths.items())]
+        return "\n".join(self._show(datapath, with_statistics) for datapath in found)
+
+    def _show(self, datapath: Datapath, with_statistics: bool) -> str:
+        stats = face.datapath_stats(datapath.handle)
+        lines = [f"{datapath.title}:",
+                 f"  lookups: hit:{stats.n_hit} missed:{stats.n_missed} lost:{stats.n_lost}",
+                 f"  flows: {stats.n_flows}"]
+        for number, netdev in sorted(datapath.ports.items()):
+            kind = netdev.kind
+            suffix = f" ({kind})" if kind != "system" else ""
+            lines.append(f"  port {number}: {netdev.name}{suffix}")
+            if with_statistics:
+                counts = face.port_stats(datapath.handle, number)
+                lines += [
+                    f"    RX packets:{counts.rx_packets} errors:{counts.rx_errors} "
+                    f"dropped:{counts.rx_dropped} overruns:? frame:?",
+                    f"    TX packets:{counts.tx_packets} errors:{counts.tx_errors} "
+                    f"dropped:{counts.tx_dropped} aborted:? carrier:?",
+                    "    collisions:?",
+                    f"    RX bytes:{_readable(counts.rx_bytes)}  "
+                    f"TX bytes:{_readable(counts.tx_bytes)}"]
+        return "\n".join(lines)
+
+    def dump_dps(self, args: list[str]) -> str:
+        return "\n".join(datapath.title for _, datapath in sorted(self.switch.datapaths.items()))
+
+    def dump_flows(self, args: list[str]) -> str:
+        verbose = "-m" in args or "--more" in args
+        names = "--names" in args or (verbose and "--no-names" not in args)
+        others, filters = [], []
+        for arg in args:
+            if arg.startswith("filter="):
+                filters.append(arg.removeprefix("filter="))
+            elif not arg.startswith("-") and not arg.startswith(("type=", "pmd=")):
+                others.append(arg)
+        datapath, _ = self.choose(others, 0)
+        self.settle()
+        keep = self._filter(filters[0], datapath) if filters else (lambda record: True)
+        return dump_flows(datapath, verbose, names, keep, with_header=True)
+
+    @staticmethod
+    def _filter(written: str, datapath: Datapath) -> Callable[[Record], bool]:
+        """filter=: flows that a packet of this (datapath or OpenFlow) description could meet."""
+        from vswitchd.openflow import packed        # the OpenFlow text codec, only for filters
+        from vswitchd.openflow.text import parse_match
+        try:
+            key, mask = text.parse_flow(written, datapath.port_numbers())
+        except text.TextError:
+            try:
+                value, care = packed.pack(parse_match(written))
+            except ValueError as error:
+                raise CommandError(f"Failed to parse filter ({error})") from None
+            key, mask = text.unpack(value), text.unpack(care)
+
+        def keep(record: Record) -> bool:
+            return all(not (record.key.get(name, 0) ^ key.get(name, 0))
+                       & care & record.mask.get(name, 0) for name, care in mask.items())
+
+        return keep
+
+    def _parse(self, datapath: Datapath, written: str) -> tuple[bytes, bytes]:
+        try:
+            key, mask = text.parse_flow(written, datapath.port_numbers())
+        except text.TextError as error:
+            raise CommandError(f"{error}\nparsing flow key (Invalid argument)") from None
+        mask.setdefault("recirc_id", 0xffffffff)
+        mask.setdefault("packet_type", 0xffffffff)
+        return text.pack(key), text.pack(mask)
+
+    def _actions(self, datapath: Datapath, written: str) -> bytes:
+        try:
+            return parse_actions(written, datapath.port_numbers())
+        except text.TextError as error:
+            raise CommandError(f"{error}\nparsing actions (Invalid argument)") from None
+
+    def _put(self, args: list[str], may_exist: bool, must_exist: bool) -> None:
+        options = [arg for arg in args if arg.startswith("--")]
+        datapath, (flow, actions) = self.choose([arg for arg in args if arg not in options], 2)
+        key, mask = self._parse(datapath, flow)
+        try:
+            face.flow_put(datapath.handle, key, mask, self._actions(datapath, actions),
+                          may_exist or "--may-create" in options, must_exist)
+        except face.DatapathError as error:
+            raise CommandError(f"updating flow table ({error.reason})") from None
+
+    def add_flow(self, args: list[str]) -> None:
+        self._put(args, False, False)
+
+    def mod_flow(self, args: list[str]) -> None:
+        self._put(args, True, True)
+
+    def _from_file(self, args: list[str], function: Callable[[list[str]], object]) -> None:
+        datapath, (name,) = self.choose(args, 1)
+        try:
+            with open(name, encoding="utf-8") as file:
+                lines = file.read().splitlines()
+        except OSError as error:
+            raise CommandError(f"{name}: open failed ({error.strerror})") from None
+        for line in lines:
+            words = line.strip().split(None, 2)
+            if not words or words[0].startswith("#"):
+                continue
+            command = "add"
+            if words[0] in ("add", "modify", "delete"):
+                command, words = words[0], line.strip().split(None, 1)[1].split(None, 1)
+            else:
+                words = line.strip().split(None, 1)
+            handler = {"add": function, "modify": self.mod_flow, "delete": self.del_flow}[command]
+            handler([datapath.title, *words])
+
+    def add_flows(self, args: list[str]) -> None:
+        self._from_file(args, self.add_flow)
+
+    def mod_flows(self, args: list[str]) -> None:
+        self._from_file(args, self.mod_flow)
+
+    def _find_flow(self, datapath: Datapath, written: str) -> Record:
+        ufid = written.removeprefix("ufid:").strip()
+        if written.startswith("ufid:") or ("-" in ufid and "(" not in ufid):
+            for record in records(datapath):
+                if _format_ufid(record.flow.ufid) == ufid:
+                    return record
+        else:
+            key, mask = self._parse(datapath, written)
+            for record in records(datapath):
+                if record.flow.key == key:
+                    return record
+        raise CommandError("getting flow (No such file or directory)")
+
+    def get_flow(self, args: list[str]) -> str:
+        verbose = "-m" in args
+        datapath, (written,) = self.choose([arg for arg in args if not arg.startswith("-")], 1)
+        self.settle()
+        names = datapath.port_names() if "--names" in args else None
+        return format_record(self._find_flow(datapath, written), names, verbose)
+
+    def del_flow(self, args: list[str]) -> str | None:
+        datapath, (written, *_) = self.choose([arg for arg in args if not arg.startswith("-")], 1)
+        if written.startswith("ufid:"):
+            record = self._find_flow(datapath, written)
+            key, mask = record.flow.key, record.flow.mask
+        else:
+            key, mask = self._parse(datapath, written)
+        try:
+            face.flow_del(datapath.handle, key, mask)
+        except face.DatapathError as error:
+            raise CommandError(f"deleting flow ({error.reason})") from None
+        return None
+
+    def del_flows(self, args: list[str]) -> None:
+        datapath, others = ((self.choose(args, 0) if len(args) != 1 or self.find(args[0])
+                             else self.choose(args, 1)))
+        if others:
+            self._from_file([datapath.title, *others], self.del_flow)
+            return
+        self.settle()
+        face.flows_flush(datapath.handle)
+
+    def add_dp(self, args: list[str]) -> None:
+        kind, _, name = args[0].rpartition("@")
+        kind = kind or "system"
+        if kind not in self.switch.datapath_types():
+            raise CommandError(f"add_dp (Address family not supported by protocol)")
+        if self.find(args[0]):
+            raise CommandError("add_dp (File exists)")
+        self.switch.add_datapath(kind, name)
+        if args[1:]:
+            self.add_if(args)
+
+    def del_dp(self, args: list[str]) -> None:
+        datapath = self.find(args[0])
+        if datapath is None:
+            raise CommandError(f"opening datapath {args[0]} failed (No such device)")
+        if any(bridge.datapath is datapath for bridge in self.switch.bridges.values()):
+            raise CommandError("del_dp (Device or resource busy)")
+        self.switch.delete_datapath(datapath)
+
+    def add_if(self, args: list[str]) -> None:
+        datapath = self.find(args[0])
+        if datapath is None:
+            raise CommandError(f"opening datapath {args[0]} failed (No such device)")
+        for spec in args[1:]:
+            name, *words = spec.split(",")
+            options = dict(word.partition("=")[::2] for word in words)
+            kind = options.pop("type", "dummy" if datapath.kind == "dummy" else "system")
+            wanted = options.pop("port_no", None)
+            if datapath.kind == "dummy" and kind == "internal":
+                kind = "dummy-internal"
+            try:
+                netdev = make(Interface(name, "", kind, options=tuple(sorted(options.items()))),
+                              self.switch.dummy is not None)
+                netdev.open()
+                datapath.attach(netdev, int(wanted) if wanted else None)
+            except (DeviceError, face.DatapathError) as error:
+                raise CommandError(f"{args[0]}: failed to add {name} ({error})") from None
+
+    def _port(self, datapath: Datapath, name: str) -> int:
+        numbers = datapath.port_numbers()
+        if name in numbers:
+            return numbers[name]
+        if name.isdigit() and int(name) in datapath.ports:
+            return int(name)
+        raise CommandError(f"no port named {name}")
+
+    def del_if(self, args: list[str]) -> None:
+        datapath = self.find(args[0])
+        if datapath is None:
+            raise CommandError(f"opening datapath {args[0]} failed (No such device)")
+        for name in args[1:]:
+            datapath.detach(self._port(datapath, name)).close(True)
+
+    def set_if(self, args: list[str]) -> None:
+        datapath = self.find(args[0])
+        if datapath is None:
+            raise CommandError(f"opening datapath {args[0]} failed (No such device)")
+        for spec in args[1:]:
+            self._port(datapath, spec.split(",")[0])
+
+    def parse(self, args: list[str]) -> str:
+        try:
+            return format_actions(parse_actions(args[0]))
+        except text.TextError:
+            raise CommandError("odp_actions_from_string (Invalid argument)") from None
+
+    def list_commands(self, args: list[str]) -> str:
+        width = max(len(row.name) for row in self.rows())
+        return "The available commands are:\n" + "\n".join(
+            f"  {row.name.removeprefix('dpctl/'):<{width - 4}}{row.usage}".rstrip()
+            for row in self.rows())
+
+    def rows(self) -> tuple[Command, ...]:
+        """The table."""
+        return (
+            Command("dpctl/add-dp", "dp [iface...]", 1, None, self.add_dp),
+            Command("dpctl/add-flow", "[dp] flow actions", 2, 4, self.add_flow),
+            Command("dpctl/add-flows", "[dp] file", 1, 2, self.add_flows),
+            Command("dpctl/add-if", "dp iface...", 2, None, self.add_if),
+            Command("dpctl/del-dp", "dp", 1, 1, self.del_dp),
+            Command("dpctl/del-flow", "[dp] flow", 1, 3, self.del_flow),
+            Command("dpctl/del-flows", "[dp] [file]", 0, 2, self.del_flows),
+            Command("dpctl/del-if", "dp iface...", 2, None, self.del_if),
+            Command("dpctl/dump-dps", "", 0, 0, self.dump_dps),
+            Command("dpctl/dump-flows",
+                    "[-m] [--names] [dp] [filter=..] [type=..] [pmd=..]", 0, 6, self.dump_flows),
+            Command("dpctl/get-flow", "[dp] ufid", 1, 4, self.get_flow),
+            Command("dpctl/list-commands", "", 0, 0, self.list_commands),
+            Command("dpctl/mod-flow", "[dp] flow actions", 2, 4, self.mod_flow),
+            Command("dpctl/mod-flows", "[dp] file", 1, 2, self.mod_flows),
+            Command("dpctl/normalize-actions", "actions", 1, 1, self.parse),
+            Command("dpctl/parse-actions", "actions", 1, 1, self.parse),
+            Command("dpctl/set-if", "dp iface...", 2, None, self.set_if),
+            Command("dpctl/show", "[-s] [dp...]", 0, None, self.show),
+        )
+
+
+def _readable(n_bytes: int) -> str:
+    """Bytes as dpctl/show -s prints them, with a unit in parentheses where there are many."""
+    for unit, size in (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if n_bytes >= size:
+            return f"{n_bytes} ({n_bytes / size:.1f} {unit})"
+    return str(n_bytes)
