@@ -17,7 +17,7 @@ OURS = ("schema", "datapath", "ovsdb_server", "vswitchd", "utilities", "tests")
 CODEC = tuple(f"vswitchd.openflow.{name}" for name in (
     "fields", "oxm", "match", "actions", "action_types", "action_text", "value_text",
     "consistency", "error", "messages", "framing", "text", "print", "packed", "source", "session",
-    "connection", "compile"))
+    "connection", "compile", "packet_text"))
 CODEC_USES = ("schema", "datapath.match", "datapath.program", "datapath.text",
               "datapath.action_text", *CODEC)
 DECIDING = tuple(f"vswitchd.config.{name}" for name in ("desired", "derive", "diff", "actions"))
@@ -148,7 +148,7 @@ def test_modules_import_only_what_their_layer_allows():
     ("ovsdb_server.storage.journal", "ovsdb_server.service", False),
     ("ovsdb_server.service.sessions", "vswitchd", False),
     ("vswitchd.openflow.actions", "trio", False),
-    ("vswitchd.openflow.messages.flow_mod", "vswitchd.openflow.connection", False),
+    ("vswitchd.openflow.messages.flow_mod", "vswitchd.openflow.agent", False),
     ("vswitchd.config.diff", "datapath.face", False),
     ("vswitchd.protocols.lacp.machine", "trio", False),
     ("vswitchd.supervisor", "utilities.vsctl", False),

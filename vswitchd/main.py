@@ -112,15 +112,25 @@ def main(argv: list[str]) -> int:
     clock = SteerableClock()
     try:
         trio.run(_run, arguments, daemon, clock, clock=clock)
-        return 0
-    except* StartError as group:
-        return fail(PROGRAM, str(group.exceptions[0]))
-    except* Exception as group:
-        vlog.module("vswitchd").emer("unexpected error, exiting: "
-                                     + "".join(traceback.format_exception(group)))
-        return 1
+    except BaseExceptionGroup as group:
+        return _report(group)
+    except Exception as error:
+        return _report(error)
     finally:
         daemon.finish()
+    return 0
+
+
+def _report(error: BaseException) -> int:
+    """Says why the daemon ends; returns its exit code."""
+    leaf = error
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    if isinstance(leaf, StartError):
+        return fail(PROGRAM, str(leaf))
+    vlog.module("vswitchd").emer("unexpected error, exiting: "
+                                 + "".join(traceback.format_exception(error)))
+    return 1
 
 
 def _lock_memory() -> None:
