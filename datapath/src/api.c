@@ -4,17 +4,13 @@
 #include "base/base.h"
 #include "base/clock.h"
 #include "generated/layout.h"
+#include "packet/flow.h"
+#include "packet/packet.h"
 
 const char *
 dp_error(void)
 {
     return error_sentence();
-}
-
-void
-dp_clock(bool steered, int64_t now_ms)
-{
-    clock_steer(steered, now_ms);
 }
 
 int64_t
@@ -27,4 +23,32 @@ uint64_t
 dp_layout(void)
 {
     return DP_LAYOUT;
+}
+
+int
+frame_parse(const uint8_t *frame, uint32_t size, uint32_t in_port,
+            uint8_t *flow)
+{
+    struct packet p;
+    struct flow parsed;
+
+    if (size > FRAME_MAX) {
+        return error_set(EMSGSIZE, "frame of %u bytes", size);
+    }
+    packet_init(&p, (uint8_t *) frame, size, 0, in_port);
+    flow_extract(&p, &parsed);
+    memcpy(flow, &parsed, sizeof parsed);
+    return 0;
+}
+
+int
+frame_compose(const uint8_t *flow, uint32_t payload_size, uint8_t *frame,
+              uint32_t max, uint32_t *size)
+{
+    struct flow copy;
+
+    memcpy(&copy, flow, sizeof copy);
+    *size = frame_make(&copy, payload_size, frame, max);
+    return *size ? 0 : error_set(ENOBUFS, "the frame needs more than %u bytes",
+                                 max);
 }
