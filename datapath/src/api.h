@@ -47,13 +47,6 @@ int workers_set(uint32_t n);
 
 /* ---- Datapaths ---- */
 
-enum {                          /* 'flags' of a datapath. */
-    DP_MEGAFLOWS = 1,           /* Wildcarded flows; else exact ones. */
-    DP_LOG_UPCALLS = 2,         /* LOG records for misses... */
-    DP_LOG_FLOWS = 4,           /* ...and for flows put and deleted. */
-    DP_NO_UPCALLS = 8,          /* A miss is lost: upcall/disable. */
-};
-
 struct datapath_config {
     char name[64];              /* "ovs-netdev". */
     uint64_t features;          /* DPF_* that the translator may use. */
@@ -84,12 +77,6 @@ int datapath_stats_get(uint32_t dp, struct datapath_stats *);
 int drops_get(uint32_t dp, uint64_t *counts, uint32_t n);
 
 /* ---- Datapath ports ---- */
-
-enum {                          /* 'flags' of a port. */
-    PORT_UP = 1,
-    PORT_OFFLOADS = 2,          /* Takes partial checksums and GSO frames. */
-    PORT_TX_TO_QUEUE = 4,       /* Frames sent appear in QUEUE_FRAMES. */
-};
 
 struct port_config {
     char name[64];              /* Device or port name. */
@@ -340,8 +327,6 @@ int groups_dump(uint32_t bridge, uint32_t group, uint64_t *cursor,
 
 /* ---- Megaflows ---- */
 
-enum { FLOW_TRANSLATED = 0, FLOW_STATIC = 1 };
-
 struct flow_record {            /* Followed by key, mask (struct flow each) and
                                  * datapath actions; 'size' as above. */
     uint32_t size;
@@ -411,8 +396,6 @@ int frozen_get(uint32_t dp, uint32_t recirc_id, uint8_t *buffer, uint32_t size,
 
 /* ---- Frames in ---- */
 
-enum { INJECT_TABLES = 1 };     /* 'flags' of an injection. */
-
 struct injection {              /* A frame to be put through a program or
                                  * datapath actions. */
     uint32_t dp;
@@ -440,37 +423,6 @@ int frame_compose(const uint8_t *flow, uint32_t payload_size, uint8_t *frame,
                   uint32_t max, uint32_t *size);
 
 /* ---- Upcalls ---- */
-
-enum {
-    QUEUE_CONTROL = 0,          /* LACP, CFM, BFD, STP, LLDP frames. */
-    QUEUE_OPENFLOW = 1,         /* Packet-ins. */
-    QUEUE_SAMPLE = 2,
-    QUEUE_EVENT = 3,            /* Never loses: see UPCALL_RESYNC. */
-    QUEUE_LOG = 4,
-    QUEUE_FRAMES = 5,           /* Sent by ports with PORT_TX_TO_QUEUE. */
-    N_QUEUES = 6,
-};
-
-enum {                          /* 'kind' of an upcall. */
-    UPCALL_FRAME = 1,           /* FRAMES: 'odp' sent it. */
-    UPCALL_PACKET_IN = 2,       /* OPENFLOW: 'data' is the userdata. */
-    UPCALL_SLOW_PATH = 3,       /* CONTROL: 'reason' holds SLOW_* bits. */
-    UPCALL_SFLOW = 4,           /* SAMPLE: 'data' holds the userspace action. */
-    UPCALL_FLOW_SAMPLE = 5,
-    UPCALL_IPFIX = 6,
-    UPCALL_RAW = 7,             /* SAMPLE: other userdata. */
-    UPCALL_RESYNC = 16,         /* EVENT: some were lost, read all again. */
-    UPCALL_RULE_REMOVED = 17,   /* EVENT: 'data' is a rule_record. */
-    UPCALL_RULE_ADDED = 18,     /* EVENT: learned. */
-    UPCALL_RULE_MODIFIED = 19,
-    UPCALL_MAC_MOVED = 20,
-    UPCALL_CARRIER = 21,        /* EVENT: of port 'odp'. */
-    UPCALL_LOG_MISS = 32,       /* LOG: flow; 'data' is a flow_record. */
-    UPCALL_LOG_FLOW_ADD = 33,   /* LOG: 'data' is a flow_record. */
-    UPCALL_LOG_FLOW_DELETE = 34,
-    UPCALL_LOG_TEXT = 35,       /* LOG: 'data' is a sentence, 'reason' the
-                                 * vlog level. */
-};
 
 struct upcall_record {          /* One entry of a queue.  Followed by struct flow
                                  * (where 'flow_size' is not 0), data, frame;

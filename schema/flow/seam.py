@@ -7,7 +7,8 @@ import.
 
 ENUMS: dict[str, dict[str, int]] = {
     # datapath_config.flags
-    "datapath_flags": {"DP_MEGAFLOWS": 1, "DP_LOG_UPCALLS": 2, "DP_LOG_FLOWS": 4},
+    "datapath_flags": {"DP_MEGAFLOWS": 1, "DP_LOG_UPCALLS": 2, "DP_LOG_FLOWS": 4,
+                       "DP_NO_UPCALLS": 8},
     # datapath_config.features: what the translator may emit (dpif/set-dp-features)
     "datapath_features": {
         "DPF_TNL_PUSH_POP": 1 << 0, "DPF_UFID": 1 << 1, "DPF_TRUNC": 1 << 2, "DPF_CLONE": 1 << 3,
@@ -82,9 +83,9 @@ ENUMS: dict[str, dict[str, int]] = {
         "UPCALL_CARRIER": 7,        # EVENT: a port's device failed or came back
         "UPCALL_SLOW_PATH": 8,      # CONTROL: a protocol's frame; reason SLOW_*
         "UPCALL_SAMPLE": 9,         # SAMPLE: data struct action_userspace
-        "UPCALL_LOG": 10,           # LOG: reason LOG_*, data text or records
+        "UPCALL_LOG": 10,           # LOG: reason LOG_*; flow of a MISS, data struct flow_record
         "UPCALL_FRAME": 11},        # FRAMES: a frame sent by port odp
-    "log_kind": {"LOG_FLOW_ADD": 1, "LOG_MISS": 2, "LOG_TRANSLATE": 3},
+    "log_kind": {"LOG_FLOW_ADD": 1, "LOG_MISS": 2, "LOG_TRANSLATE": 3, "LOG_FLOW_DELETE": 4},
 }
 
 SEAM: dict[str, int] = {name: number for enum in ENUMS.values() for name, number in enum.items()}

@@ -14,7 +14,9 @@
 
 #include "api.h"
 #include "base/base.h"
+#include "generated/seam.h"
 
+#define N_QUEUES (QUEUE_FRAMES + 1)
 #define UPCALL_LISTS 64
 
 struct upcall_part {            /* A piece of what follows a record. */

@@ -18,6 +18,7 @@
 #include "base/base.h"
 #include "base/lock.h"
 #include "generated/drops.h"
+#include "generated/seam.h"
 #include "packet/arena.h"
 #include "packet/packet.h"
 

@@ -43,10 +43,12 @@ record_write(const struct megaflow *m, uint32_t worker, uint8_t *at)
 }
 
 void
-flow_log(struct datapath *dp, uint16_t kind, const struct megaflow *m,
+flow_log(struct datapath *dp, uint16_t what, const struct megaflow *m,
          const struct flow *flow)
 {
-    struct upcall_record record = { .kind = kind, .dp = dp->handle };
+    struct upcall_record record = {
+        .kind = UPCALL_LOG, .reason = what, .dp = dp->handle,
+    };
     struct upcall_part none = { NULL, 0 }, part = none;
     uint8_t *data = NULL;
 
@@ -65,7 +67,7 @@ static void
 remove_logged(struct datapath *dp, struct cache *c, struct megaflow *m)
 {
     if (UNLIKELY(dp->config.flags & DP_LOG_FLOWS)) {
-        flow_log(dp, UPCALL_LOG_FLOW_DELETE, m, NULL);
+        flow_log(dp, LOG_FLOW_DELETE, m, NULL);
     }
     cache_remove(c, m);
 }
@@ -317,7 +319,7 @@ flow_put(uint32_t handle, const uint8_t *key_mask, const uint8_t *actions,
         m->slow_reasons = 0;
         m->drop = DROP_NONE;
         if (dp->config.flags & DP_LOG_FLOWS && !w->id) {
-            flow_log(dp, UPCALL_LOG_FLOW_ADD, m, NULL);
+            flow_log(dp, LOG_FLOW_ADD, m, NULL);
         }
         worker_give(w);
     }

@@ -72,12 +72,12 @@ send_upcall(struct worker *w, struct packet *p,
             uint32_t actions_size)
 {
     static const struct { uint16_t kind; uint8_t queue; } kinds[] = {
-        [USERSPACE_RAW] = { UPCALL_RAW, QUEUE_SAMPLE },
+        [USERSPACE_RAW] = { UPCALL_SAMPLE, QUEUE_SAMPLE },
         [USERSPACE_SLOW_PATH] = { UPCALL_SLOW_PATH, QUEUE_CONTROL },
         [USERSPACE_CONTROLLER] = { UPCALL_PACKET_IN, QUEUE_OPENFLOW },
-        [USERSPACE_SFLOW] = { UPCALL_SFLOW, QUEUE_SAMPLE },
-        [USERSPACE_FLOW_SAMPLE] = { UPCALL_FLOW_SAMPLE, QUEUE_SAMPLE },
-        [USERSPACE_IPFIX] = { UPCALL_IPFIX, QUEUE_SAMPLE },
+        [USERSPACE_SFLOW] = { UPCALL_SAMPLE, QUEUE_SAMPLE },
+        [USERSPACE_FLOW_SAMPLE] = { UPCALL_SAMPLE, QUEUE_SAMPLE },
+        [USERSPACE_IPFIX] = { UPCALL_SAMPLE, QUEUE_SAMPLE },
     };
     uint8_t kind = a->kind < N_ELEMENTS(kinds) ? a->kind : USERSPACE_RAW;
     struct upcall_record record = {
@@ -288,7 +288,7 @@ install(struct worker *w, const struct flow *flow, struct scratch *s,
     }
     adopt(w, m, out);
     if (UNLIKELY(w->dp->config.flags & DP_LOG_FLOWS)) {
-        flow_log(w->dp, UPCALL_LOG_FLOW_ADD, m, NULL);
+        flow_log(w->dp, LOG_FLOW_ADD, m, NULL);
     }
     return m;
 }
@@ -323,7 +323,7 @@ miss(struct worker *w, struct packet *p, const struct key *key)
         return;
     }
     if (UNLIKELY(dp->config.flags & DP_LOG_UPCALLS)) {
-        flow_log(dp, UPCALL_LOG_MISS, NULL, &s->flow);
+        flow_log(dp, LOG_MISS, NULL, &s->flow);
     }
     translate(w, p, &s->flow, s, &out);
     if (out.credits) {
@@ -361,7 +361,7 @@ refresh(struct worker *w, struct packet *p, const struct key *key,
         return m;
     }
     if (UNLIKELY(w->dp->config.flags & DP_LOG_FLOWS)) {
-        flow_log(w->dp, UPCALL_LOG_FLOW_DELETE, m, NULL);
+        flow_log(w->dp, LOG_FLOW_DELETE, m, NULL);
     }
     cache_remove(c, m);
     m = install(w, &s->flow, s, &out);

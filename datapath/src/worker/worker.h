@@ -131,7 +131,7 @@ void flows_sweep(struct worker *, struct datapath *, bool force);
 uint32_t flows_revalidate_slice(struct worker *, struct datapath *,
                                 uint32_t max);
 void flows_settle_all(struct datapath *);
-void flow_log(struct datapath *, uint16_t kind, const struct megaflow *,
+void flow_log(struct datapath *, uint16_t what, const struct megaflow *,
               const struct flow *);
 
 /* inject.c */
