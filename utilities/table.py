@@ -51,7 +51,11 @@ class Style:
 
 
 class Table:
-    """A caption, headings and rows.  A cell is a str, or (column type, datum)."""
+    """A caption, headings and rows.
+
+    A cell is a str, printed as it is, or (column type, datum), or (None, JSON value), or None
+    when there is nothing to show.
+    """
 
     __slots__ = ("caption", "headings", "rows", "timestamp")
 
@@ -84,13 +88,23 @@ class Printer:
 def cell_text(cell, style: Style) -> str:
     """Return a cell's text in the cell format of `style`."""
     if type(cell) is str:
-        return json_text(cell) if style.cell_format == "json" else cell
+        return cell
+    if cell is None:
+        return ""
     type_, datum = cell
+    if type_ is None:
+        return json_text(datum)
     if style.cell_format == "json":
         return json_text(to_json(type_, datum))
     if style.cell_format == "bare":
         return format_bare(type_, datum)
     return format_text(type_, datum)
+
+
+def _cell_json(cell):
+    if type(cell) is str or cell is None:
+        return cell
+    return to_json(*cell) if cell[0] is not None else cell[1]
 
 
 def _head(table: Table) -> str:
@@ -151,7 +165,7 @@ def _html_text(table: Table, style: Style) -> str:
         out.append(f"<p>{_escape_html(table.timestamp)}</p>\n")
     out.append("<table border=1>\n")
     if table.caption is not None:
-        out.append(f"  <caption>{_escape_html(table.caption)}</caption>\n")
+        out.append(f"    <caption>{_escape_html(table.caption)}</caption>\n")
     if style.headings:
         out.append("  <tr>\n")
         out.extend(f"    <th>{_escape_html(heading)}</th>\n" for heading in table.headings)
@@ -208,8 +222,7 @@ def _json_text(table: Table, style: Style) -> str:
     if table.timestamp is not None:
         json["time"] = table.timestamp
     json["headings"] = table.headings
-    json["data"] = [[cell if type(cell) is str else to_json(*cell) for cell in row]
-                    for row in table.rows]
+    json["data"] = [[_cell_json(cell) for cell in row] for row in table.rows]
     return (pretty_json(json) if style.is_pretty else json_text(json)) + "\n"
 
 
