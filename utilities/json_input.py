@@ -27,22 +27,24 @@ def parse_json(text: str):
 
 
 class _Mistake(Exception):
-    def __init__(self, position: int, reason: str) -> None:
+    def __init__(self, position: int, reason: str, extra: int = 0) -> None:
         self.position = position
         self.reason = reason
+        self.extra = extra
 
 
 def _explain(text: str) -> str:
     """Return what is wrong with `text`: "line L, column C, byte B: reason"."""
     try:
         _walk(text)
-        position, reason = len(text), "syntax error"
+        position, reason, extra = len(text), "syntax error", 0
     except _Mistake as mistake:
-        position, reason = mistake.position, mistake.reason
+        position, reason, extra = mistake.position, mistake.reason, mistake.extra
     head = text[:position]
     line = head.count("\n")
-    column = len(head) - (head.rfind("\n") + 1)
-    return f"line {line}, column {column}, byte {len(head.encode())}: {reason}"
+    column = len(head) - (head.rfind("\n") + 1) + extra
+    size = len(head.encode("utf-8", "surrogateescape")) + extra
+    return f"line {line}, column {column}, byte {size}: {reason}"
 
 
 def _walk(text: str) -> None:
@@ -50,6 +52,7 @@ def _walk(text: str) -> None:
     stack: list[str] = []
     state = "start"
     position = 0
+    kind = ""
     while True:
         while position < len(text) and text[position] in _SPACES:
             position += 1
@@ -58,10 +61,11 @@ def _walk(text: str) -> None:
                 raise _Mistake(position, "empty input stream")
             if state == "end":
                 return
-            raise _Mistake(position, "unexpected end of input")
+            # The reference ends a number or a keyword by a space of its own, and counts it.
+            raise _Mistake(position, "unexpected end of input", int(kind == "other"))
         kind, end = _token(text, position)
-        # A token of one character is complained about where it is, others where they end.
-        where = position if end == position + 1 and kind in "{}[]:," else end
+        # A token is complained about before its last character, if that makes it complete.
+        where = end if kind == "other" else end - 1
         state = _step(state, kind, stack, where)
         position = end
 

@@ -171,7 +171,7 @@ def main(argv: list[str] | None = None) -> int:
 def _run(argv: list[str]) -> int:
     LOG.set_level(None, "console", INFO)
     session = Session()
-    found, words = parse_options(argv, OPTIONS)
+    found, words = parse_options(argv, OPTIONS, reorder=True)
     for name, value in found:
         if name == "help":
             write_text(_HELP.format(remote=default_remote(), log=log_directory()))
@@ -559,7 +559,8 @@ def _read_backup() -> tuple[DatabaseSchema, dict[str, dict[str, tuple]]]:
     data = sys.stdin.buffer.read()
     try:
         if identify(name, data[:data.find(b"\n") + 1] or data) == CLUSTERED:
-            raise OvsdbError("ovsdb error", f"{name}: cannot read clustered database")
+            raise OvsdbError("ovsdb error", f"{name}: cannot apply this operation to clustered database "
+                                             "file")
         schema = replay = None
         for record in read_records(BytesIO(data), name):
             if replay is None:
@@ -934,7 +935,11 @@ class _Control:
             if message.kind != REQUEST:
                 continue
             arguments = [str(argument) for argument in message.params]
-            connection.answer(message.id, *self._execute(message.method, arguments))
+            result, error = self._execute(message.method, arguments)
+            if error is None:
+                connection.reply(result, message.id)
+            else:
+                connection.reply_error(error, message.id)
 
     def _execute(self, name: str, arguments: list[str]) -> tuple[str | None, str | None]:
         """Return the result and the error of a command, one of them None."""

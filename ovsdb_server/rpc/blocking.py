@@ -11,8 +11,8 @@ import time
 
 from ovsdb_server.rpc import address
 from ovsdb_server.rpc.message import (ERROR, NOTIFICATION, REPLY, REQUEST, Message, ProtocolError,
-                                      Splitter, decode, encode_notification, encode_reply,
-                                      encode_request)
+                                      Splitter, decode, encode_error, encode_notification,
+                                      encode_reply, encode_request)
 
 _CHUNK = 256 * 1024
 
@@ -149,6 +149,10 @@ class Connection:
     def reply(self, result: object, id: object) -> None:
         """Answer a request of the peer."""
         self._send(encode_reply(result, id), None)
+
+    def reply_error(self, error: object, id: object) -> None:
+        """Refuse a request of the peer."""
+        self._send(encode_error(error, id), None)
 
     def receive(self, timeout: float | None = None) -> Message:
         """Return the next message from the peer, of any kind but an echo request.

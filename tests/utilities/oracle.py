@@ -35,8 +35,9 @@ needs_reference = pytest.mark.skipif(
 class Server:
     """The reference's database server in a private directory."""
 
-    def __init__(self, directory: Path, schema: Path = SCHEMA, *options: str) -> None:
+    def __init__(self, directory: Path, schema: Path = SCHEMA) -> None:
         self.directory = directory
+        self.schema = schema
         self.environment = {
             "PATH": os.environ["PATH"], "LC_ALL": "C", "OVS_SYSLOG_METHOD": "null",
             "OVS_CTL_TIMEOUT": "20", "HOME": str(directory),
@@ -46,7 +47,7 @@ class Server:
         subprocess.run(["ovsdb-tool", "create", "conf.db", str(schema)], cwd=directory,
                        env=self.environment, check=True)
         subprocess.run(["ovsdb-server", "--detach", "--no-chdir", "--pidfile", "--log-file",
-                        "-vconsole:off", "--remote=punix:db.sock", *options], cwd=directory,
+                        "-vconsole:off", "--remote=punix:db.sock"], cwd=directory,
                        env=self.environment, check=True)
 
     def stop(self) -> None:
@@ -56,11 +57,12 @@ class Server:
 
     def transact(self, *operations: dict) -> list:
         with blocking.connect(self.socket, 10) as connection:
-            return connection.call("transact", ["Open_vSwitch", *operations], 10)
+            name = json.loads(self.schema.read_text())["name"]
+            return connection.call("transact", [name, *operations], 10)
 
     def dump(self) -> dict[str, list]:
         """Return all rows, references replaced by what they refer to, order-free."""
-        tables = json.loads(SCHEMA.read_text())["tables"]
+        tables = json.loads(self.schema.read_text())["tables"]
         names = sorted(tables)
         results = self.transact(*({"op": "select", "table": name, "where": []}
                                   for name in names))
@@ -108,8 +110,11 @@ class Outcome:
 def run_reference(program: str, argv: list[str], server: Server,
                   stdin: bytes = b"") -> Outcome:
     """Run the installed program."""
-    result = subprocess.run([program, *argv], cwd=server.directory, env=server.environment,
-                            input=stdin, capture_output=True, timeout=30)
+    with tempfile.TemporaryFile() as source:
+        source.write(stdin)
+        source.seek(0)
+        result = subprocess.run([program, *argv], cwd=server.directory, stdin=source,
+                                env=server.environment, capture_output=True, timeout=30)
     return Outcome(result.stdout.decode("utf-8", "surrogateescape"),
                    result.stderr.decode("utf-8", "surrogateescape"), result.returncode)
 
@@ -171,27 +176,29 @@ def _be_program(main, argv: list[str], server: Server, stdin: int, stdout: int,
 class Pair:
     """Two servers, one for each side."""
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(self, directory: Path, schema: Path = SCHEMA) -> None:
         self.sides = []
         for name in ("ours", "reference"):
             side = directory / name
             side.mkdir()
-            self.sides.append(Server(side, SCHEMA, *options))
+            self.sides.append(Server(side, schema))
 
     def stop(self) -> None:
         for server in self.sides:
             server.stop()
 
-    def run_both(self, program: str, main, argv: list[str]) -> tuple[Outcome, Outcome]:
+    def run_both(self, program: str, main, argv: list[str], stdin: bytes = b""
+                 ) -> tuple[Outcome, Outcome]:
         """Run one command line on both sides; "DIR" in it is the side's directory."""
         ours, reference = ([word.replace("DIR", str(server.directory)) for word in argv]
                            for server in self.sides)
-        return (run_ours(main, ours, self.sides[0]),
-                run_reference(program, reference, self.sides[1]))
+        return (run_ours(main, ours, self.sides[0], stdin),
+                run_reference(program, reference, self.sides[1], stdin))
 
-    def compare(self, program: str, main, argv: list[str], is_sorted: bool = False) -> None:
+    def compare(self, program: str, main, argv: list[str], is_sorted: bool = False,
+                stdin: bytes = b"") -> None:
         """Assert that both sides print and return the same."""
-        ours, reference = self.run_both(program, main, argv)
+        ours, reference = self.run_both(program, main, argv, stdin)
         left = ours.normal(self.sides[0].directory)
         right = reference.normal(self.sides[1].directory)
         if is_sorted:

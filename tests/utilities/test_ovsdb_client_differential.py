@@ -1,0 +1,365 @@
+"""ovsdb-client beside the reference's: one run after the other on two equal servers."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.utilities.oracle import Pair, Server, needs_reference, run_ours, run_reference
+from utilities.ovsdb_client import main
+
+pytestmark = [pytest.mark.differential, needs_reference]
+
+ORDINALS = {
+    "name": "ordinals", "version": "5.1.3", "cksum": "12345678 9",
+    "tables": {
+        "ordinals": {"indexes": [["number"]], "columns": {
+            "number": {"type": "integer"}, "name": {"type": "string"}, "r": {"type": "real"},
+            "m": {"type": {"key": "string", "value": "integer", "min": 0, "max": "unlimited"}},
+            "e": {"type": "string", "ephemeral": True},
+            "ref": {"type": {"key": {"type": "uuid", "refTable": "ordinals"},
+                             "min": 0, "max": "unlimited"}}}},
+        "empty": {"columns": {"a": {"type": "string"}}}}}
+
+INSERT = '["ordinals",%s]' % ",".join(
+    '{"op":"insert","table":"ordinals","uuid":"%08d-1111-1111-1111-111111111111","row":%s}'
+    % (i, row) for i, row in enumerate((
+        '{"number":1,"name":"one","m":["map",[["a",1],["b",2]]],"r":1.5}',
+        '{"number":0,"name":"zero x","e":"eph"}',
+        '{"number":10,"name":"same"}',
+        '{"number":9,"name":"same","r":-1e100}',
+        '{"number":-3,"name":"a\\"b","ref":["uuid","00000000-1111-1111-1111-111111111111"]}')))
+
+# Lines that start with "~" print in hash order: their lines are compared sorted.
+SCRIPT = r"""
+.
+foo
+list-dbs
+list-dbs x
+list-dbs unix:/nonexistent
+list-dbs tcp:127.0.0.1:1
+list-dbs unix:DIR/db.sock
+list-dbs unix:db.sock
+list-dbs unix:DIR/db.sock a
+list-dbs unix:/nonexistent,unix:/nonexistent
+list-dbs --foo
+-f foo list-dbs
+-t x list-dbs
+-t 0 list-dbs
+-x
+get-schema
+get-schema ordinals
+get-schema unix:DIR/db.sock ordinals
+--pretty get-schema
+get-schema nosuch
+get-schema ordinals x
+get-schema unix:/nonexistent,unix:DIR/db.sock
+get-schema-version
+get-schema-version _Server
+get-schema-cksum
+~list-tables
+~list-tables ordinals
+~-f csv list-tables
+~--no-headings list-tables
+~-d json list-tables
+list-tables _Server
+-f json list-tables _Server
+list-tables ordinals x
+~list-columns
+~list-columns ordinals
+~list-columns ordinals ordinals
+~-f csv list-columns ordinals ordinals
+~-f list list-columns ordinals empty
+list-columns ordinals nosuch
+list-columns ordinals ordinals x
+transact
+transact [
+transact {}
+transact []
+transact x
+transact ''
+transact '["ordinals"'
+transact '["ordinals",]'
+transact '["ordinals"] x'
+transact '["ordinals"] []'
+transact '{"a":1'
+transact '{"a" 1}'
+transact '{"a":1 "b"}'
+transact '{a:1}'
+transact '["a\q"]'
+transact '["a\u12"]'
+transact '["a\uzzzz"]'
+transact '"abc'
+transact '[01]'
+transact '[-]'
+transact '[1.]'
+transact '[1e]'
+transact '[1 2]'
+transact 'nul'
+transact '[#]'
+transact '["ordinals"]'
+transact '["nosuch"]'
+transact '["ordinals",{"op":"foo"}]'
+transact '["ordinals",{"op":"abort"}]'
+transact '["ordinals",{"op":"comment","comment":"x"},{"op":"foo"},{"op":"abort"}]'
+transact '["ordinals",{"op":"select","table":"empty","where":[]}]'
+--pretty transact '["ordinals",{"op":"select","table":"ordinals","where":[["number","==",1]],"columns":["number","name","m","r"]}]'
+transact unix:DIR/db.sock '["ordinals",{"op":"abort"}]'
+transact unix:DIR/db.sock '["ordinals",{"op":"abort"}]' x
+query '["ordinals",{"op":"insert","table":"ordinals","row":{"number":77}}]'
+query '["ordinals",{"op":"foo"}]'
+query '["ordinals"]'
+query '["ordinals",{"op":"abort"},{"op":"comment","comment":"x"}]'
+query '["nosuch"]'
+dump
+dump ordinals
+dump ordinals ordinals
+dump ordinals empty
+dump ordinals ordinals name number
+dump ordinals ordinals number
+dump ordinals ordinals r m
+dump ordinals ordinals number _uuid
+dump ordinals ordinals name,number
+dump ordinals nosuch
+dump ordinals ordinals nosuch
+dump nosuch
+dump unix:DIR/db.sock ordinals empty
+-f csv dump
+-f json dump
+--pretty -f json dump ordinals ordinals name m
+-f list dump
+-f html dump
+--no-headings dump
+--bare dump
+-d json dump ordinals ordinals name m
+-d bare dump ordinals ordinals name m
+--max-column-width=3 dump ordinals ordinals name m
+backup x
+convert
+convert nosuch
+convert /dev/null
+convert DIR/conf.db
+needs-conversion /dev/null
+needs-conversion DIR/bad.ovsschema
+convert DIR/bad.ovsschema
+needs-conversion DIR/same.ovsschema
+needs-conversion DIR/next.ovsschema
+wait ordinals added
+wait ordinals connected
+wait nosuch removed
+wait ordinals foo
+wait ordinals
+-t 1 wait ordinals removed
+-t 1 lock l1
+-t 1 steal l1
+-t 1 unlock l1
+lock
+monitor
+monitor ordinals nosuch
+monitor ordinals ordinals nosuch
+monitor ordinals ordinals name,name
+monitor ordinals ordinals number '!initial'
+monitor-cond ordinals x ordinals
+monitor-cond ordinals '[["x","==",1]]' ordinals
+monitor-cond ordinals '[]' ALL
+monitor-cond ordinals
+convert DIR/next.ovsschema
+get-schema-version
+convert DIR/same.ovsschema
+"""
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("client")
+    schema = directory / "ordinals.ovsschema"
+    schema.write_text(json.dumps(ORDINALS))
+    pair = Pair(directory, schema)
+    for server in pair.sides:
+        subprocess.run(["ovsdb-client", "transact", INSERT], env=server.environment, check=True,
+                       stdout=subprocess.DEVNULL)
+        for name, change in (("same", {}), ("next", {"version": "5.1.4"})):
+            (server.directory / f"{name}.ovsschema").write_text(json.dumps(ORDINALS | change))
+        (server.directory / "bad.ovsschema").write_text('{"name":"x"}')
+    yield pair
+    pair.stop()
+
+
+def test_runs_print_the_same(pair) -> None:
+    failures = []
+    for line in SCRIPT.strip().splitlines():
+        argv = shlex.split(line.lstrip("~"))
+        if argv == ["."]:
+            argv = []
+        try:
+            pair.compare("ovsdb-client", main, argv, line.startswith("~"))
+        except AssertionError as error:
+            failures.append(str(error))
+    assert not failures, "\n\n".join(failures)
+
+
+def _records(text: str) -> list:
+    lines = text.splitlines()
+    assert all(line.startswith("OVSDB JSON ") for line in lines[::2])
+    for header, body in zip(lines[::2], lines[1::2]):
+        assert int(header.split()[2]) == len(body.encode()) + 1
+    contents = [json.loads(line) for line in lines[1::2]]
+    for record in contents:
+        record.pop("_date", None)
+    return contents
+
+
+def test_backups_can_be_exchanged(pair) -> None:
+    ours, reference = pair.run_both("ovsdb-client", main, ["backup"])
+    assert _records(ours.stdout) == _records(reference.stdout)
+    before = [server.dump() for server in pair.sides]
+    # Each side restores what the other has saved.
+    first = run_ours(main, ["restore"], pair.sides[0], reference.stdout.encode())
+    second = run_reference("ovsdb-client", ["restore"], pair.sides[1], ours.stdout.encode())
+    assert (first.stdout, first.stderr, first.code) == ("", "", 0)
+    assert second.code == 0
+    for table in ("ordinals", "empty"):
+        for old, server in zip(before, pair.sides):
+            wanted = [re.sub('"e": "[^"]*"', '"e": ""', row) for row in old[table]]
+            assert server.dump()[table] == wanted
+
+
+@pytest.mark.parametrize("stdin", [
+    b"", b"x", b"OVSDB CLUSTER 2 0000000000000000000000000000000000000000\n{}", ])
+def test_restore_refuses_what_is_no_backup(pair, stdin: bytes) -> None:
+    pair.compare("ovsdb-client", main, ["restore"], stdin=stdin)
+
+
+def test_restore_of_another_version_needs_force(pair) -> None:
+    other = run_reference("ovsdb-client", ["backup"], pair.sides[1]).stdout
+    body = other.splitlines()[1].replace("5.1.3", "5.1.9").encode() + b"\n"
+    from hashlib import sha1
+    record = b"OVSDB JSON %d %s\n%s" % (len(body), sha1(body).hexdigest().encode(), body)
+    pair.compare("ovsdb-client", main, ["restore"], stdin=record)
+    pair.compare("ovsdb-client", main, ["--force", "restore"], stdin=record)
+
+
+def _transact(server: Server, *operations: dict) -> None:
+    assert all("error" not in result for result in server.transact(*operations))
+
+
+def _wait_for(condition, what: str) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.005)
+
+
+def _start_ours(server: Server, argv: list[str], output: Path) -> None:
+    """Run our program in a child; it detaches, so it is waited for."""
+    result = run_ours(lambda words: _redirected(words, output), argv, server)
+    assert result.code == 0, result.stderr
+
+
+def _redirected(argv: list[str], output: Path) -> int:
+    fd = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(fd, 1)
+    os.dup2(fd, 2)
+    return main(argv)
+
+
+def _watch(server: Server, argv: list[str], is_ours: bool) -> str:
+    """Detach a monitor, change the database step by step, and return what it printed."""
+    output = server.directory / "monitor.out"
+    options = ["--detach", "--no-chdir", "--pidfile", "-vconsole:warn", *argv]
+    if is_ours:
+        _start_ours(server, options, output)
+    else:
+        with open(output, "wb") as file:
+            subprocess.run(["ovsdb-client", *options], cwd=server.directory, check=True,
+                           env=server.environment, stdout=file, stderr=file)
+    pidfile = server.directory / "ovsdb-client.pid"
+    pid = int(pidfile.read_text())
+    where = [["number", "==", 7]]
+    size = output.stat().st_size
+    sizes = [size]
+    for operation in (
+            {"op": "insert", "table": "ordinals", "row": {"number": 7, "name": "seven"}},
+            {"op": "update", "table": "ordinals", "where": where,
+             "row": {"name": "SEVEN", "m": ["map", [["x", 1]]]}},
+            {"op": "delete", "table": "ordinals", "where": where}):
+        _transact(server, operation)
+        # The monitor takes each change before the next is made: appctl answers after it.
+        subprocess.run(["ovs-appctl", "-t", str(server.directory / f"ovsdb-client.{pid}.ctl"),
+                        "version"], env=server.environment, check=True, capture_output=True)
+        time.sleep(0.02)
+        sizes.append(output.stat().st_size)
+    subprocess.run(["ovs-appctl", "-t", "ovsdb-client", "exit"], env=server.environment,
+                   check=True)
+    _wait_for(lambda: not pidfile.exists(), "the monitor does not exit")
+    return output.read_text()
+
+
+MONITORS = [
+    "monitor ordinals empty",
+    "monitor ordinals ordinals number,name",
+    "-f csv monitor ordinals ordinals",
+    "-f json monitor ordinals ordinals number,name",
+    "-d json -f csv monitor ordinals ordinals number,name,m",
+    "-f list monitor ordinals ordinals number",
+    "-f csv monitor ordinals ALL",
+    "-f csv --no-headings monitor ordinals ordinals number,!insert name,!modify,!delete",
+    "-f csv monitor ordinals ordinals number,!initial",
+    """-f csv monitor-cond ordinals '[["number","==",7]]' ordinals number,name""",
+    "-f csv monitor-cond ordinals '[]' ordinals number,m,!initial",
+    """-f csv monitor-cond-since ordinals '[["number",">",3]]' ordinals number,!initial""",
+    "-f csv monitor-cond-since ordinals 11111111-1111-1111-1111-111111111111 '[true]' ordinals "
+    "number,!initial",
+    "-f csv --timestamp monitor ordinals ordinals number,!initial",
+]
+
+
+def _order_free(text: str) -> list:
+    """Return the lines sorted, JSON tables with their rows sorted: rows come in hash order."""
+    lines = []
+    for line in text.splitlines():
+        if line.startswith("{"):
+            table = json.loads(line)
+            table["data"].sort(key=json.dumps)
+            line = json.dumps(table, sort_keys=True)
+        lines.append(line)
+    return sorted(lines)
+
+
+@pytest.mark.parametrize("line", MONITORS)
+def test_monitor_prints_the_same(pair, line: str) -> None:
+    argv = shlex.split(line)
+    texts = []
+    for server, is_ours in zip(pair.sides, (True, False)):
+        text = _watch(server, argv, is_ours)
+        text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID", text)
+        texts.append(re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}", "TIME", text))
+    assert _order_free(texts[0]) == _order_free(texts[1])
+
+
+def test_a_detached_monitor_is_a_daemon(pair) -> None:
+    server = pair.sides[0]
+    output = server.directory / "daemon.out"
+    _start_ours(server, ["--detach", "--no-chdir", "--pidfile=DIR.pid".replace(
+        "DIR", str(server.directory / "m")), "monitor", "ordinals", "empty"], output)
+    pid = int((server.directory / "m.pid").read_text())
+    control = server.directory / f"ovsdb-client.{pid}.ctl"
+    assert Path(f"/proc/{pid}/comm").read_text() == "ovsdb-client\n"
+
+    def appctl(*words: str) -> subprocess.CompletedProcess:
+        return subprocess.run(["ovs-appctl", "-t", str(control), *words],
+                              env=server.environment, capture_output=True, text=True)
+    assert appctl("ovsdb-client/unblock").returncode == 2
+    assert appctl("ovsdb-client/block").returncode == 0
+    assert "already blocking" in appctl("ovsdb-client/block").stderr
+    assert appctl("ovsdb-client/unblock").returncode == 0
+    assert "list-commands" in appctl("nosuch").stderr
+    os.kill(pid, signal.SIGTERM)
+    _wait_for(lambda: not control.exists(), "the control socket stays")
+    assert not (server.directory / "m.pid").exists()
