@@ -559,8 +559,8 @@ def _read_backup() -> tuple[DatabaseSchema, dict[str, dict[str, tuple]]]:
     data = sys.stdin.buffer.read()
     try:
         if identify(name, data[:data.find(b"\n") + 1] or data) == CLUSTERED:
-            raise OvsdbError("ovsdb error", f"{name}: cannot apply this operation to clustered database "
-                                             "file")
+            raise OvsdbError("ovsdb error", f"{name}: cannot apply this operation to clustered "
+                                            "database file")
         schema = replay = None
         for record in read_records(BytesIO(data), name):
             if replay is None:
