@@ -8,7 +8,7 @@
 
 const struct port_ops *const port_kinds[] = {
     &port_dummy, &port_dummy_internal, &port_dummy_pmd, &port_discard,
-    &port_generate, NULL,
+    &port_generate, &port_system, &port_tap, &port_internal, NULL,
 };
 
 static const struct port_ops *
