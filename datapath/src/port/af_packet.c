@@ -6,6 +6,7 @@
  * that the kernel took off come as auxiliary data and are put back.
  *
  * Source: packet(7). */
+#define _GNU_SOURCE              /* recvmmsg, sendmmsg. */
 #include "port/kinds.h"
 
 #include <linux/if_packet.h>
