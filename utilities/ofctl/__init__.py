@@ -65,6 +65,16 @@ COMMANDS: tuple[tuple[str, int, int, str, str, bool], ...] = (
     ("dump-table-features", 1, 1, "switch", "switch.dump_table_features", False),
     ("dump-table-desc", 1, 1, "switch", "switch.dump_table_desc", False),
     ("mod-table", 3, 3, "switch mod", "switch.mod_table", True),
+    ("dump-flows", 1, 2, "switch", "flows.dump_flows", False),
+    ("dump-aggregate", 1, 2, "switch", "flows.dump_aggregate", False),
+    ("add-flow", 2, 2, "switch flow", "flows.add_flow", True),
+    ("add-flows", 2, 2, "switch file", "flows.add_flows", True),
+    ("mod-flows", 2, 2, "switch flow", "flows.mod_flows", True),
+    ("del-flows", 1, 2, "switch [flow]", "flows.del_flows", True),
+    ("replace-flows", 2, 2, "switch file", "flows.replace_flows", True),
+    ("diff-flows", 2, 2, "source1 source2", "flows.diff_flows", False),
+    ("packet-out", 2, _MANY, 'switch "in_port=<port> packet=<hex data> actions=..."',
+     "flows.packet_out", True),
     ("mod-port", 3, 3, "switch iface act", "switch.mod_port", True),
     ("get-frags", 1, 1, "switch", "switch.get_frags", False),
     ("set-frags", 2, 2, "switch frag_mode", "switch.set_frags", True),
@@ -86,6 +96,8 @@ COMMANDS: tuple[tuple[str, int, int, str, str, bool], ...] = (
     ("dump-tlv-map", 1, 1, "switch", "switch.dump_tlv_map", False),
     ("help", 0, _MANY, "", "help", False),
     ("list-commands", 0, _MANY, "", "list", False),
+    ("parse-flow", 1, 1, "", "flows.parse_flow_command", False),
+    ("parse-flows", 1, 1, "", "flows.parse_flows_command", False),
     ("print-error", 1, 1, "", "debug.print_error", False),
     ("ofp-print", 1, 2, "", "debug.ofp_print", False),
     ("encode-hello", 1, 1, "", "debug.encode_hello", False),
@@ -106,6 +118,7 @@ class Settings:
         self.verbosity = 0
         self.versions: frozenset[int] = frozenset({1})
         self.protocols = ANY
+        self.protocols_given = False
         self.packet_in_format: str | None = None
         self.sort: list[tuple[str | None, bool]] = []
         self.names: bool | None = None
@@ -180,6 +193,7 @@ def _apply(options: list[tuple[str, str | None]]) -> Settings:
                 timeout = int(value)
             case "flow-format":
                 settings.protocols = protocol.parse_protocols(value)
+                settings.protocols_given = True
             case "packet-in-format":
                 from vswitchd.openflow.messages.session import PACKET_IN_FORMATS
                 if value not in PACKET_IN_FORMATS:
@@ -187,6 +201,7 @@ def _apply(options: list[tuple[str, str | None]]) -> Settings:
                 settings.packet_in_format = value
             case "protocols":
                 settings.versions = protocol.parse_versions(value)
+                settings.protocols_given = True
             case "strict" | "readd" | "bundle" | "timestamp" | "detach" | "monitor" | "raw":
                 setattr(settings, name, True)
             case "may-create" | "no-chdir" | "overwrite-pidfile" | "read-only" | "bare":

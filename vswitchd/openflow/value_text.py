@@ -21,8 +21,19 @@ class FlowTextError(Exception):
     """A text that cannot be read; str() is the sentence ovs-ofctl prints."""
 
 
+_listeners: list[Callable[[str, str], None]] = []
+
+
+def warn_to(listener: Callable[[str, str], None]) -> None:
+    """Sends the warnings of parsers to `listener` (module, text) instead of to logging."""
+    _listeners[:] = [listener]
+
+
 def warn(module: str, text: str) -> None:
     """Logs a warning of a parser under the reference's module name."""
+    if _listeners:
+        _listeners[0](module, text)
+        return
     import logging                               # slow to import and seldom needed
     logging.getLogger(module).warning(text)
 
@@ -176,7 +187,7 @@ RESERVED_PORTS = {0xfff8: "IN_PORT", 0xfff9: "TABLE", 0xfffa: "NORMAL", 0xfffb: 
                   0xfffc: "ALL", 0xfffd: "CONTROLLER", 0xfffe: "LOCAL", 0xffff: "ANY",
                   UNSET: "UNSET"}
 _PORTS = {name.lower(): number for number, name in RESERVED_PORTS.items()} | {"none": NONE}
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def parse_port(text: str, ports: Names | None = None) -> int | None:

@@ -1,0 +1,576 @@
+"""ovs-ofctl commands about flows: dump, add, modify, delete, replace, compare; packet-out.
+
+Each function takes (settings, arguments) and returns an exit code or None for 0.
+"""
+
+import os
+import sys
+
+from schema.openflow.limits import BUFFER_NONE, PORT_CONTROLLER
+from utilities.command_line import Fatal
+from utilities.ofctl import protocol
+from utilities.ofctl.connection import (
+    Connection, next_xid, open_switch, print_message, warn,
+)
+from utilities.ofctl.ports import port_names, port_numbers, table_names, table_numbers
+from vswitchd.openflow.fields import INFO, NONE
+from vswitchd.openflow.framing import identify, open_frame
+from vswitchd.openflow.match import EMPTY, Match, get, is_wild, prerequisites_hold
+from vswitchd.openflow.messages import encode
+from vswitchd.openflow.messages.flow import (
+    FlowMod, FlowStats, FlowStatsRequest, format_flags, format_flow_stats, iterate_flow_stats,
+)
+from vswitchd.openflow.text import (
+    FlowTextError, ParsedFlow, format_actions, format_match, parse_flow,
+)
+from vswitchd.openflow.value_text import warn_to
+
+warn_to(warn)
+
+_TABLE_ANY = 255
+
+
+# What a connection speaks.
+
+
+def make_flow_mod(flow: ParsedFlow, chosen: int) -> tuple[FlowMod, int]:
+    """The message for a flow in a flow format, and its version."""
+    version = min(protocol.to_versions(chosen))
+    table = flow.table
+    if version > 1 and table == _TABLE_ANY and (
+            version == 2 or not flow.command.startswith("delete")):
+        table = 0
+    form = "nxm" if chosen & (protocol.OF10_NXM | protocol.OF10_NXM_TID) else "of"
+    in_command = bool(chosen & (protocol.OF10_STD_TID | protocol.OF10_NXM_TID))
+    mod = FlowMod(flow.command, flow.match, flow.priority, flow.actions, table, flow.cookie,
+                  flow.cookie_mask, flow.new_cookie, flow.idle_timeout, flow.hard_timeout,
+                  flow.importance, BUFFER_NONE, flow.out_port, flow.out_group, flow.flags, form,
+                  in_command)
+    return mod, version
+
+
+def try_protocol(settings, connection: Connection, want: int, current: int) -> int:
+    """Turns the connection to flow format `want` as far as it goes; returns what it speaks."""
+    from vswitchd.openflow.messages.session import FlowModTableId, SetFlowFormat
+    if protocol.to_versions(want) != {connection.version}:
+        return current
+    nxm = protocol.OF10_NXM | protocol.OF10_NXM_TID
+    table_id = protocol.OF10_STD_TID | protocol.OF10_NXM_TID
+    if bool(want & nxm) != bool(current & nxm):
+        if not _told(connection, SetFlowFormat(2 if want & nxm else 0)):
+            return current
+        current = (current << 2) if want & nxm else (current >> 2)
+    if bool(want & table_id) != bool(current & table_id):
+        if not _told(connection, FlowModTableId(bool(want & table_id))):
+            return current
+        current = (current << 1) if want & table_id else (current >> 1)
+    return current
+
+
+def _told(connection: Connection, value) -> bool:
+    data = encode(value, connection.version, next_xid())
+    return connection.transact_silent([data]) is None
+
+
+def _refuse(settings, usable: int) -> None:
+    names = protocol.format_protocols(usable)
+    if usable & settings.protocols:
+        raise Fatal(f"switch does not support any of the usable flow formats ({names})")
+    raise Fatal(f"none of the usable flow formats ({names}) is among the allowed flow formats "
+                f"({protocol.format_protocols(settings.protocols)})")
+
+
+def open_for_changes(settings, switch: str, usable: int) -> tuple[Connection, int]:
+    """Connects and agrees on a flow format that can carry what is to be sent."""
+    if not usable & settings.protocols:
+        _refuse(settings, usable)
+    connection = open_switch(settings, switch)
+    current = protocol.of_version(connection.version)
+    if usable & settings.protocols & current:
+        return connection, current
+    for bit in range(9):
+        want = 1 << bit
+        if want != current and want & usable & settings.protocols:
+            current = try_protocol(settings, connection, want, current)
+            if current == want:
+                return connection, want
+    _refuse(settings, usable)
+    raise AssertionError
+
+
+def agree_for_dump(settings, connection: Connection, usable: int) -> int:
+    """Agrees on the flow format in which flows come back."""
+    current = protocol.of_version(connection.version)
+    for want in protocol.DUMP_ORDER:
+        if want & usable & settings.protocols:
+            current = try_protocol(settings, connection, want, current)
+            if current == want:
+                return want
+    _refuse(settings, usable)
+    raise AssertionError
+
+
+def send_silent(settings, connection: Connection, messages: list[bytes]) -> None:
+    """Sends messages that have no answer; prints the error and ends if one comes."""
+    error = connection.transact_silent(messages)
+    if error is not None:
+        sys.stdout.flush()
+        print_message(error, settings, 2, file=sys.stderr)
+        raise Fatal(None)
+
+
+# Reading flows.
+
+
+def _parse(settings, text: str, command: str, ports, tables) -> ParsedFlow:
+    try:
+        return parse_flow(text, command, ports, tables)
+    except FlowTextError as error:
+        raise Fatal(str(error)) from None
+
+
+def read_lines(name: str) -> list[tuple[int, str]]:
+    """(number, text) of the lines of a file that say something; '-' is stdin.  Raises Fatal."""
+    try:
+        if name == "-":
+            text = sys.stdin.read()
+        else:
+            with open(name, encoding="utf-8", errors="surrogateescape") as file:
+                text = file.read()
+    except OSError as error:
+        raise Fatal(f"{name}: open failed ({error.strerror})") from None
+    lines = []
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.split("#", 1)[0].strip(" \t\r\n")
+        if line:
+            lines.append((number, line))
+    return lines
+
+
+def read_flows(settings, name: str, command: str, ports, tables) -> list[ParsedFlow]:
+    """The flows of a file.  Raises Fatal with file and line."""
+    flows = []
+    for number, line in read_lines(name):
+        try:
+            flows.append(parse_flow(line, command, ports, tables))
+        except FlowTextError as error:
+            raise Fatal(f"{name}:{number}: {error}") from None
+    return flows
+
+
+# Changing.
+
+
+def _change(settings, arguments, command: str) -> None:
+    switch = arguments[0]
+    text = arguments[1] if len(arguments) > 1 else ""
+    tables = table_numbers(settings, switch)
+    ports = port_numbers(settings, switch)
+    if text == "-":
+        flows = read_flows(settings, "-", command, ports, tables)
+    else:
+        flows = [_parse(settings, text, command, ports, tables)]
+    send_flows(settings, switch, flows)
+
+
+def send_flows(settings, switch: str, flows: list[ParsedFlow]) -> None:
+    """Sends flow_mods, in a bundle if asked for."""
+    usable = protocol.ANY
+    for flow in flows:
+        usable &= flow.usable
+    if settings.bundle:
+        usable &= protocol.OF13_UP
+    connection, chosen = open_for_changes(settings, switch, usable)
+    messages = []
+    for flow in flows:
+        mod, version = make_flow_mod(flow, chosen)
+        data = encode(mod, version, next_xid())
+        if settings.bundle:
+            messages.append(data)
+        else:
+            send_silent(settings, connection, [data])
+    if settings.bundle:
+        send_bundle(settings, connection, messages)
+    connection.close()
+
+
+def send_bundle(settings, connection: Connection, messages: list[bytes]) -> None:
+    """Lets the switch take all messages or none.  Raises Fatal after printing the errors."""
+    from vswitchd.openflow.messages.bundle import BundleAdd, BundleControl
+    from vswitchd.openflow.messages.session import BarrierRequest
+    flags, version = 3, connection.version
+    sent: dict[int, bytes] = {}
+    failed = False
+
+    def collect(until: int) -> None:
+        """Reads answers up to the one to `until`, printing the errors."""
+        nonlocal failed
+        while True:
+            reply = connection.receive_bytes()
+            number = int.from_bytes(reply[4:8], "big")
+            if identify(reply)[0].kind == "OFPT_ERROR" and number in sent:
+                failed = True
+                _print_bundle_error(settings, reply, sent[number])
+            if number == until:
+                return
+
+    def control(kind: int) -> None:
+        xid = next_xid()
+        sent[xid] = encode(BundleControl(0, kind, flags), version, xid)
+        connection.send_bytes(sent[xid])
+        collect(xid)
+
+    control(0)
+    if not failed:
+        for data in messages:
+            xid = int.from_bytes(data[4:8], "big")
+            sent[xid] = data
+            connection.send_bytes(encode(BundleAdd(0, flags, data), version, xid))
+        collect(connection.send(BarrierRequest()))
+        control(6 if failed else 4)
+    if failed:
+        raise Fatal(f"talking to {connection.remote} (Protocol error)")
+
+
+def _print_bundle_error(settings, reply: bytes, request: bytes) -> None:
+    from vswitchd.openflow.messages.session import decode_error
+    from vswitchd.openflow.print import format_message
+    sys.stdout.flush()
+    text = format_message(request, settings.verbosity + 1, None, None, warn)
+    sys.stderr.write(f"Error {decode_error(open_frame(reply)).name} for: {text}")
+
+
+def add_flow(settings, arguments) -> None:
+    _change(settings, arguments, "add")
+
+
+def add_flows(settings, arguments) -> None:
+    switch, name = arguments
+    tables = table_numbers(settings, switch)
+    ports = port_numbers(settings, switch)
+    send_flows(settings, switch, read_flows(settings, name, "auto", ports, tables))
+
+
+def mod_flows(settings, arguments) -> None:
+    _change(settings, arguments, "modify_strict" if settings.strict else "modify")
+
+
+def del_flows(settings, arguments) -> None:
+    _change(settings, arguments, "delete_strict" if settings.strict else "delete")
+
+
+# Dumping.
+
+
+def _prepare_dump(settings, arguments, aggregate: bool):
+    switch = arguments[0]
+    text = arguments[1] if len(arguments) > 1 else ""
+    ports = port_numbers(settings, switch) if text else {}
+    tables = table_numbers(settings, switch) if text else {}
+    flow = _parse(settings, text, "match", ports, tables)
+    connection = open_switch(settings, switch)
+    # Naming a table takes no table ids in flow_mods.
+    tids = flow.usable & (protocol.OF10_STD_TID | protocol.OF10_NXM_TID)
+    chosen = agree_for_dump(settings, connection, flow.usable | tids >> 1)
+    form = "nxm" if chosen & protocol.OF10_NXM else "of"
+    return connection, FlowStatsRequest(flow.match, flow.table, flow.out_port, flow.out_group,
+                                        flow.cookie, flow.cookie_mask, aggregate, form)
+
+
+def dump_flows(settings, arguments) -> None:
+    connection, request = _prepare_dump(settings, arguments, False)
+    if not settings.sort and not settings.show_names() and settings.stats:
+        for data in connection.transact_parts(request):
+            print_message(data, settings)
+        connection.close()
+        return
+    flows = fetch_flows(connection, request)
+    _sort(settings, flows)
+    ports = port_names(settings, connection.name)
+    tables = table_names(settings, connection.name)
+    for flow in flows:
+        print(" " + format_flow_stats(flow, ports, tables, settings.stats))
+    connection.close()
+
+
+def fetch_flows(connection: Connection, request: FlowStatsRequest) -> list[FlowStats]:
+    """All flows that a request selects, without their ages.  Raises Fatal."""
+    from vswitchd.openflow.error import OpenFlowError
+    flows: list[FlowStats] = []
+    for data in connection.transact_parts(request):
+        try:
+            frame = open_frame(data)
+            if frame.raw.kind == "OFPT_ERROR":
+                from vswitchd.openflow.messages.session import decode_error
+                raise Fatal(f"dump flows ({decode_error(frame).name})")
+            flows.extend(_forget_ages(flow) for flow in iterate_flow_stats(frame))
+        except OpenFlowError as error:
+            raise Fatal(f"dump flows ({error.name})") from None
+    return flows
+
+
+def _forget_ages(flow: FlowStats) -> FlowStats:
+    from dataclasses import replace
+    return replace(flow, idle_age=None, hard_age=None)
+
+
+def _sort(settings, flows: list[FlowStats]) -> None:
+    """Sorts by the criteria; flows that lack a field come last, whatever the order."""
+    for name, descending in reversed(settings.sort):
+        if name == "priority":
+            flows.sort(key=lambda flow: flow.priority, reverse=descending)
+            continue
+        info = INFO[name]
+        have = [flow for flow in flows if prerequisites_hold(flow.match.fields, info)
+                and not is_wild(flow.match.fields, info)]
+        lack = [flow for flow in flows if not any(flow is other for other in have)]
+        have.sort(key=lambda flow: get(flow.match.fields, info)[0], reverse=descending)
+        flows[:] = have + lack
+
+
+def dump_aggregate(settings, arguments) -> None:
+    connection, request = _prepare_dump(settings, arguments, True)
+    for data in connection.transact_parts(request):
+        print_message(data, settings)
+    connection.close()
+
+
+# Comparing and replacing.
+
+
+class _Version:
+    """One side's version of a flow."""
+
+    def __init__(self, cookie: int, idle: int, hard: int, importance: int, flags: int,
+                 actions: tuple) -> None:
+        self.cookie, self.idle, self.hard = cookie, idle, hard
+        self.importance, self.flags, self.actions = importance, flags, actions
+
+    def is_same(self, other: "_Version") -> bool:
+        return (self.cookie, self.idle, self.hard, self.importance, self.actions) == (
+            other.cookie, other.idle, other.hard, other.importance, other.actions)
+
+
+_Table = dict[tuple[int, int, Match], list]
+"""{(table, -priority, match): [version of the first, version of the second]}"""
+
+
+def _read_file_side(settings, name: str, side: int, table: _Table, ports, tables) -> int:
+    usable = protocol.ANY
+    for flow in read_flows(settings, name, "add", ports, tables):
+        usable &= flow.usable
+        _put_side(table, flow, side, flow.new_cookie)
+    return usable
+
+
+def _put_side(table: _Table, flow, side: int, cookie: int) -> None:
+    number = 0 if flow.table == _TABLE_ANY else flow.table
+    version = _Version(cookie, flow.idle_timeout, flow.hard_timeout, flow.importance, flow.flags,
+                       flow.actions)
+    table.setdefault((number, -flow.priority, flow.match), [None, None])[side] = version
+
+
+def _read_switch_side(connection: Connection, chosen: int, side: int, table: _Table) -> None:
+    form = "nxm" if chosen & (protocol.OF10_NXM | protocol.OF10_NXM_TID) else "of"
+    for flow in fetch_flows(connection, FlowStatsRequest(EMPTY, form=form)):
+        _put_side(table, flow, side, flow.cookie)
+
+
+def _in_order(table: _Table):
+    return sorted(table.items(), key=lambda item: item[0][0])
+
+
+def _is_file(source: str) -> bool:
+    return source[:1] in ("/", ".") or (":" not in source and os.path.exists(source))
+
+
+def diff_flows(settings, arguments) -> int:
+    table: _Table = {}
+    names = None
+    for side, source in enumerate(arguments):
+        if _is_file(source):
+            other = arguments[1 - side]
+            ports = tables = {}
+            if not _is_file(other):
+                ports, tables = port_numbers(settings, other), table_numbers(settings, other)
+            _read_file_side(settings, source, side, table, ports, tables)
+        else:
+            connection = open_switch(settings, source)
+            chosen = agree_for_dump(settings, connection, protocol.ANY)
+            _read_switch_side(connection, chosen, side, table)
+            connection.close()
+            if names is None:
+                names = port_names(settings, source)
+    different = False
+    for key, (first, second) in _in_order(table):
+        if first is not None and second is not None and first.is_same(second):
+            continue
+        different = True
+        for sign, version in (("-", first), ("+", second)):
+            if version is not None:
+                print(sign + _format_side(key, version, names))
+    return 2 if different else 0
+
+
+def _format_side(key, version: _Version, names) -> str:
+    number, priority, match = key
+    words = [f"table={number}"] if number else []
+    text = format_match(match, names, -priority)
+    if text:
+        words.append(text)
+    if version.cookie:
+        words.append(f"cookie=0x{version.cookie:x}")
+    if version.idle:
+        words.append(f"idle_timeout={version.idle}")
+    if version.hard:
+        words.append(f"hard_timeout={version.hard}")
+    if version.importance:
+        words.append(f"importance={version.importance}")
+    if version.flags:
+        words.append(format_flags(version.flags).strip())
+    words.append("actions=" + format_actions(version.actions, names, None))
+    return " ".join(words)
+
+
+def replace_flows(settings, arguments) -> None:
+    switch, name = arguments
+    table: _Table = {}
+    ports = port_numbers(settings, switch)
+    tables = table_numbers(settings, switch)
+    usable = _read_file_side(settings, name, 0, table, ports, tables)
+    if settings.bundle:
+        usable &= protocol.OF13_UP
+    connection = open_switch(settings, switch)
+    chosen = agree_for_dump(settings, connection, usable)
+    _read_switch_side(connection, chosen, 1, table)
+    messages = []
+    for key, (new, old) in _in_order(table):
+        if old is not None and new is None:
+            messages.append(_make_change("delete_strict", key, old, chosen))
+    for key, (new, old) in _in_order(table):
+        if new is not None and (settings.readd or old is None or not new.is_same(old)):
+            messages.append(_make_change("add", key, new, chosen))
+    if settings.bundle:
+        send_bundle(settings, connection, messages)
+    elif messages:
+        send_silent(settings, connection, messages)
+    connection.close()
+
+
+def _make_change(command: str, key, version: _Version, chosen: int) -> bytes:
+    number, priority, match = key
+    adding = command == "add"
+    flow = ParsedFlow(
+        command, match, -priority, version.actions if adding else (), number, 0, 0,
+        version.cookie if adding else 0, False, version.idle if adding else 0,
+        version.hard if adding else 0, version.importance if adding else 0, NONE, 0xFFFFFFFF,
+        version.flags if adding else 0, protocol.ANY)
+    mod, of_version = make_flow_mod(flow, chosen)
+    return encode(mod, of_version, next_xid())
+
+
+# Packet-out.
+
+
+def read_packet(text: str) -> bytes:
+    """The bytes of a packet in hexadecimal; needs an Ethernet header.  Raises Fatal."""
+    from utilities.ofctl.debug import read_hex
+    try:
+        data = read_hex(text)
+    except Fatal:
+        raise Fatal("Trailing garbage in packet data") from None
+    if len(data) < 14:
+        raise Fatal("Packet data too short for Ethernet")
+    return data
+
+
+def packet_out(settings, arguments) -> None:
+    from vswitchd.openflow.messages.packet import PacketOut
+    from vswitchd.openflow.text import parse_actions
+    switch = arguments[0]
+    if len(arguments) == 2:
+        tables = table_numbers(settings, switch)
+        ports = port_numbers(settings, switch)
+        value, usable = parse_packet_out(arguments[1], ports, tables)
+        packets = [value]
+    elif len(arguments) > 3:
+        from utilities.ofctl.ports import port_number
+        tables = table_numbers(settings, switch)
+        ports = port_numbers(settings, switch)
+        port = port_number(settings, switch, arguments[1])
+        try:
+            actions, usable = parse_actions(arguments[2], ports, tables)
+        except FlowTextError as error:
+            raise Fatal(str(error)) from None
+        packets = [PacketOut(read_packet(text), actions, Match.of(in_port=port))
+                   for text in arguments[3:]]
+    else:
+        raise Fatal("Too many arguments" if len(arguments) > 1 else "Too few arguments")
+    connection, chosen = open_for_changes(settings, switch, usable)
+    for value in packets:
+        send_silent(settings, connection, [encode(value, connection.version, next_xid())])
+    connection.close()
+
+
+def parse_packet_out(text: str, ports, tables):
+    """(PacketOut, usable flow formats) of `in_port=P packet=HEX actions=A`.  Raises Fatal."""
+    from vswitchd.openflow.messages.packet import PacketOut
+    from vswitchd.openflow.text import key_values, parse_actions, parse_match
+    at = text.find("action")
+    equals = text.find("=", at) if at >= 0 else -1
+    action_text = text[equals + 1:] if equals >= 0 else None
+    head = text[:at] if equals >= 0 else text
+    data, words, metadata = None, [], False
+    for key, value in key_values(head):
+        if key == "packet":
+            try:
+                data = read_packet(value)
+            except Fatal as error:
+                raise Fatal(f"packet: {error.text}") from None
+        else:
+            if not value:
+                raise Fatal(f"field {key} missing value")
+            if key not in INFO:
+                raise Fatal(f"unknown keyword {key}")
+            metadata = metadata or key != "in_port"
+            words.append(f"{key}={value}")
+    try:
+        match, usable = parse_match(",".join(words), ports)
+        if "in_port" not in match:
+            match = Match({**match.fields, "in_port": (PORT_CONTROLLER, 0xFFFF)})
+        actions: tuple = ()
+        if data is None:
+            raise Fatal("must specify packet")
+        if action_text is None:
+            raise Fatal("must specify an action")
+        actions, parsed = parse_actions(action_text, ports, tables)
+        usable = (protocol.ANY if not metadata else usable) & parsed
+    except FlowTextError as error:
+        raise Fatal(str(error)) from None
+    return PacketOut(data, actions, match), usable
+
+
+# Parsing without a switch.
+
+
+def _show_parsed(settings, flows: list[ParsedFlow]) -> None:
+    usable = protocol.ANY
+    for flow in flows:
+        usable &= flow.usable
+    print(f"usable protocols: {protocol.format_protocols(usable)}")
+    usable &= settings.protocols if settings.protocols_given else protocol.ANY
+    if not usable:
+        raise Fatal("no usable protocol")
+    chosen = usable & -usable
+    print(f"chosen protocol: {protocol.format_protocols(chosen)}")
+    for flow in flows:
+        mod, version = make_flow_mod(flow, chosen)
+        print_message(encode(mod, version, next_xid()), settings, 0)
+
+
+def parse_flow_command(settings, arguments) -> None:
+    _show_parsed(settings, [_parse(settings, arguments[0], "add", None, None)])
+
+
+def parse_flows_command(settings, arguments) -> None:
+    _show_parsed(settings, read_flows(settings, arguments[0], "auto", None, None))
