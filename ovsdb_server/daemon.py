@@ -298,8 +298,12 @@ class Daemon:
 
     def ready(self) -> None:
         """Say that the daemon serves: its parent returns, and it lets go of the terminal."""
-        if not self.settings.detach:
-            return
+        self._report_ready()
+        if self.settings.detach and self.settings.chdir:
+            os.chdir("/")
+
+    def _report_ready(self) -> None:
+        """Tell the waiting parent, and let go of the terminal if detached."""
         if self._ready_fd >= 0:
             try:
                 os.write(self._ready_fd, b"\0")
@@ -307,13 +311,12 @@ class Daemon:
                 pass
             os.close(self._ready_fd)
             self._ready_fd = -1
-        if self.settings.chdir:
-            os.chdir("/")
-        null = os.open(os.devnull, os.O_RDWR)
-        for fd in range(3):
-            os.dup2(null, fd)
-        if null > 2:
-            os.close(null)
+        if self.settings.detach:
+            null = os.open(os.devnull, os.O_RDWR)
+            for fd in range(3):
+                os.dup2(null, fd)
+            if null > 2:
+                os.close(null)
 
     def finish(self) -> None:
         """Remove pidfile and sockets; the process is about to exit."""
@@ -354,24 +357,25 @@ class Daemon:
     def _monitor(self) -> None:
         """Stay here as the parent that restarts the daemon; return only in the child."""
         crashes = 0
-        started = time.monotonic() - _RESTART_INTERVAL
+        next_restart = 0.0
         _name_process("monitor")
         while True:
-            wait = started + _RESTART_INTERVAL - time.monotonic()
-            if crashes and wait > 0:
-                time.sleep(wait)
-            started = time.monotonic()
+            receive, send = os.pipe2(os.O_CLOEXEC)
             pid = os.fork()
             if pid == 0:
+                os.close(receive)
+                if self._ready_fd >= 0:
+                    os.close(self._ready_fd)
+                self._ready_fd = send
                 for number in _FATAL:
                     signal.signal(number, signal.SIG_DFL)
                 return
-            if self._ready_fd >= 0:
-                # Only the child that serves may say so; if it dies first, the pipe tells.
-                os.close(self._ready_fd)
-                self._ready_fd = -1
+            os.close(send)
             for number in _FATAL:
                 signal.signal(number, lambda n, frame, pid=pid: _pass_on(n, pid))
+            if os.read(receive, 1):
+                self._report_ready()
+            os.close(receive)
             status = _wait_for(pid)
             if os.WIFSIGNALED(status) and os.WTERMSIG(status) in _RESTARTABLE:
                 crashes += 1
@@ -380,6 +384,8 @@ class Daemon:
                 if os.WCOREDUMP(status):
                     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
                     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+                time.sleep(max(0.0, next_restart - time.monotonic()))
+                next_restart = time.monotonic() + _RESTART_INTERVAL
                 continue
             _log.info(f"pid {pid} died, {describe_status(status)}, exiting")
             if os.WIFSIGNALED(status):

@@ -179,6 +179,8 @@ class Connection:
                     self._send(encode_reply(message.params, message.id), deadline)
                     continue
                 return message
+            if self._splitter.failure is not None:
+                raise self._splitter.failure
             data = self._receive_bytes(deadline)
             if not data:
                 raise ConnectionClosed(f"{self.name}: connection closed")

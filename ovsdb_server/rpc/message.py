@@ -199,6 +199,17 @@ def encode_error(error: object, id: object, codec: Codec = STANDARD) -> bytes:
     return codec.dumps({"id": id, "result": None, "error": error})
 
 
+def first_object(text: bytes) -> bytes | None:
+    """Return the JSON object that `text` begins with, or None; for streams that go wrong after it.
+    """
+    try:
+        shown = text.decode("utf-8")
+        _, end = _decoder.raw_decode(shown)
+    except (ValueError, RecursionError):
+        return None
+    return shown[:end].encode()
+
+
 class Splitter:
     """Cuts a byte stream into JSON objects; looks at each byte once, whatever the chunks.
 
@@ -209,9 +220,11 @@ class Splitter:
     Args: `size_max`, the largest JSON text accepted in bytes.
     """
 
-    __slots__ = ("_chunks", "_size", "_depth", "_in_string", "_escaped", "_size_max", "_offset")
+    __slots__ = ("_chunks", "_size", "_depth", "_in_string", "_escaped", "_size_max", "_offset",
+                 "failure")
 
     def __init__(self, size_max: int = SIZE_MAX) -> None:
+        self.failure: ProtocolError | None = None
         self._chunks: list[bytes] = []
         self._size = 0
         self._depth = 0
@@ -228,9 +241,21 @@ class Splitter:
     def feed(self, data: bytes) -> list[bytes]:
         """Take received bytes; return the JSON texts that they complete.
 
-        Raises: ProtocolError when the stream cannot be JSON objects, or one is too large.
+        When the stream cannot go on (it is no JSON objects, or one is too large), what came before
+        is still returned, `failure` says why, and the next call raises it; without anything to
+        return it is raised at once.
         """
         texts: list[bytes] = []
+        if self.failure is None:
+            try:
+                self._split(data, texts)
+            except ProtocolError as error:
+                self.failure = error
+        if self.failure is not None and not texts:
+            raise self.failure
+        return texts
+
+    def _split(self, data: bytes, texts: list[bytes]) -> None:
         position = 0
         end = len(data)
         while position < end:
@@ -242,9 +267,12 @@ class Splitter:
             stop = boundary.start() + 1 if boundary else end
             self._advance(data[position:stop])
             position = stop
-            if self._depth <= 0 and self._chunks:
+            if self._depth < 0:
+                salvaged = first_object(b"".join(self._chunks))
+                texts.extend([] if salvaged is None else [salvaged])
+                raise ProtocolError("syntax error at beginning of input", self._offset)
+            if self._depth == 0:
                 texts.append(self._take())
-        return texts
 
     def _skip_space(self, data: bytes, position: int) -> int:
         """Return where the next message starts in `data`.  Raises: ProtocolError."""
@@ -280,8 +308,6 @@ class Splitter:
             outside = segment
         self._depth += (outside.count(b"{") + outside.count(b"[")
                         - outside.count(b"}") - outside.count(b"]"))
-        if self._depth < 0:
-            raise ProtocolError("unbalanced brackets", self._offset + self._size)
 
     def _take(self) -> bytes:
         text = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)

@@ -12,7 +12,8 @@ import ssl
 import trio
 
 from ovsdb_server.rpc import address
-from ovsdb_server.rpc.message import SIZE_MAX, Message, ProtocolError, Splitter, classify, fast_codec
+from ovsdb_server.rpc.message import (SIZE_MAX, Message, ProtocolError, Splitter, classify,
+                                      fast_codec, first_object)
 
 CODEC = fast_codec()
 
@@ -36,6 +37,7 @@ class Channel:
         self.n_backlog = 0
         self._sock = sock
         self._splitter = Splitter(size_max)
+        self._failure: ProtocolError | None = None
         self._backlog: list[memoryview] = []
         self._has_backlog = trio.Event()
         self._drained = trio.Event()
@@ -84,18 +86,35 @@ class Channel:
         Raises: ProtocolError (the stream is unusable from there), OSError,
         trio.ClosedResourceError.
         """
+        if self._failure is not None:
+            raise self._failure
         data = await self._receive_bytes()
         if not data:
             return None
         self.received_at = trio.current_time()
-        messages = []
-        for text in self._splitter.feed(data):
-            try:
-                value = CODEC.loads(text)
-            except ValueError as error:
-                raise ProtocolError(str(error)) from None
-            messages.append(classify(value))
+        texts = self._splitter.feed(data)
+        self._failure = self._splitter.failure
+        messages: list[Message] = []
+        try:
+            for text in texts:
+                self._decode(text, messages)
+        except ProtocolError as error:
+            # What came before the bad message still counts.
+            self._failure = error
+            if not messages:
+                raise
         return messages
+
+    @staticmethod
+    def _decode(text: bytes, messages: list[Message]) -> None:
+        try:
+            value = CODEC.loads(text)
+        except ValueError as error:
+            salvaged = first_object(text)
+            if salvaged is not None:
+                messages.append(classify(CODEC.loads(salvaged)))
+            raise ProtocolError(str(error)) from None
+        messages.append(classify(value))
 
     async def _receive_bytes(self) -> bytes:
         sock = self._sock

@@ -50,7 +50,7 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
             raise CommandError(str(error).replace(path, args[0])) from None
         if hosted.name in server.databases:
             hosted.close()
-            raise CommandError(f"ovsdb error: {args[0]}: duplicate database name")
+            raise CommandError(f"ovsdb error: {hosted.name}: duplicate database name")
         server.add_database(hosted)
         server.reload_remotes()
 

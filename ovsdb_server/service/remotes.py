@@ -291,7 +291,7 @@ class Remotes:
         """Return what logs call a new passive session."""
         if parsed.is_unix:
             self._n_unix += 1
-            return f"unix#{self._n_unix}"
+            return f"unix#{self._n_unix - 1}"
         host, port = peer[0], peer[1]
         shown = f"[{host}]" if ":" in host else host
         return f"{'ssl' if parsed.is_tls else 'tcp'}:{shown}:{port}"

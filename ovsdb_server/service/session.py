@@ -442,9 +442,9 @@ class Session:
 
 def _check_last_id(params: list) -> None:
     if not isinstance(params[3], str):
-        raise syntax_error(params, "last-txn-id must be string")
+        raise syntax_error(params[3], "last-txn-id must be string")
     if not is_uuid(params[3]):
-        raise syntax_error(params, "last-txn-id must be UUID format.")
+        raise syntax_error(params[3], "last-txn-id must be UUID format.")
 
 
 def _key(id: object) -> bytes:

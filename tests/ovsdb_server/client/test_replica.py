@@ -1,22 +1,13 @@
 """The replica follows a real server, ours or the reference's, through changes and restarts."""
 
-import os
-import shutil
-import signal
-import subprocess
-import sys
-from pathlib import Path
-
 import orjson
 import pytest
 import trio
 
-from ovsdb_server import vlog
 from ovsdb_server.client.replica import RemoteError, Replica, Status
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.storage import journal
 
-ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = DatabaseSchema.from_json({"name": "Test", "version": "1.0.0", "tables": {
     "Thing": {"isRoot": True, "indexes": [["name"]], "columns": {
         "name": {"type": "string"},
@@ -26,53 +17,13 @@ SCHEMA = DatabaseSchema.from_json({"name": "Test", "version": "1.0.0", "tables":
                            "min": 0, "max": "unlimited"}}}},
     "Part": {"columns": {"label": {"type": {"key": "string", "min": 0, "max": 1}}}}}})
 
-OURS = [sys.executable, "-I", "-c",
-        f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
-        "from ovsdb_server.main import main; sys.exit(main(sys.argv[1:]))"]
-REFERENCE = shutil.which("ovsdb-server", path="/usr/sbin:/usr/bin:/usr/local/sbin")
 
-SERVERS = [pytest.param(OURS, id="ours"), pytest.param(
-    [REFERENCE], id="reference", marks=[pytest.mark.differential, pytest.mark.skipif(
-        REFERENCE is None, reason="Open vSwitch is not installed")])]
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    vlog.set_levels("console:off")
-    yield
-    vlog.set_levels("console:info")
-
-
-class ServerProcess:
-    """An ovsdb-server in its own directory."""
-
-    def __init__(self, command, directory):
-        self.command = command
-        self.directory = directory
-        self.remote = f"unix:{directory}/db.sock"
-        self.environment = dict(os.environ, OVS_SYSLOG_METHOD="null", **{
-            f"OVS_{name}": str(directory) for name in ("RUNDIR", "LOGDIR", "DBDIR")})
-        journal.create(str(directory / "test.db"), SCHEMA)
-        self.start()
-
-    def start(self):
-        subprocess.run([*self.command, "--detach", "--no-chdir", "--pidfile", "-vconsole:off",
-                        f"--remote=p{self.remote}", str(self.directory / "test.db")],
-                       env=self.environment, check=True, timeout=20)
-        self.pid = int((self.directory / "ovsdb-server.pid").read_text())
-
-    def kill(self):
-        os.kill(self.pid, signal.SIGKILL)
-        while Path(f"/proc/{self.pid}").exists():
-            if "State:\tZ" in Path(f"/proc/{self.pid}/status").read_text():
-                break
-
-
-@pytest.fixture(params=SERVERS)
-def server(request, tmp_path):
-    process = ServerProcess(request.param, tmp_path)
-    yield process
-    process.kill()
+@pytest.fixture
+def server(make_server, server_kind, quiet_console):
+    process = make_server(server_kind, files=("test.db",))
+    journal.create(str(process.directory / "test.db"), SCHEMA)
+    assert process.start("-vconsole:off").returncode == 0
+    return process
 
 
 def run(body, server, **options):
@@ -171,8 +122,6 @@ def test_after_a_restart_only_differences_are_told(server):
         await replica.commit(txn)
         await feed.next()
         server.kill()
-        for path in server.directory.glob("*.ctl"):
-            path.unlink()
         server.start()
         await feed.next()                   # The connection broke.
         while not replica.is_connected:
