@@ -158,6 +158,8 @@ def main(argv: list[str]) -> int:
 
 def _serve(arguments: _Arguments, daemon: Daemon) -> int:
     """Open the databases and serve until told to exit."""
+    # Requests may nest as deep as JSON does (message.DEPTH_MAX), and some are walked recursively.
+    sys.setrecursionlimit(20_000)
     runner = _Runner(arguments, daemon, SteerableClock())
     try:
         return trio.run(runner.run, clock=runner.clock)

@@ -8,6 +8,7 @@ directory, and opens Unix sockets whose path does not fit into a sockaddr by goi
 import errno
 import os
 import socket
+import struct
 
 DEFAULT_PORT = 6640
 
@@ -132,10 +133,18 @@ class socket_path:
 
 
 def connect_unix(path: str, timeout: float | None = None) -> socket.socket:
-    """Return a stream socket connected to the socket file `path`.  Raises: OSError."""
+    """Return a stream socket connected to the socket file `path`.  Raises: OSError.
+
+    `timeout` limits the wait for a listener that has no room; 0 is not to wait at all.
+    """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.settimeout(timeout)
+        if timeout == 0:
+            sock.setblocking(False)
+        elif timeout is not None:
+            # A non-blocking connect would fail at once instead of waiting for room.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack(
+                "ll", int(timeout), int(timeout % 1 * 1e6) or 1))
         with socket_path(path) as name:
             sock.connect(name)
     except BaseException:
@@ -144,7 +153,7 @@ def connect_unix(path: str, timeout: float | None = None) -> socket.socket:
     return sock
 
 
-def listen_unix(path: str, mode: int = 0o770, backlog: int = 64) -> socket.socket:
+def listen_unix(path: str, mode: int = 0o770, backlog: int = 1024) -> socket.socket:
     """Bind and listen on the socket file `path`, replacing a stale one.  Raises: OSError.
 
     The file gets permissions `mode` from the moment it exists.
@@ -166,7 +175,7 @@ def listen_unix(path: str, mode: int = 0o770, backlog: int = 64) -> socket.socke
     return sock
 
 
-def listen_tcp(host: str, port: int, backlog: int = 64) -> socket.socket:
+def listen_tcp(host: str, port: int, backlog: int = 1024) -> socket.socket:
     """Bind and listen on a TCP address; "" is every address (IPv4).  Raises: OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)

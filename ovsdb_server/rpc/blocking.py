@@ -14,7 +14,7 @@ from ovsdb_server.rpc.message import (ERROR, NOTIFICATION, REPLY, REQUEST, Messa
                                       Splitter, decode, encode_error, encode_notification,
                                       encode_reply, encode_request)
 
-_CHUNK = 256 * 1024
+_CHUNK = 64 * 1024
 
 
 class RpcError(Exception):

@@ -92,13 +92,20 @@ def fast_codec() -> Codec:
         import orjson
     except ImportError:
         return STANDARD
-    loads, dumps = orjson.loads, orjson.dumps
+    loads, fast_dumps = orjson.loads, orjson.dumps
 
     def checked_loads(data: bytes) -> object:
         # The reference's strings are C strings: an escaped NUL is a parse error.
         if b"\\u0000" in data and b"\\u0000" in data.replace(b"\\\\", b""):
             raise ValueError("null bytes not supported in quoted strings")
         return loads(data)
+
+    def dumps(value: object) -> bytes:
+        try:
+            return fast_dumps(value)
+        except TypeError:
+            # orjson reads deeper nesting than it writes.
+            return _standard_dumps(value)
 
     return Codec(checked_loads, dumps)
 
@@ -271,6 +278,8 @@ class Splitter:
                 salvaged = first_object(b"".join(self._chunks))
                 texts.extend([] if salvaged is None else [salvaged])
                 raise ProtocolError("syntax error at beginning of input", self._offset)
+            if self._depth > DEPTH_MAX:
+                raise ProtocolError("input exceeds maximum nesting depth", self._offset)
             if self._depth == 0:
                 texts.append(self._take())
 

@@ -17,7 +17,7 @@ from ovsdb_server.rpc.message import (SIZE_MAX, Message, ProtocolError, Splitter
 
 CODEC = fast_codec()
 
-_CHUNK = 256 * 1024
+_CHUNK = 64 * 1024
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -110,8 +110,9 @@ class Channel:
         try:
             value = CODEC.loads(text)
         except ValueError as error:
+            # A whole message may stand before the garbage.
             salvaged = first_object(text)
-            if salvaged is not None:
+            if salvaged is not None and len(salvaged) < len(text):
                 messages.append(classify(CODEC.loads(salvaged)))
             raise ProtocolError(str(error)) from None
         messages.append(classify(value))

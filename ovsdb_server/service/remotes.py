@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import ssl
+import traceback
 from typing import NamedTuple
 
 import trio
@@ -31,6 +32,9 @@ PROBE_INTERVAL = 5.0
 
 # A socket that cannot be opened is tried again after this many seconds.
 _RETRY_INTERVAL = 2.5
+
+# Connections accepted before the others get a turn.
+_ACCEPT_BURST = 32
 
 # DSCP of connections: network control.
 _DEFAULT_DSCP = 48
@@ -143,7 +147,8 @@ class Remote:
                 continue
             try:
                 await trio.lowlevel.wait_readable(self._socket)
-                sock, peer = self._socket.accept()
+                for _ in range(_ACCEPT_BURST):
+                    nursery.start_soon(self._serve_accepted, *self._socket.accept())
             except (BlockingIOError, ConnectionAbortedError):
                 continue
             except trio.ClosedResourceError:
@@ -153,8 +158,6 @@ class Remote:
                     raise
                 _log.warn(f"{self.target}: accept failed: {error.strerror}", _ACCEPT_LIMIT)
                 await trio.sleep(0.1)
-                continue
-            nursery.start_soon(self._serve_accepted, sock, peer)
 
     async def _serve_accepted(self, sock: socket.socket, peer: object) -> None:
         name = self._remotes.next_name(self._parsed, peer)
@@ -206,6 +209,10 @@ class Remote:
         self._remotes.note_status()
         try:
             await session.serve()
+        except Exception as error:
+            # A defect that one client meets must not end the service for the others.
+            _log.err(f"{channel.name}: internal error, disconnecting: "
+                     + "".join(traceback.format_exception(error)))
         finally:
             self.sessions.discard(session)
             self.disconnected_at = trio.current_time()

@@ -8,10 +8,10 @@ and updates merge in the engine's change sets, so a slow reader costs bounded me
 Each method is a row of `_METHODS`.  Trio thread only.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-import orjson
 import trio
 
 from ovsdb_server import vlog
@@ -23,7 +23,7 @@ from ovsdb_server.engine.parser import is_identifier
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.rpc import message
 from ovsdb_server.rpc.message import Message, ProtocolError
-from ovsdb_server.rpc.stream import Channel
+from ovsdb_server.rpc.stream import CODEC, Channel
 from ovsdb_server.service.hosted import HostedDatabase
 
 _log = vlog.module("ovsdb_jsonrpc_server")
@@ -64,6 +64,15 @@ class _Reply:
 _LATER = object()       # The handler has replied or will.
 
 
+class _Held:
+    """A reply in its place in the order; `data` None while its transaction is not on the disk."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes | None) -> None:
+        self.data = data
+
+
 class _Watch(NamedTuple):
     """A monitor of this session, under the id that its client gave it."""
 
@@ -87,8 +96,8 @@ class Session:
         self.is_change_aware = False
         self.monitors: dict[bytes, _Watch] = {}
         self._transactions: dict[bytes, tuple[HostedDatabase, object]] = {}
+        self._held: deque[_Held] = deque()
         self._scope = trio.CancelScope()
-        self._ended = ""
 
     # Life.
 
@@ -201,16 +210,28 @@ class Session:
 
     def reply(self, id: object, result: object) -> None:
         """Answer a request, after what the monitors have to tell."""
-        self.flush_monitors()
-        text = result.text if isinstance(result, _Reply) else orjson.dumps(result)
-        self._send(b'{"id":%b,"result":%b,"error":null}' % (orjson.dumps(id), text))
+        text = result.text if isinstance(result, _Reply) else CODEC.dumps(result)
+        self._deliver(b'{"id":%b,"result":%b,"error":null}' % (CODEC.dumps(id), text))
 
     def reply_error(self, id: object, error: object) -> None:
-        self.flush_monitors()
-        self._send(message.encode_error(error, id))
+        self._deliver(message.encode_error(error, id, CODEC))
+
+    def _deliver(self, data: bytes) -> None:
+        """Send a reply, behind those that wait for the disk."""
+        if self._held:
+            self._held.append(_Held(data))
+        else:
+            self.flush_monitors()
+            self._send(data)
+
+    def _release_held(self) -> None:
+        """Send the replies that nothing holds up any more."""
+        while self._held and self._held[0].data is not None:
+            self.flush_monitors()
+            self._send(self._held.popleft().data)
 
     def notify(self, method: str, params: list) -> None:
-        self._send(message.encode_notification(method, params))
+        self._send(message.encode_notification(method, params, CODEC))
 
     def _send(self, data: bytes) -> None:
         if _rpc_log.is_dbg:
@@ -234,7 +255,7 @@ class Session:
         method = _UPDATES[watch.monitor.kind]
         since = b',"%b"' % ZERO_UUID.encode() if watch.monitor.kind == COND_SINCE else b""
         self._send(b'{"id":null,"method":"%b","params":[%b%b,%b]}' % (
-            method.encode(), orjson.dumps(watch.id), since, updates))
+            method.encode(), CODEC.dumps(watch.id), since, updates))
 
     # Methods.
 
@@ -285,8 +306,8 @@ class Session:
     def _transact(self, request: Message) -> object:
         hosted = self._find(request)
         key = self._new_transaction_key(request)
-        execution = hosted.submit(request.params[1:], self.context(), (self, key))
         self._transactions[key] = hosted, request.id
+        execution = hosted.submit(request.params[1:], self.context(), (self, key))
         if execution.is_waiting:
             self.server.note_waiting()
             return _LATER
@@ -297,24 +318,22 @@ class Session:
 
     def finish(self, key: bytes, hosted: HostedDatabase, execution: Execution) -> None:
         """Reply to a transaction that ran to its end; `key` as in the token (session, key)."""
+        _, id = self._transactions.pop(key)
         if execution.is_durable and execution.delta:
-            self.server.spawn(self._reply_when_durable, key, hosted, execution)
+            held = _Held(None)
+            self._held.append(held)
+            self.server.spawn(self._reply_when_durable, held, id, hosted, execution.results)
         else:
-            self._reply_transaction(key, execution.results)
+            self.reply(id, execution.results)
 
-    async def _reply_when_durable(self, key: bytes, hosted: HostedDatabase,
-                                  execution: Execution) -> None:
-        results = execution.results
+    async def _reply_when_durable(self, held: "_Held", id: object, hosted: HostedDatabase,
+                                  results: list) -> None:
         try:
             await hosted.sync()
         except OvsdbError as error:
             results = results + [error.to_json()]
-        self._reply_transaction(key, results)
-
-    def _reply_transaction(self, key: bytes, results: list) -> None:
-        entry = self._transactions.pop(key, None)
-        if entry is not None:
-            self.reply(entry[1], results)
+        held.data = message.encode_reply(results, id, CODEC)
+        self._release_held()
 
     def cancel_transactions(self, hosted: HostedDatabase) -> None:
         """Give up the waiting transactions on a database that goes away or changes schema."""

@@ -99,8 +99,8 @@ class Talk:
 
     def __init__(self, path: str) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(10)
         self.socket.connect(path)
+        self.socket.settimeout(10)
         self._text = ""
         self._next_id = 1000
 
@@ -115,7 +115,10 @@ class Talk:
             try:
                 value, end = json.JSONDecoder().raw_decode(self._text)
             except ValueError:
-                data = self.socket.recv(1 << 20)
+                try:
+                    data = self.socket.recv(1 << 20)
+                except ConnectionResetError:
+                    data = b""
                 if not data:
                     return None
                 self._text += data.decode()
