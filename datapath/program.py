@@ -40,7 +40,7 @@ def _layout(name: str) -> _Layout:
                    any(key == "n" for key, _ in named))
 
 
-def pack_op(name: str, source: int = NO_SOURCE, tail: bytes | tuple[int, ...] = b"", flags: int = 0,
+def pack_op(name: str, source: int = NO_SOURCE, tail: bytes | tuple[int, ...] = b"",
             **arguments) -> bytes:
     """One op: arguments by the names of the table (missing ones are 0), Subfields for `subfield`,
     bytes of a container for `bits`. `tail`: packed ops, bytes, or numbers for u16s and u32s; the
@@ -67,4 +67,4 @@ def pack_op(name: str, source: int = NO_SOURCE, tail: bytes | tuple[int, ...] = 
     body = layout.fixed.pack(*values) + tail
     size = _HEAD.size + len(body)
     padding = -size % 8
-    return _HEAD.pack(layout.code, size + padding, source, flags) + body + bytes(padding)
+    return _HEAD.pack(layout.code, size + padding, source, 0) + body + bytes(padding)
