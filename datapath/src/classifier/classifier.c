@@ -1,0 +1,1103 @@
+/* classifier.c: see classifier.h. */
+#include "classifier/classifier.h"
+
+#include "base/base.h"
+#include "base/epoch.h"
+#include "classifier/trie.h"
+#include "generated/fields.h"
+
+#define N_STAGES FLOW_N_STAGES
+#define N_INDICES (N_STAGES - 1)
+
+#define ETH_IP 0x0800
+#define ETH_IPV6 0x86dd
+
+/* Ends of the stages, in words of struct flow. */
+static const uint8_t stage_ends[N_STAGES] = {
+    FLOW_END_METADATA, FLOW_END_L2, FLOW_END_L3, FLOW_END_L4,
+};
+
+/* Fields that may have tries. */
+static const struct prefix_field {
+    uint16_t field;
+    uint16_t offset;            /* In struct flow. */
+    uint16_t n_bits;
+    uint16_t eth_type;          /* That the field needs, 0: none. */
+} prefix_fields[] = {
+    { FIELD_IP_DST, offsetof(struct flow, nw_dst), 32, ETH_IP },
+    { FIELD_IP_SRC, offsetof(struct flow, nw_src), 32, ETH_IP },
+    { FIELD_IPV6_DST, offsetof(struct flow, ipv6_dst), 128, ETH_IPV6 },
+    { FIELD_IPV6_SRC, offsetof(struct flow, ipv6_src), 128, ETH_IPV6 },
+    { FIELD_TUN_ID, offsetof(struct flow, tun_id), 64, 0 },
+    { FIELD_TUN_SRC, offsetof(struct flow, tun_src), 32, 0 },
+    { FIELD_TUN_DST, offsetof(struct flow, tun_dst), 32, 0 },
+    { FIELD_TUN_IPV6_SRC, offsetof(struct flow, tun_ipv6_src), 128, 0 },
+    { FIELD_TUN_IPV6_DST, offsetof(struct flow, tun_ipv6_dst), 128, 0 },
+};
+#define N_PREFIX_FIELDS (sizeof prefix_fields / sizeof *prefix_fields)
+
+/* A mask without its zero words. */
+struct minimask {
+    uint8_t n;                          /* Words. */
+    uint8_t ends[N_STAGES];             /* First word index past each stage. */
+    uint8_t index[CLS_WORDS];           /* Position in struct flow. */
+    uint64_t bits[CLS_WORDS];
+};
+
+/* Open-addressed set of hashes with counts: (hash << 32 | count + 1), 0 for a
+ * slot never used. */
+struct index {
+    uint32_t capacity;                  /* A power of 2. */
+    uint32_t n_used;                    /* Slots not 0. */
+    _Atomic uint64_t slots[];
+};
+
+struct rule_slot {
+    struct cls_rule *_Atomic head;      /* NULL: never used. */
+    _Atomic uint32_t hash;
+};
+
+struct rule_table {
+    uint32_t capacity;
+    uint32_t n_used;                    /* Slots not NULL. */
+    struct rule_slot slots[];
+};
+
+static struct cls_rule tombstone;       /* A slot that was used. */
+
+struct subtable {
+    struct minimask mask;
+    uint32_t mask_hash;
+    uint8_t n_indices;
+    uint8_t parts[N_STAGES + 1];        /* Words of mask before each part. */
+    uint8_t prefix_lengths[N_PREFIX_FIELDS];    /* 0: not a prefix. */
+    uint8_t ports_length;               /* Bits of ports in the trie. */
+    uint32_t ports_mask;                /* Host order, source above. */
+    struct trie ports;
+    struct index *_Atomic indices[N_INDICES];   /* Epoch. */
+    struct rule_table *_Atomic rules;   /* Epoch. */
+    int32_t max_priority;
+    uint32_t max_count;                 /* Rules with that priority. */
+    uint32_t n_rules;
+};
+
+struct subtable_list {
+    uint32_t n;
+    struct {
+        int32_t priority;
+        struct subtable *subtable;
+    } entries[];
+};
+
+struct trie_set {
+    unsigned n;
+    struct {
+        uint8_t field;                  /* Index into prefix_fields[]. */
+        struct trie trie;
+    } tries[CLS_MAX_TRIES];
+};
+
+struct classifier {
+    struct subtable_list *_Atomic subtables;    /* Epoch; by priority. */
+    struct trie_set *_Atomic tries;             /* Epoch. */
+    uint32_t n_rules;
+};
+
+#define LOAD(P) atomic_load_explicit(&(P), memory_order_acquire)
+#define STORE(P, V) atomic_store_explicit(&(P), V, memory_order_release)
+
+static inline uint64_t
+mix_word(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+    return hash ^ hash >> 29;
+}
+
+static inline uint32_t
+mix_finish(uint64_t hash)
+{
+    hash *= 0xbf58476d1ce4e5b9ULL;
+    return hash >> 32;
+}
+
+static inline const word64 *
+flow_words(const struct flow *flow)
+{
+    return (const word64 *) flow;
+}
+
+static void
+minimask_init(struct minimask *mini, const struct flow *mask)
+{
+    const word64 *words = flow_words(mask);
+    unsigned stage = 0;
+
+    memset(mini, 0, sizeof *mini);
+    for (unsigned i = 0; i < CLS_WORDS; i++) {
+        while (i == stage_ends[stage]) {
+            mini->ends[stage++] = mini->n;
+        }
+        if (words[i]) {
+            mini->index[mini->n] = i;
+            mini->bits[mini->n++] = words[i];
+        }
+    }
+    while (stage < N_STAGES) {
+        mini->ends[stage++] = mini->n;
+    }
+}
+
+static uint32_t
+minimask_hash(const struct minimask *mini)
+{
+    uint64_t hash = 0;
+
+    for (unsigned i = 0; i < mini->n; i++) {
+        hash = mix_word(hash, mini->index[i]);
+        hash = mix_word(hash, mini->bits[i]);
+    }
+    return mix_finish(hash);
+}
+
+static bool
+minimask_equal(const struct minimask *a, const struct minimask *b)
+{
+    return a->n == b->n && !memcmp(a->index, b->index, a->n)
+           && !memcmp(a->bits, b->bits, a->n * sizeof *a->bits);
+}
+
+/* Returns the length of the prefix in the 'n_bits' at 'mask', 0 if the bits
+ * are not a prefix. */
+static unsigned
+prefix_length(const uint8_t *mask, unsigned n_bits)
+{
+    unsigned length = 0;
+
+    while (length < n_bits && mask[length / 8] >> (7 - length % 8) & 1) {
+        length++;
+    }
+    for (unsigned i = length; i < n_bits; i++) {
+        if (mask[i / 8] >> (7 - i % 8) & 1) {
+            return 0;
+        }
+    }
+    return length;
+}
+
+/* Index of hashes. */
+
+static struct index *
+index_new(uint32_t capacity)
+{
+    struct index *index = xzalloc(sizeof *index
+                                  + capacity * sizeof *index->slots);
+    index->capacity = capacity;
+    return index;
+}
+
+static bool
+index_has(const struct index *index, uint32_t hash)
+{
+    uint32_t mask = index->capacity - 1;
+
+    for (uint32_t i = hash & mask; ; i = (i + 1) & mask) {
+        uint64_t slot = atomic_load_explicit(
+            (_Atomic uint64_t *) &index->slots[i], memory_order_acquire);
+        if (!slot) {
+            return false;
+        }
+        if (slot >> 32 == hash) {
+            return (uint32_t) slot > 1;
+        }
+    }
+}
+
+/* Adds 'delta' to the count of 'hash' and returns the index, a new one if the
+ * old became too full (then the old one is retired by the caller). */
+static struct index *
+index_add(struct index *index, uint32_t hash, int delta)
+{
+    uint32_t mask = index->capacity - 1;
+
+    for (uint32_t i = hash & mask; ; i = (i + 1) & mask) {
+        uint64_t slot = atomic_load_explicit(&index->slots[i],
+                                             memory_order_relaxed);
+        if (!slot) {
+            slot = (uint64_t) hash << 32 | 1;
+            index->n_used++;
+        }
+        if (slot >> 32 == hash) {
+            STORE(index->slots[i], slot + delta);
+            break;
+        }
+    }
+    if (index->n_used * 2 <= index->capacity) {
+        return index;
+    }
+    uint32_t live = 0;
+    for (uint32_t i = 0; i < index->capacity; i++) {
+        live += (uint32_t) atomic_load(&index->slots[i]) > 1;
+    }
+    uint32_t capacity = 8;
+    while (capacity < live * 4) {
+        capacity *= 2;
+    }
+    struct index *bigger = index_new(capacity);
+    for (uint32_t i = 0; i < index->capacity; i++) {
+        uint64_t slot = atomic_load(&index->slots[i]);
+        if ((uint32_t) slot > 1) {
+            uint32_t j = slot >> 32 & (capacity - 1);
+            while (atomic_load(&bigger->slots[j])) {
+                j = (j + 1) & (capacity - 1);
+            }
+            atomic_init(&bigger->slots[j], slot);
+            bigger->n_used++;
+        }
+    }
+    return bigger;
+}
+
+/* Rules of a subtable. */
+
+static struct rule_table *
+rule_table_new(uint32_t capacity)
+{
+    struct rule_table *table = xcalloc(1, sizeof *table
+                                       + capacity * sizeof *table->slots);
+    table->capacity = capacity;
+    return table;
+}
+
+static bool
+rule_has_value(const struct cls_rule *rule, const uint64_t *value, unsigned n)
+{
+    return !memcmp(rule->value, value, n * sizeof *value);
+}
+
+/* Returns the slot of the rules with 'value', or NULL. */
+static struct rule_slot *
+rule_table_find(struct rule_table *table, uint32_t hash,
+                const uint64_t *value, unsigned n)
+{
+    uint32_t mask = table->capacity - 1;
+
+    for (uint32_t i = hash & mask; ; i = (i + 1) & mask) {
+        struct rule_slot *slot = &table->slots[i];
+        struct cls_rule *head = LOAD(slot->head);
+        if (!head) {
+            return NULL;
+        }
+        if (head != &tombstone
+            && atomic_load_explicit(&slot->hash, memory_order_relaxed) == hash
+            && rule_has_value(head, value, n)) {
+            return slot;
+        }
+    }
+}
+
+static void
+rule_table_put(struct rule_table *table, uint32_t hash, struct cls_rule *head)
+{
+    uint32_t mask = table->capacity - 1;
+    uint32_t i = hash & mask;
+
+    while (LOAD(table->slots[i].head)) {
+        i = (i + 1) & mask;
+    }
+    atomic_store_explicit(&table->slots[i].hash, hash, memory_order_relaxed);
+    STORE(table->slots[i].head, head);  /* Pairs with rule_table_find(). */
+    table->n_used++;
+}
+
+/* Subtables. */
+
+static struct subtable *
+subtable_new(const struct minimask *mini, uint32_t hash,
+             const struct flow *mask)
+{
+    struct subtable *subtable = xcalloc(1, sizeof *subtable);
+    unsigned before = 0;
+
+    subtable->mask = *mini;
+    subtable->mask_hash = hash;
+
+    /* One index per stage but the last that has bits; the last part is what
+     * the hash table itself decides. */
+    for (unsigned i = 0; i < N_INDICES; i++) {
+        if (mini->ends[i] > before) {
+            before = mini->ends[i];
+            subtable->parts[++subtable->n_indices] = before;
+        }
+    }
+    if (subtable->n_indices && mini->n == before) {
+        subtable->n_indices--;
+    }
+    subtable->parts[subtable->n_indices + 1] = mini->n;
+    for (unsigned i = 0; i < subtable->n_indices; i++) {
+        atomic_init(&subtable->indices[i], index_new(8));
+    }
+    for (unsigned i = 0; i < N_PREFIX_FIELDS; i++) {
+        subtable->prefix_lengths[i]
+            = prefix_length((const uint8_t *) mask + prefix_fields[i].offset,
+                            prefix_fields[i].n_bits);
+    }
+    subtable->ports_mask = (uint32_t) be16_to(mask->tp_src) << 16
+                           | be16_to(mask->tp_dst);
+    subtable->ports_length = subtable->ports_mask
+                             ? 32 - __builtin_ctz(subtable->ports_mask) : 0;
+    atomic_init(&subtable->rules, rule_table_new(8));
+    subtable->max_priority = INT32_MIN;
+    return subtable;
+}
+
+static void
+subtable_free(void *subtable_)
+{
+    struct subtable *subtable = subtable_;
+
+    for (unsigned i = 0; i < subtable->n_indices; i++) {
+        free(atomic_load(&subtable->indices[i]));
+    }
+    free(atomic_load(&subtable->rules));
+    free(subtable);
+}
+
+static struct subtable *
+find_subtable(const struct classifier *cls, const struct minimask *mini,
+              uint32_t hash)
+{
+    const struct subtable_list *list
+        = LOAD(((struct classifier *) cls)->subtables);
+
+    for (uint32_t i = 0; i < list->n; i++) {
+        struct subtable *subtable = list->entries[i].subtable;
+        if (subtable->mask_hash == hash
+            && minimask_equal(&subtable->mask, mini)) {
+            return subtable;
+        }
+    }
+    return NULL;
+}
+
+/* Publishes the list with 'changed' at its present priority: last among
+ * equals if it moved; left out if it has no rules. */
+static void
+relist(struct classifier *cls, struct subtable *changed)
+{
+    struct subtable_list *old = LOAD(cls->subtables);
+    struct subtable_list *new
+        = xcalloc(1, sizeof *new + (old->n + 1) * sizeof *new->entries);
+    bool todo = changed->n_rules > 0;
+
+    for (uint32_t i = 0; i < old->n; i++) {
+        if (old->entries[i].subtable == changed) {
+            continue;
+        }
+        if (todo && old->entries[i].priority < changed->max_priority) {
+            new->entries[new->n].priority = changed->max_priority;
+            new->entries[new->n++].subtable = changed;
+            todo = false;
+        }
+        new->entries[new->n++] = old->entries[i];
+    }
+    if (todo) {
+        new->entries[new->n].priority = changed->max_priority;
+        new->entries[new->n++].subtable = changed;
+    }
+    STORE(cls->subtables, new);         /* Pairs with lookup's load. */
+    epoch_retire(old, free);
+}
+
+static uint32_t
+hash_words(const uint64_t *value, unsigned n)
+{
+    uint64_t hash = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        hash = mix_word(hash, value[i]);
+    }
+    return mix_finish(hash);
+}
+
+struct classifier *
+classifier_new(void)
+{
+    static const uint16_t defaults[] = {
+        FIELD_IP_DST, FIELD_IP_SRC, FIELD_IPV6_DST, FIELD_IPV6_SRC
+    };
+    struct classifier *cls = xcalloc(1, sizeof *cls);
+
+    atomic_init(&cls->subtables, xcalloc(1, sizeof(struct subtable_list)));
+    atomic_init(&cls->tries, xcalloc(1, sizeof(struct trie_set)));
+    classifier_set_prefixes(cls, defaults, 4);
+    return cls;
+}
+
+static void
+trie_set_retire(struct trie_set *set)
+{
+    for (unsigned i = 0; i < set->n; i++) {
+        /* Readers that still hold 'set' must find the nodes: each node is
+         * retired in place, the root stays. */
+        struct trie copy;
+        atomic_init(&copy.root, LOAD(set->tries[i].trie.root));
+        trie_clear(&copy);
+    }
+    epoch_retire(set, free);
+}
+
+void
+classifier_retire(struct classifier *cls)
+{
+    if (cls) {
+        struct subtable_list *list = LOAD(cls->subtables);
+        for (uint32_t i = 0; i < list->n; i++) {
+            epoch_retire(list->entries[i].subtable, subtable_free);
+        }
+        epoch_retire(list, free);
+        trie_set_retire(LOAD(cls->tries));
+        epoch_retire(cls, free);
+    }
+}
+
+/* Calls trie_insert() or trie_remove() for a rule's prefixes in 'set'. */
+static void
+update_tries(struct trie_set *set, const struct cls_rule *rule,
+             void (*update)(struct trie *, const uint8_t *, unsigned))
+{
+    struct flow value, mask;
+    bool expanded = false;
+
+    for (unsigned i = 0; i < set->n; i++) {
+        unsigned field = set->tries[i].field;
+        unsigned length = rule->subtable->prefix_lengths[field];
+        if (length) {
+            if (!expanded) {
+                cls_rule_expand(rule, &value, &mask);
+                expanded = true;
+            }
+            update(&set->tries[i].trie, (const uint8_t *) &value
+                   + prefix_fields[field].offset, length);
+        }
+    }
+}
+
+int
+classifier_set_prefixes(struct classifier *cls, const uint16_t *fields,
+                        unsigned n)
+{
+    struct trie_set *old = LOAD(cls->tries), *new;
+
+    if (n > CLS_MAX_TRIES) {
+        return EINVAL;
+    }
+    new = xcalloc(1, sizeof *new);
+    for (unsigned i = 0; i < n; i++) {
+        unsigned j = 0;
+        while (j < N_PREFIX_FIELDS && prefix_fields[j].field != fields[i]) {
+            j++;
+        }
+        if (j == N_PREFIX_FIELDS) {
+            free(new);
+            return EINVAL;
+        }
+        new->tries[new->n++].field = j;
+    }
+    const struct subtable_list *list = LOAD(cls->subtables);
+    for (uint32_t i = 0; i < list->n; i++) {
+        struct rule_table *table = LOAD(list->entries[i].subtable->rules);
+        for (uint32_t j = 0; j < table->capacity; j++) {
+            struct cls_rule *rule = LOAD(table->slots[j].head);
+            for (; rule && rule != &tombstone; rule = LOAD(rule->next)) {
+                update_tries(new, rule, trie_insert);
+            }
+        }
+    }
+    STORE(cls->tries, new);
+    trie_set_retire(old);
+    return 0;
+}
+
+void
+classifier_insert(struct classifier *cls, struct cls_rule *rule,
+                  const struct flow *value, const struct flow *mask,
+                  uint64_t added)
+{
+    struct minimask mini;
+
+    minimask_init(&mini, mask);
+    uint32_t mask_hash = minimask_hash(&mini);
+    struct subtable *subtable = find_subtable(cls, &mini, mask_hash);
+    if (!subtable) {
+        subtable = subtable_new(&mini, mask_hash, mask);
+    }
+
+    rule->subtable = subtable;
+    rule->value = xmalloc((mini.n ? mini.n : 1) * sizeof *rule->value);
+    for (unsigned i = 0; i < mini.n; i++) {
+        rule->value[i] = flow_words(value)[mini.index[i]] & mini.bits[i];
+    }
+    rule->hash = hash_words(rule->value, mini.n);
+    atomic_store(&rule->added, added);
+    atomic_store(&rule->removed, VERSION_NEVER);
+    atomic_store(&rule->next, NULL);
+
+    /* Everything that leads to the rule comes before the rule itself. */
+    update_tries(LOAD(cls->tries), rule, trie_insert);
+    if (subtable->ports_length) {
+        uint32_t ports = be32_from((((uint32_t) be16_to(value->tp_src) << 16)
+                                | be16_to(value->tp_dst))
+                               & subtable->ports_mask);
+        trie_insert(&subtable->ports, (const uint8_t *) &ports,
+                    subtable->ports_length);
+    }
+    for (unsigned i = 0; i < subtable->n_indices; i++) {
+        struct index *old = LOAD(subtable->indices[i]);
+        struct index *new = index_add(
+            old, hash_words(rule->value, subtable->parts[i + 1]), 1);
+        if (new != old) {
+            STORE(subtable->indices[i], new);
+            epoch_retire(old, free);
+        }
+    }
+
+    struct rule_table *table = LOAD(subtable->rules);
+    struct rule_slot *slot = rule_table_find(table, rule->hash, rule->value,
+                                             mini.n);
+    if (slot) {
+        struct cls_rule *_Atomic *link = &slot->head;
+        struct cls_rule *next = LOAD(*link);
+        while (next && next->priority > rule->priority) {
+            link = &next->next;
+            next = LOAD(*link);
+        }
+        atomic_store(&rule->next, next);
+        STORE(*link, rule);
+    } else {
+        if ((table->n_used + 1) * 2 > table->capacity) {
+            uint32_t capacity = 8;
+            while (capacity < (subtable->n_rules + 1) * 4) {
+                capacity *= 2;
+            }
+            struct rule_table *bigger = rule_table_new(capacity);
+            for (uint32_t i = 0; i < table->capacity; i++) {
+                struct cls_rule *head = LOAD(table->slots[i].head);
+                if (head && head != &tombstone) {
+                    rule_table_put(bigger, head->hash, head);
+                }
+            }
+            STORE(subtable->rules, bigger);
+            epoch_retire(table, free);
+            table = bigger;
+        }
+        rule_table_put(table, rule->hash, rule);
+    }
+
+    subtable->n_rules++;
+    cls->n_rules++;
+    if (rule->priority > subtable->max_priority) {
+        subtable->max_priority = rule->priority;
+        subtable->max_count = 1;
+        relist(cls, subtable);
+    } else if (rule->priority == subtable->max_priority) {
+        subtable->max_count++;
+    }
+}
+
+/* Finds the highest priority that is left in 'subtable'. */
+static void
+find_max_priority(struct subtable *subtable)
+{
+    struct rule_table *table = LOAD(subtable->rules);
+
+    subtable->max_priority = INT32_MIN;
+    subtable->max_count = 0;
+    for (uint32_t i = 0; i < table->capacity; i++) {
+        struct cls_rule *rule = LOAD(table->slots[i].head);
+        for (; rule && rule != &tombstone; rule = LOAD(rule->next)) {
+            if (rule->priority > subtable->max_priority) {
+                subtable->max_priority = rule->priority;
+                subtable->max_count = 1;
+            } else if (rule->priority == subtable->max_priority) {
+                subtable->max_count++;
+            } else {
+                break;
+            }
+        }
+    }
+}
+
+void
+classifier_remove(struct classifier *cls, struct cls_rule *rule)
+{
+    struct subtable *subtable = rule->subtable;
+    unsigned n = subtable->mask.n;
+    struct rule_table *table = LOAD(subtable->rules);
+    struct rule_slot *slot = rule_table_find(table, rule->hash, rule->value,
+                                             n);
+    struct cls_rule *_Atomic *link = &slot->head;
+
+    while (LOAD(*link) != rule) {
+        link = &LOAD(*link)->next;
+    }
+    struct cls_rule *next = LOAD(rule->next);
+    STORE(*link, link == &slot->head && !next ? &tombstone : next);
+
+    for (unsigned i = 0; i < subtable->n_indices; i++) {
+        struct index *old = LOAD(subtable->indices[i]);
+        struct index *new = index_add(
+            old, hash_words(rule->value, subtable->parts[i + 1]), -1);
+        if (new != old) {
+            STORE(subtable->indices[i], new);
+            epoch_retire(old, free);
+        }
+    }
+    if (subtable->ports_length) {
+        struct flow value, mask;
+        cls_rule_expand(rule, &value, &mask);
+        uint32_t ports = be32_from(((uint32_t) be16_to(value.tp_src) << 16)
+                               | be16_to(value.tp_dst));
+        trie_remove(&subtable->ports, (const uint8_t *) &ports,
+                    subtable->ports_length);
+    }
+    update_tries(LOAD(cls->tries), rule, trie_remove);
+
+    cls->n_rules--;
+    if (!--subtable->n_rules) {
+        relist(cls, subtable);
+        trie_clear(&subtable->ports);
+        epoch_retire(subtable, subtable_free);
+    } else if (rule->priority == subtable->max_priority
+               && !--subtable->max_count) {
+        find_max_priority(subtable);
+        relist(cls, subtable);
+    }
+}
+
+void
+cls_rule_free(struct cls_rule *rule)
+{
+    free(rule->value);
+    rule->value = NULL;
+}
+
+/* Lookup. */
+
+struct trie_state {             /* What a trie said of the flow. */
+    struct trie_lengths lengths;
+    unsigned n_bits;            /* Bits that the answer depends on. */
+    bool done;
+};
+
+static bool
+prefix_bits_are_set(const uint8_t *mask, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (!(mask[i / 8] >> (7 - i % 8) & 1)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void
+set_prefix_bits(uint8_t *mask, unsigned n)
+{
+    memset(mask, 0xff, n / 8);
+    if (n % 8) {
+        mask[n / 8] |= 0xff << (8 - n % 8);
+    }
+}
+
+/* Tells whether a trie shows that no rule of 'subtable' can match, and then
+ * un-wildcards what the trie looked at.  Only tries of fields in words 'first'
+ * to 'end' of the subtable's mask are asked. */
+static bool
+tries_exclude(const struct trie_set *set, struct trie_state *states,
+              const struct subtable *subtable, unsigned first, unsigned end,
+              const struct flow *flow, struct flow *wc)
+{
+    for (unsigned i = 0; i < set->n; i++) {
+        const struct prefix_field *f = &prefix_fields[set->tries[i].field];
+        unsigned length = subtable->prefix_lengths[set->tries[i].field];
+        if (!length || first == end) {
+            continue;
+        }
+        unsigned word = f->offset / 8;
+        if (word < subtable->mask.index[first]
+            || word > subtable->mask.index[end - 1]) {
+            continue;
+        }
+        struct trie_state *state = &states[i];
+        if (!state->done) {
+            state->done = true;
+            memset(&state->lengths, 0, sizeof state->lengths);
+            if (f->eth_type && f->eth_type != be16_to(flow->eth_type)) {
+                /* The field means something else: no skipping. */
+                memset(&state->lengths, 0xff, sizeof state->lengths);
+                state->n_bits = 0;
+            } else {
+                state->n_bits = trie_lookup(&set->tries[i].trie,
+                                            (const uint8_t *) flow + f->offset,
+                                            f->n_bits, &state->lengths);
+            }
+        }
+        if (!trie_lengths_has(&state->lengths, length)) {
+            uint8_t *mask = (uint8_t *) wc + f->offset;
+            /* The trie is shared by all subtables: never let it un-wildcard
+             * more than this subtable would. */
+            if (state->n_bits <= length) {
+                set_prefix_bits(mask, state->n_bits);
+                return true;
+            }
+            if (prefix_bits_are_set(mask, state->n_bits)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static inline void
+fold_mask(struct flow *wc, const struct minimask *mini, unsigned n)
+{
+    word64 *words = (word64 *) wc;
+
+    for (unsigned i = 0; i < n; i++) {
+        words[mini->index[i]] |= mini->bits[i];
+    }
+}
+
+/* Returns the rule of highest priority in 'version' of a list. */
+static struct cls_rule *
+first_visible(struct cls_rule *rule, uint64_t version)
+{
+    while (rule && !cls_rule_visible(rule, version)) {
+        rule = LOAD(rule->next);
+    }
+    return rule;
+}
+
+static struct cls_rule *
+find_by_flow(const struct subtable *subtable, uint64_t version,
+             const struct flow *flow, uint32_t hash)
+{
+    const struct rule_table *table = LOAD(((struct subtable *) subtable)->rules);
+    const struct minimask *mini = &subtable->mask;
+    const word64 *words = flow_words(flow);
+    uint32_t mask = table->capacity - 1;
+
+    for (uint32_t i = hash & mask; ; i = (i + 1) & mask) {
+        struct rule_slot *slot = (struct rule_slot *) &table->slots[i];
+        struct cls_rule *head = LOAD(slot->head);
+        if (!head) {
+            return NULL;
+        }
+        if (head == &tombstone || atomic_load_explicit(
+                &slot->hash, memory_order_relaxed) != hash) {
+            continue;
+        }
+        unsigned j = 0;
+        while (j < mini->n
+               && (words[mini->index[j]] & mini->bits[j]) == head->value[j]) {
+            j++;
+        }
+        if (j == mini->n) {
+            return first_visible(head, version);
+        }
+    }
+}
+
+static struct cls_rule *
+search_subtable(const struct subtable *subtable, uint64_t version,
+                const struct flow *flow, const struct trie_set *set,
+                struct trie_state *states, struct flow *wc)
+{
+    const struct minimask *mini = &subtable->mask;
+    const word64 *words = flow_words(flow);
+    uint64_t hash = 0;
+    unsigned looked_at = 0;     /* Words of the mask. */
+    unsigned i = 0;
+
+    for (unsigned part = 0; ; part++) {
+        unsigned end = subtable->parts[part + 1];
+        if (wc && tries_exclude(set, states, subtable, subtable->parts[part],
+                                end, flow, wc)) {
+            fold_mask(wc, mini, looked_at);
+            return NULL;
+        }
+        for (; i < end; i++) {
+            hash = mix_word(hash, words[mini->index[i]] & mini->bits[i]);
+        }
+        if (part == subtable->n_indices) {
+            break;
+        }
+        looked_at = end;
+        if (!index_has(LOAD(((struct subtable *) subtable)->indices[part]),
+                       mix_finish(hash))) {
+            if (wc) {
+                fold_mask(wc, mini, looked_at);
+            }
+            return NULL;
+        }
+    }
+
+    struct cls_rule *rule = find_by_flow(subtable, version, flow,
+                                         mix_finish(hash));
+    if (!wc) {
+        return rule;
+    }
+    if (!rule && subtable->ports_length) {
+        /* Only the last part failed, and it has ports: their trie may know a
+         * shorter reason. */
+        uint32_t ports = be32_from((((uint32_t) be16_to(flow->tp_src) << 16)
+                                | be16_to(flow->tp_dst))
+                               & subtable->ports_mask);
+        struct trie_lengths lengths = { { 0, 0 } };
+        unsigned n = trie_lookup(&subtable->ports, (const uint8_t *) &ports,
+                                 32, &lengths);
+        uint32_t bits = subtable->ports_mask
+                        & (n ? 0xffffffffU << (32 - n) : 0);
+        wc->tp_src |= be16_from(bits >> 16);
+        wc->tp_dst |= be16_from(bits);
+        fold_mask(wc, mini, looked_at);
+        return NULL;
+    }
+    fold_mask(wc, mini, mini->n);
+    return rule;
+}
+
+/* Conjunctions. */
+
+/* Looks for a conjunction of which the rules of 'soft' with 'priority' satisfy
+ * all clauses; stores its id. */
+static bool
+find_conjunction(struct cls_rule **soft, unsigned n_soft, int32_t priority,
+                 uint32_t *id)
+{
+    struct { uint32_t id; uint64_t clauses; } seen[64];
+    unsigned n_seen = 0;
+
+    for (unsigned i = 0; i < n_soft; i++) {
+        if (soft[i]->priority != priority) {
+            continue;
+        }
+        for (unsigned j = 0; j < soft[i]->n_conjunctions; j++) {
+            const struct conjunction *c = &soft[i]->conjunctions[j];
+            unsigned k = 0;
+            while (k < n_seen && seen[k].id != c->id) {
+                k++;
+            }
+            if (k == n_seen) {
+                if (n_seen == sizeof seen / sizeof *seen) {
+                    continue;
+                }
+                seen[n_seen].id = c->id;
+                seen[n_seen++].clauses = UINT64_MAX << (c->n_clauses - 1) << 1;
+            }
+            seen[k].clauses |= 1ULL << c->clause;
+            if (seen[k].clauses == UINT64_MAX) {
+                *id = c->id;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static struct cls_rule *
+lookup(const struct classifier *cls, uint64_t version, struct flow *flow,
+       struct flow *wc, bool with_conjunctions)
+{
+    const struct subtable_list *list
+        = LOAD(((struct classifier *) cls)->subtables);
+    const struct trie_set *set = LOAD(((struct classifier *) cls)->tries);
+    struct trie_state states[CLS_MAX_TRIES];
+    struct cls_rule *soft[64];
+    unsigned n_soft = 0;
+    struct cls_rule *hard = NULL;
+    int32_t hard_priority = INT32_MIN;
+
+    for (unsigned i = 0; i < set->n; i++) {
+        states[i].done = false;
+    }
+    for (uint32_t i = 0; i < list->n; i++) {
+        if (list->entries[i].priority <= hard_priority) {
+            break;
+        }
+        struct cls_rule *rule = search_subtable(
+            list->entries[i].subtable, version, flow, set, states, wc);
+        if (!rule || rule->priority <= hard_priority) {
+            continue;
+        }
+        if (!rule->n_conjunctions) {
+            hard = rule;
+            hard_priority = rule->priority;
+        } else if (with_conjunctions && n_soft < 64) {
+            soft[n_soft++] = rule;
+        }
+    }
+
+    while (n_soft) {
+        int32_t best = INT32_MIN;
+        unsigned n = 0;
+        for (unsigned i = 0; i < n_soft; i++) {
+            if (soft[i]->priority > hard_priority) {
+                best = soft[i]->priority > best ? soft[i]->priority : best;
+                soft[n++] = soft[i];
+            }
+        }
+        n_soft = n;
+        if (!n_soft) {
+            break;
+        }
+        uint32_t id;
+        if (find_conjunction(soft, n_soft, best, &id)) {
+            uint32_t saved = flow->conj_id;
+            flow->conj_id = be32_from(id);
+            struct cls_rule *rule = lookup(cls, version, flow, wc, false);
+            flow->conj_id = saved;
+            if (rule) {
+                if (wc) {
+                    wc->conj_id = 0;
+                }
+                return rule;
+            }
+        }
+        /* These did not make a match: look behind them. */
+        n = 0;
+        for (unsigned i = 0; i < n_soft; i++) {
+            struct cls_rule *rule = soft[i];
+            if (rule->priority == best) {
+                rule = first_visible(LOAD(rule->next), version);
+                if (!rule) {
+                    continue;
+                }
+                if (!rule->n_conjunctions) {
+                    if (rule->priority > hard_priority) {
+                        hard = rule;
+                        hard_priority = rule->priority;
+                    }
+                    continue;
+                }
+            }
+            soft[n++] = rule;
+        }
+        n_soft = n;
+    }
+    return hard;
+}
+
+struct cls_rule *
+classifier_lookup(const struct classifier *cls, uint64_t version,
+                  struct flow *flow, struct flow *wc)
+{
+    return lookup(cls, version, flow, wc, true);
+}
+
+struct cls_rule *
+classifier_find(const struct classifier *cls, const struct flow *value,
+                const struct flow *mask, int32_t priority, uint64_t version)
+{
+    struct minimask mini;
+    uint64_t words[CLS_WORDS];
+
+    minimask_init(&mini, mask);
+    const struct subtable *subtable = find_subtable(cls, &mini,
+                                                    minimask_hash(&mini));
+    if (!subtable) {
+        return NULL;
+    }
+    for (unsigned i = 0; i < mini.n; i++) {
+        words[i] = flow_words(value)[mini.index[i]] & mini.bits[i];
+    }
+    struct rule_slot *slot = rule_table_find(
+        LOAD(((struct subtable *) subtable)->rules),
+        hash_words(words, mini.n), words, mini.n);
+    struct cls_rule *rule = slot ? LOAD(slot->head) : NULL;
+    while (rule && (rule->priority != priority
+                    || !cls_rule_visible(rule, version))) {
+        rule = LOAD(rule->next);
+    }
+    return rule;
+}
+
+struct cls_rule *
+classifier_overlaps(const struct classifier *cls, const struct flow *value,
+                    const struct flow *mask, int32_t priority,
+                    uint64_t version)
+{
+    const struct subtable_list *list
+        = LOAD(((struct classifier *) cls)->subtables);
+
+    for (uint32_t i = 0; i < list->n; i++) {
+        if (list->entries[i].priority < priority) {
+            break;
+        }
+        const struct subtable *subtable = list->entries[i].subtable;
+        struct rule_table *table = LOAD(((struct subtable *) subtable)->rules);
+        for (uint32_t j = 0; j < table->capacity; j++) {
+            struct cls_rule *rule = LOAD(table->slots[j].head);
+            for (; rule && rule != &tombstone; rule = LOAD(rule->next)) {
+                if (rule->priority != priority
+                    || !cls_rule_visible(rule, version)) {
+                    continue;
+                }
+                const struct minimask *mini = &subtable->mask;
+                unsigned k = 0;
+                for (; k < mini->n; k++) {
+                    unsigned w = mini->index[k];
+                    uint64_t common = mini->bits[k] & flow_words(mask)[w];
+                    if ((rule->value[k] ^ flow_words(value)[w]) & common) {
+                        break;
+                    }
+                }
+                if (k == mini->n) {
+                    return rule;
+                }
+            }
+        }
+    }
+    return NULL;
+}
+
+bool
+cls_rule_within(const struct cls_rule *rule, const struct flow *value,
+                const struct flow *mask)
+{
+    const struct minimask *mini = &rule->subtable->mask;
+    unsigned k = 0;
+
+    for (unsigned w = 0; w < CLS_WORDS; w++) {
+        bool has = k < mini->n && mini->index[k] == w;
+        uint64_t want = flow_words(mask)[w];
+        if (want) {
+            if (!has || (want & ~mini->bits[k])
+                || ((rule->value[k] ^ flow_words(value)[w]) & want)) {
+                return false;
+            }
+        }
+        k += has;
+    }
+    return true;
+}
+
+void
+cls_rule_expand(const struct cls_rule *rule, struct flow *value,
+                struct flow *mask)
+{
+    const struct minimask *mini = &rule->subtable->mask;
+
+    memset(value, 0, sizeof *value);
+    memset(mask, 0, sizeof *mask);
+    for (unsigned i = 0; i < mini->n; i++) {
+        ((word64 *) value)[mini->index[i]] = rule->value[i];
+        ((word64 *) mask)[mini->index[i]] = mini->bits[i];
+    }
+}
+
+unsigned
+classifier_count(const struct classifier *cls)
+{
+    return cls->n_rules;
+}

@@ -1,0 +1,128 @@
+/* classifier.h: one OpenFlow table's rules, found by packet.
+ *
+ * What.  Rules have a match (value, mask over struct flow), a priority and an
+ * interval of versions in which they exist.  A lookup returns the rule of
+ * highest priority that matches a flow in a version, and adds to a mask every
+ * bit of the flow that the answer depended on.
+ *
+ * Why.  The mask is an interface: it becomes the megaflow that users see and
+ * scripts compare.  It is bit for bit that of Open vSwitch, so the order in
+ * which things are looked at is part of the contract:
+ *
+ *   - Rules with the same mask form a subtable, a hash table keyed by the
+ *     masked fields.  Subtables are tried in descending order of the highest
+ *     priority in them, until none left can beat the match found.
+ *   - Each subtable is searched in stages (metadata, L2, L3, L4: the field
+ *     table's), each with an index of its own; a miss in one un-wildcards only
+ *     the fields of the stages looked at.
+ *   - Address prefixes (the table's 'prefixes') have tries.  Before a stage
+ *     that has such a field, the trie may say that no rule has a prefix of
+ *     this length for the address; then only the bits that the trie looked at
+ *     are un-wildcarded.
+ *   - A subtable whose last stage has ports keeps a trie of them for the same
+ *     use when only the last stage fails.
+ *   - Rules with conjunctions are 'soft' matches: they count only when all
+ *     clauses of a conjunction matched at one priority and a rule with its
+ *     conj_id exists.
+ *
+ * How.  Subtables are listed in an immutable array; hash tables are open
+ * addressed, replaced when they fill.  Rules of one match hang in a list of
+ * descending priority.
+ *
+ * Threads.  classifier_lookup(): any thread inside an epoch.  All else holds
+ * the pipeline mutex.  The owner of rules retires them after removal. */
+#ifndef CLASSIFIER_CLASSIFIER_H
+#define CLASSIFIER_CLASSIFIER_H 1
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "generated/flow.h"
+
+#define VERSION_NEVER UINT64_MAX
+#define CLS_WORDS FLOW_WORDS
+#define CLS_MAX_TRIES 4
+
+struct subtable;
+
+/* One clause that a rule satisfies. */
+struct conjunction {
+    uint32_t id;
+    uint8_t clause;             /* From 0. */
+    uint8_t n_clauses;
+};
+
+struct cls_rule {
+    struct subtable *subtable;          /* NULL: in no classifier. */
+    struct cls_rule *_Atomic next;      /* Same match, not above 'priority'. */
+    uint64_t *value;                    /* Masked words of the subtable. */
+    const struct conjunction *conjunctions;     /* Owner: the user. */
+    uint32_t n_conjunctions;
+    int32_t priority;
+    _Atomic uint64_t added;             /* First version that has it. */
+    _Atomic uint64_t removed;           /* First version that has it no more. */
+    uint32_t hash;                      /* Of all words. */
+};
+
+struct classifier;
+
+struct classifier *classifier_new(void);
+/* Retires a classifier without rules. */
+void classifier_retire(struct classifier *);
+
+/* Chooses the fields that have tries, by FIELD_* id; EINVAL if one cannot. */
+int classifier_set_prefixes(struct classifier *, const uint16_t *fields,
+                            unsigned n);
+
+/* Inserts a rule whose 'priority' and conjunctions are set.  It is visible from
+ * version 'added' on. */
+void classifier_insert(struct classifier *, struct cls_rule *,
+                       const struct flow *value, const struct flow *mask,
+                       uint64_t added);
+
+/* Unlinks a rule that is visible in no version any more; the caller retires
+ * it, with cls_rule_free() on the same occasion. */
+void classifier_remove(struct classifier *, struct cls_rule *);
+void cls_rule_free(struct cls_rule *);
+
+static inline bool
+cls_rule_visible(const struct cls_rule *rule, uint64_t version)
+{
+    return atomic_load_explicit((_Atomic uint64_t *) &rule->added,
+                                memory_order_relaxed) <= version
+           && version < atomic_load_explicit(
+               (_Atomic uint64_t *) &rule->removed, memory_order_relaxed);
+}
+
+/* Returns the best rule for 'flow' in 'version', or NULL.  'wc' NULL: nobody
+ * asks what it depended on.  'flow->conj_id' is changed for the time of the
+ * call when conjunctions match. */
+struct cls_rule *classifier_lookup(const struct classifier *, uint64_t version,
+                                   struct flow *flow, struct flow *wc);
+
+/* Returns the rule with exactly this match and priority, or NULL. */
+struct cls_rule *classifier_find(const struct classifier *,
+                                 const struct flow *value,
+                                 const struct flow *mask, int32_t priority,
+                                 uint64_t version);
+
+/* Returns a rule of 'priority' that some flow that 'value' and 'mask' match
+ * can match as well, or NULL. */
+struct cls_rule *classifier_overlaps(const struct classifier *,
+                                     const struct flow *value,
+                                     const struct flow *mask,
+                                     int32_t priority, uint64_t version);
+
+/* Tells whether 'rule' matches at least what 'value' and 'mask' ask for: the
+ * test of a non-strict flow_mod. */
+bool cls_rule_within(const struct cls_rule *, const struct flow *value,
+                     const struct flow *mask);
+
+/* Writes the match of a rule in full. */
+void cls_rule_expand(const struct cls_rule *, struct flow *value,
+                     struct flow *mask);
+
+unsigned classifier_count(const struct classifier *);
+
+#endif /* classifier.h */

@@ -1,0 +1,580 @@
+/* pipeline.c: the registry of pipelines and bridges, and what a bridge is
+ * configured with (ports, bundles, mirrors).
+ *
+ * Thread rule: configuration functions are for the control thread; readers get
+ * immutable values that are retired when replaced. */
+#include "pipeline/private.h"
+
+#define MAX_PIPELINES 64
+
+/* Versions of different pipelines differ: the slot is in their high bits. */
+#define VERSION_SLOT_SHIFT 48
+
+static struct pipeline *_Atomic pipelines[MAX_PIPELINES];
+static struct handle_table bridge_handles;
+struct pipeline_hooks pipeline_hooks;
+
+struct counters *
+counters_new(int64_t now_ms)
+{
+    struct counters *c = xzalloc(sizeof *c);
+
+    c->used_ms = now_ms;
+    c->refs = 1;
+    return c;
+}
+
+void
+counters_ref(struct counters *c)
+{
+    __atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
+}
+
+void
+counters_unref(struct counters *c)
+{
+    if (c && !__atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL)) {
+        epoch_retire(c, free);
+    }
+}
+
+void
+counters_add(struct counters *c, uint64_t n_packets, uint64_t n_bytes,
+             int64_t used_ms)
+{
+    int64_t used = __atomic_load_n(&c->used_ms, __ATOMIC_RELAXED);
+
+    __atomic_add_fetch(&c->n_packets, n_packets, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&c->n_bytes, n_bytes, __ATOMIC_RELAXED);
+    while (used < used_ms
+           && !__atomic_compare_exchange_n(&c->used_ms, &used, used_ms, true,
+                                           __ATOMIC_RELAXED,
+                                           __ATOMIC_RELAXED)) {
+        continue;
+    }
+}
+
+void
+pipeline_set_hooks(const struct pipeline_hooks *hooks)
+{
+    pipeline_hooks = *hooks;
+}
+
+struct pipeline *
+pipeline_open(uint32_t dp, uint64_t features)
+{
+    for (unsigned i = 0; i < MAX_PIPELINES; i++) {
+        if (!atomic_load(&pipelines[i])) {
+            struct pipeline *p = xzalloc(sizeof *p);
+            p->dp = dp;
+            p->features = features;
+            lock_init(&p->mutex);
+            lock_init(&p->frozen_lock);
+            p->next_recirc_id = 1;
+            p->next_expiry_ms = INT64_MAX;
+            atomic_init(&p->version, (i + 1ULL) << VERSION_SLOT_SHIFT);
+            atomic_init(&p->serial, 1);
+            struct port_map *map = xzalloc(sizeof *map
+                                           + sizeof *map->entries);
+            map->entries[0].odp = ODP_NONE;
+            atomic_init(&p->port_map, map);
+            atomic_store(&pipelines[i], p);
+            return p;
+        }
+    }
+    return NULL;
+}
+
+void
+pipeline_set_features(struct pipeline *p, uint64_t features)
+{
+    p->features = features;
+    pipeline_changed(p);
+}
+
+static void
+pipeline_free(void *p_)
+{
+    struct pipeline *p = p_;
+
+    for (unsigned i = 0; i < FROZEN_HASH; i++) {
+        struct frozen *next;
+        for (struct frozen *f = p->frozen_by_id[i]; f; f = next) {
+            next = f->next_id;
+            free(f);
+        }
+    }
+    free(atomic_load(&p->port_map));
+    free(p->changes);
+    lock_destroy(&p->mutex);
+    lock_destroy(&p->frozen_lock);
+    free(p);
+}
+
+void
+pipeline_close(struct pipeline *p)
+{
+    if (!p) {
+        return;
+    }
+    while (p->bridges) {
+        bridge_del(p->bridges->handle);
+    }
+    for (unsigned i = 0; i < MAX_PIPELINES; i++) {
+        if (atomic_load(&pipelines[i]) == p) {
+            atomic_store(&pipelines[i], NULL);
+        }
+    }
+    epoch_retire(p, pipeline_free);
+}
+
+struct pipeline *
+pipeline_find(uint32_t dp)
+{
+    for (unsigned i = 0; i < MAX_PIPELINES; i++) {
+        struct pipeline *p = atomic_load(&pipelines[i]);
+        if (p && p->dp == dp) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
+struct pipeline *
+pipeline_of_version(uint64_t version)
+{
+    uint64_t slot = (version >> VERSION_SLOT_SHIFT) - 1;
+    struct pipeline *p = slot < MAX_PIPELINES ? atomic_load(&pipelines[slot])
+                                              : NULL;
+
+    return p && p->staged == version ? p : NULL;
+}
+
+struct pipeline_pin
+pipeline_pin(const struct pipeline *p_)
+{
+    struct pipeline *p = (struct pipeline *) p_;
+    struct pipeline_pin pin;
+
+    /* The serial first: what is translated may be newer, never older. */
+    pin.serial = atomic_load_explicit(&p->serial, memory_order_acquire);
+    pin.version = atomic_load_explicit(&p->version, memory_order_acquire);
+    return pin;
+}
+
+void
+pipeline_changed(struct pipeline *p)
+{
+    atomic_fetch_add_explicit(&p->serial, 1, memory_order_release);
+}
+
+/* Bridges. */
+
+struct bridge *
+bridge_find(uint32_t handle)
+{
+    return handle_find(&bridge_handles, handle);
+}
+
+void
+bridge_ref(struct bridge *bridge)
+{
+    __atomic_add_fetch(&bridge->refs, 1, __ATOMIC_RELAXED);
+}
+
+static void
+conf_free(void *conf_)
+{
+    struct conf *conf = conf_;
+
+    for (uint32_t i = 0; i < conf->n_ports; i++) {
+        counters_unref(conf->ports[i].rx);
+        counters_unref(conf->ports[i].tx);
+    }
+    free(conf->ports);
+    free(conf->bundles);
+    free(conf->members);
+    free(conf->mirrors);
+    free(conf->mirror_bundles);
+    free(conf->by_ofp);
+    free(conf);
+}
+
+static void
+bridge_free(void *bridge_)
+{
+    struct bridge *bridge = bridge_;
+
+    mac_table_destroy(&bridge->macs);
+    conf_free(atomic_load(&bridge->conf));
+    free(bridge);
+}
+
+void
+bridge_unref(struct bridge *bridge)
+{
+    if (bridge && !__atomic_sub_fetch(&bridge->refs, 1, __ATOMIC_ACQ_REL)) {
+        epoch_retire(bridge, bridge_free);
+    }
+}
+
+const struct conf_port *
+conf_port(const struct conf *conf, uint32_t ofp)
+{
+    if (!conf->by_ofp) {
+        return NULL;
+    }
+    for (uint32_t i = hash_u32(ofp, 0) & conf->hash_mask; conf->by_ofp[i];
+         i = (i + 1) & conf->hash_mask) {
+        const struct conf_port *port = &conf->ports[conf->by_ofp[i] - 1];
+        if (port->config.ofp == ofp) {
+            return port;
+        }
+    }
+    return NULL;
+}
+
+const struct conf_bundle *
+conf_bundle(const struct conf *conf, uint32_t id)
+{
+    for (uint32_t i = 0; i < conf->n_bundles; i++) {
+        if (conf->bundles[i].config.id == id) {
+            return &conf->bundles[i];
+        }
+    }
+    return NULL;
+}
+
+/* Works out what follows from the parts of '*conf'. */
+static void
+conf_link(struct conf *conf)
+{
+    uint32_t capacity = 4;
+
+    while (capacity < conf->n_ports * 2) {
+        capacity *= 2;
+    }
+    conf->hash_mask = capacity - 1;
+    conf->by_ofp = xcalloc(capacity, sizeof *conf->by_ofp);
+    for (uint32_t i = 0; i < conf->n_bundles; i++) {
+        struct conf_bundle *b = &conf->bundles[i];
+        b->members = conf->members + b->config.first_member;
+        b->floodable = true;
+        b->mirrors_in = b->mirrors_out = 0;
+        b->mirror_target = false;
+        for (uint32_t m = 0; m < conf->n_mirrors && m < 32; m++) {
+            const struct mirror *mirror = &conf->mirrors[m];
+            b->mirror_target |= mirror->out_bundle == b->config.id;
+            for (uint32_t j = 0; j < mirror->n_sources; j++) {
+                if (conf->mirror_bundles[mirror->first_source + j]
+                    == b->config.id) {
+                    b->mirrors_in |= 1U << m;
+                }
+            }
+            for (uint32_t j = 0; j < mirror->n_destinations; j++) {
+                if (conf->mirror_bundles[mirror->first_destination + j]
+                    == b->config.id) {
+                    b->mirrors_out |= 1U << m;
+                }
+            }
+        }
+    }
+    for (uint32_t i = 0; i < conf->n_ports; i++) {
+        struct conf_port *port = &conf->ports[i];
+        uint32_t j = hash_u32(port->config.ofp, 0) & conf->hash_mask;
+        while (conf->by_ofp[j]) {
+            j = (j + 1) & conf->hash_mask;
+        }
+        conf->by_ofp[j] = i + 1;
+        port->bundle = NULL;
+        if (port->config.bundle) {
+            port->bundle = (struct conf_bundle *)
+                conf_bundle(conf, port->config.bundle);
+        }
+        if (port->bundle && port->config.config & PORT_NO_FLOOD) {
+            port->bundle->floodable = false;
+        }
+    }
+}
+
+#define COPY_ARRAY(ARRAY, N) \
+    ((N) ? xmemdup(ARRAY, (N) * sizeof *(ARRAY)) : NULL)
+
+/* Returns a copy of the parts of 'old'; conf_publish() must follow. */
+static struct conf *
+conf_clone(const struct conf *old)
+{
+    struct conf *conf = xmemdup(old, sizeof *old);
+
+    conf->ports = COPY_ARRAY(old->ports, old->n_ports);
+    for (uint32_t i = 0; i < conf->n_ports; i++) {
+        counters_ref(conf->ports[i].rx);
+        counters_ref(conf->ports[i].tx);
+    }
+    conf->bundles = COPY_ARRAY(old->bundles, old->n_bundles);
+    conf->members = COPY_ARRAY(old->members, old->n_members);
+    conf->mirrors = COPY_ARRAY(old->mirrors, old->n_mirrors);
+    conf->mirror_bundles = COPY_ARRAY(old->mirror_bundles,
+                                      old->n_mirror_bundles);
+    conf->by_ofp = NULL;
+    return conf;
+}
+
+static void
+conf_publish(struct bridge *bridge, struct conf *conf)
+{
+    struct conf *old = atomic_load(&bridge->conf);
+
+    conf_link(conf);
+    atomic_store_explicit(&bridge->conf, conf, memory_order_release);
+    epoch_retire(old, conf_free);
+    pipeline_changed(bridge->pipeline);
+}
+
+/* Makes the map of datapath ports anew. */
+static void
+port_map_publish(struct pipeline *p)
+{
+    uint32_t n = 0, capacity = 4;
+
+    for (struct bridge *b = p->bridges; b; b = b->next) {
+        n += bridge_conf(b)->n_ports;
+    }
+    while (capacity < n * 2) {
+        capacity *= 2;
+    }
+    struct port_map *map = xzalloc(sizeof *map
+                                   + capacity * sizeof *map->entries);
+    map->hash_mask = capacity - 1;
+    for (uint32_t i = 0; i < capacity; i++) {
+        map->entries[i].odp = ODP_NONE;
+    }
+    for (struct bridge *b = p->bridges; b; b = b->next) {
+        const struct conf *conf = bridge_conf(b);
+        for (uint32_t i = 0; i < conf->n_ports; i++) {
+            const struct bridge_port *port = &conf->ports[i].config;
+            if (port->odp == ODP_NONE) {
+                continue;
+            }
+            uint32_t j = hash_u32(port->odp, 0) & map->hash_mask;
+            while (map->entries[j].odp != ODP_NONE) {
+                j = (j + 1) & map->hash_mask;
+            }
+            map->entries[j].odp = port->odp;
+            map->entries[j].ofp = port->ofp;
+            map->entries[j].bridge = b;
+        }
+    }
+    struct port_map *old = atomic_load(&p->port_map);
+    atomic_store_explicit(&p->port_map, map, memory_order_release);
+    epoch_retire(old, free);
+}
+
+bool
+pipeline_find_port(const struct pipeline *p, uint32_t odp,
+                   struct bridge **bridge, uint32_t *ofp)
+{
+    const struct port_map *map = atomic_load_explicit(
+        &((struct pipeline *) p)->port_map, memory_order_acquire);
+
+    for (uint32_t i = hash_u32(odp, 0) & map->hash_mask; ;
+         i = (i + 1) & map->hash_mask) {
+        const struct port_map_entry *entry = &map->entries[i];
+        if (entry->odp == ODP_NONE) {
+            return false;
+        }
+        if (entry->odp == odp) {
+            *bridge = entry->bridge;
+            *ofp = entry->ofp;
+            return true;
+        }
+    }
+}
+
+int
+bridge_add(uint32_t dp, const struct bridge_config *config, uint32_t *handle)
+{
+    struct pipeline *p = pipeline_find(dp);
+
+    if (!p) {
+        return error_set(ENODEV, "no datapath %u", dp);
+    }
+    struct bridge *bridge = xzalloc(sizeof *bridge);
+    struct conf *conf = xzalloc(sizeof *conf);
+    conf->config = *config;
+    conf_link(conf);
+    atomic_init(&bridge->conf, conf);
+    bridge->pipeline = p;
+    bridge->refs = 1;
+    mac_table_init(&bridge->macs);
+    for (unsigned i = 0; i < N_TABLES; i++) {
+        bridge->tables[i].n_prefixes = UINT32_MAX;
+    }
+    bridge->handle = handle_add(&bridge_handles, bridge);
+    struct bridge **link = &p->bridges;
+    while (*link) {
+        link = &(*link)->next;
+    }
+    *link = bridge;
+    *handle = bridge->handle;
+    pipeline_changed(p);
+    return 0;
+}
+
+int
+bridge_set(uint32_t handle, const struct bridge_config *config)
+{
+    struct bridge *bridge = bridge_find(handle);
+
+    if (!bridge) {
+        return error_set(ENODEV, "no bridge %u", handle);
+    }
+    if (memcmp(&bridge_conf(bridge)->config, config, sizeof *config)) {
+        struct conf *conf = conf_clone(bridge_conf(bridge));
+        conf->config = *config;
+        conf_publish(bridge, conf);
+    }
+    return 0;
+}
+
+int
+bridge_del(uint32_t handle)
+{
+    struct bridge *bridge = bridge_find(handle);
+
+    if (!bridge) {
+        return error_set(ENODEV, "no bridge %u", handle);
+    }
+    struct pipeline *p = bridge->pipeline;
+    lock_take(&p->mutex);
+    struct bridge **link = &p->bridges;
+    while (*link != bridge) {
+        link = &(*link)->next;
+    }
+    *link = bridge->next;
+    bridge->dead = true;
+    handle_remove(&bridge_handles, handle);
+    bridge_rules_destroy(bridge);
+    bridge_groups_destroy(bridge);
+    port_map_publish(p);
+    lock_drop(&p->mutex);
+    pipeline_changed(p);
+    bridge_unref(bridge);
+    return 0;
+}
+
+int
+bridge_ports_set(uint32_t handle, const struct bridge_port *ports, uint32_t n)
+{
+    struct bridge *bridge = bridge_find(handle);
+
+    if (!bridge) {
+        return error_set(ENODEV, "no bridge %u", handle);
+    }
+    const struct conf *old = bridge_conf(bridge);
+    struct conf *conf = conf_clone(old);
+    struct conf_port *new = n ? xcalloc(n, sizeof *new) : NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct conf_port *was = conf_port(old, ports[i].ofp);
+        new[i].config = ports[i];
+        if (was && !strcmp(was->config.name, ports[i].name)) {
+            new[i].rx = was->rx;
+            new[i].tx = was->tx;
+            counters_ref(was->rx);
+            counters_ref(was->tx);
+        } else {
+            new[i].rx = counters_new(0);
+            new[i].tx = counters_new(0);
+        }
+    }
+    for (uint32_t i = 0; i < conf->n_ports; i++) {
+        counters_unref(conf->ports[i].rx);
+        counters_unref(conf->ports[i].tx);
+    }
+    free(conf->ports);
+    conf->ports = new;
+    conf->n_ports = n;
+    conf_publish(bridge, conf);
+    port_map_publish(bridge->pipeline);
+    return 0;
+}
+
+int
+bundles_set(uint32_t handle, const struct bundle *bundles, uint32_t n,
+            const uint32_t *members, uint32_t n_members)
+{
+    struct bridge *bridge = bridge_find(handle);
+
+    if (!bridge) {
+        return error_set(ENODEV, "no bridge %u", handle);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (bundles[i].first_member > n_members
+            || bundles[i].n_members > n_members - bundles[i].first_member) {
+            return error_set(EINVAL, "bundle %u: members out of range",
+                             bundles[i].id);
+        }
+    }
+    struct conf *conf = conf_clone(bridge_conf(bridge));
+    free(conf->bundles);
+    free(conf->members);
+    conf->bundles = n ? xcalloc(n, sizeof *conf->bundles) : NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        conf->bundles[i].config = bundles[i];
+    }
+    conf->n_bundles = n;
+    conf->members = COPY_ARRAY(members, n_members);
+    conf->n_members = n_members;
+    conf_publish(bridge, conf);
+    return 0;
+}
+
+int
+mirrors_set(uint32_t handle, const struct mirror *mirrors, uint32_t n,
+            const uint32_t *bundles, uint32_t n_bundles)
+{
+    struct bridge *bridge = bridge_find(handle);
+
+    if (!bridge) {
+        return error_set(ENODEV, "no bridge %u", handle);
+    }
+    if (n > 32) {
+        return error_set(EINVAL, "more than 32 mirrors");
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const struct mirror *m = &mirrors[i];
+        if (m->first_source > n_bundles || m->first_destination > n_bundles
+            || m->n_sources > n_bundles - m->first_source
+            || m->n_destinations > n_bundles - m->first_destination) {
+            return error_set(EINVAL, "mirror %u: bundles out of range",
+                             m->id);
+        }
+    }
+    struct conf *conf = conf_clone(bridge_conf(bridge));
+    free(conf->mirrors);
+    free(conf->mirror_bundles);
+    conf->mirrors = COPY_ARRAY(mirrors, n);
+    conf->n_mirrors = n;
+    conf->mirror_bundles = COPY_ARRAY(bundles, n_bundles);
+    conf->n_mirror_bundles = n_bundles;
+    conf_publish(bridge, conf);
+    return 0;
+}
+
+int
+bridge_port_stats_get(uint32_t handle, uint32_t ofp,
+                      struct bridge_port_stats *stats)
+{
+    struct bridge *bridge = bridge_find(handle);
+    const struct conf_port *port
+        = bridge ? conf_port(bridge_conf(bridge), ofp) : NULL;
+
+    if (!port) {
+        return error_set(ENODEV, "bridge %u has no port %u", handle, ofp);
+    }
+    stats->rx_packets = count_get(&port->rx->n_packets);
+    stats->rx_bytes = count_get(&port->rx->n_bytes);
+    stats->tx_packets = count_get(&port->tx->n_packets);
+    stats->tx_bytes = count_get(&port->tx->n_bytes);
+    return 0;
+}

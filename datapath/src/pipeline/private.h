@@ -1,0 +1,400 @@
+/* private.h: the pipeline's own structures; included by src/pipeline only.
+ *
+ * Ownership.  A `struct bridge` holds a `struct conf`: ports, bundles and
+ * mirrors as one immutable value, replaced as a whole.  Tables hold rules,
+ * whose match lives in the classifier and whose actions in a `struct program`.
+ * Rules, groups, bridges, counters and frozen states are reference counted:
+ * megaflows' credits keep what they count for alive after it is deleted.
+ *
+ * Threads.  Writers hold pipeline->mutex (the control thread, and later learn
+ * ops of workers); translators only read, inside an epoch.  MAC tables have
+ * their own lock. */
+#ifndef PIPELINE_PRIVATE_H
+#define PIPELINE_PRIVATE_H 1
+
+#include "action/action.h"
+#include "api.h"
+#include "base/base.h"
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/epoch.h"
+#include "base/handle.h"
+#include "base/hash.h"
+#include "base/lock.h"
+#include "classifier/classifier.h"
+#include "generated/drops.h"
+#include "generated/fields.h"
+#include "generated/ops.h"
+#include "pipeline/pipeline.h"
+
+#define N_TABLES 255
+#define MAX_TRANSLATION_DEPTH 64
+#define MAX_RESUBMITS (MAX_TRANSLATION_DEPTH * MAX_TRANSLATION_DEPTH)
+#define STACK_MAX 65536
+
+/* Reserved OpenFlow 1.0 ports, widened to 32 bits. */
+#define OFP_UNSET 0xfff7
+#define OFP_IN_PORT 0xfff8
+#define OFP_TABLE 0xfff9
+#define OFP_NORMAL 0xfffa
+#define OFP_FLOOD 0xfffb
+#define OFP_ALL 0xfffc
+#define OFP_CONTROLLER 0xfffd
+#define OFP_LOCAL 0xfffe
+#define OFP_NONE 0xffff
+
+#define ODP_NONE UINT32_MAX
+
+/* Bits of bridge_port.config (OFPPC_* of OpenFlow 1.0). */
+#define PORT_NO_RECV 0x04
+#define PORT_NO_RECV_STP 0x08
+#define PORT_NO_FLOOD 0x10
+#define PORT_NO_FWD 0x20
+#define PORT_NO_PACKET_IN 0x40
+
+/* Reasons of packet-ins (numbers of OpenFlow 1.4). */
+enum {
+    REASON_NO_MATCH, REASON_ACTION, REASON_INVALID_TTL, REASON_ACTION_SET,
+    REASON_GROUP, REASON_PACKET_OUT, REASON_EXPLICIT_MISS
+};
+
+/* Ethernet and IP. */
+#define ETH_IP 0x0800
+#define ETH_ARP 0x0806
+#define ETH_RARP 0x8035
+#define ETH_VLAN 0x8100
+#define ETH_QINQ 0x88a8
+#define ETH_IPV6 0x86dd
+#define ETH_MPLS 0x8847
+#define ETH_MPLS_MCAST 0x8848
+#define ETH_NSH 0x894f
+
+struct counters {               /* Of a rule, bucket or patch port. */
+    uint64_t n_packets, n_bytes;        /* Atomic. */
+    int64_t used_ms;            /* Atomic. */
+    uint32_t refs;              /* Atomic. */
+    uint32_t pad;
+};
+
+struct counters *counters_new(int64_t now_ms);
+void counters_ref(struct counters *);
+void counters_unref(struct counters *);
+void counters_add(struct counters *, uint64_t n_packets, uint64_t n_bytes,
+                  int64_t used_ms);
+
+/* Compiled ops and the opaque source they were made from. */
+struct program {
+    uint32_t refs;              /* Atomic. */
+    uint32_t size;              /* Of the ops. */
+    uint32_t source_size;
+    struct conjunction *conjunctions;
+    uint32_t n_conjunctions;
+    uint64_t bytes[];           /* Ops, then the source. */
+};
+
+struct program *program_new(const uint8_t *ops, uint32_t size,
+                            const uint8_t *source, uint32_t source_size);
+void program_ref(struct program *);
+void program_unref(struct program *);
+
+static inline const struct op *
+program_ops(const struct program *program)
+{
+    return (const struct op *) (const void *) program->bytes;
+}
+
+static inline const uint8_t *
+program_source(const struct program *program)
+{
+    return (const uint8_t *) program->bytes + ROUND_UP(program->size, 8);
+}
+
+/* Iterates over the ops in 'SIZE' bytes at 'OPS'. */
+#define OPS_FOR_EACH(OP, OPS, SIZE)                                     \
+    for (const struct op *OP = (const void *) (OPS),                    \
+         *OP##_end = (const void *) ((const char *) OP + (SIZE));       \
+         OP < OP##_end;                                                 \
+         OP = (const void *) ((const char *) OP + OP->size))
+
+/* Checks ops before they are loaded; 'nested' inside another op.  Returns 0 or
+ * EINVAL/EOPNOTSUPP with a sentence. */
+int program_verify(const uint8_t *ops, uint32_t size, bool nested);
+
+struct rule {
+    struct cls_rule cls;
+    struct bridge *bridge;      /* A reference. */
+    struct program *program;    /* A reference. */
+    struct counters *counters;  /* A reference. */
+    struct rule *next, *previous;       /* In the table's list, by creation. */
+    struct rule *next_due, *previous_due;       /* Rules with timeouts. */
+    bool has_timeout;           /* In that list. */
+    bool dead;                  /* Removed in a committed version. */
+    uint8_t table;
+    uint8_t reason;             /* Of its removal. */
+    uint16_t idle_timeout, hard_timeout, importance;
+    uint32_t flags;
+    uint32_t handle;
+    uint32_t refs;              /* Atomic. */
+    uint64_t cookie, tag;
+    int64_t created_ms, modified_ms;
+};
+
+void rule_ref(struct rule *);
+void rule_unref(struct rule *);
+struct rule *rule_find(uint64_t handle);
+/* Gives back what a bridge's tables hold; the pipeline's mutex is held. */
+void bridge_rules_destroy(struct bridge *);
+
+struct table {
+    struct classifier *cls;     /* Atomic; NULL: never had a rule. */
+    struct rule *first, *last;
+    uint64_t n_matched, n_missed;       /* Atomic. */
+    uint32_t n_rules;           /* Visible in the last version. */
+    uint32_t miss;              /* TABLE_MISS_*. */
+    uint32_t max_flows;
+    uint32_t flags;
+    uint32_t n_prefixes;        /* 0xffffffff: default. */
+    uint16_t prefixes[4];
+};
+
+struct group {
+    struct group *_Atomic next; /* Same hash bucket; newest first. */
+    struct bridge *bridge;      /* A reference. */
+    uint32_t id;
+    uint8_t type, method;
+    uint32_t refs;              /* Atomic. */
+    _Atomic uint64_t added, removed;    /* Versions. */
+    int64_t created_ms;
+    struct counters *counters;
+    struct program *source;     /* Its source only. */
+    uint32_t hash_algorithm, hash_basis;
+    uint32_t hash_mask;         /* 0: no dp_hash. */
+    uint16_t *hash_map;         /* Bucket index for each masked hash. */
+    struct flow *fields;        /* Mask of method 2, or NULL. */
+    uint32_t n_buckets;
+    struct group_bucket {
+        uint32_t id, weight, watch_port, watch_group;
+        struct program *program;
+        struct counters *counters;
+    } buckets[];
+};
+
+#define GROUP_HASH 256
+
+struct conf_port {
+    struct bridge_port config;
+    struct conf_bundle *bundle; /* Or NULL. */
+    struct counters *rx, *tx;   /* References. */
+};
+
+struct conf_bundle {
+    struct bundle config;
+    const uint32_t *members;    /* OpenFlow ports. */
+    bool floodable;
+    uint32_t mirrors_in, mirrors_out;   /* Bits of mirrors that select it. */
+    bool mirror_target;         /* Reserved for mirroring. */
+};
+
+struct conf {                   /* Immutable once published. */
+    struct bridge_config config;
+    uint32_t n_ports, n_bundles, n_mirrors, n_members, n_mirror_bundles;
+    struct conf_port *ports;
+    struct conf_bundle *bundles;
+    uint32_t *members;
+    struct mirror *mirrors;
+    uint32_t *mirror_bundles;
+    uint32_t hash_mask;
+    uint32_t *by_ofp;           /* Index + 1 into 'ports'. */
+};
+
+const struct conf_port *conf_port(const struct conf *, uint32_t ofp);
+const struct conf_bundle *conf_bundle(const struct conf *, uint32_t id);
+
+/* MAC table. */
+struct mac {
+    struct mac *next;           /* Same hash bucket. */
+    struct mac *newer, *older;  /* By last use; static ones are in no list. */
+    uint8_t address[6];
+    uint16_t vlan;
+    uint32_t bundle;            /* 0: none. */
+    uint32_t ofp;               /* Of a static one. */
+    bool is_static;
+    int64_t used_ms;
+    int64_t locked_until_ms;    /* For gratuitous ARP. */
+};
+
+struct mac_table {
+    struct lock lock;
+    uint32_t n_hash;            /* Buckets, a power of 2. */
+    struct mac **hash;
+    struct mac *oldest, *newest;
+    uint32_t n;
+    struct mac_stats stats;
+};
+
+void mac_table_init(struct mac_table *);
+void mac_table_destroy(struct mac_table *);
+/* Stores the bundle of a MAC; false: unknown. */
+bool mac_lookup(struct mac_table *, const struct conf *, const uint8_t *mac,
+                uint16_t vlan, int64_t now_ms, uint32_t *bundle,
+                bool *grat_arp_locked);
+/* Notes that 'mac' was seen; true: that is news. */
+bool mac_learn(struct mac_table *, const struct conf *, const uint8_t *mac,
+               uint16_t vlan, uint32_t bundle, bool is_bond,
+               bool gratuitous_arp, int64_t now_ms);
+/* Forgets MACs that are too old or whose bundle is gone; returns how many. */
+uint32_t mac_expire(struct mac_table *, const struct conf *, int64_t now_ms);
+int64_t mac_deadline(struct mac_table *, const struct conf *);
+
+struct bridge {
+    uint32_t handle;
+    uint32_t refs;              /* Atomic. */
+    struct pipeline *pipeline;
+    struct bridge *next;        /* Of the pipeline's list. */
+    struct conf *_Atomic conf;  /* Epoch. */
+    struct mac_table macs;
+    struct table tables[N_TABLES];
+    struct group *_Atomic groups[GROUP_HASH];
+    uint32_t n_groups;
+    bool dead;
+};
+
+static inline const struct conf *
+bridge_conf(const struct bridge *bridge)
+{
+    return atomic_load_explicit(&((struct bridge *) bridge)->conf,
+                                memory_order_acquire);
+}
+
+struct bridge *bridge_find(uint32_t handle);
+void bridge_ref(struct bridge *);
+void bridge_unref(struct bridge *);
+
+/* Which OpenFlow port a datapath port is. */
+struct port_map {
+    uint32_t hash_mask;
+    struct port_map_entry {
+        uint32_t odp;           /* ODP_NONE: free. */
+        uint32_t ofp;
+        struct bridge *bridge;
+    } entries[];
+};
+
+#define FROZEN_HASH 1024
+
+/* The rest of a translation, to go on when the frame comes back. */
+struct frozen {
+    struct frozen *next_hash, *next_id;
+    uint32_t id;
+    uint32_t refs;              /* Guarded by frozen_lock. */
+    uint32_t hash;
+    /* From here on: what makes two states equal. */
+    uint32_t bridge;
+    uint8_t table;
+    bool conntracked;
+    uint8_t pad[2];
+    uint32_t in_port;           /* OpenFlow. */
+    uint32_t mirrors;
+    uint64_t cookie;            /* Of the rule that froze it. */
+    uint64_t metadata;
+    uint32_t regs[32];
+    uint8_t tunnel[336];
+    uint32_t stack_size, action_set_size, ops_size, userdata_size;
+    uint8_t bytes[];            /* These three, padded to 8, and userdata. */
+};
+
+struct pipeline {
+    uint32_t dp;
+    uint64_t features;
+    struct lock mutex;
+    _Atomic uint64_t version, serial;
+    uint64_t staged;            /* Version that is open, or 0. */
+    struct staged_change *changes;      /* Of that version. */
+    uint32_t n_changes, allocated_changes;
+    struct bridge *bridges;
+    struct port_map *_Atomic port_map;  /* Epoch. */
+    struct rule *due;           /* Rules with timeouts. */
+    int64_t next_expiry_ms;
+    struct lock frozen_lock;
+    struct frozen *frozen_by_hash[FROZEN_HASH];
+    struct frozen *frozen_by_id[FROZEN_HASH];
+    uint32_t next_recirc_id;
+    uint64_t n_frozen;
+};
+
+extern struct pipeline_hooks pipeline_hooks;
+
+/* Returns the OpenFlow port of a datapath port, or false. */
+bool pipeline_find_port(const struct pipeline *, uint32_t odp,
+                        struct bridge **, uint32_t *ofp);
+
+/* Returns a state equal to '*template' (with the bytes at 'bytes' and sizes
+ * set), a new one if there is none; a reference. */
+struct frozen *frozen_put(struct pipeline *, const struct frozen *template,
+                          const uint8_t *bytes);
+/* Finds a state; a reference. */
+struct frozen *frozen_find(struct pipeline *, uint32_t id);
+void frozen_unref(struct pipeline *, struct frozen *);
+
+static inline uint32_t
+frozen_bytes_size(const struct frozen *f)
+{
+    return ROUND_UP(f->stack_size, 8) + ROUND_UP(f->action_set_size, 8)
+           + ROUND_UP(f->ops_size, 8) + f->userdata_size;
+}
+
+/* Op that exists only in frozen ops: what follows belongs to this rule. */
+#define OP_UNROLL 0x8000
+struct op_unroll {
+    struct op head;
+    uint64_t rule;
+    uint64_t cookie;
+    uint32_t table;
+    uint32_t pad;
+};
+
+/* Groups. */
+struct group *group_lookup(const struct bridge *, uint32_t id,
+                           uint64_t version);
+void group_ref(struct group *);
+void group_unref(struct group *);
+void bridge_groups_destroy(struct bridge *);
+
+/* The open version's changes, so that it can be undone. */
+struct staged_change {
+    struct rule *added, *removed;
+    struct group *group_added, *group_removed;
+};
+struct staged_change *stage_change(struct pipeline *);
+/* Opens the pipeline's staged version (or finds it open). */
+struct pipeline *pipeline_of_version(uint64_t version);
+void rules_committed(struct pipeline *, struct staged_change *);
+void rules_aborted(struct pipeline *, struct staged_change *);
+void groups_committed(struct staged_change *);
+void groups_aborted(struct staged_change *);
+/* Stages the removal of every rule of 'bridge' that outputs to 'group'. */
+uint32_t rules_stage_group_deletion(struct pipeline *, struct bridge *,
+                                    uint32_t group, uint64_t version);
+
+/* Credits. */
+enum credit_kind {
+    CREDIT_RULE, CREDIT_MATCHED, CREDIT_MISSED, CREDIT_COUNTERS,
+    CREDIT_MAC, CREDIT_FROZEN, CREDIT_FIN_TIMEOUT, CREDIT_GROUP,
+};
+
+struct credit {
+    uint8_t kind;
+    uint8_t table;              /* Or: MAC flags. */
+    uint16_t vlan;              /* MAC; fin_timeout: idle. */
+    uint32_t bundle;            /* MAC; fin_timeout: hard. */
+    void *object;               /* A reference. */
+    uint8_t mac[8];
+};
+
+struct credits {
+    uint32_t refs;              /* Atomic. */
+    uint32_t n;
+    struct credit entries[];
+};
+
+#endif /* private.h */

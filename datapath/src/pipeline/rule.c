@@ -1,0 +1,969 @@
+/* rule.c: the rules of OpenFlow tables: flow_mods staged in versions, dumps,
+ * timeouts.
+ *
+ * A flow_mod inserts rules that exist from the staged version on, and marks
+ * others as gone from it on; the version's journal says how to undo that.
+ * Commit publishes the version; what it removed is unlinked from the
+ * classifiers when no worker can be in an older version any more, and freed
+ * when no megaflow counts for it.  A modified rule is a new rule with the old
+ * one's counters.
+ *
+ * Thread rule: control thread, except rule_ref() and rule_unref(). */
+#include "pipeline/private.h"
+
+static struct handle_table rule_handles;
+
+/* Programs. */
+
+struct program *
+program_new(const uint8_t *ops, uint32_t size, const uint8_t *source,
+            uint32_t source_size)
+{
+    struct program *p = xzalloc(sizeof *p + ROUND_UP(size, 8) + source_size);
+    uint32_t n = 0;
+
+    p->refs = 1;
+    p->size = size;
+    p->source_size = source_size;
+    if (size) {
+        memcpy(p->bytes, ops, size);
+    }
+    if (source_size) {
+        memcpy((uint8_t *) program_source(p), source, source_size);
+    }
+    OPS_FOR_EACH (op, p->bytes, size) {
+        n += op->code == OP_CONJUNCTION;
+    }
+    if (n) {
+        p->conjunctions = xcalloc(n, sizeof *p->conjunctions);
+        OPS_FOR_EACH (op, p->bytes, size) {
+            if (op->code == OP_CONJUNCTION) {
+                const struct op_conjunction *c = (const void *) op;
+                p->conjunctions[p->n_conjunctions++] = (struct conjunction) {
+                    .id = c->id, .clause = c->clause,
+                    .n_clauses = c->n_clauses,
+                };
+            }
+        }
+    }
+    return p;
+}
+
+void
+program_ref(struct program *p)
+{
+    __atomic_add_fetch(&p->refs, 1, __ATOMIC_RELAXED);
+}
+
+static void
+program_free(void *p_)
+{
+    struct program *p = p_;
+
+    free(p->conjunctions);
+    free(p);
+}
+
+void
+program_unref(struct program *p)
+{
+    if (p && !__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL)) {
+        epoch_retire(p, program_free);
+    }
+}
+
+/* Life of a rule. */
+
+void
+rule_ref(struct rule *rule)
+{
+    __atomic_add_fetch(&rule->refs, 1, __ATOMIC_RELAXED);
+}
+
+static void
+rule_free(void *rule_)
+{
+    struct rule *rule = rule_;
+
+    cls_rule_free(&rule->cls);
+    program_unref(rule->program);
+    counters_unref(rule->counters);
+    bridge_unref(rule->bridge);
+    free(rule);
+}
+
+void
+rule_unref(struct rule *rule)
+{
+    if (rule && !__atomic_sub_fetch(&rule->refs, 1, __ATOMIC_ACQ_REL)) {
+        epoch_retire(rule, rule_free);
+    }
+}
+
+struct rule *
+rule_find(uint64_t handle)
+{
+    return handle_find(&rule_handles, handle);
+}
+
+static struct classifier *
+table_cls(const struct table *table)
+{
+    return __atomic_load_n(&table->cls, __ATOMIC_ACQUIRE);
+}
+
+static void
+due_remove(struct pipeline *p, struct rule *rule)
+{
+    if (rule->has_timeout) {
+        *(rule->previous_due ? &rule->previous_due->next_due : &p->due)
+            = rule->next_due;
+        if (rule->next_due) {
+            rule->next_due->previous_due = rule->previous_due;
+        }
+        rule->has_timeout = false;
+    }
+}
+
+static void
+due_add(struct pipeline *p, struct rule *rule)
+{
+    if ((rule->idle_timeout || rule->hard_timeout) && !rule->has_timeout) {
+        rule->previous_due = NULL;
+        rule->next_due = p->due;
+        if (p->due) {
+            p->due->previous_due = rule;
+        }
+        p->due = rule;
+        rule->has_timeout = true;
+        p->next_expiry_ms = MIN(p->next_expiry_ms, clock_now());
+    }
+}
+
+/* Takes a rule out of what the control thread sees. */
+static void
+rule_unlist(struct pipeline *p, struct rule *rule)
+{
+    struct table *table = &rule->bridge->tables[rule->table];
+
+    *(rule->previous ? &rule->previous->next : &table->first) = rule->next;
+    *(rule->next ? &rule->next->previous : &table->last) = rule->previous;
+    due_remove(p, rule);
+    handle_remove(&rule_handles, rule->handle);
+    rule->dead = true;
+}
+
+/* Puts a new rule into its table from version 'added' on. */
+static struct rule *
+rule_insert(struct bridge *bridge, uint8_t table_id, struct program *program,
+            struct counters *counters, int32_t priority,
+            const struct flow *value, const struct flow *mask, uint64_t added)
+{
+    struct table *table = &bridge->tables[table_id];
+    struct rule *rule = xzalloc(sizeof *rule);
+
+    if (!table->cls) {
+        struct classifier *cls = classifier_new();
+        if (table->n_prefixes != UINT32_MAX) {
+            classifier_set_prefixes(cls, table->prefixes, table->n_prefixes);
+        }
+        __atomic_store_n(&table->cls, cls, __ATOMIC_RELEASE);
+    }
+    rule->bridge = bridge;
+    bridge_ref(bridge);
+    rule->table = table_id;
+    rule->program = program;
+    rule->counters = counters;
+    rule->refs = 1;
+    rule->cls.priority = priority;
+    rule->cls.conjunctions = program->conjunctions;
+    rule->cls.n_conjunctions = program->n_conjunctions;
+    rule->handle = handle_add(&rule_handles, rule);
+    classifier_insert(table->cls, &rule->cls, value, mask, added);
+    rule->previous = table->last;
+    *(table->last ? &table->last->next : &table->first) = rule;
+    table->last = rule;
+    return rule;
+}
+
+/* Runs when no worker can look for the rule in an old version any more. */
+static void
+rule_unlink(void *rule_)
+{
+    struct rule *rule = rule_;
+
+    classifier_remove(rule->bridge->tables[rule->table].cls, &rule->cls);
+    rule_unref(rule);
+}
+
+void
+bridge_rules_destroy(struct bridge *bridge)
+{
+    for (unsigned i = 0; i < N_TABLES; i++) {
+        struct table *table = &bridge->tables[i];
+        while (table->first) {
+            struct rule *rule = table->first;
+            rule_unlist(bridge->pipeline, rule);
+            atomic_store(&rule->cls.removed, 0);
+            classifier_remove(table->cls, &rule->cls);
+            rule_unref(rule);
+        }
+        if (table->cls) {
+            classifier_retire(table->cls);
+            __atomic_store_n(&table->cls, NULL, __ATOMIC_RELEASE);
+        }
+    }
+}
+
+/* Versions. */
+
+int
+version_open(uint32_t dp, uint64_t *version)
+{
+    struct pipeline *p = pipeline_find(dp);
+
+    if (!p) {
+        return error_set(ENODEV, "no datapath %u", dp);
+    }
+    if (p->staged) {
+        return error_set(EBUSY, "a version is open");
+    }
+    p->staged = *version = atomic_load(&p->version) + 1;
+    return 0;
+}
+
+struct staged_change *
+stage_change(struct pipeline *p)
+{
+    if (p->n_changes == p->allocated_changes) {
+        p->allocated_changes = p->allocated_changes
+                               ? p->allocated_changes * 2 : 16;
+        p->changes = xrealloc(p->changes,
+                              p->allocated_changes * sizeof *p->changes);
+    }
+    struct staged_change *change = &p->changes[p->n_changes++];
+    memset(change, 0, sizeof *change);
+    return change;
+}
+
+/* Sends the record of a removed rule to the control thread's queue. */
+static void rule_tell(const struct rule *, uint16_t kind, uint8_t reason);
+
+static void
+commit_change(struct pipeline *p, struct staged_change *change)
+{
+    struct rule *added = change->added, *removed = change->removed;
+
+    if (added) {
+        due_add(p, added);
+        if (!removed) {
+            added->bridge->tables[added->table].n_rules++;
+        }
+    }
+    if (removed) {
+        if (!added) {
+            removed->bridge->tables[removed->table].n_rules--;
+            if (removed->flags & RF_SEND_FLOW_REM) {
+                rule_tell(removed, UPCALL_RULE_REMOVED, removed->reason);
+            }
+        }
+        rule_unlist(p, removed);
+        epoch_retire(removed, rule_unlink);
+    }
+    if (change->group_added || change->group_removed) {
+        groups_committed(change);
+    }
+}
+
+int
+version_commit(uint64_t version)
+{
+    struct pipeline *p = pipeline_of_version(version);
+
+    if (!p) {
+        return error_set(ENOENT, "no such version is open");
+    }
+    if (p->n_changes && pipeline_hooks.settle) {
+        pipeline_hooks.settle(p->dp);
+    }
+    /* Pairs with pipeline_pin(). */
+    atomic_store_explicit(&p->version, version, memory_order_release);
+    for (uint32_t i = 0; i < p->n_changes; i++) {
+        commit_change(p, &p->changes[i]);
+    }
+    bool changed = p->n_changes > 0;
+    p->n_changes = 0;
+    p->staged = 0;
+    if (changed) {
+        pipeline_changed(p);
+        epoch_reclaim();
+    }
+    return 0;
+}
+
+/* Undoes the journal down to 'n' changes. */
+static void
+roll_back(struct pipeline *p, uint32_t n)
+{
+    while (p->n_changes > n) {
+        struct staged_change *change = &p->changes[--p->n_changes];
+        if (change->removed) {
+            atomic_store(&change->removed->cls.removed, VERSION_NEVER);
+        }
+        if (change->added) {
+            struct rule *rule = change->added;
+            rule_unlist(p, rule);
+            classifier_remove(rule->bridge->tables[rule->table].cls,
+                              &rule->cls);
+            rule_unref(rule);
+        }
+        if (change->group_added || change->group_removed) {
+            groups_aborted(change);
+        }
+    }
+}
+
+int
+version_abort(uint64_t version)
+{
+    struct pipeline *p = pipeline_of_version(version);
+
+    if (!p) {
+        return error_set(ENOENT, "no such version is open");
+    }
+    roll_back(p, 0);
+    p->staged = 0;
+    return 0;
+}
+
+uint64_t
+version_current(uint32_t dp)
+{
+    struct pipeline *p = pipeline_find(dp);
+
+    return p ? atomic_load(&p->version) : 0;
+}
+
+/* Filters. */
+
+/* Tells whether ops output to 'port' or use 'group' (0xffffffff: not asked). */
+static bool
+ops_reach(const void *ops, uint32_t size, uint32_t port, uint32_t group)
+{
+    bool port_ok = port == UINT32_MAX, group_ok = group == UINT32_MAX;
+
+    OPS_FOR_EACH (op, ops, size) {
+        const void *tail = NULL;
+        switch (op->code) {
+        case OP_OUTPUT:
+            port_ok |= ((const struct op_output *) op)->port == port;
+            break;
+        case OP_OUTPUT_TRUNC:
+            port_ok |= ((const struct op_output_trunc *) op)->port == port;
+            break;
+        case OP_ENQUEUE:
+            port_ok |= ((const struct op_enqueue *) op)->port == port;
+            break;
+        case OP_CONTROLLER:
+            port_ok |= port == OFP_CONTROLLER;
+            break;
+        case OP_GROUP:
+            group_ok |= ((const struct op_group *) op)->group == group;
+            break;
+        case OP_CLONE:
+            tail = ((const struct op_clone *) op)->tail;
+            break;
+        case OP_WRITE_ACTIONS:
+            tail = ((const struct op_write_actions *) op)->tail;
+            break;
+        case OP_CT:
+            tail = ((const struct op_ct *) op)->tail;
+            break;
+        }
+        if (tail) {
+            uint32_t n = (const char *) op + op->size - (const char *) tail;
+            port_ok |= ops_reach(tail, n, port, UINT32_MAX);
+            group_ok |= ops_reach(tail, n, UINT32_MAX, group);
+        }
+    }
+    return port_ok && group_ok;
+}
+
+static bool
+rule_reaches(const struct rule *rule, uint32_t port, uint32_t group)
+{
+    return (port == UINT32_MAX && group == UINT32_MAX)
+           || ops_reach(rule->program->bytes, rule->program->size, port,
+                        group);
+}
+
+static bool
+cookie_matches(const struct rule *rule, uint64_t cookie, uint64_t mask)
+{
+    return !((rule->cookie ^ cookie) & mask);
+}
+
+/* Staging. */
+
+static int
+stage_rule_removal(struct pipeline *p, struct rule *rule, uint8_t reason,
+                   uint64_t version)
+{
+    atomic_store(&rule->cls.removed, version);
+    rule->reason = reason;
+    stage_change(p)->removed = rule;
+    return 0;
+}
+
+/* Stages a copy of 'old' with other actions. */
+static void
+stage_modification(struct pipeline *p, struct rule *old,
+                   const struct rule_change *c, struct program *program,
+                   uint64_t version)
+{
+    struct flow value, mask;
+    bool reset = c->flags & RF_RESET_COUNTS;
+    int64_t now_ms = clock_now();
+
+    cls_rule_expand(&old->cls, &value, &mask);
+    program_ref(program);
+    if (!reset) {
+        counters_ref(old->counters);
+    }
+    struct rule *new = rule_insert(
+        old->bridge, old->table, program,
+        reset ? counters_new(now_ms) : old->counters, old->cls.priority,
+        &value, &mask, version);
+    new->cookie = c->cookie == UINT64_MAX ? old->cookie : c->cookie;
+    new->flags = old->flags;
+    new->idle_timeout = old->idle_timeout;
+    new->hard_timeout = old->hard_timeout;
+    new->importance = old->importance;
+    new->tag = old->tag;
+    new->created_ms = old->created_ms;
+    new->modified_ms = now_ms;
+    atomic_store(&old->cls.removed, version);
+    struct staged_change *change = stage_change(p);
+    change->added = new;
+    change->removed = old;
+}
+
+static uint32_t
+stage_addition(struct pipeline *p, struct bridge *bridge,
+               struct rule_change *c, struct program *program,
+               const struct flow *value, const struct flow *mask,
+               uint64_t version)
+{
+    struct table *table = &bridge->tables[c->table];
+    struct rule *old = NULL;
+    int64_t now_ms = clock_now();
+
+    if (table->cls) {
+        struct cls_rule *r = classifier_find(table->cls, value, mask,
+                                             c->priority, version);
+        old = r ? CONTAINER_OF(r, struct rule, cls) : NULL;
+        if (!old && c->flags & RF_CHECK_OVERLAP
+            && classifier_overlaps(table->cls, value, mask, c->priority,
+                                   version)) {
+            return RULE_E_OVERLAP;
+        }
+    }
+    if (!old && table->max_flows) {
+        uint32_t n = 0;
+        struct rule *victim = NULL;
+        for (struct rule *r = table->first; r; r = r->next) {
+            if (!cls_rule_visible(&r->cls, version)) {
+                continue;
+            }
+            n++;
+            /* Only rules that would go by themselves may be evicted. */
+            if ((r->idle_timeout || r->hard_timeout || r->importance)
+                && (!victim || r->importance < victim->importance)) {
+                victim = r;
+            }
+        }
+        if (n >= table->max_flows) {
+            if (!(table->flags & TABLE_EVICT) || !victim
+                || victim->importance > c->importance) {
+                return RULE_E_TABLE_FULL;
+            }
+            stage_rule_removal(p, victim, RULE_EVICTED, version);
+        }
+    }
+    bool keep = old && !(c->flags & RF_RESET_COUNTS);
+    program_ref(program);
+    if (keep) {
+        counters_ref(old->counters);
+    }
+    struct rule *new = rule_insert(bridge, c->table, program,
+                                   keep ? old->counters : counters_new(now_ms),
+                                   c->priority, value, mask, version);
+    new->cookie = c->cookie == UINT64_MAX ? 0 : c->cookie;
+    new->flags = c->flags & RF_KEPT;
+    new->idle_timeout = c->idle_timeout;
+    new->hard_timeout = c->hard_timeout;
+    new->importance = c->importance;
+    new->tag = c->tag;
+    new->created_ms = new->modified_ms = now_ms;
+    if (old) {
+        atomic_store(&old->cls.removed, version);
+    }
+    struct staged_change *change = stage_change(p);
+    change->added = new;
+    change->removed = old;
+    c->n_affected = 1;
+    return 0;
+}
+
+/* Checks what a program refers to. */
+static bool
+groups_exist(const struct bridge *bridge, const void *ops, uint32_t size,
+             uint64_t version)
+{
+    OPS_FOR_EACH (op, ops, size) {
+        if (op->code == OP_GROUP
+            && !group_lookup(bridge, ((const struct op_group *) op)->group,
+                             version)) {
+            return false;
+        }
+        if (op->code == OP_CLONE || op->code == OP_WRITE_ACTIONS) {
+            const struct op_clone *c = (const void *) op;
+            if (!groups_exist(bridge, c->tail, op->size - sizeof *c,
+                              version)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static uint32_t
+stage_one(struct pipeline *p, struct rule_change *c, const uint8_t *blob,
+          uint32_t blob_size, uint64_t version)
+{
+    struct bridge *bridge = bridge_find(c->bridge);
+    bool writes = c->command <= RULE_MODIFY_STRICT;
+    bool strict = c->command == RULE_MODIFY_STRICT
+                  || c->command == RULE_DELETE_STRICT;
+    struct flow value, mask;
+    struct program *program = NULL;
+    uint32_t error = 0;
+
+    c->n_affected = 0;
+    if (!bridge || bridge->pipeline != p) {
+        error_set(ENODEV, "no bridge %u", c->bridge);
+        return RULE_E_BAD_BRIDGE;
+    }
+    if (c->match_offset > blob_size
+        || blob_size - c->match_offset < 2 * sizeof value
+        || c->program_offset % 8
+        || c->program_offset > blob_size
+        || c->program_size > blob_size - c->program_offset
+        || c->source_offset > blob_size
+        || c->source_size > blob_size - c->source_offset) {
+        error_set(EINVAL, "rule change points outside of the blob");
+        return RULE_E_BAD_PROGRAM;
+    }
+    if (c->table >= N_TABLES && (c->command == RULE_ADD)) {
+        return RULE_E_BAD_TABLE;
+    }
+    memcpy(&value, blob + c->match_offset, sizeof value);
+    memcpy(&mask, blob + c->match_offset + sizeof value, sizeof mask);
+    for (unsigned i = 0; i < FLOW_WORDS; i++) {
+        ((word64 *) &value)[i] &= ((word64 *) &mask)[i];
+    }
+    if (writes) {
+        const uint8_t *ops = blob + c->program_offset;
+        if (program_verify(ops, c->program_size, false)) {
+            return RULE_E_BAD_PROGRAM;
+        }
+        if (!groups_exist(bridge, ops, c->program_size, version)) {
+            error_set(ENOENT, "the group does not exist");
+            return RULE_E_BAD_GROUP;
+        }
+        program = program_new(ops, c->program_size, blob + c->source_offset,
+                              c->source_size);
+    }
+
+    if (c->command == RULE_ADD) {
+        error = stage_addition(p, bridge, c, program, &value, &mask, version);
+        goto done;
+    }
+
+    unsigned first = c->table == 255 ? 0 : c->table;
+    unsigned last = c->table == 255 ? N_TABLES - 1 : c->table;
+    for (unsigned t = first; t <= last; t++) {
+        struct table *table = &bridge->tables[t];
+        struct rule *only = NULL, *stop = table->last, *rule, *next;
+        if (!table->first) {
+            continue;
+        }
+        if (strict) {
+            struct cls_rule *r = classifier_find(table->cls, &value, &mask,
+                                                 c->priority, version);
+            if (!r) {
+                continue;
+            }
+            only = CONTAINER_OF(r, struct rule, cls);
+        }
+        for (rule = only ? only : table->first; rule; rule = next) {
+            next = only || rule == stop ? NULL : rule->next;
+            if (!cls_rule_visible(&rule->cls, version)
+                || !cookie_matches(rule, c->cookie_match, c->cookie_mask)
+                || !rule_reaches(rule, c->out_port, c->out_group)) {
+                continue;
+            }
+            if (!only && (rule->cls.priority > UINT16_MAX
+                          || !cls_rule_within(&rule->cls, &value, &mask))) {
+                continue;
+            }
+            if (writes) {
+                stage_modification(p, rule, c, program, version);
+            } else {
+                stage_rule_removal(p, rule, c->reason, version);
+            }
+            c->n_affected++;
+        }
+    }
+    if (writes && !c->n_affected && c->flags & RF_MODIFY_ADDS
+        && !c->cookie_mask) {
+        if (c->table >= N_TABLES) {
+            c->table = 0;
+        }
+        error = stage_addition(p, bridge, c, program, &value, &mask, version);
+    }
+done:
+    program_unref(program);
+    return error;
+}
+
+int
+rules_stage(uint64_t version, struct rule_change *changes, uint32_t n,
+            const uint8_t *blob, uint32_t blob_size)
+{
+    struct pipeline *p = pipeline_of_version(version);
+    int result = 0;
+
+    if (!p) {
+        return error_set(ENOENT, "no such version is open");
+    }
+    lock_take(&p->mutex);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t before = p->n_changes;
+        changes[i].error = stage_one(p, &changes[i], blob, blob_size, version);
+        if (changes[i].error) {
+            roll_back(p, before);
+            result = EINVAL;
+            for (i++; i < n; i++) {
+                changes[i].error = RULE_E_NOT_TRIED;
+            }
+        }
+    }
+    lock_drop(&p->mutex);
+    return result;
+}
+
+uint32_t
+rules_stage_group_deletion(struct pipeline *p, struct bridge *bridge,
+                           uint32_t group, uint64_t version)
+{
+    uint32_t n = 0;
+
+    for (unsigned t = 0; t < N_TABLES; t++) {
+        for (struct rule *rule = bridge->tables[t].first; rule;
+             rule = rule->next) {
+            if (cls_rule_visible(&rule->cls, version)
+                && rule_reaches(rule, UINT32_MAX, group)) {
+                stage_rule_removal(p, rule, RULE_GROUP_DELETED, version);
+                n++;
+            }
+        }
+    }
+    return n;
+}
+
+/* Records. */
+
+/* Writes the record of 'rule' if it fits into 'size' bytes; returns what it
+ * needs. */
+static uint32_t
+record_put(const struct rule *rule, uint8_t *buffer, uint32_t size)
+{
+    const struct program *program = rule->program;
+    uint32_t needed = sizeof(struct rule_record) + 2 * sizeof(struct flow)
+                      + ROUND_UP(program->source_size, 8);
+
+    if (needed > size) {
+        return needed;
+    }
+    struct rule_record *r = (void *) buffer;
+    memset(r, 0, sizeof *r);
+    r->size = needed;
+    r->bridge = rule->bridge->handle;
+    r->rule = rule->handle;
+    r->cookie = rule->cookie;
+    r->n_packets = count_get(&rule->counters->n_packets);
+    r->n_bytes = count_get(&rule->counters->n_bytes);
+    r->created_ms = rule->created_ms;
+    r->modified_ms = rule->modified_ms;
+    r->used_ms = __atomic_load_n(&rule->counters->used_ms, __ATOMIC_RELAXED);
+    r->priority = rule->cls.priority;
+    r->flags = rule->flags;
+    r->idle_timeout = rule->idle_timeout;
+    r->hard_timeout = rule->hard_timeout;
+    r->importance = rule->importance;
+    r->table = rule->table;
+    r->tag = rule->tag;
+    r->source_size = program->source_size;
+    struct flow *match = (void *) (buffer + sizeof *r);
+    cls_rule_expand(&rule->cls, &match[0], &match[1]);
+    memset(&match[2], 0, ROUND_UP(program->source_size, 8));
+    memcpy(&match[2], program_source(program), program->source_size);
+    return needed;
+}
+
+static void
+rule_tell(const struct rule *rule, uint16_t kind, uint8_t reason)
+{
+    if (!pipeline_hooks.event) {
+        return;
+    }
+    uint32_t size = record_put(rule, NULL, 0);
+    uint8_t *record = xmalloc(size);
+    struct upcall_record upcall = {
+        .kind = kind, .reason = reason, .dp = rule->bridge->pipeline->dp,
+        .bridge = rule->bridge->handle, .cookie = rule->cookie,
+        .rule = rule->handle, .tag = rule->tag, .table = rule->table,
+        .data_size = size, .when_ms = clock_now(),
+    };
+    record_put(rule, record, size);
+    pipeline_hooks.event(&upcall, record);
+    free(record);
+}
+
+int
+rule_get(uint64_t handle, uint8_t *buffer, uint32_t size, uint32_t *n_bytes)
+{
+    struct rule *rule = rule_find(handle);
+
+    *n_bytes = 0;
+    if (!rule) {
+        return error_set(ENOENT, "no such rule");
+    }
+    *n_bytes = record_put(rule, buffer, size);
+    return *n_bytes > size
+           ? error_set(ENOBUFS, "the rule needs %u bytes", *n_bytes) : 0;
+}
+
+int
+rules_dump(const struct rule_filter *filter, const uint8_t *match,
+           uint64_t *cursor, uint8_t *buffer, uint32_t size,
+           uint32_t *n_bytes, uint32_t *n_records)
+{
+    struct bridge *bridge = bridge_find(filter->bridge);
+    static const struct flow any;
+    const struct flow *value = match ? (const void *) match : &any;
+    const struct flow *mask = match
+        ? (const void *) (match + sizeof *mask) : &any;
+    unsigned table_id = *cursor >> 32;
+    uint32_t index = *cursor;
+    uint32_t budget = 4096;     /* Handles looked at per call. */
+
+    *n_bytes = *n_records = 0;
+    if (!bridge) {
+        return error_set(ENODEV, "no bridge %u", filter->bridge);
+    }
+    uint64_t version = atomic_load(&bridge->pipeline->version);
+    uint32_t n_slots = handle_n_slots(&rule_handles);
+    for (; table_id < N_TABLES; table_id++, index = 0) {
+        struct table *table = &bridge->tables[table_id];
+        if (!table->first
+            || (filter->table != 255 && filter->table != table_id)) {
+            continue;
+        }
+        for (; index < n_slots; index++) {
+            struct rule *rule = handle_at(&rule_handles, index);
+            if (!budget--) {
+                goto more;
+            }
+            if (!rule || rule->bridge != bridge || rule->table != table_id
+                || !cls_rule_visible(&rule->cls, version)
+                || (rule->cls.priority > UINT16_MAX && !filter->hidden)
+                || !cookie_matches(rule, filter->cookie, filter->cookie_mask)
+                || !cls_rule_within(&rule->cls, value, mask)) {
+                continue;
+            }
+            if (filter->strict) {
+                struct flow v, m;
+                cls_rule_expand(&rule->cls, &v, &m);
+                if (rule->cls.priority != filter->priority
+                    || memcmp(&m, mask, sizeof m)) {
+                    continue;
+                }
+            }
+            if (!rule_reaches(rule, filter->out_port, filter->out_group)) {
+                continue;
+            }
+            uint32_t needed = record_put(rule, buffer + *n_bytes,
+                                         size - *n_bytes);
+            if (needed > size - *n_bytes) {
+                if (!*n_bytes) {
+                    return error_set(ENOBUFS, "a rule needs %u bytes",
+                                     needed);
+                }
+                goto more;
+            }
+            *n_bytes += needed;
+            (*n_records)++;
+        }
+    }
+    *cursor = 0;
+    return 0;
+more:
+    *cursor = (uint64_t) table_id << 32 | index;
+    return 0;
+}
+
+int
+tables_stats_get(uint32_t handle, struct table_stats *stats, uint32_t n)
+{
+    struct bridge *bridge = bridge_find(handle);
+
+    if (!bridge) {
+        return error_set(ENODEV, "no bridge %u", handle);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        memset(&stats[i], 0, sizeof stats[i]);
+        if (i < N_TABLES) {
+            const struct table *t = &bridge->tables[i];
+            uint64_t matched = count_get(&t->n_matched);
+            stats[i].n_active = t->n_rules;
+            stats[i].n_matched = matched;
+            stats[i].n_lookup = matched + count_get(&t->n_missed);
+        }
+    }
+    return 0;
+}
+
+int
+table_set(uint32_t handle, uint32_t id, const struct table_config *config)
+{
+    struct bridge *bridge = bridge_find(handle);
+
+    if (!bridge) {
+        return error_set(ENODEV, "no bridge %u", handle);
+    }
+    if (id >= N_TABLES) {
+        return error_set(EINVAL, "no table %u", id);
+    }
+    static const uint16_t defaults[] = {
+        FIELD_IP_DST, FIELD_IP_SRC, FIELD_IPV6_DST, FIELD_IPV6_SRC
+    };
+    struct table *table = &bridge->tables[id];
+    bool other = table->n_prefixes != config->n_prefixes
+                 || memcmp(table->prefixes, config->prefixes,
+                           sizeof table->prefixes);
+    if (config->n_prefixes != UINT32_MAX && config->n_prefixes > 4) {
+        return error_set(EINVAL, "more than 4 prefixes");
+    }
+    table->miss = config->miss;
+    table->max_flows = config->max_flows;
+    table->flags = config->flags;
+    table->n_prefixes = config->n_prefixes;
+    memcpy(table->prefixes, config->prefixes, sizeof table->prefixes);
+    if (other && table->cls) {
+        int error = table->n_prefixes == UINT32_MAX
+            ? classifier_set_prefixes(table->cls, defaults, 4)
+            : classifier_set_prefixes(table->cls, table->prefixes,
+                                      table->n_prefixes);
+        if (error) {
+            return error_set(error, "a field cannot have a prefix trie");
+        }
+    }
+    pipeline_changed(bridge->pipeline);
+    return 0;
+}
+
+/* Timeouts. */
+
+/* Returns when 'rule' will be due if nothing uses it, and why. */
+static int64_t
+rule_deadline(const struct rule *rule, uint8_t *reason)
+{
+    int64_t deadline = INT64_MAX;
+
+    if (rule->hard_timeout) {
+        deadline = rule->modified_ms + rule->hard_timeout * INT64_C(1000);
+        *reason = RULE_HARD_TIMEOUT;
+    }
+    if (rule->idle_timeout) {
+        int64_t idle = __atomic_load_n(&rule->counters->used_ms,
+                                       __ATOMIC_RELAXED)
+                       + rule->idle_timeout * INT64_C(1000);
+        if (idle < deadline) {
+            deadline = idle;
+            *reason = RULE_IDLE_TIMEOUT;
+        }
+    }
+    return deadline;
+}
+
+int64_t
+pipeline_deadline(const struct pipeline *p_)
+{
+    struct pipeline *p = (struct pipeline *) p_;
+    int64_t deadline = p->due ? p->next_expiry_ms : INT64_MAX;
+
+    for (struct bridge *b = p->bridges; b; b = b->next) {
+        int64_t macs = mac_deadline(&b->macs, bridge_conf(b));
+        deadline = MIN(deadline, macs);
+    }
+    return deadline;
+}
+
+int64_t
+pipeline_expire(struct pipeline *p, int64_t now_ms, uint64_t *n_work)
+{
+    uint64_t n = 0;
+
+    for (struct bridge *b = p->bridges; b; b = b->next) {
+        const struct conf *conf = bridge_conf(b);
+        if (mac_deadline(&b->macs, conf) <= now_ms) {
+            /* Megaflows in use refresh their MACs when they are settled. */
+            if (pipeline_hooks.settle) {
+                pipeline_hooks.settle(p->dp);
+            }
+            uint32_t expired = mac_expire(&b->macs, conf, now_ms);
+            n += expired;
+            if (expired) {
+                pipeline_changed(p);
+            }
+        }
+    }
+    if (p->due && p->next_expiry_ms <= now_ms && !p->staged) {
+        uint64_t version;
+        uint8_t reason = 0;
+        bool settled = false;
+        int64_t next = INT64_MAX;
+
+        version_open(p->dp, &version);
+        for (struct rule *rule = p->due; rule; rule = rule->next_due) {
+            int64_t deadline = rule_deadline(rule, &reason);
+            if (deadline <= now_ms && !settled && pipeline_hooks.settle) {
+                pipeline_hooks.settle(p->dp);
+                settled = true;
+                deadline = rule_deadline(rule, &reason);
+            }
+            if (deadline <= now_ms) {
+                stage_rule_removal(p, rule, reason, version);
+                n++;
+            } else {
+                next = MIN(next, deadline);
+            }
+        }
+        version_commit(version);
+        p->next_expiry_ms = next;
+    }
+    *n_work += n;
+    return pipeline_deadline(p);
+}

@@ -1,0 +1,14 @@
+/* trace.h: where a translation reports what it does; see schema/flow/trace.py
+ * for the kinds.  The sink belongs to the caller of pipeline_translate(). */
+#ifndef PIPELINE_TRACE_H
+#define PIPELINE_TRACE_H 1
+
+#include "api.h"
+#include "generated/trace.h"
+
+struct trace_sink {
+    struct trace_event *events;
+    uint32_t n, max;            /* Events beyond 'max' are only counted. */
+};
+
+#endif /* trace.h */

@@ -1,0 +1,144 @@
+/* xlate.h: the state of one translation, shared by the files that make it up:
+ * xlate.c (tables and ops), normal.c (NORMAL, mirrors), select.c (groups),
+ * commit.c (flow changes -> set actions), field.c (bits of fields).
+ *
+ * Included by src/pipeline only.  A context lives on the stack of the thread
+ * that translates; nothing here is shared. */
+#ifndef PIPELINE_XLATE_H
+#define PIPELINE_XLATE_H 1
+
+#include "pipeline/private.h"
+#include "pipeline/trace.h"
+
+struct xlate {
+    const struct xlate_in *in;
+    struct xlate_out *out;
+    struct pipeline *pipeline;
+    struct bridge *bridge;
+    const struct conf *conf;
+    uint64_t version;
+
+    struct flow flow;           /* As it is now. */
+    struct flow base;           /* As the datapath actions left the frame. */
+    struct flow first;          /* As it was at the beginning. */
+    struct flow *wc;            /* Bits that mattered. */
+    struct actions *actions;
+
+    struct rule *rule;          /* Whose actions run, or NULL. */
+    uint64_t rule_handle;       /* The same, for the trace. */
+    uint64_t cookie;
+    uint8_t table;
+    unsigned depth, resubmits;
+    uint32_t error;             /* DROP_*. */
+    bool exit;
+    bool in_group, in_action_set;
+    bool was_mpls;              /* MPLS was popped: parse again first. */
+    bool conntracked;
+    bool learned;               /* Something was learned on the way. */
+
+    bool freezing;
+    bool hash_for_recirc;       /* Compute dp_hash on the way. */
+    uint32_t hash_algorithm, hash_basis;
+    struct buffer frozen_ops;
+
+    struct buffer stack;        /* Entries of 136 bytes. */
+    struct buffer action_set;   /* Ops. */
+
+    uint32_t mirrors;           /* Mirrors that already got the frame. */
+    unsigned tap_depth;         /* Patch ports crossed. */
+
+    struct credit *credits;
+    uint32_t n_credits, allocated_credits;
+    struct credit credit_room[16];
+
+    unsigned trace_depth;
+    uint32_t source;            /* Of the op that runs. */
+};
+
+/* Trace. */
+static inline bool
+xlate_traced(const struct xlate *x)
+{
+    return UNLIKELY(x->in->trace != NULL);
+}
+void xlate_report(struct xlate *, enum trace_kind, uint64_t a, uint64_t b,
+                  uint64_t c, uint64_t d);
+#define REPORT(X, KIND, A, B, C)                                        \
+    do {                                                                \
+        if (xlate_traced(X)) {                                          \
+            xlate_report(X, KIND, A, B, C, 0);                          \
+        }                                                               \
+    } while (0)
+
+/* Credits. */
+struct credit *xlate_credit(struct xlate *, enum credit_kind, void *object);
+
+/* Outputs to an OpenFlow port; 'truncate' 0: all bytes. */
+void xlate_output(struct xlate *, uint32_t ofp, uint32_t truncate,
+                  bool check_stp);
+void xlate_normal(struct xlate *);
+void xlate_mirror(struct xlate *, const struct conf_bundle *,
+                  uint32_t mirrors);
+void xlate_group(struct xlate *, uint32_t id);
+bool xlate_ports_live(struct xlate *, uint32_t ofp);
+/* Runs ops; 'in_group' as a group's bucket. */
+void xlate_ops(struct xlate *, const void *ops, uint32_t size,
+               bool in_group);
+bool xlate_may_resubmit(struct xlate *);
+void xlate_freeze(struct xlate *);
+void xlate_finish_freezing(struct xlate *, uint8_t table);
+/* Runs a set of actions in the order that OpenFlow prescribes. */
+void xlate_action_set(struct xlate *, const void *ops, uint32_t size,
+                      bool in_group);
+
+/* commit.c */
+void xlate_commit(struct xlate *);
+void flow_pop_vlan(struct flow *, struct flow *wc);
+void flow_push_vlan(struct flow *, struct flow *wc);
+unsigned flow_n_vlans(const struct flow *);
+unsigned flow_n_mpls(const struct flow *, struct flow *wc);
+bool flow_pop_mpls(struct flow *, unsigned n, be16 eth_type,
+                   struct flow *wc);
+bool flow_push_mpls(struct flow *, unsigned n, be16 eth_type,
+                    struct flow *wc, bool clear_l3);
+
+/* field.c: bits of fields; 'bytes' is a container with the field in place. */
+bool field_has_prereq(enum prereq, const struct flow *, struct flow *wc);
+void field_mask(const struct field *, const uint8_t *mask, struct flow *wc);
+void field_mask_all(const struct field *, struct flow *wc);
+void field_set(const struct field *, const uint8_t *value,
+               const uint8_t *mask, struct flow *);
+void subfield_mask(const struct subfield *, struct flow *wc);
+/* Copies 'src' of 'from' into 'dst' of 'to'. */
+void subfield_copy(const struct subfield *src, const struct flow *from,
+                   const struct subfield *dst, struct flow *to);
+/* 128-bit values, right adjusted in big-endian bytes. */
+void subfield_read(const struct subfield *, const struct flow *,
+                   uint8_t value[16]);
+void subfield_write(const struct subfield *, const uint8_t value[16],
+                    struct flow *);
+uint64_t subfield_u64(const struct subfield *, const struct flow *);
+void subfield_set_u64(const struct subfield *, uint64_t, struct flow *);
+
+static inline bool
+is_ip(const struct flow *flow)
+{
+    return flow->eth_type == CONSTANT_BE16(ETH_IP)
+           || flow->eth_type == CONSTANT_BE16(ETH_IPV6);
+}
+
+static inline bool
+is_mpls_type(be16 eth_type)
+{
+    return eth_type == CONSTANT_BE16(ETH_MPLS)
+           || eth_type == CONSTANT_BE16(ETH_MPLS_MCAST);
+}
+
+static inline bool
+is_vlan_type(be16 eth_type)
+{
+    return eth_type == CONSTANT_BE16(ETH_VLAN)
+           || eth_type == CONSTANT_BE16(ETH_QINQ);
+}
+
+#endif /* xlate.h */

@@ -1,0 +1,116 @@
+"""TRACE EVENTS: what a translation can tell of itself, declared once.
+
+The C enum `trace_kind` and the text of `ofproto/trace` (`vswitchd/trace.py`) are derived from this
+table. An event is (kind, depth, source, rule, four arguments); `depth` is its place in the tree.
+In a text, `{N}` is argument N in decimal, `{N:x}` in hexadecimal, `{N:mac}` an Ethernet address,
+`{N:port}` an OpenFlow port's name, `{N:bundle}` the name of the Port with that bundle id,
+`{N:bridge}` the name of a bridge, `{N:field}` a match field; `{ip}` after a number is 4 or 6.
+
+Source: ofproto/trace as seen of the reference. Any thread; nothing changes after import.
+"""
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Node(Enum):
+    """How a line is set: what stands before it and whether others hang below it."""
+
+    BRIDGE = "bridge"
+    TABLE = "table"
+    THAW = "thaw"
+    ACTION = "action"
+    BUCKET = "bucket"
+    DETAIL = "detail"
+    WARN = "warn"
+    ERROR = "error"
+
+
+class Trace(NamedTuple):
+    """A kind of event: C enumerator TRACE_<NAME>, its `node` and its text."""
+
+    name: str
+    node: Node
+    text: str
+
+
+def _rows(node: Node, text: str) -> tuple[Trace, ...]:
+    return tuple(Trace(line.split(None, 1)[0], node, line.split(None, 1)[1])
+                 for line in text.strip().splitlines())
+
+
+TRACES: tuple[Trace, ...] = (
+    Trace("bridge", Node.BRIDGE, 'bridge("{0:bridge}")'),
+    Trace("table", Node.TABLE, "{0:2d}. {rule}"),
+    Trace("no_match", Node.TABLE, "{0:2d}. No match."),
+    Trace("packet_in", Node.TABLE, '{0:2d}. No match, and a "packet-in" is called for.'),
+    Trace("drop_frags", Node.TABLE,
+          '{0:2d}. Packets are IP fragments and the fragment handling mode is "drop".'),
+    Trace("foreign_miss", Node.TABLE, "{0:2d}. reg0={1:#x}, priority 0"),
+    Trace("action_set", Node.TABLE, "--. Executing action set:"),
+    Trace("thaw", Node.THAW, "thaw"),
+    Trace("resume", Node.THAW, "Resuming from table {0}"),
+    Trace("restore_actions", Node.THAW, "Restoring actions: {ops}"),
+    Trace("restore_set", Node.THAW, "Restoring action set: {ops}"),
+    Trace("action", Node.ACTION, "{action}"),
+    Trace("drop", Node.ACTION, "drop"),
+    Trace("miss_controller", Node.ACTION, "CONTROLLER:65535"),
+    Trace("bucket", Node.BUCKET, "bucket {0}"),
+    *_rows(Node.DETAIL, """
+        learned learned that {0:mac} is on port {1:bundle} in VLAN {2}
+        flooding no learned MAC for destination, flooding
+        forwarding forwarding to learned port
+        input_is_output learned port is input port, dropping
+        reserved_multicast packet has reserved destination MAC, dropping
+        bond_refused bonding refused admissibility, dropping
+        slb_loop SLB bond thinks this packet looped back, dropping
+        no_fwd OFPPC_NO_FWD set, skipping output
+        using_bucket using bucket {0}
+        no_bucket no live bucket
+        ct_fork A clone of the packet is forked to recirculate. The forked pipeline will be """
+          """resumed at table {0}.
+        ct_cleared Sets the packet to an untracked state, and clears all the conntrack fields.
+        pushed pushed value
+        popped popped value
+        move_result {1:field} is now {0:#x}
+        mirror_ports_off mirror truncate to ODPP_NONE, skipping output"""),
+    *_rows(Node.WARN, """
+        no_port Nonexistent output port
+        to_input skipping output to input port
+        no_group output to nonexistent group {0}
+        no_bundle no input bundle, dropping
+        partial_tag partial VLAN tag, dropping
+        mirror_input input port is mirror output port, dropping
+        vlan_refused disallowed VLAN VID for this input port, dropping
+        unknown_bundle learned port is unknown, dropping
+        protected Flow is between protected ports, skipping output.
+        ttl_exception IPv{0} decrement TTL exception
+        mpls_ttl_exception MPLS decrement TTL exception
+        prerequisites unmet prerequisites for {0:field}, set_field ignored
+        move_refused unmet prerequisites for {0:field}, move ignored
+        stack_empty attempting to pop from an empty stack. On next upgrade, this will be an error"""),
+    *_rows(Node.ERROR, """
+        access_tagged dropping VLAN {0} tagged packet received on port {1:bundle} configured as """
+          """VLAN {2} access port
+        not_trunked dropping VLAN {0} packet received on port {1:bundle} not configured for """
+          """trunking VLAN {0}
+        cvlan_refused dropping VLAN {0} packet received on dot1q-tunnel port {1:bundle} that """
+          """excludes this VLAN
+        mirror_reserved dropping packet received on port {0:bundle}, which is reserved """
+          """exclusively for mirroring
+        partial_tag_packet dropping packet with partial VLAN tag received on port {0:bundle}
+        port_unknown received packet on unknown port {0}
+        depth over max translation depth {0}
+        resubmits over {0} resubmit actions
+        too_many_actions resubmits yielded over 64 kB of actions
+        stack_too_deep resubmits yielded over 64 kB of stack
+        no_frozen Recirculation context not found for ID {0:x}
+        frozen_bridge Frozen bridge no longer exists.
+        mpls_full dropping packet on which an MPLS push action can't be performed as it would """
+          """have more MPLS LSEs than the {0} supported.
+        mpls_pop dropping packet on which an MPLS pop action can't be performed as it has more """
+          """MPLS LSEs than the {0} supported.
+        push_too_big stack underflow"""),
+)
+
+TRACE: dict[str, int] = {trace.name: number for number, trace in enumerate(TRACES, 1)}
