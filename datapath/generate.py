@@ -15,6 +15,7 @@ from schema.flow.drops import DROPS
 from schema.flow.fields import FIELDS, FLOW, FLOW_SIZE, OFFSET, Prereq, Stage
 from schema.flow.ops import OPS
 from schema.flow.seam import ENUMS
+from schema.flow.trace import TRACES
 
 DIRECTORY = Path(__file__).parent / "src" / "generated"
 
@@ -125,6 +126,14 @@ def seam_header() -> str:
     return "\n".join(lines) + "\n"
 
 
+def trace_header() -> str:
+    """Return the text of trace.h: enum trace_kind."""
+    lines = [_HEAD.format(source="schema/flow/trace.py"), "enum trace_kind {"]
+    lines += [f"    TRACE_{trace.name.upper()} = {number}," for number, trace
+              in enumerate(TRACES, 1)]
+    return "\n".join([*lines, "};"]) + "\n"
+
+
 def _layout(texts: dict[str, str]) -> int:
     digest = hashlib.sha256("\0".join(texts[name] for name in sorted(texts)).encode()).digest()
     return int.from_bytes(digest[:8], "big")
@@ -132,6 +141,7 @@ def _layout(texts: dict[str, str]) -> int:
 
 HEADERS: dict[str, str] = {"flow.h": flow_header(), "fields.h": fields_header(),
                            "ops.h": ops_header(), "drops.h": drops_header(),
+                           "trace.h": trace_header(),
                            "seam.h": seam_header()}
 LAYOUT: int = _layout(HEADERS)
 

@@ -22,7 +22,8 @@ ENUMS: dict[str, dict[str, int]] = {
     # port_config.flags
     "port_flags": {"PORT_UP": 1, "PORT_OFFLOADS": 2, "PORT_TX_TO_QUEUE": 4},
     # bridge_config.flags
-    "bridge_flags": {"BRIDGE_FORWARD_BPDU": 1, "BRIDGE_DROP_FRAGS": 2},
+    "bridge_flags": {"BRIDGE_FORWARD_BPDU": 1, "BRIDGE_DROP_FRAGS": 2,
+                     "BRIDGE_NX_MATCH_FRAGS": 4},
     # bridge_port.config: OFPPC_* of OpenFlow 1.0
     "bridge_port_config": {"PC_PORT_DOWN": 1, "PC_NO_STP": 2, "PC_NO_RECV": 4, "PC_NO_RECV_STP": 8,
                            "PC_NO_FLOOD": 16, "PC_NO_FWD": 32, "PC_NO_PACKET_IN": 64},
@@ -43,7 +44,8 @@ ENUMS: dict[str, dict[str, int]] = {
     # rule_change.flags, as OFPFF_* of OpenFlow 1.3
     "rule_flags": {"RF_SEND_FLOW_REM": 1, "RF_CHECK_OVERLAP": 2, "RF_RESET_COUNTS": 4,
                    "RF_NO_PKT_COUNTS": 8, "RF_NO_BYT_COUNTS": 16,
-                   "RF_HIDDEN_FIELDS": 1 << 16, "RF_NO_READONLY": 1 << 17},
+                   "RF_HIDDEN_FIELDS": 1 << 16, "RF_NO_READONLY": 1 << 17,
+                   "RF_MODIFY_ADDS": 1 << 18},
     # rule_change.reason and removals, as OFPRR_*
     "rule_reason": {"RR_IDLE_TIMEOUT": 0, "RR_HARD_TIMEOUT": 1, "RR_DELETE": 2,
                     "RR_GROUP_DELETE": 3, "RR_METER_DELETE": 4, "RR_EVICTION": 5},

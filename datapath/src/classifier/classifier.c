@@ -1096,6 +1096,12 @@ cls_rule_expand(const struct cls_rule *rule, struct flow *value,
     }
 }
 
+bool
+cls_rule_is_catchall(const struct cls_rule *rule)
+{
+    return !rule->subtable->mask.n;
+}
+
 unsigned
 classifier_count(const struct classifier *cls)
 {

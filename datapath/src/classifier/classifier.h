@@ -123,6 +123,9 @@ bool cls_rule_within(const struct cls_rule *, const struct flow *value,
 void cls_rule_expand(const struct cls_rule *, struct flow *value,
                      struct flow *mask);
 
+/* Tells whether the rule matches everything. */
+bool cls_rule_is_catchall(const struct cls_rule *);
+
 unsigned classifier_count(const struct classifier *);
 
 #endif /* classifier.h */

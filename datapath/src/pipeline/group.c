@@ -203,7 +203,7 @@ make_group(struct bridge *bridge, const struct group_change *c,
         if (blob_size < sizeof(struct flow)
             || c->fields_offset > blob_size - sizeof(struct flow)) {
             error_set(EINVAL, "group fields outside of the blob");
-            return RULE_E_BAD_PROGRAM;
+            return GROUP_E_INVALID;
         }
         group->fields = xmemdup(blob + c->fields_offset, sizeof(struct flow));
     }
@@ -219,7 +219,7 @@ make_group(struct bridge *bridge, const struct group_change *c,
         }
         const uint8_t *ops = blob + at + sizeof b;
         if (program_verify(ops, b.program_size, false)) {
-            return RULE_E_BAD_PROGRAM;
+            return GROUP_E_INVALID;
         }
         struct group_bucket *bucket = &group->buckets[i];
         bucket->id = b.id;
@@ -243,11 +243,11 @@ make_group(struct bridge *bridge, const struct group_change *c,
         at += b.size;
     }
     if (group->type == GROUP_SELECT) {
-        if (group->method == GROUP_BY_DP_HASH) {
+        if (group->method == GROUP_METHOD_DP_HASH) {
             group->hash_algorithm = c->method_param >> 32;
             group->hash_basis = c->method_param;
             make_hash_map(group);
-        } else if (group->method == GROUP_BY_DEFAULT
+        } else if (group->method == GROUP_METHOD_DEFAULT
                    && group->n_buckets <= MAX_DEFAULT_BUCKETS) {
             group->hash_algorithm = HASH_SYM_L4;
             make_hash_map(group);
@@ -257,7 +257,7 @@ make_group(struct bridge *bridge, const struct group_change *c,
 
 outside:
     error_set(EINVAL, "group bucket outside of the blob");
-    return RULE_E_BAD_PROGRAM;
+    return GROUP_E_INVALID;
 }
 
 static uint32_t
@@ -268,13 +268,13 @@ stage_group(struct pipeline *p, struct group_change *c, const uint8_t *blob,
 
     if (!bridge || bridge->pipeline != p) {
         error_set(ENODEV, "no bridge %u", c->bridge);
-        return RULE_E_BAD_BRIDGE;
+        return GROUP_E_INVALID;
     }
     if (c->source_offset > blob_size
         || c->source_size > blob_size - c->source_offset
         || c->buckets_offset > blob_size || c->n_buckets > blob_size) {
         error_set(EINVAL, "group change points outside of the blob");
-        return RULE_E_BAD_PROGRAM;
+        return GROUP_E_INVALID;
     }
     if (c->command == GROUP_DELETE) {
         for (unsigned i = 0; i < GROUP_HASH; i++) {
@@ -293,10 +293,10 @@ stage_group(struct pipeline *p, struct group_change *c, const uint8_t *blob,
     }
     struct group *old = group_lookup(bridge, c->group, version), *new;
     if (old && c->command == GROUP_ADD) {
-        return RULE_E_GROUP_EXISTS;
+        return GROUP_E_EXISTS;
     }
     if (!old && c->command == GROUP_MODIFY) {
-        return RULE_E_BAD_GROUP;
+        return GROUP_E_UNKNOWN;
     }
     uint32_t error = make_group(bridge, c, old, blob, blob_size, &new);
     if (error) {
@@ -329,7 +329,7 @@ groups_stage(uint64_t version, struct group_change *changes, uint32_t n,
     }
     lock_take(&p->mutex);
     for (uint32_t i = 0; i < n; i++) {
-        changes[i].error = result ? RULE_E_NOT_TRIED
+        changes[i].error = result ? UINT32_MAX
                            : stage_group(p, &changes[i], blob, blob_size,
                                          version);
         result = changes[i].error ? EINVAL : result;

@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 struct flow;
+struct upcall_record;        /* Of api.h. */
 struct actions;                 /* Of action/action.h. */
 struct credits;
 struct pipeline;
@@ -90,9 +91,6 @@ void credits_settle(struct credits *, uint64_t n_packets, uint64_t n_bytes,
 void credits_ref(struct credits *);
 void credits_unref(struct credits *);
 
-/* A frame of a packet-in: the userspace action of a program carries the number
- * of a `struct packet_in_cookie`, kept alive by the megaflow's credits. */
-
 /* Runs rule timeouts and MAC ageing that are due at 'now_ms'; stores the number
  * of things done in '*n_work' and returns the time of the next one. */
 int64_t pipeline_expire(struct pipeline *, int64_t now_ms, uint64_t *n_work);
@@ -101,7 +99,13 @@ int64_t pipeline_deadline(const struct pipeline *);
 /* What the pipeline needs of the layers above it; set once at start. */
 struct pipeline_hooks {
     void (*settle)(uint32_t dp);        /* Settle all megaflows now. */
-    bool (*port_live)(uint32_t dp, uint32_t odp);
+    /* Puts a record with 'upcall->data_size' bytes at 'data' into
+     * QUEUE_EVENT. */
+    void (*event)(const struct upcall_record *upcall, const void *data);
+    /* A translation failed for 'reason' (DROP_RECURSION and others that the
+     * reference logs). */
+    void (*complain)(uint32_t dp, uint32_t bridge, uint32_t reason,
+                     const struct flow *);
 };
 void pipeline_set_hooks(const struct pipeline_hooks *);
 

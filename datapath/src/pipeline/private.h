@@ -25,6 +25,7 @@
 #include "generated/drops.h"
 #include "generated/fields.h"
 #include "generated/ops.h"
+#include "generated/seam.h"
 #include "pipeline/pipeline.h"
 
 #define N_TABLES 255
@@ -394,6 +395,7 @@ struct credit {
 struct credits {
     uint32_t refs;              /* Atomic. */
     uint32_t n;
+    struct pipeline *pipeline;
     struct credit entries[];
 };
 

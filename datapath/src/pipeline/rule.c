@@ -487,7 +487,7 @@ stage_addition(struct pipeline *p, struct bridge *bridge,
                 || victim->importance > c->importance) {
                 return RULE_E_TABLE_FULL;
             }
-            stage_rule_removal(p, victim, RULE_EVICTED, version);
+            stage_rule_removal(p, victim, RR_EVICTION, version);
         }
     }
     bool keep = old && !(c->flags & RF_RESET_COUNTS);
@@ -499,7 +499,8 @@ stage_addition(struct pipeline *p, struct bridge *bridge,
                                    keep ? old->counters : counters_new(now_ms),
                                    c->priority, value, mask, version);
     new->cookie = c->cookie == UINT64_MAX ? 0 : c->cookie;
-    new->flags = c->flags & RF_KEPT;
+    new->flags = c->flags & (RF_SEND_FLOW_REM | RF_NO_PKT_COUNTS
+                                 | RF_NO_BYT_COUNTS | RF_RESET_COUNTS | RF_CHECK_OVERLAP);
     new->idle_timeout = c->idle_timeout;
     new->hard_timeout = c->hard_timeout;
     new->importance = c->importance;
@@ -552,7 +553,7 @@ stage_one(struct pipeline *p, struct rule_change *c, const uint8_t *blob,
     c->n_affected = 0;
     if (!bridge || bridge->pipeline != p) {
         error_set(ENODEV, "no bridge %u", c->bridge);
-        return RULE_E_BAD_BRIDGE;
+        return RULE_E_BAD_PROGRAM;
     }
     if (c->match_offset > blob_size
         || blob_size - c->match_offset < 2 * sizeof value
@@ -574,8 +575,10 @@ stage_one(struct pipeline *p, struct rule_change *c, const uint8_t *blob,
     }
     if (writes) {
         const uint8_t *ops = blob + c->program_offset;
-        if (program_verify(ops, c->program_size, false)) {
-            return RULE_E_BAD_PROGRAM;
+        int bad = program_verify(ops, c->program_size, false);
+        if (bad) {
+            return bad == EOPNOTSUPP ? RULE_E_UNSUPPORTED
+                                     : RULE_E_BAD_PROGRAM;
         }
         if (!groups_exist(bridge, ops, c->program_size, version)) {
             error_set(ENOENT, "the group does not exist");
@@ -655,7 +658,7 @@ rules_stage(uint64_t version, struct rule_change *changes, uint32_t n,
             roll_back(p, before);
             result = EINVAL;
             for (i++; i < n; i++) {
-                changes[i].error = RULE_E_NOT_TRIED;
+                changes[i].error = UINT32_MAX;
             }
         }
     }
@@ -674,7 +677,7 @@ rules_stage_group_deletion(struct pipeline *p, struct bridge *bridge,
              rule = rule->next) {
             if (cls_rule_visible(&rule->cls, version)
                 && rule_reaches(rule, UINT32_MAX, group)) {
-                stage_rule_removal(p, rule, RULE_GROUP_DELETED, version);
+                stage_rule_removal(p, rule, RR_GROUP_DELETE, version);
                 n++;
             }
         }
@@ -894,7 +897,7 @@ rule_deadline(const struct rule *rule, uint8_t *reason)
 
     if (rule->hard_timeout) {
         deadline = rule->modified_ms + rule->hard_timeout * INT64_C(1000);
-        *reason = RULE_HARD_TIMEOUT;
+        *reason = RR_HARD_TIMEOUT;
     }
     if (rule->idle_timeout) {
         int64_t idle = __atomic_load_n(&rule->counters->used_ms,
@@ -902,7 +905,7 @@ rule_deadline(const struct rule *rule, uint8_t *reason)
                        + rule->idle_timeout * INT64_C(1000);
         if (idle < deadline) {
             deadline = idle;
-            *reason = RULE_IDLE_TIMEOUT;
+            *reason = RR_IDLE_TIMEOUT;
         }
     }
     return deadline;

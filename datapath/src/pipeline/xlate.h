@@ -37,6 +37,7 @@ struct xlate {
     bool learned;               /* Something was learned on the way. */
 
     bool freezing;
+    bool freeze_begun;          /* What is to be done again is decided. */
     bool hash_for_recirc;       /* Compute dp_hash on the way. */
     uint32_t hash_algorithm, hash_basis;
     struct buffer frozen_ops;
@@ -45,7 +46,11 @@ struct xlate {
     struct buffer action_set;   /* Ops. */
 
     uint32_t mirrors;           /* Mirrors that already got the frame. */
-    unsigned tap_depth;         /* Patch ports crossed. */
+    const struct bridge *first_bridge;
+    bool last_is_last;          /* The list's last op is the very last. */
+    uint64_t bucket_group;      /* For the trace: (bridge << 32 | group) + 1
+                                 * and bucket, while a bucket runs. */
+    uint64_t bucket_index;
 
     struct credit *credits;
     uint32_t n_credits, allocated_credits;
@@ -75,12 +80,11 @@ struct credit *xlate_credit(struct xlate *, enum credit_kind, void *object);
 
 /* Outputs to an OpenFlow port; 'truncate' 0: all bytes. */
 void xlate_output(struct xlate *, uint32_t ofp, uint32_t truncate,
-                  bool check_stp);
+                  bool last);
 void xlate_normal(struct xlate *);
 void xlate_mirror(struct xlate *, const struct conf_bundle *,
                   uint32_t mirrors);
 void xlate_group(struct xlate *, uint32_t id);
-bool xlate_ports_live(struct xlate *, uint32_t ofp);
 /* Runs ops; 'in_group' as a group's bucket. */
 void xlate_ops(struct xlate *, const void *ops, uint32_t size,
                bool in_group);

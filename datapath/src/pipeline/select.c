@@ -1,0 +1,258 @@
+/* select.c: translating the use of OpenFlow groups: all, indirect, fast
+ * failover, and select with its ways to choose a bucket.  Part of a
+ * translation; any thread. */
+#include "pipeline/xlate.h"
+
+#define MAX_LIVENESS_DEPTH 128
+
+static bool group_is_live(const struct xlate *, const struct group *,
+                          unsigned depth);
+
+static bool
+port_is_live(const struct xlate *x, uint32_t ofp)
+{
+    const struct conf_port *port = conf_port(x->conf, ofp);
+
+    return port && port->config.state & BP_LIVE;
+}
+
+static bool
+bucket_is_live(const struct xlate *x, const struct group_bucket *bucket,
+               unsigned depth)
+{
+    if (depth >= MAX_LIVENESS_DEPTH) {
+        return false;
+    }
+    bool watches_port = bucket->watch_port != UINT32_MAX
+                        && bucket->watch_port != OFP_NONE;
+    bool watches_group = bucket->watch_group != UINT32_MAX;
+    if (!watches_port && !watches_group) {
+        return true;
+    }
+    if (watches_port && port_is_live(x, bucket->watch_port)) {
+        return true;
+    }
+    if (watches_group) {
+        const struct group *g = group_lookup(x->bridge, bucket->watch_group,
+                                             x->version);
+        return g && group_is_live(x, g, depth + 1);
+    }
+    return false;
+}
+
+static bool
+group_is_live(const struct xlate *x, const struct group *group,
+              unsigned depth)
+{
+    for (uint32_t i = 0; i < group->n_buckets; i++) {
+        if (bucket_is_live(x, &group->buckets[i], depth)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+run_bucket(struct xlate *x, const struct group *group, uint32_t i)
+{
+    const struct group_bucket *bucket = &group->buckets[i];
+    struct flow flow = x->flow;
+    bool was_mpls = x->was_mpls, old_last = x->last_is_last;
+    unsigned depth = x->trace_depth;
+    uint32_t source = x->source;
+    uint64_t old_group = x->bucket_group, old_index = x->bucket_index;
+
+    x->bucket_group = ((uint64_t) x->bridge->handle << 32 | group->id);
+    x->bucket_index = i + 1;
+    if (xlate_traced(x)) {
+        xlate_report(x, TRACE_BUCKET, bucket->id, 0, 0, 0);
+        x->trace_depth++;
+    }
+    x->last_is_last = false;
+    x->depth++;
+    xlate_action_set(x, program_ops(bucket->program), bucket->program->size,
+                     true);
+    x->depth--;
+    xlate_finish_freezing(x, 0);
+    x->bucket_group = old_group;
+    x->bucket_index = old_index;
+    x->last_is_last = old_last;
+    x->trace_depth = depth;
+    x->source = source;
+    /* Each bucket has a copy of the frame to itself. */
+    x->flow = flow;
+    x->was_mpls = was_mpls;
+    x->exit = false;
+}
+
+static void
+credit_bucket(struct xlate *x, struct group *group, uint32_t i)
+{
+    if (i != UINT32_MAX) {
+        counters_ref(group->buckets[i].counters);
+        xlate_credit(x, CREDIT_COUNTERS, group->buckets[i].counters);
+    }
+}
+
+/* Un-wildcards and hashes what a symmetric layer 4 hash looks at. */
+static uint32_t
+hash_symmetric_l4(struct xlate *x)
+{
+    const struct flow *f = &x->flow;
+    struct flow *wc = x->wc;
+    struct {
+        uint8_t mac[6];
+        be16 eth_type, vlan;
+        uint8_t proto, pad;
+        be32 address[4];
+        be16 ports;
+    } key;
+
+    memset(&key, 0, sizeof key);
+    memset(wc->eth_src, 0xff, 6);
+    memset(wc->eth_dst, 0xff, 6);
+    for (unsigned i = 0; i < 6; i++) {
+        key.mac[i] = f->eth_src[i] ^ f->eth_dst[i];
+    }
+    key.eth_type = f->eth_type;
+    key.vlan = f->vlan0_tci & CONSTANT_BE16(0xfff);
+    wc->vlan0_tci |= CONSTANT_BE16(0x1fff);
+    if (f->eth_type == CONSTANT_BE16(ETH_IP)) {
+        wc->nw_src = wc->nw_dst = UINT32_MAX;
+        key.address[0] = f->nw_src ^ f->nw_dst;
+    } else if (f->eth_type == CONSTANT_BE16(ETH_IPV6)) {
+        memset(wc->ipv6_src, 0xff, 16);
+        memset(wc->ipv6_dst, 0xff, 16);
+        for (unsigned i = 0; i < 16; i++) {
+            ((uint8_t *) key.address)[i] = f->ipv6_src[i] ^ f->ipv6_dst[i];
+        }
+    }
+    if (is_ip(f)) {
+        wc->nw_proto = 0xff;
+        key.proto = f->nw_proto;
+        if ((f->nw_proto == 6 || f->nw_proto == 17 || f->nw_proto == 132)
+            && !(f->nw_frag & 2)) {
+            wc->tp_src = wc->tp_dst = UINT16_MAX;
+            key.ports = f->tp_src ^ f->tp_dst;
+        }
+    }
+    return hash_bytes(&key, sizeof key, 0);
+}
+
+/* Picks the live bucket with the highest weighted score for 'hash'. */
+static uint32_t
+pick_by_score(struct xlate *x, const struct group *group, uint32_t hash)
+{
+    uint32_t best = UINT32_MAX;
+    uint64_t best_score = 0;
+
+    for (uint32_t i = 0; i < group->n_buckets; i++) {
+        const struct group_bucket *b = &group->buckets[i];
+        if (!bucket_is_live(x, b, 0)) {
+            continue;
+        }
+        uint64_t score = (uint64_t) (hash_u32(b->id, hash) & 0xffff)
+                         * b->weight;
+        if (best == UINT32_MAX || score > best_score) {
+            best = i;
+            best_score = score;
+        }
+    }
+    return best;
+}
+
+static uint32_t
+pick_by_fields(struct xlate *x, const struct group *group)
+{
+    const word64 *mask = (const word64 *) group->fields;
+    const word64 *words = (const word64 *) &x->flow;
+    word64 *wc = (word64 *) x->wc;
+    uint32_t hash = 0;
+
+    for (unsigned i = 0; i < FLOW_WORDS; i++) {
+        if (mask[i]) {
+            wc[i] |= mask[i];
+            hash = hash_u64(words[i] & mask[i], hash);
+        }
+    }
+    return pick_by_score(x, group, hash);
+}
+
+static uint32_t
+pick_by_dp_hash(struct xlate *x, const struct group *group)
+{
+    uint32_t dp_hash = be32_to(x->flow.dp_hash);
+
+    if (!dp_hash) {
+        /* Not computed yet: do that and come back. */
+        xlate_freeze(x);
+        x->hash_for_recirc = true;
+        x->hash_algorithm = group->hash_algorithm;
+        x->hash_basis = group->hash_basis;
+        return UINT32_MAX;
+    }
+    x->wc->dp_hash |= be32_from(group->hash_mask);
+    for (uint32_t i = 0; i <= group->hash_mask; i++) {
+        uint32_t b = group->hash_map[(dp_hash + i) & group->hash_mask];
+        if (bucket_is_live(x, &group->buckets[b], 0)) {
+            return b;
+        }
+    }
+    return UINT32_MAX;
+}
+
+static uint32_t
+pick_bucket(struct xlate *x, const struct group *group)
+{
+    if (group->type == GROUP_FAST_FAILOVER) {
+        for (uint32_t i = 0; i < group->n_buckets; i++) {
+            if (bucket_is_live(x, &group->buckets[i], 0)) {
+                return i;
+            }
+        }
+        return UINT32_MAX;
+    }
+    if (group->hash_map) {
+        return pick_by_dp_hash(x, group);
+    }
+    if (group->method == GROUP_METHOD_HASH && group->fields) {
+        return pick_by_fields(x, group);
+    }
+    return pick_by_score(x, group, hash_symmetric_l4(x));
+}
+
+void
+xlate_group(struct xlate *x, uint32_t id)
+{
+    bool was_in_group = x->in_group;
+
+    if (!xlate_may_resubmit(x)) {
+        return;
+    }
+    struct group *group = group_lookup(x->bridge, id, x->version);
+    if (!group) {
+        REPORT(x, TRACE_NO_GROUP, id, 0, 0);
+        return;
+    }
+    x->in_group = true;
+    if (group->type == GROUP_ALL || group->type == GROUP_INDIRECT) {
+        for (uint32_t i = 0; i < group->n_buckets && !x->error; i++) {
+            run_bucket(x, group, i);
+            credit_bucket(x, group, i);
+        }
+        group_ref(group);
+        xlate_credit(x, CREDIT_GROUP, group);
+    } else {
+        uint32_t i = pick_bucket(x, group);
+        if (i != UINT32_MAX) {
+            REPORT(x, TRACE_USING_BUCKET, group->buckets[i].id, 0, 0);
+            run_bucket(x, group, i);
+            credit_bucket(x, group, i);
+            group_ref(group);
+            xlate_credit(x, CREDIT_GROUP, group);
+        } else {
+            REPORT(x, TRACE_NO_BUCKET, 0, 0, 0);
+        }
+    }
+    x->in_group = was_in_group;
+}

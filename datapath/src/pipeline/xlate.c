@@ -1,0 +1,1800 @@
+/* xlate.c: turns a flow into datapath actions: tables, ops, outputs, frozen
+ * states.
+ *
+ * What.  pipeline_translate() follows a flow through the tables of its bridge
+ * (and across patch ports into others), changes its copy of the flow as the
+ * ops say, and at each output commits the changes so far as set actions.
+ * Every bit of the flow that a decision depended on is added to the mask.
+ *
+ * Limits and reports are the reference's.  Any thread inside an epoch. */
+#include "pipeline/xlate.h"
+
+#define MASK_ALL(X, MEMBER) \
+    memset(&(X)->wc->MEMBER, 0xff, sizeof (X)->wc->MEMBER)
+
+#define MAX_MPLS 3
+#define STACK_ENTRY 24
+
+struct stack_entry {            /* A value pushed, right adjusted. */
+    uint8_t value[16];
+    uint64_t n_bits;
+};
+
+/* Trace. */
+
+void
+xlate_report(struct xlate *x, enum trace_kind kind, uint64_t a, uint64_t b,
+             uint64_t c, uint64_t d)
+{
+    struct trace_sink *sink = x->in->trace;
+
+    if (sink->n < sink->max) {
+        struct trace_event *e = &sink->events[sink->n];
+        e->kind = kind;
+        e->depth = x->trace_depth;
+        e->source = x->source;
+        e->rule = x->rule_handle;
+        e->arguments[0] = a;
+        e->arguments[1] = b;
+        e->arguments[2] = c;
+        e->arguments[3] = d;
+    }
+    sink->n++;
+}
+
+/* Credits. */
+
+struct credit *
+xlate_credit(struct xlate *x, enum credit_kind kind, void *object)
+{
+    if (x->n_credits == x->allocated_credits) {
+        uint32_t n = x->allocated_credits * 2;
+        if (x->credits == x->credit_room) {
+            x->credits = xmalloc(n * sizeof *x->credits);
+            memcpy(x->credits, x->credit_room, sizeof x->credit_room);
+        } else {
+            x->credits = xrealloc(x->credits, n * sizeof *x->credits);
+        }
+        x->allocated_credits = n;
+    }
+    struct credit *credit = &x->credits[x->n_credits++];
+    memset(credit, 0, sizeof *credit);
+    credit->kind = kind;
+    credit->object = object;
+    return credit;
+}
+
+static void
+credit_rule(struct xlate *x, struct rule *rule)
+{
+    rule_ref(rule);
+    xlate_credit(x, CREDIT_RULE, rule);
+}
+
+static void
+credit_counters(struct xlate *x, struct counters *counters)
+{
+    counters_ref(counters);
+    xlate_credit(x, CREDIT_COUNTERS, counters);
+}
+
+static void
+credit_table(struct xlate *x, uint8_t table, bool matched)
+{
+    bridge_ref(x->bridge);
+    xlate_credit(x, matched ? CREDIT_MATCHED : CREDIT_MISSED,
+                 x->bridge)->table = table;
+}
+
+static void
+credit_release(struct pipeline *p, struct credit *c)
+{
+    switch ((enum credit_kind) c->kind) {
+    case CREDIT_RULE:
+    case CREDIT_FIN_TIMEOUT:
+        rule_unref(c->object);
+        break;
+    case CREDIT_MATCHED:
+    case CREDIT_MISSED:
+    case CREDIT_MAC:
+        bridge_unref(c->object);
+        break;
+    case CREDIT_COUNTERS:
+        counters_unref(c->object);
+        break;
+    case CREDIT_GROUP:
+        group_unref(c->object);
+        break;
+    case CREDIT_FROZEN:
+        frozen_unref(p, c->object);
+        break;
+    }
+}
+
+void
+credits_ref(struct credits *credits)
+{
+    __atomic_add_fetch(&credits->refs, 1, __ATOMIC_RELAXED);
+}
+
+void
+credits_unref(struct credits *credits)
+{
+    if (credits
+        && !__atomic_sub_fetch(&credits->refs, 1, __ATOMIC_ACQ_REL)) {
+        for (uint32_t i = 0; i < credits->n; i++) {
+            credit_release(credits->pipeline, &credits->entries[i]);
+        }
+        free(credits);
+    }
+}
+
+void
+credits_settle(struct credits *credits, uint64_t n_packets, uint64_t n_bytes,
+               int64_t used_ms, uint16_t tcp_flags)
+{
+    if (!credits || !n_packets) {
+        return;
+    }
+    for (uint32_t i = 0; i < credits->n; i++) {
+        struct credit *c = &credits->entries[i];
+        switch ((enum credit_kind) c->kind) {
+        case CREDIT_RULE:
+            counters_add(((struct rule *) c->object)->counters, n_packets,
+                         n_bytes, used_ms);
+            break;
+        case CREDIT_MATCHED:
+        case CREDIT_MISSED: {
+            struct table *t = &((struct bridge *) c->object)->tables[c->table];
+            __atomic_add_fetch(c->kind == CREDIT_MATCHED ? &t->n_matched
+                               : &t->n_missed, n_packets, __ATOMIC_RELAXED);
+            break;
+        }
+        case CREDIT_COUNTERS:
+            counters_add(c->object, n_packets, n_bytes, used_ms);
+            break;
+        case CREDIT_GROUP:
+            counters_add(((struct group *) c->object)->counters, n_packets,
+                         n_bytes, used_ms);
+            break;
+        case CREDIT_MAC: {
+            struct bridge *bridge = c->object;
+            if (!bridge->dead
+                && mac_learn(&bridge->macs, bridge_conf(bridge), c->mac,
+                             c->vlan, c->bundle, c->table & 1, c->table & 2,
+                             used_ms)) {
+                pipeline_changed(bridge->pipeline);
+            }
+            break;
+        }
+        case CREDIT_FIN_TIMEOUT:
+            if (tcp_flags & 5) {        /* FIN or RST. */
+                struct rule *rule = c->object;
+                uint16_t idle = c->vlan, hard = c->bundle;
+                if (idle && (!rule->idle_timeout
+                             || rule->idle_timeout > idle)) {
+                    rule->idle_timeout = idle;
+                }
+                if (hard && (!rule->hard_timeout
+                             || rule->hard_timeout > hard)) {
+                    rule->hard_timeout = hard;
+                }
+            }
+            break;
+        case CREDIT_FROZEN:
+            break;
+        }
+    }
+}
+
+/* Freezing. */
+
+void
+xlate_freeze(struct xlate *x)
+{
+    x->exit = true;
+    x->freezing = true;
+}
+
+static void
+clear_conntrack(struct flow *flow)
+{
+    flow->ct_state = 0;
+    flow->ct_zone = 0;
+    flow->ct_mark = 0;
+    memset(flow->ct_label, 0, sizeof flow->ct_label);
+    flow->ct_nw_proto = 0;
+    flow->ct_nw_src = flow->ct_nw_dst = 0;
+    flow->ct_tp_src = flow->ct_tp_dst = 0;
+    memset(flow->ct_ipv6_src, 0, sizeof flow->ct_ipv6_src);
+    memset(flow->ct_ipv6_dst, 0, sizeof flow->ct_ipv6_dst);
+}
+
+/* Makes the state of the translation a frozen one with 'ops' to go on with;
+ * the megaflow's credits keep it. */
+static struct frozen *
+freeze_state(struct xlate *x, uint8_t table, const struct buffer *ops,
+             const void *userdata, uint32_t userdata_size)
+{
+    struct frozen template;
+    uint8_t *bytes;
+
+    memset(&template, 0, sizeof template);
+    template.bridge = x->bridge->handle;
+    template.table = table;
+    template.conntracked = x->conntracked;
+    template.in_port = be32_to(x->flow.in_port);
+    template.mirrors = x->mirrors;
+    template.cookie = x->cookie;
+    template.metadata = be64_to(x->flow.metadata);
+    for (unsigned i = 0; i < 32; i++) {
+        template.regs[i] = be32_to(x->flow.regs[i]);
+    }
+    memcpy(template.tunnel, &x->flow, sizeof template.tunnel);
+    template.stack_size = x->stack.size;
+    template.action_set_size = x->action_set.size;
+    template.ops_size = ops ? ops->size : 0;
+    template.userdata_size = userdata_size;
+    bytes = xzalloc(frozen_bytes_size(&template) + 1);
+    uint8_t *at = bytes;
+    if (x->stack.size) {
+        memcpy(at, x->stack.data, x->stack.size);
+    }
+    at += ROUND_UP(x->stack.size, 8);
+    if (x->action_set.size) {
+        memcpy(at, x->action_set.data, x->action_set.size);
+    }
+    at += ROUND_UP(x->action_set.size, 8);
+    if (template.ops_size) {
+        memcpy(at, ops->data, ops->size);
+    }
+    at += ROUND_UP(template.ops_size, 8);
+    if (userdata_size) {
+        memcpy(at, userdata, userdata_size);
+    }
+    struct frozen *frozen = frozen_put(x->pipeline, &template, bytes);
+    free(bytes);
+    xlate_credit(x, CREDIT_FROZEN, frozen);
+    return frozen;
+}
+
+static void
+cancel_freeze(struct xlate *x)
+{
+    x->freezing = false;
+    x->freeze_begun = false;
+    x->hash_for_recirc = false;
+    x->frozen_ops.size = 0;
+    x->exit = false;
+}
+
+void
+xlate_finish_freezing(struct xlate *x, uint8_t table)
+{
+    if (!x->freezing) {
+        return;
+    }
+    xlate_commit(x);
+    struct frozen *frozen = freeze_state(x, table, &x->frozen_ops, NULL, 0);
+    if (x->hash_for_recirc) {
+        struct action_hash *h = actions_put(x->actions, ACTION_HASH,
+                                            sizeof *h);
+        h->algorithm = x->hash_algorithm;
+        h->basis = x->hash_basis;
+    }
+    struct action_recirc *r = actions_put(x->actions, ACTION_RECIRC,
+                                          sizeof *r);
+    r->id = frozen->id;
+    cancel_freeze(x);
+}
+
+/* Keeps the ops from 'op' to 'end' for after recirculation. */
+static void
+freeze_ops(struct xlate *x, const struct op *op, const struct op *end)
+{
+    if (op >= end) {
+        return;
+    }
+    struct op_unroll unroll = {
+        .head = { .code = OP_UNROLL, .size = sizeof unroll,
+                  .source = UINT16_MAX },
+        .rule = x->rule_handle, .cookie = x->cookie, .table = x->table,
+    };
+    buffer_put(&x->frozen_ops, &unroll, sizeof unroll);
+    while (op < end) {
+        uint32_t at = x->frozen_ops.size;
+        buffer_put(&x->frozen_ops, op, op->size);
+        if (op->code == OP_RESUBMIT) {
+            /* What 'this table' and 'this port' are is known only now. */
+            struct op_resubmit *r
+                = (void *) (x->frozen_ops.data + at);
+            if (r->table == 255) {
+                r->table = x->table;
+            }
+        }
+        op = (const void *) ((const char *) op + op->size);
+    }
+}
+
+/* Packet-ins. */
+
+/* The rule that OpenFlow calls a table-miss flow. */
+static bool
+is_table_miss(const struct rule *rule)
+{
+    return rule && !rule->cls.priority && cls_rule_is_catchall(&rule->cls);
+}
+
+static void
+packet_in(struct xlate *x, uint32_t max_len, unsigned reason,
+          uint16_t controller_id, const void *userdata,
+          uint32_t userdata_size)
+{
+    xlate_commit(x);
+    if (reason == REASON_ACTION && is_table_miss(x->rule)) {
+        reason = REASON_EXPLICIT_MISS;
+    }
+    struct frozen *frozen = freeze_state(x, x->table, NULL, userdata,
+                                         userdata_size);
+    struct action_userspace *u = actions_put(x->actions, ACTION_USERSPACE,
+                                             sizeof *u + userdata_size);
+    if (!u) {
+        return;
+    }
+    u->kind = USERSPACE_CONTROLLER;
+    u->flags = x->in->learn ? 0 : USERSPACE_DONT_SEND;
+    u->reason = reason;
+    u->cookie = x->cookie;
+    u->recirc_id = frozen->id;
+    u->controller_id = controller_id;
+    u->max_len = MIN(max_len, UINT16_MAX);
+    u->bridge = x->bridge->handle;
+    u->ofp = be32_to(x->flow.in_port);
+    u->rule = x->rule ? x->rule->handle : 0;
+    u->table = x->table;
+    u->n_data = userdata_size;
+    if (userdata_size) {
+        memcpy(u->data, userdata, userdata_size);
+    }
+}
+
+/* Outputs. */
+
+/* Tells whether ops can be undone by later set actions, so that no clone is
+ * needed around them. */
+static bool
+ops_are_reversible(const void *ops, uint32_t size)
+{
+    OPS_FOR_EACH (op, ops, size) {
+        switch (op->code) {
+        case OP_CT:
+        case OP_METER:
+        case OP_NAT:
+        case OP_OUTPUT_TRUNC:
+        case OP_ENCAP:
+        case OP_DECAP:
+        case OP_DEC_NSH_TTL:
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Runs ops on a copy of the frame; only the flow's changes are undone where
+ * that is enough. */
+static void
+run_clone(struct xlate *x, const void *ops, uint32_t size, bool last)
+{
+    struct flow flow = x->flow;
+    bool conntracked = x->conntracked, was_mpls = x->was_mpls;
+    bool nested = !last && !ops_are_reversible(ops, size);
+    bool old_last = x->last_is_last;
+    struct flow base;
+    uint32_t start = 0;
+
+    x->last_is_last = last || nested;
+
+    if (nested) {
+        xlate_commit(x);
+        base = x->base;
+        start = actions_begin(x->actions, ACTION_CLONE,
+                              sizeof(struct action_clone));
+    }
+    xlate_ops(x, ops, size, false);
+    if (!x->freezing) {
+        xlate_action_set(x, x->action_set.data, x->action_set.size, false);
+    }
+    xlate_finish_freezing(x, 0);
+    if (nested) {
+        if (x->actions->buffer.size == start + sizeof(struct action_clone)) {
+            x->actions->buffer.size = start;
+        } else {
+            actions_end(x->actions, start);
+        }
+        x->base = base;
+    }
+    x->last_is_last = old_last;
+    x->conntracked = conntracked;
+    x->was_mpls = was_mpls;
+    x->flow = flow;
+}
+
+/* Gives the context a stack and action set of its own for a while. */
+struct saved_buffers {
+    struct buffer stack, action_set;
+};
+
+static void
+buffers_save(struct xlate *x, struct saved_buffers *saved, bool copy)
+{
+    saved->stack = x->stack;
+    saved->action_set = x->action_set;
+    memset(&x->stack, 0, sizeof x->stack);
+    memset(&x->action_set, 0, sizeof x->action_set);
+    if (copy) {
+        buffer_put(&x->stack, saved->stack.data, saved->stack.size);
+        buffer_put(&x->action_set, saved->action_set.data,
+                   saved->action_set.size);
+    }
+}
+
+static void
+buffers_restore(struct xlate *x, struct saved_buffers *saved)
+{
+    buffer_destroy(&x->stack);
+    buffer_destroy(&x->action_set);
+    x->stack = saved->stack;
+    x->action_set = saved->action_set;
+}
+
+static bool run_table(struct xlate *, uint32_t in_port, uint8_t table,
+                      bool may_packet_in, bool honor_miss, bool clone,
+                      bool last);
+
+static bool
+may_receive(struct xlate *x, const struct conf_port *port)
+{
+    static const uint8_t stp[6] = { 0x01, 0x80, 0xc2, 0, 0, 0 };
+    bool is_stp = !memcmp(x->flow.eth_dst, stp, 6);
+
+    return !(port->config.config & (is_stp ? PORT_NO_RECV_STP
+                                    : PORT_NO_RECV));
+}
+
+static void
+output_to_patch(struct xlate *x, const struct conf_port *port, bool last)
+{
+    struct bridge *bridge = port->config.peer_bridge
+                            ? bridge_find(port->config.peer_bridge) : NULL;
+    const struct conf_port *peer
+        = bridge ? conf_port(bridge_conf(bridge), port->config.peer_ofp)
+        : NULL;
+
+    if (!peer) {
+        REPORT(x, TRACE_NO_PORT, 0, 0, 0);
+        return;
+    }
+    struct flow old_flow = x->flow;
+    struct bridge *old_bridge = x->bridge;
+    const struct conf *old_conf = x->conf;
+    bool old_conntracked = x->conntracked, old_was_mpls = x->was_mpls;
+    bool old_in_group = x->in_group, old_in_set = x->in_action_set;
+    uint32_t old_mirrors = x->mirrors;
+    unsigned old_depth = x->trace_depth;
+    struct saved_buffers saved;
+
+    /* The peer sees a frame that has just come in. */
+    memset(&x->flow, 0, offsetof(struct flow, metadata));
+    x->flow.metadata = 0;
+    memset(x->flow.regs, 0, sizeof x->flow.regs);
+    x->flow.in_port = be32_from(peer->config.ofp);
+    x->flow.actset_output = be32_from(OFP_UNSET);
+    clear_conntrack(&x->flow);
+    x->conntracked = false;
+    x->bridge = bridge;
+    x->conf = bridge_conf(bridge);
+    x->in_group = x->in_action_set = false;
+    if (bridge != old_bridge) {
+        x->mirrors = 0;
+    }
+    buffers_save(x, &saved, false);
+    credit_counters(x, port->tx);
+    credit_counters(x, peer->rx);
+    if (xlate_traced(x)) {
+        xlate_report(x, TRACE_BRIDGE, bridge->handle, 0, 0, 0);
+        x->trace_depth++;
+    }
+    if (may_receive(x, peer)) {
+        if (peer->bundle) {
+            xlate_mirror(x, peer->bundle, peer->bundle->mirrors_in);
+        }
+        run_table(x, peer->config.ofp, 0, true, true, true, last);
+        if (!x->freezing) {
+            xlate_action_set(x, x->action_set.data, x->action_set.size,
+                             false);
+        }
+        xlate_finish_freezing(x, 0);
+    }
+    buffers_restore(x, &saved);
+    x->trace_depth = old_depth;
+    x->flow = old_flow;
+    x->bridge = old_bridge;
+    x->conf = old_conf;
+    x->conntracked = old_conntracked;
+    x->was_mpls = old_was_mpls;
+    x->in_group = old_in_group;
+    x->in_action_set = old_in_set;
+    x->mirrors = old_mirrors;
+    /* What happens there does not end what happens here. */
+    x->exit = false;
+    x->error = DROP_NONE;
+}
+
+static void
+output_port(struct xlate *x, uint32_t ofp, uint32_t truncate, bool last)
+{
+    const struct conf_port *port = conf_port(x->conf, ofp);
+
+    if (!port) {
+        REPORT(x, TRACE_NO_PORT, ofp, 0, 0);
+        return;
+    }
+    if (port->config.config & PORT_NO_FWD) {
+        REPORT(x, TRACE_NO_FWD, ofp, 0, 0);
+        return;
+    }
+    if (port->bundle && port->bundle->config.flags & BUNDLE_PROTECTED) {
+        const struct conf_port *in = conf_port(x->conf,
+                                               be32_to(x->flow.in_port));
+        if (in && in->bundle && in->bundle->config.flags & BUNDLE_PROTECTED) {
+            REPORT(x, TRACE_PROTECTED, ofp, 0, 0);
+            return;
+        }
+    }
+    if (port->config.odp == ODP_NONE) {
+        output_to_patch(x, port, last);
+        return;
+    }
+    xlate_commit(x);
+    if (truncate) {
+        struct action_trunc *t = actions_put(x->actions, ACTION_TRUNC,
+                                             sizeof *t);
+        t->max_len = truncate;
+    }
+    actions_put_output(x->actions, port->config.odp);
+    if (port->bundle && port->bundle->mirrors_out) {
+        xlate_mirror(x, port->bundle, port->bundle->mirrors_out);
+    }
+}
+
+void
+xlate_output(struct xlate *x, uint32_t ofp, uint32_t truncate, bool last)
+{
+    output_port(x, ofp, truncate, last);
+}
+
+/* The order in which FLOOD and ALL visit ports is part of what scripts see:
+ * that of the reference's hash table of ports. */
+static uint32_t
+flood_hash(uint32_t ofp)
+{
+    uint32_t hash = ofp;
+
+    for (unsigned i = 0; i < 2; i++) {
+        hash = hash << 13 | hash >> 19;
+        hash = hash * 5 + 0xe6546b64;
+    }
+    hash ^= 8;
+    hash ^= hash >> 16;
+    hash *= 0x85ebca6b;
+    hash ^= hash >> 13;
+    hash *= 0xc2b2ae35;
+    return hash ^ hash >> 16;
+}
+
+static void
+flood(struct xlate *x, bool all)
+{
+    const struct conf *conf = x->conf;
+    uint32_t in_port = be32_to(x->flow.in_port);
+    uint32_t mask = 0;
+
+    while (conf->n_ports > mask + 1) {
+        mask = mask * 2 + 1;
+    }
+    for (uint32_t bucket = 0; bucket <= mask; bucket++) {
+        for (uint32_t i = conf->n_ports; i-- > 0; ) {
+            const struct bridge_port *port = &conf->ports[i].config;
+            if ((flood_hash(port->ofp) & mask) == bucket
+                && port->ofp != in_port
+                && (all || !(port->config & PORT_NO_FLOOD))) {
+                output_port(x, port->ofp, 0, false);
+            }
+        }
+    }
+}
+
+static void
+output_action(struct xlate *x, uint32_t port, uint32_t max_len,
+              uint32_t truncate, bool may_packet_in, bool last)
+{
+    uint32_t in_port = be32_to(x->flow.in_port);
+
+    switch (port) {
+    case OFP_IN_PORT:
+        output_port(x, in_port, truncate, last);
+        break;
+    case OFP_TABLE:
+        run_table(x, in_port, 0, may_packet_in, true, false, last);
+        break;
+    case OFP_NORMAL:
+        xlate_normal(x);
+        break;
+    case OFP_FLOOD:
+        flood(x, false);
+        break;
+    case OFP_ALL:
+        flood(x, true);
+        break;
+    case OFP_CONTROLLER:
+        packet_in(x, max_len, x->in->program ? REASON_PACKET_OUT
+                  : x->in_group ? REASON_GROUP
+                  : x->in_action_set ? REASON_ACTION_SET : REASON_ACTION,
+                  0, NULL, 0);
+        break;
+    case OFP_NONE:
+        break;
+    default:
+        if (port != in_port) {
+            output_port(x, port, truncate, last);
+        } else {
+            REPORT(x, TRACE_TO_INPUT, port, 0, 0);
+        }
+        break;
+    }
+}
+
+/* Tables. */
+
+bool
+xlate_may_resubmit(struct xlate *x)
+{
+    if (x->depth >= MAX_TRANSLATION_DEPTH) {
+        REPORT(x, TRACE_DEPTH, MAX_TRANSLATION_DEPTH, 0, 0);
+        x->error = DROP_RECURSION;
+    } else if (x->resubmits >= MAX_RESUBMITS) {
+        REPORT(x, TRACE_RESUBMITS, MAX_RESUBMITS, 0, 0);
+        x->error = DROP_RESUBMITS;
+    } else if (x->actions->buffer.size > 4 * UINT16_MAX) {
+        REPORT(x, TRACE_TOO_MANY_ACTIONS, 0, 0, 0);
+        x->exit = true;
+    } else if (x->stack.size >= STACK_MAX / 8 * STACK_ENTRY) {
+        REPORT(x, TRACE_STACK_TOO_DEEP, 0, 0, 0);
+        x->error = DROP_STACK;
+    } else {
+        return true;
+    }
+    if (x->error && !xlate_traced(x) && pipeline_hooks.complain) {
+        pipeline_hooks.complain(x->pipeline->dp, x->bridge->handle, x->error,
+                                &x->first);
+    }
+    return false;
+}
+
+enum miss { MISS_NOTHING, MISS_PACKET_IN, MISS_FRAGMENT };
+
+/* Looks the flow up in table '*table' (and those after it where its miss
+ * configuration says so). */
+static struct rule *
+lookup(struct xlate *x, uint8_t *table, uint32_t in_port, bool may_packet_in,
+       bool honor_miss, enum miss *miss)
+{
+    struct flow *flow = &x->flow;
+    be16 tp_src = flow->tp_src, tp_dst = flow->tp_dst;
+    be32 old_in_port = flow->in_port;
+    struct rule *rule = NULL;
+    uint32_t config = TABLE_MISS_DEFAULT;
+
+    *miss = MISS_NOTHING;
+    if (flow->nw_frag & 1 && is_ip(flow)) {
+        if (x->conf->config.flags & BRIDGE_DROP_FRAGS) {
+            *miss = MISS_FRAGMENT;
+            return NULL;
+        }
+        if (!(x->conf->config.flags & BRIDGE_NX_MATCH_FRAGS)) {
+            flow->tp_src = flow->tp_dst = 0;
+        }
+    }
+    flow->in_port = be32_from(in_port);
+    for (unsigned id = *table; id < N_TABLES; id++) {
+        struct table *t = &x->bridge->tables[id];
+        struct classifier *cls = __atomic_load_n(&t->cls, __ATOMIC_ACQUIRE);
+        struct cls_rule *r = cls ? classifier_lookup(cls, x->version, flow,
+                                                     x->wc) : NULL;
+        *table = id;
+        credit_table(x, id, r != NULL);
+        if (r) {
+            rule = CONTAINER_OF(r, struct rule, cls);
+            break;
+        }
+        if (!honor_miss) {
+            break;
+        }
+        config = t->miss;
+        if (config != TABLE_MISS_CONTINUE || id == N_TABLES - 1) {
+            break;
+        }
+    }
+    flow->in_port = old_in_port;
+    flow->tp_src = tp_src;
+    flow->tp_dst = tp_dst;
+    if (!rule && may_packet_in && config == TABLE_MISS_CONTROLLER) {
+        const struct conf_port *port = conf_port(x->conf,
+                                                 be32_to(old_in_port));
+        if (port && !(port->config.config & PORT_NO_PACKET_IN)) {
+            *miss = MISS_PACKET_IN;
+        }
+    }
+    return rule;
+}
+
+static void
+report_table(struct xlate *x, const struct rule *rule, uint8_t table,
+             enum miss miss)
+{
+    static const enum trace_kind kinds[] = {
+        [MISS_NOTHING] = TRACE_NO_MATCH, [MISS_PACKET_IN] = TRACE_PACKET_IN,
+        [MISS_FRAGMENT] = TRACE_DROP_FRAGS,
+    };
+
+    if (rule) {
+        uint64_t saved = x->rule_handle;
+        x->rule_handle = rule->handle;
+        xlate_report(x, TRACE_TABLE, table, 0, 0, 0);
+        x->rule_handle = saved;
+    } else if (x->bridge != x->first_bridge) {
+        /* The reference shows its own hidden rules here. */
+        xlate_report(x, TRACE_FOREIGN_MISS, table,
+                     miss == MISS_PACKET_IN ? 1 : miss == MISS_NOTHING ? 2 : 3,
+                     0, 0);
+    } else {
+        xlate_report(x, kinds[miss], table, 0, 0, 0);
+    }
+}
+
+/* Runs what a lookup found. */
+static void
+run_rule(struct xlate *x, struct rule *rule, enum miss miss, bool clone,
+         bool last)
+{
+    struct rule *old_rule = x->rule;
+    uint64_t old_handle = x->rule_handle, old_cookie = x->cookie;
+    uint32_t old_source = x->source;
+    bool old_last = x->last_is_last;
+
+    x->last_is_last = last;
+    x->rule = rule;
+    x->rule_handle = rule ? rule->handle : 0;
+    x->cookie = rule ? rule->cookie : UINT64_MAX;
+    x->source = UINT32_MAX;
+    if (rule) {
+        credit_rule(x, rule);
+        const struct program *p = rule->program;
+        if (clone) {
+            run_clone(x, program_ops(p), p->size, last);
+        } else {
+            xlate_ops(x, program_ops(p), p->size, false);
+        }
+    } else if (miss == MISS_PACKET_IN) {
+        REPORT(x, TRACE_MISS_CONTROLLER, 0, 0, 0);
+        packet_in(x, UINT16_MAX, REASON_NO_MATCH, 0, NULL, 0);
+    } else {
+        REPORT(x, TRACE_DROP, 0, 0, 0);
+    }
+    x->last_is_last = old_last;
+    x->rule = old_rule;
+    x->rule_handle = old_handle;
+    x->cookie = old_cookie;
+    x->source = old_source;
+}
+
+static bool
+run_table(struct xlate *x, uint32_t in_port, uint8_t table,
+          bool may_packet_in, bool honor_miss, bool clone, bool last)
+{
+    uint8_t old_table = x->table;
+    enum miss miss;
+
+    if (x->was_mpls) {
+        xlate_freeze(x);
+        return true;
+    }
+    if (!xlate_may_resubmit(x)) {
+        return false;
+    }
+    unsigned depth = table <= old_table;
+    unsigned old_trace_depth = x->trace_depth;
+    x->table = table;
+    struct rule *rule = lookup(x, &x->table, in_port, may_packet_in,
+                               honor_miss, &miss);
+    if (xlate_traced(x)) {
+        report_table(x, rule, x->table, miss);
+        x->trace_depth++;
+    }
+    x->resubmits++;
+    x->depth += depth;
+    run_rule(x, rule, miss, clone, last);
+    x->depth -= depth;
+    x->trace_depth = old_trace_depth;
+    x->table = old_table;
+    return true;
+}
+
+/* Action sets. */
+
+static bool
+set_has(const struct op *op, const uint8_t *kinds, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (op->code == kinds[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Copies the last op of kind 'code', with its op_unroll, to 'out'. */
+static bool
+copy_last(struct buffer *out, const void *ops, uint32_t size, unsigned code)
+{
+    const struct op *unroll = NULL, *found = NULL, *found_unroll = NULL;
+
+    OPS_FOR_EACH (op, ops, size) {
+        if (op->code == OP_UNROLL) {
+            unroll = op;
+        } else if (op->code == code) {
+            found = op;
+            found_unroll = unroll;
+        }
+    }
+    if (found && found_unroll) {
+        buffer_put(out, found_unroll, found_unroll->size);
+    }
+    if (found) {
+        buffer_put(out, found, found->size);
+    }
+    return found != NULL;
+}
+
+void
+xlate_action_set(struct xlate *x, const void *ops, uint32_t size,
+                 bool in_group)
+{
+    static const uint8_t before[] = {
+        OP_POP_VLAN, OP_POP_MPLS, OP_DECAP, OP_ENCAP, OP_PUSH_MPLS,
+        OP_PUSH_VLAN, OP_DEC_TTL, OP_DEC_MPLS_TTL, OP_DEC_NSH_TTL,
+    };
+    static const uint8_t sets[] = {
+        OP_SET_FIELD, OP_MOVE, OP_SET_VLAN_VID, OP_SET_VLAN_PCP,
+        OP_DELETE_FIELD,
+    };
+    static const uint8_t finals[] = {
+        OP_GROUP, OP_OUTPUT, OP_CONTROLLER, OP_RESUBMIT, OP_CT,
+    };
+    struct buffer list = { NULL, 0, 0 };
+
+    for (unsigned i = 0; i < sizeof before; i++) {
+        copy_last(&list, ops, size, before[i]);
+    }
+    const struct op *unroll = NULL;
+    OPS_FOR_EACH (op, ops, size) {
+        if (op->code == OP_UNROLL) {
+            unroll = op;
+        } else if (set_has(op, sets, sizeof sets)) {
+            if (unroll) {
+                buffer_put(&list, unroll, unroll->size);
+            }
+            buffer_put(&list, op, op->size);
+        }
+    }
+    copy_last(&list, ops, size, OP_SET_QUEUE);
+    unsigned i = 0;
+    while (i < sizeof finals && !copy_last(&list, ops, size, finals[i])) {
+        i++;
+    }
+    if (i == sizeof finals) {
+        list.size = 0;          /* No way out: drop. */
+    }
+    if (in_group) {
+        xlate_ops(x, list.data, list.size, true);
+    } else {
+        x->action_set.size = 0;
+        if (list.size) {
+            unsigned depth = x->trace_depth;
+            uint64_t handle = x->rule_handle;
+            x->in_action_set = true;
+            x->source = UINT32_MAX;
+            if (xlate_traced(x)) {
+                xlate_report(x, TRACE_ACTION_SET, 0, 0, 0, 0);
+                x->trace_depth++;
+            }
+            xlate_ops(x, list.data, list.size, false);
+            x->trace_depth = depth;
+            x->rule_handle = handle;
+            x->in_action_set = false;
+        }
+    }
+    buffer_destroy(&list);
+}
+
+static void
+write_actions(struct xlate *x, const struct op *tail, uint32_t size)
+{
+    struct op_unroll unroll = {
+        .head = { .code = OP_UNROLL, .size = sizeof unroll,
+                  .source = UINT16_MAX, .flags = 1 },
+        .rule = x->rule_handle, .cookie = x->cookie, .table = x->table,
+    };
+    bool has_group = false;
+
+    OPS_FOR_EACH (op, x->action_set.data, x->action_set.size) {
+        has_group |= op->code == OP_GROUP;
+    }
+    OPS_FOR_EACH (op, tail, size) {
+        if (has_group) {
+            break;
+        }
+        if (op->code == OP_OUTPUT) {
+            x->flow.actset_output = be32_from(
+                ((const struct op_output *) op)->port);
+        } else if (op->code == OP_GROUP) {
+            x->flow.actset_output = be32_from(OFP_UNSET);
+            has_group = true;
+        }
+    }
+    OPS_FOR_EACH (op, tail, size) {
+        buffer_put(&x->action_set, &unroll, sizeof unroll);
+        buffer_put(&x->action_set, op, op->size);
+    }
+}
+
+/* Ops. */
+
+/* Tells whether 'op' can be done although MPLS labels were popped and what is
+ * behind them has not been parsed. */
+static bool
+works_on_popped_mpls(const struct op *op)
+{
+    switch (op->code) {
+    case OP_OUTPUT: {
+        uint32_t port = ((const struct op_output *) op)->port;
+        return port != OFP_NORMAL && port != OFP_TABLE;
+    }
+    case OP_SET_FIELD: {
+        const struct field *f
+            = &fields[((const struct op_set_field *) op)->field];
+        return f->prereq == PREREQ_NONE || f->prereq == PREREQ_ETHERNET
+               || f->prereq == PREREQ_VLAN;
+    }
+    case OP_GROUP:
+    case OP_OUTPUT_REG:
+    case OP_OUTPUT_TRUNC:
+    case OP_CONTROLLER:
+    case OP_ENQUEUE:
+    case OP_SET_QUEUE:
+    case OP_POP_QUEUE:
+    case OP_PUSH_VLAN:
+    case OP_POP_VLAN:
+    case OP_SET_VLAN_VID:
+    case OP_SET_VLAN_PCP:
+    case OP_PUSH_MPLS:
+    case OP_POP_MPLS:
+    case OP_NOTE:
+    case OP_EXIT:
+    case OP_CLONE:
+    case OP_WRITE_ACTIONS:
+    case OP_CLEAR_ACTIONS:
+    case OP_SAMPLE:
+    case OP_UNROLL:
+    case OP_METER:
+    case OP_RESUBMIT:           /* They freeze by themselves. */
+    case OP_GOTO_TABLE:
+        return true;
+    }
+    return false;
+}
+
+static void
+op_set_field(struct xlate *x, const struct op_set_field *op)
+{
+    const struct field *f = &fields[op->field];
+
+    if (field_has_prereq(f->prereq, &x->flow, x->wc)) {
+        field_mask(f, op->mask, x->wc);
+        field_set(f, op->value, op->mask, &x->flow);
+    } else {
+        REPORT(x, TRACE_PREREQUISITES, op->field, 0, 0);
+    }
+}
+
+static void
+op_move(struct xlate *x, const struct op_move *op)
+{
+    const struct field *src = &fields[op->src.field];
+    const struct field *dst = &fields[op->dst.field];
+
+    if (field_has_prereq(dst->prereq, &x->flow, x->wc)
+        && field_has_prereq(src->prereq, &x->flow, x->wc)) {
+        subfield_mask(&op->src, x->wc);
+        subfield_mask(&op->dst, x->wc);
+        subfield_copy(&op->src, &x->flow, &op->dst, &x->flow);
+        REPORT(x, TRACE_MOVE_RESULT, op->dst.field, 0, 0);
+    } else {
+        REPORT(x, TRACE_MOVE_REFUSED, op->dst.field, 0, 0);
+    }
+}
+
+static void
+op_push(struct xlate *x, const struct op_push *op)
+{
+    struct stack_entry entry = { .n_bits = op->src.n_bits };
+
+    subfield_mask(&op->src, x->wc);
+    subfield_read(&op->src, &x->flow, entry.value);
+    buffer_put(&x->stack, &entry, sizeof entry);
+}
+
+static void
+op_pop(struct xlate *x, const struct op_pop *op)
+{
+    struct stack_entry entry;
+
+    if (x->stack.size < sizeof entry) {
+        REPORT(x, TRACE_STACK_EMPTY, 0, 0, 0);
+        return;
+    }
+    x->stack.size -= sizeof entry;
+    memcpy(&entry, x->stack.data + x->stack.size, sizeof entry);
+    subfield_mask(&op->dst, x->wc);
+    subfield_write(&op->dst, entry.value, &x->flow);
+}
+
+static void
+set_vlan(struct xlate *x, unsigned shift, unsigned width, unsigned value,
+         bool may_push)
+{
+    uint16_t mask = ((1U << width) - 1) << shift;
+    uint16_t tci = be16_to(x->flow.vlan0_tci);
+
+    x->wc->vlan0_tci |= be16_from(mask | 0x1000);
+    if (tci & 0x1000 || may_push) {
+        if (!x->flow.vlan0_tpid) {
+            x->flow.vlan0_tpid = CONSTANT_BE16(ETH_VLAN);
+        }
+        tci = (tci & ~mask) | value << shift | 0x1000;
+        x->flow.vlan0_tci = be16_from(tci);
+    }
+}
+
+static void
+op_push_vlan(struct xlate *x, const struct op_push_vlan *op)
+{
+    be16 old_tci = x->flow.vlan0_tci;
+
+    flow_push_vlan(&x->flow, x->wc);
+    x->flow.vlan0_tpid = be16_from(op->tpid);
+    x->flow.vlan0_tci = (old_tci & be16_from(0xefff))
+                        | CONSTANT_BE16(0x1000);
+}
+
+/* Returns true if the frame's life ends here for this table. */
+static bool
+op_dec_ttl(struct xlate *x, const struct op_dec_ttl *op)
+{
+    if (!is_ip(&x->flow)) {
+        return false;
+    }
+    x->wc->nw_ttl = 0xff;
+    if (x->flow.nw_ttl > 1) {
+        x->flow.nw_ttl--;
+        return false;
+    }
+    for (uint32_t i = 0; i < op->n; i++) {
+        packet_in(x, UINT16_MAX, REASON_INVALID_TTL, op->tail[i], NULL, 0);
+    }
+    if (!op->n) {
+        packet_in(x, UINT16_MAX, REASON_INVALID_TTL, 0, NULL, 0);
+    }
+    REPORT(x, TRACE_TTL_EXCEPTION,
+           x->flow.eth_type == CONSTANT_BE16(ETH_IP) ? 4 : 6, 0, 0);
+    return true;
+}
+
+static bool
+op_dec_mpls_ttl(struct xlate *x)
+{
+    if (!is_mpls_type(x->flow.eth_type)) {
+        return false;
+    }
+    uint32_t lse = be32_to(x->flow.mpls_lse[0]);
+    x->wc->mpls_lse[0] |= be32_from(0xff);
+    if ((lse & 0xff) > 1) {
+        x->flow.mpls_lse[0] = be32_from(lse - 1);
+        return false;
+    }
+    packet_in(x, UINT16_MAX, REASON_INVALID_TTL, 0, NULL, 0);
+    REPORT(x, TRACE_MPLS_TTL_EXCEPTION, 0, 0, 0);
+    return true;
+}
+
+static void
+op_push_mpls(struct xlate *x, const struct op_push_mpls *op)
+{
+    unsigned n = flow_n_mpls(&x->flow, x->wc);
+
+    if (!n) {
+        xlate_commit(x);
+    } else if (n >= MAX_MPLS) {
+        REPORT(x, TRACE_MPLS_FULL, MAX_MPLS, 0, 0);
+        x->error = DROP_MPLS_DEPTH;
+        return;
+    }
+    flow_push_mpls(&x->flow, n, be16_from(op->eth_type), x->wc, true);
+}
+
+static void
+op_pop_mpls(struct xlate *x, const struct op_pop_mpls *op)
+{
+    unsigned n = flow_n_mpls(&x->flow, x->wc);
+    be16 type = be16_from(op->eth_type);
+
+    if (flow_pop_mpls(&x->flow, n, type, x->wc)) {
+        if (!is_mpls_type(type)) {
+            x->was_mpls = true;
+        }
+    } else if (n >= MAX_MPLS) {
+        REPORT(x, TRACE_MPLS_POP, MAX_MPLS, 0, 0);
+        x->error = DROP_MPLS_DEPTH;
+        x->actions->buffer.size = 0;
+    }
+}
+
+static void
+op_resubmit(struct xlate *x, const struct op_resubmit *op, bool last)
+{
+    uint32_t in_port = op->port == OFP_IN_PORT ? be32_to(x->flow.in_port)
+                                               : op->port;
+    uint8_t table = op->table == 255 ? x->table : op->table;
+    struct flow *flow = &x->flow;
+
+    if (x->in->program && !x->rule && op->table == 255) {
+        table = 0;              /* A packet-out is in no table. */
+    }
+    if (!op->ct) {
+        run_table(x, in_port, table, false, false, false, last);
+        return;
+    }
+    /* Look up with the original direction's addresses in place of its own. */
+    if (!flow->ct_nw_proto) {
+        MASK_ALL(x, ct_nw_proto);
+        return;
+    }
+    struct flow own = *flow;
+    flow->nw_proto = flow->ct_nw_proto;
+    flow->nw_src = own.ct_nw_src;
+    flow->nw_dst = own.ct_nw_dst;
+    memcpy(flow->ipv6_src, own.ct_ipv6_src, 16);
+    memcpy(flow->ipv6_dst, own.ct_ipv6_dst, 16);
+    flow->tp_src = own.ct_tp_src;
+    flow->tp_dst = own.ct_tp_dst;
+    run_table(x, in_port, table, false, false, false, last);
+    flow->nw_proto = own.nw_proto;
+    flow->nw_src = own.nw_src;
+    flow->nw_dst = own.nw_dst;
+    memcpy(flow->ipv6_src, own.ipv6_src, 16);
+    memcpy(flow->ipv6_dst, own.ipv6_dst, 16);
+    flow->tp_src = own.tp_src;
+    flow->tp_dst = own.tp_dst;
+}
+
+static void
+op_ct(struct xlate *x, const struct op_ct *op)
+{
+    bool commit = op->flags & 1, force = op->flags & 2;
+    uint16_t zone = op->zone;
+    uint32_t old_mark_mask = x->wc->ct_mark;
+    uint8_t old_label_mask[16];
+    const struct op_nat *nat = NULL;
+
+    if (op->zone_src.n_bits) {
+        zone = subfield_u64(&op->zone_src, &x->flow);
+        subfield_mask(&op->zone_src, x->wc);
+    }
+    /* All changes so far come before the connection tracker. */
+    xlate_commit(x);
+    memcpy(old_label_mask, x->wc->ct_label, 16);
+    be32 flow_mark = x->flow.ct_mark;
+    uint8_t flow_label[16];
+    memcpy(flow_label, x->flow.ct_label, 16);
+    x->wc->ct_mark = 0;
+    memset(x->wc->ct_label, 0, 16);
+    x->flow.ct_mark = 0;
+    memset(x->flow.ct_label, 0, 16);
+
+    uint32_t tail_size = op->head.size - sizeof *op;
+    OPS_FOR_EACH (n, op->tail, tail_size) {
+        if (n->code == OP_NAT) {
+            nat = (const void *) n;
+        }
+    }
+    xlate_ops(x, op->tail, tail_size, false);
+
+    struct action_ct *a = actions_put(x->actions, ACTION_CT, sizeof *a);
+    a->flags = (commit ? CT_COMMIT : 0) | (force ? CT_COMMIT | CT_FORCE : 0);
+    a->zone = zone;
+    if (commit || force) {
+        a->mark = be32_to(x->flow.ct_mark & x->wc->ct_mark);
+        a->mark_mask = be32_to(x->wc->ct_mark);
+        for (unsigned i = 0; i < 16; i++) {
+            a->label[i] = x->flow.ct_label[i] & x->wc->ct_label[i];
+            a->label_mask[i] = x->wc->ct_label[i];
+        }
+    }
+    if (op->alg == 21 || op->alg == 69) {
+        strcpy(a->helper, op->alg == 21 ? "ftp" : "tftp");
+    }
+    if (nat) {
+        a->flags |= CT_NAT | (nat->flags & 1 ? CT_NAT_SRC : 0)
+                    | (nat->flags & 2 ? CT_NAT_DST : 0)
+                    | (nat->flags & 4 ? CT_NAT_PERSISTENT : 0)
+                    | (nat->flags & 8 ? CT_NAT_HASH : 0)
+                    | (nat->flags & 16 ? CT_NAT_RANDOM : 0);
+        a->family = nat->family;
+        a->port_min = nat->port_min;
+        a->port_max = nat->port_max;
+        memcpy(a->address_min, nat->addr_min, 16);
+        memcpy(a->address_max, nat->addr_max, 16);
+    }
+    x->wc->ct_mark = old_mark_mask;
+    memcpy(x->wc->ct_label, old_label_mask, 16);
+    x->flow.ct_mark = flow_mark;
+    memcpy(x->flow.ct_label, flow_label, 16);
+
+    if (op->table != 255) {
+        x->conntracked = true;
+        xlate_freeze(x);
+        REPORT(x, TRACE_CT_FORK, op->table, 0, 0);
+        /* The copy goes on in that table, with nothing left of this list. */
+        xlate_finish_freezing(x, op->table);
+    }
+    x->conntracked = false;
+    x->exit = false;
+    clear_conntrack(&x->flow);
+    x->base.ct_state = 0;
+    REPORT(x, TRACE_CT_CLEARED, 0, 0, 0);
+}
+
+static void
+op_check_larger(struct xlate *x, const struct op_check_pkt_larger *op,
+                const struct op *rest, const struct op *end)
+{
+    struct flow flow = x->flow, base;
+    bool conntracked = x->conntracked, was_mpls = x->was_mpls;
+    struct saved_buffers saved;
+
+    xlate_commit(x);
+    base = x->base;
+    subfield_mask(&op->dst, x->wc);
+    uint32_t start = actions_begin(x->actions, ACTION_CHECK_LEN,
+                                   sizeof(struct action_check_len));
+    uint32_t begun[2];
+    for (unsigned larger = 2; larger-- > 0; ) {
+        begun[larger] = x->actions->buffer.size;
+        buffers_save(x, &saved, true);
+        subfield_set_u64(&op->dst, larger, &x->flow);
+        xlate_ops(x, rest, (const char *) end - (const char *) rest, false);
+        if (!x->freezing) {
+            xlate_action_set(x, x->action_set.data, x->action_set.size,
+                             false);
+        }
+        xlate_finish_freezing(x, 0);
+        buffers_restore(x, &saved);
+        x->flow = flow;
+        x->base = base;
+        x->conntracked = conntracked;
+        x->was_mpls = was_mpls;
+        x->exit = false;
+    }
+    if (actions_end(x->actions, start)) {
+        struct action_check_len *a
+            = (void *) (x->actions->buffer.data + start);
+        a->length = op->length;
+        a->greater_size = begun[0] - begun[1];
+    }
+    x->action_set.size = 0;
+    x->exit = true;             /* The rest has been done, twice. */
+}
+
+/* Translates one op; returns false if the list ends with it. */
+static bool
+run_op(struct xlate *x, const struct op *op, const struct op *next,
+       const struct op *end, bool in_group)
+{
+    bool last = next >= end && x->last_is_last;
+
+    switch (op->code) {
+    case OP_OUTPUT: {
+        const struct op_output *o = (const void *) op;
+        output_action(x, o->port, o->max_len, 0, true, last);
+        break;
+    }
+    case OP_OUTPUT_REG: {
+        const struct op_output_reg *o = (const void *) op;
+        uint64_t port = subfield_u64(&o->src, &x->flow);
+        subfield_mask(&o->src, x->wc);
+        if (port <= UINT16_MAX) {
+            output_action(x, port, o->max_len, 0, false, last);
+        }
+        break;
+    }
+    case OP_OUTPUT_TRUNC: {
+        const struct op_output_trunc *o = (const void *) op;
+        output_action(x, o->port, 0, o->max_len, false, last);
+        break;
+    }
+    case OP_CONTROLLER: {
+        const struct op_controller *o = (const void *) op;
+        if (o->pause) {
+            x->out->slow_reasons |= SLOW_ACTION;
+        }
+        packet_in(x, o->max_len, o->reason, o->controller_id, o->tail, o->n);
+        break;
+    }
+    case OP_ENQUEUE: {
+        const struct op_enqueue *o = (const void *) op;
+        be32 priority = x->flow.skb_priority;
+        x->flow.skb_priority = be32_from(o->queue);
+        MASK_ALL(x, skb_priority);
+        uint32_t port = o->port == OFP_IN_PORT ? be32_to(x->flow.in_port)
+                                               : o->port;
+        if (o->port == OFP_IN_PORT || port != be32_to(x->flow.in_port)) {
+            output_port(x, port, 0, last);
+        }
+        x->flow.skb_priority = priority;
+        break;
+    }
+    case OP_SET_QUEUE:
+        MASK_ALL(x, skb_priority);
+        x->flow.skb_priority = be32_from(
+            ((const struct op_set_queue *) op)->queue);
+        break;
+    case OP_POP_QUEUE:
+        MASK_ALL(x, skb_priority);
+        x->flow.skb_priority = x->first.skb_priority;
+        break;
+    case OP_SET_FIELD:
+        op_set_field(x, (const void *) op);
+        break;
+    case OP_MOVE:
+        op_move(x, (const void *) op);
+        break;
+    case OP_PUSH:
+        op_push(x, (const void *) op);
+        break;
+    case OP_POP:
+        op_pop(x, (const void *) op);
+        break;
+    case OP_PUSH_VLAN:
+        op_push_vlan(x, (const void *) op);
+        break;
+    case OP_POP_VLAN:
+        flow_pop_vlan(&x->flow, x->wc);
+        break;
+    case OP_SET_VLAN_VID: {
+        const struct op_set_vlan_vid *o = (const void *) op;
+        set_vlan(x, 0, 12, o->vid, o->may_push);
+        break;
+    }
+    case OP_SET_VLAN_PCP: {
+        const struct op_set_vlan_pcp *o = (const void *) op;
+        set_vlan(x, 13, 3, o->pcp, o->may_push);
+        break;
+    }
+    case OP_PUSH_MPLS:
+        op_push_mpls(x, (const void *) op);
+        break;
+    case OP_POP_MPLS:
+        op_pop_mpls(x, (const void *) op);
+        break;
+    case OP_DEC_MPLS_TTL:
+        return !op_dec_mpls_ttl(x);
+    case OP_DEC_TTL:
+        return !op_dec_ttl(x, (const void *) op);
+    case OP_RESUBMIT:
+        op_resubmit(x, (const void *) op, last);
+        break;
+    case OP_GOTO_TABLE:
+        run_table(x, be32_to(x->flow.in_port),
+                  ((const struct op_goto_table *) op)->table, true, true,
+                  false, last);
+        break;
+    case OP_GROUP:
+        xlate_group(x, ((const struct op_group *) op)->group);
+        break;
+    case OP_CT:
+        op_ct(x, (const void *) op);
+        break;
+    case OP_CT_CLEAR:
+        if (x->conntracked) {
+            clear_conntrack(&x->flow);
+            x->conntracked = false;
+            actions_put(x->actions, ACTION_CT_CLEAR, sizeof(struct action));
+        }
+        break;
+    case OP_CLONE: {
+        const struct op_clone *o = (const void *) op;
+        struct saved_buffers saved;
+        buffers_save(x, &saved, true);
+        run_clone(x, o->tail, op->size - sizeof *o, last);
+        buffers_restore(x, &saved);
+        x->exit = false;
+        break;
+    }
+    case OP_EXIT:
+        x->exit = true;
+        break;
+    case OP_FIN_TIMEOUT:
+        MASK_ALL(x, nw_proto);
+        if (x->rule && is_ip(&x->flow) && x->flow.nw_proto == 6) {
+            const struct op_fin_timeout *o = (const void *) op;
+            rule_ref(x->rule);
+            struct credit *c = xlate_credit(x, CREDIT_FIN_TIMEOUT, x->rule);
+            c->vlan = o->idle;
+            c->bundle = o->hard;
+        }
+        break;
+    case OP_CHECK_PKT_LARGER:
+        op_check_larger(x, (const void *) op, next, end);
+        return false;
+    case OP_WRITE_ACTIONS: {
+        const struct op_write_actions *o = (const void *) op;
+        write_actions(x, o->tail, op->size - sizeof *o);
+        break;
+    }
+    case OP_CLEAR_ACTIONS:
+        x->action_set.size = 0;
+        x->flow.actset_output = be32_from(OFP_UNSET);
+        break;
+    case OP_METER: {
+        struct action_meter *a = actions_put(x->actions, ACTION_METER,
+                                             sizeof *a);
+        a->id = ((const struct op_meter *) op)->meter;
+        break;
+    }
+    case OP_DEBUG_SLOW:
+        x->out->slow_reasons |= SLOW_ACTION;
+        break;
+    case OP_DEBUG_RECIRC:
+        xlate_freeze(x);
+        x->freeze_begun = true; /* This op is not to be done again. */
+        break;
+    case OP_UNROLL: {
+        const struct op_unroll *o = (const void *) op;
+        struct rule *rule = rule_find(o->rule);
+        x->rule_handle = o->rule;
+        if (!(op->flags & 1)) {
+            x->rule = rule;
+            x->cookie = o->cookie;
+            x->table = o->table;
+        }
+        break;
+    }
+    case OP_NOTE:
+    case OP_CONJUNCTION:
+    case OP_NAT:
+    case OP_SAMPLE:
+    case OP_DELETE_FIELD:
+        break;
+    }
+    (void) in_group;
+    return true;
+}
+
+void
+xlate_ops(struct xlate *x, const void *ops, uint32_t size, bool in_group)
+{
+    const struct op *op = ops;
+    const struct op *end = (const void *) ((const char *) ops + size);
+    uint32_t source = UINT32_MAX;
+    uint64_t owner = 0;
+
+    if (!size) {
+        x->source = UINT32_MAX;
+        REPORT(x, TRACE_DROP, 0, 0, 0);
+        return;
+    }
+    while (op < end) {
+        const struct op *next = (const void *) ((const char *) op + op->size);
+        if (x->error) {
+            break;
+        }
+        if (x->was_mpls && !x->exit && !works_on_popped_mpls(op)) {
+            xlate_freeze(x);
+            x->freeze_begun = true;
+        }
+        if (x->exit) {
+            /* The rest is for when the frame comes back. */
+            if (x->freezing) {
+                freeze_ops(x, op, end);
+            }
+            break;
+        }
+        x->source = op->source;
+        if (xlate_traced(x) && op->code != OP_UNROLL
+            && (op->source != source || x->rule_handle != owner)) {
+            xlate_report(x, TRACE_ACTION, x->bucket_group, x->bucket_index,
+                         op->code, in_group);
+            source = op->source;
+            owner = x->rule_handle;
+        }
+        bool go_on = run_op(x, op, next, end, in_group);
+        if (!x->error && x->exit && x->freezing && !x->freeze_begun) {
+            /* This op is to be done again when the frame comes back. */
+            x->freeze_begun = true;
+            freeze_ops(x, op, end);
+            break;
+        }
+        if (!go_on) {
+            break;
+        }
+        op = next;
+    }
+}
+
+/* The whole. */
+
+static void
+finish_mask(struct xlate *x)
+{
+    struct flow *wc = x->wc;
+    const struct flow *flow = &x->first;
+
+    /* What is not in the frame cannot be matched in a cache. */
+    wc->metadata = 0;
+    memset(wc->regs, 0, sizeof wc->regs);
+    wc->actset_output = 0;
+    wc->conj_id = 0;
+    bool icmp = is_ip(flow)
+        && ((flow->eth_type == CONSTANT_BE16(ETH_IP) && flow->nw_proto == 1)
+            || (flow->eth_type == CONSTANT_BE16(ETH_IPV6)
+                && flow->nw_proto == 58));
+    if (icmp) {
+        wc->tp_src &= CONSTANT_BE16(0xff);
+        wc->tp_dst &= CONSTANT_BE16(0xff);
+    }
+    if (wc->vlan0_tci) {
+        wc->vlan0_tci |= CONSTANT_BE16(0x1000);
+    }
+    if (wc->vlan1_tci) {
+        wc->vlan1_tci |= CONSTANT_BE16(0x1000);
+    }
+    if (flow->nw_frag & 2) {
+        wc->tp_src = wc->tp_dst = 0;
+    }
+    /* Bits that pushes and sets left on what the frame did not have. */
+    if (!is_mpls_type(flow->eth_type)) {
+        memset(wc->mpls_lse, 0, sizeof wc->mpls_lse);
+    }
+    if (!is_vlan_type(flow->vlan0_tpid)) {
+        memset(&wc->vlan0_tpid, 0, 8);
+    }
+}
+
+static void
+init_mask(struct xlate *x)
+{
+    memset(x->wc, 0, sizeof *x->wc);
+    MASK_ALL(x, packet_type);
+    MASK_ALL(x, in_port);
+    MASK_ALL(x, eth_type);
+    MASK_ALL(x, recirc_id);
+    if (is_ip(&x->flow)) {
+        x->wc->nw_frag = 3;
+    }
+}
+
+/* Brings back the state of 'frozen'; false: it cannot be. */
+static bool
+thaw(struct xlate *x, const struct frozen *f, const struct op **ops,
+     uint32_t *ops_size)
+{
+    unsigned depth = x->trace_depth;
+
+    if (xlate_traced(x)) {
+        xlate_report(x, TRACE_THAW, 0, 0, 0, 0);
+        x->trace_depth++;
+    }
+    struct bridge *bridge = bridge_find(f->bridge);
+    if (!bridge) {
+        REPORT(x, TRACE_FROZEN_BRIDGE, 0, 0, 0);
+        x->error = DROP_BRIDGE_NOT_FOUND;
+        return false;
+    }
+    x->bridge = bridge;
+    x->conf = bridge_conf(bridge);
+    x->table = f->table;
+    REPORT(x, TRACE_RESUME, f->table, 0, 0);
+    x->conntracked = f->conntracked;
+    if (!f->conntracked) {
+        clear_conntrack(&x->flow);
+    }
+    x->flow.in_port = be32_from(f->in_port);
+    x->flow.metadata = be64_from(f->metadata);
+    for (unsigned i = 0; i < 32; i++) {
+        x->flow.regs[i] = be32_from(f->regs[i]);
+    }
+    memcpy(&x->flow, f->tunnel, sizeof f->tunnel);
+    x->mirrors = f->mirrors;
+    const uint8_t *at = f->bytes;
+    buffer_put(&x->stack, at, f->stack_size);
+    at += ROUND_UP(f->stack_size, 8);
+    if (f->action_set_size) {
+        REPORT(x, TRACE_RESTORE_SET, f->id, 0, 0);
+        buffer_put(&x->action_set, at, f->action_set_size);
+        OPS_FOR_EACH (op, at, f->action_set_size) {
+            if (op->code == OP_OUTPUT) {
+                x->flow.actset_output = be32_from(
+                    ((const struct op_output *) op)->port);
+            }
+        }
+    }
+    at += ROUND_UP(f->action_set_size, 8);
+    *ops = (const void *) at;
+    *ops_size = f->ops_size;
+    x->cookie = f->cookie;
+    if (f->ops_size) {
+        REPORT(x, TRACE_RESTORE_ACTIONS, f->id, 0, 0);
+    }
+    x->trace_depth = depth;
+    return true;
+}
+
+static void
+translate(struct xlate *x, struct frozen *frozen)
+{
+    const struct xlate_in *in = x->in;
+    const struct op *ops = (const void *) in->program;
+    uint32_t ops_size = in->program_size;
+    bool has_ops = in->program != NULL;
+
+    if (xlate_traced(x)) {
+        xlate_report(x, TRACE_BRIDGE, x->bridge->handle, 0, 0, 0);
+        x->trace_depth = 1;
+    }
+    if (frozen) {
+        if (!thaw(x, frozen, &ops, &ops_size)) {
+            return;
+        }
+        has_ops = ops_size > 0;
+    } else if (x->flow.recirc_id) {
+        REPORT(x, TRACE_NO_FROZEN, be32_to(x->flow.recirc_id), 0, 0);
+        x->error = DROP_NO_RECIRCULATION;
+        return;
+    }
+
+    uint32_t in_port = be32_to(x->flow.in_port);
+    const struct conf_port *port = conf_port(x->conf, in_port);
+    if (!frozen && port && port->bundle && port->bundle->mirror_target) {
+        REPORT(x, TRACE_MIRROR_RESERVED, port->bundle->config.id, 0, 0);
+        return;
+    }
+    enum miss miss = MISS_NOTHING;
+    struct rule *rule = NULL;
+    if (!has_ops) {
+        rule = lookup(x, &x->table, in_port, true, true, &miss);
+        if (xlate_traced(x)) {
+            report_table(x, rule, x->table, miss);
+            x->trace_depth++;
+        }
+    }
+    if (!frozen && port && !may_receive(x, port)) {
+        if (rule) {
+            credit_rule(x, rule);
+        }
+        return;
+    }
+    if (!frozen && port && port->bundle && port->bundle->mirrors_in) {
+        xlate_mirror(x, port->bundle, port->bundle->mirrors_in);
+    }
+    if (has_ops) {
+        xlate_ops(x, ops, ops_size, false);
+    } else {
+        run_rule(x, rule, miss, false, true);
+    }
+    x->trace_depth = 1;
+    if (x->error) {
+        return;
+    }
+    if (!x->freezing) {
+        xlate_action_set(x, x->action_set.data, x->action_set.size, false);
+    }
+    xlate_finish_freezing(x, 0);
+}
+
+void
+pipeline_translate(const struct xlate_in *in, struct xlate_out *out)
+{
+    struct xlate x;
+    struct frozen *frozen = NULL;
+    uint32_t start = out->actions->buffer.size;
+    uint32_t ofp;
+
+    out->credits = NULL;
+    out->error = DROP_NONE;
+    out->slow_reasons = 0;
+    memset(&x, 0, offsetof(struct xlate, flow));
+    memset(&x.wc, 0, sizeof x - offsetof(struct xlate, wc));
+    x.in = in;
+    x.out = out;
+    x.pipeline = in->pipeline;
+    x.version = in->version;
+    x.flow = *in->flow;
+    x.wc = out->mask;
+    x.actions = out->actions;
+    x.credits = x.credit_room;
+    x.allocated_credits = N_ELEMENTS(x.credit_room);
+    x.cookie = UINT64_MAX;
+    x.source = UINT32_MAX;
+    x.last_is_last = true;
+    init_mask(&x);
+
+    if (x.flow.recirc_id) {
+        frozen = frozen_find(in->pipeline, be32_to(x.flow.recirc_id));
+    }
+    if (in->start_bridge) {
+        x.bridge = bridge_find(in->start_bridge);
+    } else if (pipeline_find_port(in->pipeline, be32_to(x.flow.in_port),
+                                  &x.bridge, &ofp)) {
+        x.flow.in_port = be32_from(ofp);
+    } else if (frozen) {
+        x.bridge = bridge_find(frozen->bridge);
+    }
+    if (!x.bridge) {
+        out->error = DROP_BRIDGE_NOT_FOUND;
+        frozen_unref(in->pipeline, frozen);
+        return;
+    }
+    x.conf = bridge_conf(x.bridge);
+    x.first_bridge = x.bridge;
+    x.flow.actset_output = be32_from(OFP_UNSET);
+    x.base = x.flow;
+    x.first = x.flow;
+    if (frozen) {
+        xlate_credit(&x, CREDIT_FROZEN, frozen);
+    }
+    translate(&x, frozen);
+
+    finish_mask(&x);
+    out->error = x.error;
+    if (x.error) {
+        out->actions->buffer.size = start;
+    }
+    if (out->final) {
+        *out->final = x.flow;
+    }
+    if (x.n_credits) {
+        struct credits *c = xmalloc(sizeof *c
+                                    + x.n_credits * sizeof *c->entries);
+        c->refs = 1;
+        c->n = x.n_credits;
+        c->pipeline = in->pipeline;
+        memcpy(c->entries, x.credits, x.n_credits * sizeof *c->entries);
+        out->credits = c;
+    }
+    if (x.credits != x.credit_room) {
+        free(x.credits);
+    }
+    buffer_destroy(&x.stack);
+    buffer_destroy(&x.action_set);
+    buffer_destroy(&x.frozen_ops);
+}
