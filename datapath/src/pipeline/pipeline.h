@@ -29,7 +29,6 @@
 #include <stdint.h>
 
 struct flow;
-struct upcall_record;        /* Of api.h. */
 struct actions;                 /* Of action/action.h. */
 struct credits;
 struct pipeline;
@@ -99,13 +98,7 @@ int64_t pipeline_deadline(const struct pipeline *);
 /* What the pipeline needs of the layers above it; set once at start. */
 struct pipeline_hooks {
     void (*settle)(uint32_t dp);        /* Settle all megaflows now. */
-    /* Puts a record with 'upcall->data_size' bytes at 'data' into
-     * QUEUE_EVENT. */
-    void (*event)(const struct upcall_record *upcall, const void *data);
-    /* A translation failed for 'reason' (DROP_RECURSION and others that the
-     * reference logs). */
-    void (*complain)(uint32_t dp, uint32_t bridge, uint32_t reason,
-                     const struct flow *);
+    bool (*port_live)(uint32_t dp, uint32_t odp);
 };
 void pipeline_set_hooks(const struct pipeline_hooks *);
 

@@ -9,6 +9,7 @@
  * one's counters.
  *
  * Thread rule: control thread, except rule_ref() and rule_unref(). */
+#include "base/upcall.h"
 #include "pipeline/private.h"
 
 static struct handle_table rule_handles;
@@ -104,12 +105,6 @@ struct rule *
 rule_find(uint64_t handle)
 {
     return handle_find(&rule_handles, handle);
-}
-
-static struct classifier *
-table_cls(const struct table *table)
-{
-    return __atomic_load_n(&table->cls, __ATOMIC_ACQUIRE);
 }
 
 static void
@@ -728,19 +723,17 @@ record_put(const struct rule *rule, uint8_t *buffer, uint32_t size)
 static void
 rule_tell(const struct rule *rule, uint16_t kind, uint8_t reason)
 {
-    if (!pipeline_hooks.event) {
-        return;
-    }
     uint32_t size = record_put(rule, NULL, 0);
     uint8_t *record = xmalloc(size);
     struct upcall_record upcall = {
         .kind = kind, .reason = reason, .dp = rule->bridge->pipeline->dp,
         .bridge = rule->bridge->handle, .cookie = rule->cookie,
         .rule = rule->handle, .tag = rule->tag, .table = rule->table,
-        .data_size = size, .when_ms = clock_now(),
+        .when_ms = clock_now(),
     };
     record_put(rule, record, size);
-    pipeline_hooks.event(&upcall, record);
+    struct upcall_part none = { NULL, 0 }, data = { record, size };
+    upcall_put(QUEUE_EVENT, &upcall, none, data, none);
     free(record);
 }
 

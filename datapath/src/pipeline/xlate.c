@@ -674,10 +674,6 @@ xlate_may_resubmit(struct xlate *x)
     } else {
         return true;
     }
-    if (x->error && !xlate_traced(x) && pipeline_hooks.complain) {
-        pipeline_hooks.complain(x->pipeline->dp, x->bridge->handle, x->error,
-                                &x->first);
-    }
     return false;
 }
 
