@@ -8,6 +8,8 @@ Source: RFC 7047 sections 3.2, 4.1.2 (update2 differences: ovsdb-server(7)) and 
 Pure values: any program may import this module.
 """
 
+from bisect import bisect_left
+
 from .atom import (DEFAULT_ATOMS, REAL_TYPE, UUID_TYPE, BaseType, SpokenError,
                    Symbols, format_atom, format_atom_bare, from_json_atom, parse_atom,
                    to_json_atom)
@@ -230,11 +232,17 @@ def union(type_: ColumnType, datum: Datum, other: Datum) -> Datum:
     """Return `datum` with the elements of `other` added; existing map keys keep their value."""
     if not other:
         return datum
-    if type_.value is None:
+    if type_.value is not None:
+        merged = dict(other)
+        merged.update(datum)
+        return tuple(sorted(merged.items()))
+    if len(other) > _FEW:
         return tuple(sorted(set(datum).union(other)))
-    merged = dict(other)
-    merged.update(datum)
-    return tuple(sorted(merged.items()))
+    for atom in other:
+        place = bisect_left(datum, atom)
+        if place == len(datum) or datum[place] != atom:
+            datum = datum[:place] + (atom,) + datum[place:]
+    return datum
 
 
 def subtract(type_: ColumnType, datum: Datum, other: Datum, other_is_keys: bool) -> Datum:
@@ -243,10 +251,55 @@ def subtract(type_: ColumnType, datum: Datum, other: Datum, other_is_keys: bool)
     For a map, `other` holds pairs of which key and value must match, or bare keys when
     `other_is_keys`.
     """
-    unwanted = set(other)
     if type_.value is not None and other_is_keys:
+        unwanted = set(other)
         return tuple(pair for pair in datum if pair[0] not in unwanted)
-    return tuple(element for element in datum if element not in unwanted)
+    if len(other) > _FEW:
+        unwanted = set(other)
+        return tuple(element for element in datum if element not in unwanted)
+    for element in other:
+        place = bisect_left(datum, element)
+        if place < len(datum) and datum[place] == element:
+            datum = datum[:place] + datum[place + 1:]
+    return datum
+
+
+# Up to so many elements are found one by one in a sorted tuple, which beats hashing all of it.
+_FEW = 8
+
+
+def _trim(old: Datum, new: Datum) -> tuple[Datum, Datum]:
+    """Return `old` and `new` without the elements with which both begin and end.
+
+    Comparing tuples that share their elements is far cheaper than hashing the elements, and a
+    large set mostly changes in one place.
+    """
+    if len(old) < _FEW or len(new) < _FEW:
+        return old, new
+    low, high = 0, min(len(old), len(new))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if old[low:middle] == new[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    start = low
+    low, high = 0, min(len(old), len(new)) - start
+    n_old, n_new = len(old), len(new)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if old[n_old - middle:n_old - low] == new[n_new - middle:n_new - low]:
+            low = middle
+        else:
+            high = middle - 1
+    return old[start:n_old - low], new[start:n_new - low]
+
+
+def changes(old: Datum, new: Datum) -> tuple[list, list]:
+    """Return the elements (of a map: pairs) that only `old` has, and those only `new` has."""
+    old, new = _trim(old, new)
+    old_set, new_set = set(old), set(new)
+    return [e for e in old if e not in new_set], [e for e in new if e not in old_set]
 
 
 def diff(type_: ColumnType, old: Datum, new: Datum) -> Datum:
@@ -257,13 +310,11 @@ def diff(type_: ColumnType, old: Datum, new: Datum) -> Datum:
     """
     if not type_.is_composite:
         return new
-    if type_.value is None:
-        return tuple(sorted(set(old).symmetric_difference(new)))
-    old_map, new_map = dict(old), dict(new)
-    changes = [pair for pair in old if pair[0] not in new_map]
-    changes += [pair for pair in new if old_map.get(pair[0], _ABSENT) != pair[1]]
-    changes.sort()
-    return tuple(changes)
+    removed, added = changes(old, new)
+    if type_.value is not None:
+        kept_keys = {pair[0] for pair in added}
+        removed = [pair for pair in removed if pair[0] not in kept_keys]
+    return tuple(sorted(removed + added))
 
 
 _ABSENT = object()
@@ -277,7 +328,7 @@ def apply_diff(type_: ColumnType, old: Datum, difference: Datum) -> Datum:
     if not type_.is_composite:
         return difference
     if type_.value is None:
-        new = tuple(sorted(set(old).symmetric_difference(difference)))
+        new = _apply_set_diff(old, difference)
     else:
         pairs = dict(old)
         for key, value in difference:
@@ -290,6 +341,18 @@ def apply_diff(type_: ColumnType, old: Datum, difference: Datum) -> Datum:
         raise OvsdbError("ovsdb error", "after applying diff, the value has an invalid "
                                         "number of elements")
     return new
+
+
+def _apply_set_diff(old: Datum, difference: Datum) -> Datum:
+    if len(difference) > _FEW:
+        return tuple(sorted(set(old).symmetric_difference(difference)))
+    for atom in difference:
+        place = bisect_left(old, atom)
+        if place < len(old) and old[place] == atom:
+            old = old[:place] + old[place + 1:]
+        else:
+            old = old[:place] + (atom,) + old[place:]
+    return old
 
 
 def format_text(type_: ColumnType, datum: Datum) -> str:

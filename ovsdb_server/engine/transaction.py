@@ -5,12 +5,12 @@ strong references, collect garbage, count rows, clean weak references, check ind
 new versions.  It changes nothing in the database; `Database.apply` does, with the `Outcome`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import NamedTuple
 
 from .atom import ZERO_UUID, Symbols
-from .datum import format_text
+from .datum import changes, format_text
 from .error import OvsdbError, constraint_violation
 from .rbac import Permissions
 from .schema import VERSION_INDEX, Column
@@ -161,6 +161,7 @@ class Transaction:
             after = () if new is None else new[column.index]
             if before == after:
                 continue
+            before, after = changes(before, after)
             for table, target in _targets(column, before, strong=True):
                 if not self._is_self(view, uuid, table, target):
                     self._add_count(table, target, -1)
@@ -174,7 +175,8 @@ class Transaction:
                         f"nonexistent row {target} in table {table}.")
                 self._add_count(table, target, 1)
 
-    def _is_self(self, view: TableView, uuid: str, table: str, target: str) -> bool:
+    @staticmethod
+    def _is_self(view: TableView, uuid: str, table: str, target: str) -> bool:
         return target == uuid and table == view.schema.name
 
     def _add_count(self, table: str, uuid: str, amount: int) -> None:
@@ -327,7 +329,7 @@ def _enumerate(items: list[str]) -> str:
     return f"{', '.join(items[:-1])}, and {items[-1]}"
 
 
-def _targets(column: Column, value: tuple, strong: bool):
+def _targets(column: Column, value: Iterable, strong: bool) -> list[tuple[str, str]]:
     """Return (table, uuid) of the rows that `value` of `column` refers to, one per mention."""
     type_ = column.type
     key, value_type = type_.key, type_.value

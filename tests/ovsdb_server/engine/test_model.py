@@ -44,6 +44,19 @@ STEPS = st.one_of(
 )
 
 
+@st.composite
+def _family(draw):
+    """A parent with children that have toys: what a commit mostly accepts."""
+    parent, children = draw(_parent), draw(st.lists(_child, min_size=2, max_size=4, unique=True))
+    toys = [draw(st.none() | st.sampled_from(children)) for _ in children]
+    held = draw(st.lists(st.sampled_from(children), min_size=1, unique=True))
+    return [*(("add_child", child, "a", toy) for child, toy in zip(children, toys)),
+            ("add_parent", parent, "p", held, children)]
+
+
+TRANSACTIONS = st.lists(_family() | st.lists(STEPS, min_size=1, max_size=4), max_size=10)
+
+
 def _is(number):
     return [["_uuid", "==", ["uuid", _uuid(number)]]]
 
@@ -128,7 +141,7 @@ def _assert_bookkeeping(database):
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.lists(STEPS, min_size=1, max_size=5), max_size=10))
+@given(TRANSACTIONS)
 def test_random_transactions_have_the_twins_outcome(transactions):
     model, database = Model(), Database(SCHEMA)
     triggers = Triggers(database, lambda _delta, _comment: None)
