@@ -46,6 +46,7 @@ NX = VENDORS["NX"]
 ONF = VENDORS["ONF"]
 NO_METER = 0
 MIN_TRUNC = 14                                   # bytes that output(max_len=) must leave
+_DEBUG = (254, 255)                              # subtypes of debug_slow and debug_recirc
 _VERSIONS = {1: "OpenFlow10", 2: "OpenFlow11", 3: "OpenFlow12", 4: "OpenFlow13",
              5: "OpenFlow14", 6: "OpenFlow15"}
 _HEADER = struct.Struct("!HH")
@@ -157,7 +158,7 @@ def _decode_list(data: bytes, version: int, start: int, end: int, debug: bool) -
                 form, number, vendor = _vendor_form(forms, data, at, end)
             else:
                 form, number, vendor = forms.get(kind), kind, 0
-            if form is None or not debug and vendor and number in (254, 255):
+            if form is None:
                 text = (f"unknown {_VERSIONS[version]} action for vendor {_alternate(vendor)} "
                         f"and type {number}")
                 raise _bad("OFPBAC_BAD_VENDOR_TYPE" if vendor else "OFPBAC_BAD_TYPE", text)
@@ -170,11 +171,13 @@ def _decode_list(data: bytes, version: int, start: int, end: int, debug: bool) -
             if length % 8:
                 raise _bad("OFPBAC_BAD_LEN", f"OpenFlow action {form.name} length {length} "
                            "is not a multiple of 8")
+            if vendor and number in _DEBUG and not debug:
+                raise _bad("OFPBAC_BAD_VENDOR_TYPE")
             actions.append(form.decode(data, at, at + length, version, debug))
             at += length
     except OpenFlowError as error:
         dump = hex_dump(data[start:end], 0)
-        text = f"bad action at offset {_alternate(at - start)} ({error.name}):\n{dump}"
+        text = f"bad action at offset {at - start} ({error.name}):\n{dump}"
         raise OpenFlowError(error.name, error.reason, error.module, at,
                             (*error.log, (_MODULE, text.rstrip("\n")))) from None
     return tuple(actions)
@@ -190,8 +193,9 @@ def hex_dump(data: bytes, offset: int) -> str:
     lines = []
     for at in range(0, len(data), 16):
         line = data[at:at + 16]
-        half = [" ".join(f"{byte:02x}" for byte in part) for part in (line[:8], line[8:])]
-        lines.append(f"{offset + at:08x}  " + (f"{half[0]}-{half[1]}" if half[1] else half[0]))
+        first = " ".join(f"{byte:02x}" for byte in line[:8])
+        second = " ".join(f"{byte:02x}" for byte in line[8:])
+        lines.append(f"{offset + at:08x}  {first}" + (f"-{second}" if len(line) >= 8 else ""))
     return "\n".join(lines)
 
 
@@ -295,7 +299,7 @@ def _ofs_nbits(value: int) -> tuple[int, int]:
 def _subfield(info: Info | None, offset: int, n_bits: int, role: str) -> Subfield:
     """A checked subfield; role is 'source' or 'destination'."""
     if info is None:
-        raise _bad("OFPBAC_BAD_SET_TYPE", f"unknown {role} field", "meta_flow")
+        raise _bad("OFPBAC_BAD_SET_TYPE")
     problem = subfield_problem(info, offset, n_bits, role)
     if problem:
         raise _bad(problem[0], problem[1], "meta_flow")
@@ -380,7 +384,7 @@ def _widen(info: Info, mask: int) -> int:
 
 def _decode_reg_load2(data: bytes, at: int, end: int, version: int, debug: bool) -> SetField:
     _require_zero(data, at + 10, at + 16)
-    info, value, mask, next_at = pull_entry(data, at + 16, end, True)
+    info, value, mask, next_at = pull_entry(data, at + 16, end, True, action=True)
     _require_zero(data, next_at, end, "OFPBAC_BAD_SET_ARGUMENT")
     if not info.writable:
         raise _bad("OFPBAC_BAD_SET_ARGUMENT", f"destination field {info.name} is not writable")
@@ -451,19 +455,21 @@ def _decode_bundle(with_load: bool):
     def decode(data: bytes, at: int, end: int, version: int, debug: bool) -> Bundle:
         (algorithm, fields, basis, _, count,
          ofs_nbits) = struct.unpack_from("!HHHIHH", data, at + 10)
-        error = ""
+        problems = []
+        member_type, = _U32.unpack_from(data, at + 16)
         if fields >= len(HASH_FIELDS):
-            error = f"unsupported fields {fields}"
-        elif data[at + 16:at + 20] != b"\x00\x00\x00\x02":
-            error = f"unsupported member type {_U16.unpack_from(data, at + 18)[0]}"
-        elif algorithm >= len(BUNDLE_ALGORITHMS):
-            error = f"unsupported algorithm {algorithm}"
-        elif any(data[at + 28:at + 32]):
-            error = "reserved field is nonzero"
-        elif not with_load and (ofs_nbits or any(data[at + 24:at + 28])):
-            error = "bundle action has nonzero reserved fields"
-        if error:
-            raise _bad("OFPBAC_BAD_ARGUMENT", error, "bundle")
+            problems.append(f"unsupported fields {fields}")
+        if member_type != 2:
+            problems.append(f"unsupported member type {member_type}")
+        if algorithm >= len(BUNDLE_ALGORITHMS):
+            problems.append(f"unsupported algorithm {algorithm}")
+        if any(data[at + 28:at + 32]):
+            problems.append("reserved field is nonzero")
+        if not with_load and (ofs_nbits or any(data[at + 24:at + 28])):
+            problems.append("bundle action has nonzero reserved fields")
+        if problems:
+            raise OpenFlowError("OFPBAC_BAD_ARGUMENT", problems[-1], _MODULE,
+                                log=tuple((_MODULE, text) for text in problems))
         members_at = at + 32
         dst = None
         if with_load:
@@ -471,11 +477,12 @@ def _decode_bundle(with_load: bool):
             dst = _subfield(_field32(data, at + 24), offset, n_bits, "destination")
             if n_bits < 16:
                 raise _bad("OFPBAC_BAD_ARGUMENT",
-                           "bundle_load action requires at least 16 bit destination.", "bundle")
+                           "bundle_load action requires at least 16 bit destination.")
         if end - members_at < count * 2:
-            raise _bad("OFPBAC_BAD_LEN", f"Nicira action {end - at} only has "
-                       f"{end - members_at} bytes allocated for members.  {count * 2} bytes are "
-                       f"required for {count} members.", "bundle")
+            raise _bad("OFPBAC_BAD_LEN", "Nicira action bundle"
+                       f"{'_load' if with_load else ''} only has {end - members_at} bytes "
+                       f"allocated for members.  {count * 2} bytes are required for {count} "
+                       "members.")
         members = struct.unpack_from(f"!{count}H", data, members_at)
         for port in members:
             if port != NONE:
@@ -507,7 +514,7 @@ def _decode_controller2(data: bytes, at: int, end: int, version: int, debug: boo
         name, size = form
         if size is None:
             members[name] = bytes(body)
-        elif len(body) != size and not (name == "meter" and len(body) == 4):
+        elif len(body) != size and name != "pause":
             raise _bad("OFPBPC_BAD_LEN", "", "ofp_prop")
         else:
             members[name] = True if name == "pause" else int.from_bytes(body, "big")
@@ -536,9 +543,8 @@ def _decode_sample2(direction: bool):
     def decode(data: bytes, at: int, end: int, version: int, debug: bool) -> Sample:
         (probability, collector, domain, point, port,
          way) = struct.unpack_from("!HIIIHB", data, at + 10)
-        _require_zero(data, at + 27, at + 32)
-        if not direction and way:
-            raise _bad("NXBRC_MUST_BE_ZERO")
+        if not direction:
+            way = 0
         if way > 2:
             raise _bad("OFPBAC_BAD_ARGUMENT", f"invalid sample direction {way}")
         return _make_sample(probability, collector, domain, point, port, way)
@@ -666,7 +672,6 @@ def _decode_ct(data: bytes, at: int, end: int, version: int, debug: bool) -> Ct:
 
 
 def _decode_nat(data: bytes, at: int, end: int, version: int, debug: bool) -> Nat:
-    _require_zero(data, at + 10, at + 12)
     flags, ranges = struct.unpack_from("!HH", data, at + 12)
     if flags & ~0x1f or ranges & ~0x3f:
         raise _bad("OFPBAC_BAD_ARGUMENT")
@@ -732,7 +737,7 @@ def _decode_encap(data: bytes, at: int, end: int, version: int, debug: bool) -> 
             raise _bad("NXBAC_UNKNOWN_ED_PROP")
         padded = length + 7 & ~7
         if length < 4 or padded > end - at:
-            raise _bad("NXBAC_BAD_ED_PROP")
+            raise _bad("OFPBAC_BAD_LEN")
         if kind == ENCAP_NSH_MD_TYPE:
             if padded > 8 or length < 5:
                 raise _bad("NXBAC_BAD_ED_PROP")
@@ -759,8 +764,7 @@ def _decode_check_pkt_larger(data: bytes, at: int, end: int, version: int,
 
 
 def _decode_delete_field(data: bytes, at: int, end: int, version: int, debug: bool) -> DeleteField:
-    info, next_at = _pull_field(data, at + 10, end)
-    _require_zero(data, next_at, end)
+    info, _ = _pull_field(data, at + 10, end)
     if not info.variable:
         raise _bad("OFPBAC_BAD_ARGUMENT")
     return DeleteField(info.name)

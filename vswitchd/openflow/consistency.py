@@ -89,14 +89,23 @@ class _Check:
                        f"destination field {info.name} is not writable", "meta_flow")
 
 
+_CT_ADDRESSES = {"ct_nw_src": ETH_IP, "ct_nw_dst": ETH_IP, "ct_ipv6_src": ETH_IPV6,
+                 "ct_ipv6_dst": ETH_IPV6}
+
+
 def check(actions: Actions, match: Match, *, table: int = 0xff, n_tables: int = 0xff,
-          max_ports: int = MAX_PORT) -> tuple[Actions, int]:
+          max_ports: int = MAX_PORT, received: bool = False) -> tuple[Actions, int]:
     """Checks `actions` of a flow in `table` (255: unknown) against its match.
 
     n_tables: how many the switch has, 255 if it does not matter. max_ports: number of ports a
-    switch can have, 0xff00 unless it is known. Returns (actions, protocols that can say this).
-    Raises OpenFlowError.
+    switch can have, 0xff00 unless it is known. received: the flow came off the wire, where a
+    match on ct_nw_* needs the ethertype. Returns (actions, protocols that can say this). Raises
+    OpenFlowError.
     """
+    if received and not _CT_ADDRESSES.keys().isdisjoint(match.fields):
+        kind = match.eth_type
+        if any(key in match.fields and kind != needed for key, needed in _CT_ADDRESSES.items()):
+            raise _bad("OFPBAC_MATCH_INCONSISTENT")
     state = _Check(dict(match.fields), table, n_tables, max_ports)
     return _walk(actions, state), state.usable
 

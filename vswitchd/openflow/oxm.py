@@ -52,8 +52,9 @@ def pull_header(data: bytes, at: int, end: int) -> tuple[Info | None, int, int, 
         if end - at < 8:
             raise _error("OFPBMC_BAD_LEN", f"encountered partial ({end - at}-byte) OXM entry", at)
         if length < 4:
-            raise _error("OFPBMC_BAD_LEN",
-                         f"OXM header has invalid length {length} (minimum is 4)", at)
+            text = (f"OXM header {_U32.unpack_from(data, next_at)[0]:#x}:{oxm_class}:{field >> 1}:"
+                    f"{field & 1}:{length} has invalid length {length} (minimum is 8)")
+            raise OpenFlowError("OFPBMC_BAD_LEN", text, _MODULE, at, ((_MODULE, text),))
         vendor = _U32.unpack_from(data, next_at)[0]
         length -= 4
         next_at += 4
@@ -81,10 +82,11 @@ def pull_entry(data: bytes, at: int, end: int, masks: bool,
     """
     info, code, length, masked, start = pull_header(data, at, end)
     if info is None:
-        name = "OFPBMC_BAD_FIELD"
+        _skip(data, at, start, length, end, masked)
         if action:
-            name = "OFPBAC_BAD_SET_LEN" if (code, 0) in BY_CODE else "OFPBAC_BAD_SET_TYPE"
-        raise _error(name, "OXM header is unknown", at)
+            raise _error("OFPBAC_BAD_SET_LEN" if (code, 0) in BY_CODE else "OFPBAC_BAD_SET_TYPE",
+                         "OXM header is unknown", at)
+        raise _error("OFPBMC_BAD_FIELD", "OXM header is unknown", at)
     if masked and not masks:
         raise _error("OFPBMC_BAD_MASK", "OXM header includes mask but was not expected to", at)
     next_at = start + length
@@ -104,10 +106,26 @@ def pull_entry(data: bytes, at: int, end: int, masks: bool,
     return info, value, mask, next_at
 
 
+def _skip(data: bytes, at: int, start: int, length: int, end: int, masked: bool) -> int:
+    """Passes over the payload of an unknown field, which must be sound all the same."""
+    next_at = start + length
+    if next_at > end:
+        raise _error("OFPBMC_BAD_LEN",
+                     f"OXM header calls for {length}-byte payload but only {end - start} bytes "
+                     "are left", at)
+    if masked:
+        half = start + length // 2
+        mask = int.from_bytes(data[half:next_at], "big")
+        if int.from_bytes(data[start:half], "big") & ~mask:
+            raise _wildcards(data, at)
+    return next_at
+
+
 def _wildcards(data: bytes, at: int) -> OpenFlowError:
     oxm_class, field, length = _HEADER.unpack_from(data, at)
     vendor = _U32.unpack_from(data, at + 4)[0] if oxm_class == 0xffff else 0
-    text = (f"Rejecting NXM/OXM entry {vendor}:{oxm_class}:{field >> 1}:{field & 1}:{length} with "
+    shown = f"{vendor:#x}" if vendor else "0"
+    text = (f"Rejecting NXM/OXM entry {shown}:{oxm_class}:{field >> 1}:{field & 1}:{length} with "
             "1-bits in value for bits wildcarded by the mask.")
     return OpenFlowError("OFPBMC_BAD_WILDCARDS", text, _MODULE, at, ((_MODULE, text),))
 
@@ -156,27 +174,34 @@ def decode_nxm(data: bytes, start: int = 0, end: int | None = None, *, strict: b
                 at = value_at + length
                 continue
             if info is None:
+                next_at = _skip(data, at, value_at, length, end, masked)
                 if strict:
                     raise _error("OFPBMC_BAD_FIELD", "error parsing OXM: field is unknown", at)
-                at = value_at + length
-                if at > end:
-                    raise _error("OFPBMC_BAD_LEN", "OXM payload is cut off", at)
+                at = next_at
                 continue
             info, value, mask, next_at = pull_entry(data, at, end, True)
         if mask != info.full and not info.maskable and mask:
             raise _error("OFPBMC_BAD_MASK", f"bad mask for field {info.name}", at)
+        if not value_is_valid(info, value):
+            raise _bad_value(info, value, at)
         if not prerequisites_hold(fields, info):
             raise _error("OFPBMC_BAD_PREREQ", f"{info.name} lacks its prerequisites", at)
         if not is_wild(fields, info):
             raise _error("OFPBMC_DUP_FIELD", f"{info.name} is matched twice", at)
-        if not value_is_valid(info, value):
-            raise _error("OFPBMC_BAD_VALUE", f"bad value for field {info.name}", at)
         if pipeline and not is_pipeline(info):
             raise _error("OFPBRC_PIPELINE_FIELDS_ONLY", f"{info.name} is no pipeline field", at)
         put(fields, info, value, mask)
         add_ethernet(fields, info)
         at = next_at
     return Match(fields), cookie_value, cookie_mask
+
+
+def _bad_value(info: Info, value: int, at: int) -> OpenFlowError:
+    if info.name not in ("in_port_oxm", "actset_output"):
+        return _error("OFPBMC_BAD_VALUE", f"bad value for field {info.name}", at)
+    text = (f"port {value} is outside the supported range 0 through 65279 or 0xffffff00 through "
+            "0xffffffff")
+    return OpenFlowError("OFPBMC_BAD_VALUE", text, "ofp_port", at, (("ofp_port", text),))
 
 
 _NO_PIPELINE = frozenset({"conj_id", "actset_output", "skb_priority"})
@@ -609,10 +634,10 @@ def decode_match(data: bytes, at: int, version: int, *, strict: bool = True,
     if len(data) - at < 4:
         raise OpenFlowError("OFPBMC_BAD_LEN", "match is cut off", "ofp_match", at)
     kind, length = struct.unpack_from("!HH", data, at)
-    if kind == 0 and version == 2:
+    if kind == 0:
         if length != 88:
             raise OpenFlowError("OFPBMC_BAD_LEN", "", "ofp_match", at)
-        return decode_match11(data, at), at + 88
+        return decode_match11(data, at), at + 88      # the reference takes it in any version
     if kind != 1:
         raise OpenFlowError("OFPBMC_BAD_TYPE", "", "ofp_match", at)
     end = at + (length + 7 & ~7)

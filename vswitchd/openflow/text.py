@@ -82,7 +82,7 @@ _PT_ETH = (0, 0xffffffff)
 
 def _match_field(fields: FieldDict, info: Info, text: str, ports: Names | None) -> int:
     """Matches a field as its text says; returns the protocols that can carry it."""
-    value, mask = parse_value(info, text, ports) if text else (0, 0)
+    value, mask = parse_value(info, text or "0/0", ports)
     put(fields, info, value, mask)
     add_ethernet(fields, info)
     return info.usable(mask) if mask else ANY
