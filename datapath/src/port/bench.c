@@ -17,7 +17,7 @@ struct generator {
     uint64_t random;
     uint32_t next;
     uint8_t *frames;            /* BURST frames with headroom. */
-};
+} __attribute__((aligned(CACHE_LINE)));         /* One per queue. */
 
 static uint32_t
 mix(uint32_t x)
@@ -79,17 +79,18 @@ write_frame(const struct generator *g, uint8_t *frame, uint32_t f)
 static int
 generate_open(struct port *port)
 {
-    struct generator *g = xzalloc(sizeof *g);
-    g->n_flows = 1;
-    g->mode = 1;
-    g->n_ports = 1;
-    g->random = UINT64_C(0x9e3779b97f4a7c15) + 1;
-    if (sscanf(port->config.rx_pcap, "%u,%u,%u", &g->n_flows, &g->mode,
-               &g->n_ports) < 1 || !g->n_flows || !g->n_ports) {
-        free(g);
+    struct generator first = { .n_flows = 1, .mode = 1, .n_ports = 1 };
+    if (sscanf(port->config.rx_pcap, "%u,%u,%u", &first.n_flows, &first.mode,
+               &first.n_ports) < 1 || !first.n_flows || !first.n_ports) {
         return error_set(EINVAL, "generate needs \"flows,mode,ports\"");
     }
-    g->frames = xaligned_zalloc(CACHE_LINE, BURST * STRIDE);
+    uint32_t n = port->config.n_rxq;
+    struct generator *g = xaligned_zalloc(CACHE_LINE, n * sizeof *g);
+    for (uint32_t q = 0; q < n; q++) {
+        g[q] = first;
+        g[q].random = UINT64_C(0x9e3779b97f4a7c15) + 1 + q;
+        g[q].frames = xaligned_zalloc(CACHE_LINE, BURST * STRIDE);
+    }
     port->private = g;
     return 0;
 }
@@ -98,15 +99,17 @@ static void
 generate_close(struct port *port)
 {
     struct generator *g = port->private;
-    free(g->frames);
+    for (uint32_t q = 0; q < port->config.n_rxq; q++) {
+        free(g[q].frames);
+    }
     free(g);
 }
 
 static uint32_t
-generate_receive(struct port *port, uint32_t queue UNUSED,
-                 struct packet *burst, uint32_t max)
+generate_receive(struct port *port, uint32_t queue, struct packet *burst,
+                 uint32_t max)
 {
-    struct generator *g = port->private;
+    struct generator *g = (struct generator *) port->private + queue;
     if (!(port->config.flags & PORT_UP)) {
         return 0;
     }
