@@ -443,12 +443,19 @@ class TlsFiles:
     def apply_option(self, name: str, value: str | None) -> bool:
         """Take note of a TLS option; return whether `name` is one."""
         if name == "private-key":
-            self.private_key = value
+            self.private_key = _readable(value, "SSL_use_PrivateKey_file")
         elif name == "certificate":
-            self.certificate = value
-        elif name in ("ca-cert", "bootstrap-ca-cert"):
-            self.ca_certificate = value
-            self.bootstrap = name == "bootstrap-ca-cert"
+            self.certificate = _readable(value, "SSL_use_certificate_file")
+        elif name == "bootstrap-ca-cert":
+            self.ca_certificate, self.bootstrap = value, True
+        elif name == "ca-cert":
+            self.ca_certificate, self.bootstrap = value, False
+            if value == "none":
+                LOG.log("stream_ssl", WARN,
+                        "Peer certificate validation disabled (this is a security risk)")
+            else:
+                self.ca_certificate = _readable(
+                    value, f"failed to load client certificates from {value}")
         elif name not in ("peer-ca-cert", "ssl-protocols", "ssl-ciphers", "ssl-ciphersuites",
                           "ssl-server-name"):
             return False
@@ -462,3 +469,14 @@ class TlsFiles:
         for what in missing:
             LOG.log("stream_ssl", ERR, f"{what} must be configured to use SSL")
         return bool(missing)
+
+
+def _readable(path: str, action: str) -> str | None:
+    """Return `path`, or None after a complaint when the file cannot be opened."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        LOG.log("stream_ssl", ERR, f"{action}: error:8{error.errno:07X}:system library::"
+                                   f"{error.strerror}")
+        return None
+    return path

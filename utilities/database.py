@@ -16,10 +16,10 @@ from ovsdb_server.engine.atom import UUID_TYPE, random_uuid, to_json_atom
 from ovsdb_server.engine.datum import apply_diff, from_json, is_default, to_json
 from ovsdb_server.engine.error import OvsdbError, json_text
 from ovsdb_server.engine.schema import Column, Table
-from ovsdb_server.rpc.blocking import (Connection, ConnectionClosed, ProtocolError, RpcError, Tls,
-                                       connect)
+from ovsdb_server.rpc.blocking import Connection, ConnectionClosed, ProtocolError, RpcError
 from ovsdb_server.rpc.message import ERROR, NOTIFICATION, REPLY
 from utilities.command_line import LOG, WARN, Fatal, TlsFiles
+from utilities.remote import open_remote
 from utilities.schema_file import schema_path
 
 __all__ = ["ConnectionClosed", "Database", "ProtocolError", "Row", "Schema", "Transaction",
@@ -174,15 +174,7 @@ class Database:
         return failure
 
     def _open_one(self, remote: str) -> None:
-        tls = None
-        if remote.startswith(("ssl:", "pssl:")):
-            files = self._tls
-            if files.complain():
-                import errno
-                raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
-            authority = None if files.ca_certificate == "none" else files.ca_certificate
-            tls = Tls(files.private_key, files.certificate, authority)
-        self._connection = connect(remote, None, tls)
+        self._connection = open_remote(remote, self._tls)
         if self._leader_only and len(self.remotes) > 1:
             self._require_leader(remote)
         self._monitor()

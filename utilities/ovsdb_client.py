@@ -18,8 +18,7 @@ from ovsdb_server.engine.error import OvsdbError, json_text
 from ovsdb_server.engine.schema import Column, DatabaseSchema
 from ovsdb_server.engine.schema import Table as SchemaTable
 from ovsdb_server.rpc import address
-from ovsdb_server.rpc.blocking import (Connection, ConnectionClosed, ProtocolError, RpcError, Tls,
-                                       connect)
+from ovsdb_server.rpc.blocking import Connection, ConnectionClosed, ProtocolError, RpcError
 from ovsdb_server.rpc.message import NOTIFICATION, REPLY, REQUEST
 from utilities.command_line import (INFO, LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT,
                                     TABLE_OPTIONS, TLS_OPTIONS, VERBOSE_OPTIONS, WARN, Fatal,
@@ -27,6 +26,7 @@ from utilities.command_line import (INFO, LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, R
                                     parse_options, print_version, run_directory, run_tool,
                                     time_limit, write_text)
 from utilities.json_input import JsonError, parse_json
+from utilities.remote import open_remote
 from utilities.table import Printer, Style, Table, pretty_json
 
 PROGRAM = "ovsdb-client"
@@ -250,25 +250,13 @@ def _open(session: Session, need: str, arguments: list[str], n_min: int) -> None
         _open_any(session, remotes, need, arguments, n_min)
     else:
         try:
-            session.connection = _connect(session, session.server)
+            session.connection = open_remote(session.server, session.tls)
         except (OSError, ValueError) as error:
             reason = _reason(error) if isinstance(error, OSError) else str(error)
             phrase = "connect or listen" if session.server.startswith("p") else "connect"
             raise Fatal(f'failed to {phrase} to "{session.server}" ({reason})') from None
     if need == "database":
         _choose_database(session, arguments, n_min)
-
-
-def _connect(session: Session, remote: str) -> Connection:
-    tls = None
-    if remote.startswith(("ssl:", "pssl:")):
-        files = session.tls
-        if files.complain():
-            import errno
-            raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
-        authority = None if files.ca_certificate == "none" else files.ca_certificate
-        tls = Tls(files.private_key, files.certificate, authority)
-    return connect(remote, None, tls)
 
 
 def _open_any(session: Session, remotes: list[str], need: str, arguments: list[str],
@@ -281,7 +269,7 @@ def _open_any(session: Session, remotes: list[str], need: str, arguments: list[s
     for remote in remotes:
         LOG.log("reconnect", INFO, f"{remote}: connecting...")
         try:
-            connection = _connect(session, remote)
+            connection = open_remote(remote, session.tls)
         except (OSError, ValueError) as error:
             reason = _reason(error) if isinstance(error, OSError) else str(error)
             LOG.log("reconnect", INFO, f"{remote}: connection attempt failed ({reason})")
@@ -1025,7 +1013,7 @@ def _wait(session: Session, arguments: list[str]) -> None:
     while True:
         LOG.log("reconnect", INFO, f"{session.server}: connecting...")
         try:
-            session.connection = _connect(session, session.server)
+            session.connection = open_remote(session.server, session.tls)
         except (OSError, ValueError) as error:
             reason = _reason(error) if isinstance(error, OSError) else str(error)
             LOG.log("reconnect", INFO,

@@ -120,6 +120,14 @@ class Connection:
     def close(self) -> None:
         self._sock.close()
 
+    def peer_chain(self) -> list[bytes]:
+        """Return the certificates (DER) that a TLS peer sent, its own first; [] without TLS."""
+        # The ssl module offers the chain publicly only from Python 3.13 on.
+        tls = getattr(self._sock, "_sslobj", None)
+        if tls is None:
+            return []
+        return [certificate.public_bytes(2) for certificate in tls.get_unverified_chain() or ()]
+
     def call(self, method: str, params: list, timeout: float | None = None) -> object:
         """Send a request and return the result of its reply.
 

@@ -33,9 +33,9 @@ needs_reference = pytest.mark.skipif(
 
 
 class Server:
-    """The reference's database server in a private directory."""
+    """A database server, ours or the reference's, in a private directory."""
 
-    def __init__(self, directory: Path, schema: Path = SCHEMA) -> None:
+    def __init__(self, directory: Path, schema: Path = SCHEMA, is_ours: bool = False) -> None:
         self.directory = directory
         self.schema = schema
         self.environment = {
@@ -44,11 +44,18 @@ class Server:
             **{f"OVS_{name}": str(directory) for name in
                ("RUNDIR", "LOGDIR", "DBDIR", "SYSCONFDIR", "PKGDATADIR")}}
         self.socket = f"unix:{directory}/db.sock"
-        subprocess.run(["ovsdb-tool", "create", "conf.db", str(schema)], cwd=directory,
-                       env=self.environment, check=True)
-        subprocess.run(["ovsdb-server", "--detach", "--no-chdir", "--pidfile", "--log-file",
-                        "-vconsole:off", "--remote=punix:db.sock"], cwd=directory,
-                       env=self.environment, check=True)
+        self._run("ovsdb-tool", is_ours, "create", "conf.db", str(schema))
+        self._run("ovsdb-server", is_ours, "--detach", "--no-chdir", "--pidfile", "--log-file",
+                  "-vconsole:off", "--remote=punix:db.sock")
+
+    def _run(self, program: str, is_ours: bool, *argv: str) -> None:
+        command = [program]
+        if is_ours:
+            module = {"ovsdb-tool": "utilities.ovsdb_tool",
+                      "ovsdb-server": "ovsdb_server.main"}[program]
+            command = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r});"
+                       f"from {module} import main; sys.exit(main(sys.argv[1:]))"]
+        subprocess.run([*command, *argv], cwd=self.directory, env=self.environment, check=True)
 
     def stop(self) -> None:
         pidfile = self.directory / "ovsdb-server.pid"
@@ -174,14 +181,15 @@ def _be_program(main, argv: list[str], server: Server, stdin: int, stdout: int,
 
 
 class Pair:
-    """Two servers, one for each side."""
+    """Two servers, one for each side; ours may run on our own server too."""
 
-    def __init__(self, directory: Path, schema: Path = SCHEMA) -> None:
+    def __init__(self, directory: Path, schema: Path = SCHEMA,
+                 with_our_server: bool = False) -> None:
         self.sides = []
         for name in ("ours", "reference"):
             side = directory / name
             side.mkdir()
-            self.sides.append(Server(side, schema))
+            self.sides.append(Server(side, schema, with_our_server and name == "ours"))
 
     def stop(self) -> None:
         for server in self.sides:

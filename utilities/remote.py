@@ -1,0 +1,55 @@
+"""How the tools open a database server's remote: with the files that the TLS options name."""
+
+import errno
+import os
+
+from ovsdb_server.rpc.blocking import Connection, Tls, connect
+from utilities.command_line import ERR, INFO, LOG, WARN, TlsFiles
+
+
+def open_remote(remote: str, files: TlsFiles) -> Connection:
+    """Connect to `remote`, or for a passive one wait for a connection.
+
+    Raises ValueError for a malformed remote, OSError for a failed connection.
+    """
+    if not remote.startswith(("ssl:", "pssl:")):
+        return connect(remote)
+    if files.complain():
+        raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
+    authority = files.ca_certificate
+    tls = Tls(files.private_key, files.certificate, None if authority == "none" else authority)
+    try:
+        if files.bootstrap and not os.path.exists(authority):
+            _fetch_authority(remote, files)
+        return connect(remote, None, tls)
+    except OSError as error:
+        reason = getattr(error, "reason", None)
+        if not isinstance(reason, str):
+            raise
+        # An ssl.SSLError: the ssl module is loaded by now.
+        import _ssl
+        library, code = _ssl.err_names_to_codes.get(reason, (0, 0))
+        LOG.log("stream_ssl", WARN, f"SSL_connect: error:{library << 23 | code:08X}:"
+                f"{error.library} routines::{reason.lower().replace('_', ' ')}")
+        raise OSError(errno.EPROTO, os.strerror(errno.EPROTO)) from None
+
+
+def _fetch_authority(remote: str, files: TlsFiles) -> None:
+    """Save the certificate at the end of the peer's chain as our --bootstrap-ca-cert.
+
+    Whoever answers now is trusted from then on: that is what bootstrapping means.
+    """
+    import ssl
+    with connect(remote, None, Tls(files.private_key, files.certificate, None)) as connection:
+        chain = connection.peer_chain()
+    if not chain:
+        LOG.log("stream_ssl", ERR, "could not obtain CA certificate from peer")
+        raise OSError(errno.EPROTO, os.strerror(errno.EPROTO))
+    path = files.ca_certificate
+    try:
+        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o444)
+    except FileExistsError:
+        return                          # Another run was faster.
+    with os.fdopen(fd, "w") as file:
+        file.write(ssl.DER_cert_to_PEM_cert(chain[-1]))
+    LOG.log("stream_ssl", INFO, f"successfully bootstrapped CA cert to {path}")
