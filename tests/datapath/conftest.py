@@ -1,14 +1,9 @@
-"""Fixtures of the datapath tests: a datapath of dummy ports pumped by the test, and frames."""
+"""Fixtures of the datapath tests: a datapath of dummy ports that the test pumps."""
 
-import shutil
 import struct
-import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -99,26 +94,3 @@ def switch(face):
     switch = Switch(face)
     yield switch
     face.datapath_close(switch.dp)
-
-
-@pytest.fixture(scope="session")
-def compile_native(tmp_path_factory):
-    """Return a function that builds tests/native/NAME.c with some rooms of the library."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler")
-    from datapath import generate
-    generate.write()
-
-    def build(name: str, rooms: tuple[str, ...], sanitize: str = "") -> Path:
-        out = tmp_path_factory.mktemp("native") / name
-        source = ROOT / "datapath/src"
-        sources = sorted(str(path) for room in rooms for path in (source / room).glob("*.c"))
-        flags = [f"-fsanitize={sanitize}"] if sanitize else []
-        subprocess.run(
-            [compiler, "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra",
-             "-Wno-missing-field-initializers", "-pthread", *flags,
-             f"-I{ROOT}/datapath/src", f"{ROOT}/tests/native/{name}.c", *sources, "-lm",
-             "-o", str(out)], check=True)
-        return out
-    return build

@@ -5,6 +5,7 @@ import struct
 import pytest
 
 from datapath.match import pack_match
+from schema.flow.seam import SEAM
 from tests.datapath import frames as f
 from tests.datapath.conftest import PortConfig, Switch, action, output
 
@@ -94,9 +95,16 @@ def test_a_deleted_flow_is_gone(switch):
     with pytest.raises(DatapathError, match="no such flow"):
         switch.face.flow_del(switch.dp, *key)
     assert switch.send(1, UDP) == []
-    assert switch.face.drops(switch.dp) == {"upcall_error": 1}
-    stats = switch.face.datapath_stats(switch.dp)
+    assert switch.face.datapath_stats(switch.dp).n_missed == 1
+
+
+def test_a_miss_is_lost_while_upcalls_are_disabled(face):
+    switch = Switch(face, flags=SEAM["DP_MEGAFLOWS"] | SEAM["DP_NO_UPCALLS"])
+    assert switch.send(1, UDP) == []
+    assert face.drops(switch.dp) == {"upcall_error": 1}
+    stats = face.datapath_stats(switch.dp)
     assert (stats.n_missed, stats.n_lost, stats.n_flows, stats.n_masks) == (1, 1, 0, 0)
+    face.datapath_close(switch.dp)
 
 
 def test_flush_deletes_all_and_dump_is_complete(switch):

@@ -101,8 +101,8 @@ flows_sweep(struct worker *w, struct datapath *dp, bool force)
     cache_quiesce(c);
 }
 
-/* Checks one megaflow; true: it is gone. */
-static bool
+/* Translates one megaflow again; it may be gone afterwards. */
+static void
 revalidate(struct worker *w, struct datapath *dp, struct megaflow *m,
            struct pipeline_pin pin)
 {
@@ -110,9 +110,6 @@ revalidate(struct worker *w, struct datapath *dp, struct megaflow *m,
     struct scratch *s = &w->scratch[0];
     const struct buffer *actions = &s->actions.buffer;
 
-    if (m->origin != FLOW_TRANSLATED || m->serial == pin.serial) {
-        return false;
-    }
     megaflow_flow(m, &s->flow);
     struct xlate_in in = {
         .pipeline = dp->pipeline,
@@ -141,13 +138,12 @@ revalidate(struct worker *w, struct datapath *dp, struct megaflow *m,
         m->serial = pin.serial;
         m->drop = out.error;
         m->slow_reasons = out.slow_reasons;
-        return false;
+        return;
     }
     if (out.credits) {
         credits_unref(out.credits);
     }
     remove_logged(dp, c, m);
-    return true;
 }
 
 /* Checks up to 'max' megaflows that were translated before the last change.
@@ -172,7 +168,7 @@ flows_revalidate_slice(struct worker *w, struct datapath *dp, uint32_t max)
     }
     for (; dt->revalidate_at < c->n_slots && n < max; dt->revalidate_at++) {
         struct megaflow *m = c->slots[dt->revalidate_at];
-        if (m) {
+        if (m && m->origin == FLOW_TRANSLATED && m->serial != pin.serial) {
             revalidate(w, dp, m, pin);
             n++;
         }
