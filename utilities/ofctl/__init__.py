@@ -142,7 +142,7 @@ def main(argv: list[str]) -> int:
 
 
 def _main(argv: list[str]) -> int:
-    options, words = parse_options(argv, _OPTIONS)
+    options, words = parse_options(argv, _OPTIONS, reorder=True)
     for name, _ in options:
         if name == "version":
             print_version(PROGRAM, "OpenFlow versions 0x1:0x6")

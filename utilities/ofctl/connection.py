@@ -117,6 +117,11 @@ class Connection:
             warn(error.module, f"{self.remote}: {error.reason}")
             raise Fatal(f"OpenFlow receive failed ({os.strerror(errno.EPROTO)})") from None
 
+    def take_waiting(self) -> list[bytes]:
+        """Messages that were read while something else was waited for."""
+        messages, self._waiting = self._waiting, []
+        return messages
+
     def poll(self) -> list[bytes]:
         """Reads what is there, after `select` said so; raises EOFError when the peer has gone."""
         try:
@@ -126,8 +131,7 @@ class Connection:
         if not data:
             raise EOFError("End of file")
         self._feed(data)
-        messages, self._waiting = self._waiting, []
-        return messages
+        return self.take_waiting()
 
     def receive_xid(self, xid: int) -> bytes:
         """Waits for the answer to message `xid`; anything else is dropped with a debug line."""

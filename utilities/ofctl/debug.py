@@ -80,6 +80,5 @@ def encode_hello(settings, arguments) -> None:
     bits = int(arguments[0], 0)
     versions = frozenset(v for v in range(1, 32) if bits >> v & 1)
     data = encode(Hello(versions), max(versions), 1)
-    for line in hex_dump(data).splitlines():
-        print(line.split("|")[0].rstrip(" -"))
+    print(hex_dump(data, False), end="")
     print_message(data, settings, 0)

@@ -21,7 +21,7 @@ def format_message(data: bytes, verbosity: int = 0, port_names: dict[int, str] |
                    warn: Callable[[str, str], None] | None = None) -> str:
     """Returns the text of `data`, which should be one whole message but may be anything.
 
-    verbosity: 0 and up; from 3 on the bytes are dumped too.  port_names, table_names: {number:
+    verbosity: 0 and up; from 5 on the bytes are dumped too.  port_names, table_names: {number:
     name}, None to show numbers.  warn: told (log module, text) of what is wrong with it.
     """
     warn = warn or (lambda module, text: None)
@@ -58,7 +58,7 @@ def format_message(data: bytes, verbosity: int = 0, port_names: dict[int, str] |
     text = "".join(out)
     if not text.endswith("\n"):
         text += "\n"
-    if verbosity >= 3:
+    if verbosity >= 5:
         text += hex_dump(data)
     return text
 

@@ -79,14 +79,17 @@ def hash_hex(number: int, width: int = 0) -> str:
     return (f"{number:#x}" if number else "0").rjust(width)
 
 
-def hex_dump(data: bytes) -> str:
-    """The classic dump: offset, sixteen bytes with a dash in the middle, characters."""
+def hex_dump(data: bytes, characters: bool = True) -> str:
+    """The classic dump: offset, sixteen bytes with a dash in the middle, characters if wanted."""
     lines = []
     for start in range(0, len(data), 16):
         row = data[start:start + 16]
         cells = "".join(
             f"{c:02x}{'-' if i == 7 else ' '}" for i, c in enumerate(row))
         cells += "   " * (16 - len(row))
+        if not characters:
+            lines.append(f"{start:08x}  {cells.rstrip(' -')}\n")
+            continue
         text = "".join(chr(c) if 0x20 <= c < 0x7F else "." for c in row)
         lines.append(f"{start:08x}  {cells}|{text:<16}|\n")
     return "".join(lines)

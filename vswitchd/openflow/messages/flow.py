@@ -218,7 +218,11 @@ def show_flow_mod(frame: Frame, out: list[str], style: Style) -> None:
     text = " " + _SHOWN_COMMANDS[COMMANDS.index(value.command)]
     if value.table:
         text += f" table:{style.table(value.table)}"
-    text += " " + format_match(value.match, style.port_names, value.priority)
+    raw_match = style.verbosity >= 3 and frame.raw.name == "OFPT10_FLOW_MOD"
+    if raw_match:
+        text += " " + _format_match10(frame.body, style)
+    else:
+        text += " " + format_match(value.match, style.port_names, value.priority)
     if not text.endswith(" "):
         text += " "
     if value.new_cookie not in (0, COOKIE_NONE):
@@ -231,6 +235,8 @@ def show_flow_mod(frame: Frame, out: list[str], style: Style) -> None:
         text += f"hard:{value.hard_timeout} "
     if value.importance:
         text += f"importance:{value.importance} "
+    if raw_match and value.priority != PRIORITY_DEFAULT:
+        text += f"pri:{value.priority} "
     if value.buffer_id != BUFFER_NONE:
         text += f"buf:0x{value.buffer_id:x} "
     if value.out_port != PORT_NONE:
@@ -241,6 +247,49 @@ def show_flow_mod(frame: Frame, out: list[str], style: Style) -> None:
     text += format_flags(flags)
     text += "actions=" + format_actions(value.actions, style.port_names, style.table_names)
     out.append(text)
+
+
+_KEYWORDS10 = {0x0800: "ip", 0x0806: "arp", 0x8035: "rarp", 0x8847: "mpls", 0x8848: "mplsm"}
+_PROTOCOLS10 = {1: "icmp", 6: "tcp", 17: "udp", 132: "sctp"}
+
+
+def _format_match10(body: bytes, style: Style) -> str:
+    """The match of OpenFlow 1.0 member by member, wildcards as '*', for the very curious."""
+    (wild, port, src, dst, vlan, pcp, kind, tos, proto, nw_src, nw_dst, tp_src,
+     tp_dst) = struct.unpack_from("!IH6s6sHBxHBB2xIIHH", body)
+    words = []
+    show_type = show_proto = True
+    if not wild & 0x10 and kind in _KEYWORDS10:
+        show_type = False
+        word = _KEYWORDS10[kind]
+        if kind == 0x0800 and not wild & 0x20 and proto in _PROTOCOLS10:
+            word, show_proto = _PROTOCOLS10[proto], False
+        words.append(word)
+    icmp = not show_type and not show_proto and proto == 1
+
+    def add(name: str, is_wild: int, text: str) -> None:
+        words.append(f"{name}={'*' if is_wild else text}")
+
+    def address(name: str, number: int, shift: int) -> None:
+        bits = min(wild >> shift & 0x3F, 32)
+        text = ".".join(str(number >> s & 0xFF) for s in (24, 16, 8, 0))
+        add(name, bits == 32, text if bits == 0 else f"{text}/{32 - bits}")
+
+    add("in_port", wild & 0x1, style.port(port))
+    add("dl_vlan", wild & 0x2, str(vlan))
+    add("dl_vlan_pcp", wild & 0x100000, str(pcp))
+    add("dl_src", wild & 0x4, src.hex(":"))
+    add("dl_dst", wild & 0x8, dst.hex(":"))
+    if show_type:
+        add("dl_type", wild & 0x10, f"0x{kind:04x}")
+    address("nw_src", nw_src, 8)
+    address("nw_dst", nw_dst, 14)
+    if show_proto:
+        add("arp_op" if kind == 0x0806 and not show_type else "nw_proto", wild & 0x20, str(proto))
+    add("nw_tos", wild & 0x200000, str(tos))
+    add("icmp_type" if icmp else "tp_src", wild & 0x40, str(tp_src))
+    add("icmp_code" if icmp else "tp_dst", wild & 0x80, str(tp_dst))
+    return ",".join(words)
 
 
 # Removal.

@@ -5,16 +5,21 @@ Values, wire form and text of one family; entered through `vswitchd.openflow.mes
 
 import struct
 from dataclasses import dataclass
+from uuid import UUID
 
 from schema.openflow.limits import BUFFER_NONE, COOKIE_NONE, PORT_CONTROLLER, PRIORITY_DEFAULT
 from schema.openflow.messages import OF10, OF11, OF12, OF13, OF15
+from vswitchd.openflow.action_types import UnrollXlate
 from vswitchd.openflow.actions import decode_actions, encode_actions
+from vswitchd.openflow.fields import INFO
 from vswitchd.openflow.framing import Frame, OpenFlowError
 from vswitchd.openflow.match import Match
 from vswitchd.openflow.messages.base import (
     Style, hash_hex, hex_dump, pack_property, port_to_wire, read_port, read_properties,
 )
-from vswitchd.openflow.oxm import decode_match, decode_nxm, encode_match, encode_nxm
+from vswitchd.openflow.oxm import (
+    decode_match, decode_nxm, encode_match, encode_nxm, put_entry,
+)
 from vswitchd.openflow.text import format_actions, format_match
 
 REASONS = ("no_match", "action", "invalid_ttl", "action_set", "group", "packet_out",
@@ -141,7 +146,7 @@ def encode_packet_in(value: PacketIn, version: int):
     """In the value's form; the reasons that `version` does not know become the nearest."""
     reason = value.reason
     if value.form == "nxt_packet_in2":
-        return "NXT_RESUME" if value.resume else "NXT_PACKET_IN2", _encode_nx2(value)
+        return "NXT_RESUME" if value.resume else "NXT_PACKET_IN2", _encode_nx2(value, version)
     table = 0 if value.table is None else value.table
     cookie = COOKIE_NONE if value.cookie is None else value.cookie
     if value.form == "nxt_packet_in":
@@ -164,23 +169,32 @@ def encode_packet_in(value: PacketIn, version: int):
                               + value.data)
 
 
-def _encode_nx2(value: PacketIn) -> bytes:
+def _encode_nx2(value: PacketIn, version: int) -> bytes:
     out = pack_property(0, value.data)
     if value.total_len != len(value.data) and value.total_len:
         out += pack_property(1, struct.pack("!I", value.total_len))
     if value.buffer_id != BUFFER_NONE:
         out += pack_property(2, struct.pack("!I", value.buffer_id))
-    if value.table:
-        out += pack_property(3, struct.pack("!B3x", value.table))
+    out += pack_property(3, bytes([value.table or 0]))
     if value.cookie is not None and value.cookie != COOKIE_NONE:
         out += pack_property(4, struct.pack("!4xQ", value.cookie))
-    out += pack_property(5, struct.pack("!B3x", value.reason))
-    out += pack_property(6, encode_nxm(value.metadata, 0))
-    if value.userdata:
-        out += pack_property(7, value.userdata)
+    out += pack_property(5, bytes([value.reason]))
+    out += pack_property(6, _encode_metadata(value.metadata, version))
     if value.private is not None:
         out += pack_property(8, value.private)
+    if value.userdata:
+        out += pack_property(7, value.userdata)
     return out
+
+
+def _encode_metadata(metadata: Match, version: int) -> bytes:
+    """TLVs of `version`, but the port is always that of OpenFlow 1.1 and later."""
+    if version >= OF12 or "in_port" not in metadata:
+        return encode_nxm(metadata, version)
+    rest = Match({key: pair for key, pair in metadata.items() if key != "in_port"})
+    info = INFO["in_port_oxm"]
+    return put_entry(info, version, port_to_wire(metadata.value("in_port")), info.full) + encode_nxm(
+        rest, version)
 
 
 def format_reason(reason: int) -> str:
@@ -217,43 +231,119 @@ def show_packet_in(frame: Frame, out: list[str], style: Style) -> None:
         packet_type = value.metadata.value("packet_type")
         out.append(format_packet(value.data, packet_type))
     if style.verbosity > 2:
-        out.append(hex_dump(value.data))
+        out.append(hex_dump(value.data, False))
+
+
+# Continuations: what a paused packet still has to do.
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """The state of a paused packet.
+
+    bridge: UUID; stack: bytes of each entry, the top first; actions: with an UnrollXlate in front
+    of what each level of resubmit has left to do; odp_port: datapath port or None.
+    """
+
+    bridge: UUID | None = None
+    stack: tuple[bytes, ...] = ()
+    mirrors: int = 0
+    conntracked: bool = False
+    actions: tuple = ()
+    action_set: tuple = ()
+    odp_port: int | None = None
+
+
+def decode_continuation(data: bytes, version: int) -> Continuation:
+    """Decodes a packet-in's `private` bytes.  Raises OpenFlowError."""
+    bridge, stack, mirrors, conntracked, odp_port = None, [], 0, False, None
+    actions: tuple = ()
+    action_set: tuple = ()
+    table = cookie = 0
+    for prop in read_properties(data[4:], 8):
+        body = prop.body
+        match prop.type:
+            case 0x8000:
+                if len(body) != 16:
+                    raise OpenFlowError("OFPBPC_BAD_LEN")
+                # Four words, each in the byte order of the switch.
+                bridge = UUID(bytes=b"".join(body[i:i + 4][::-1] for i in range(0, 16, 4)))
+            case 0x8001:
+                stack.append(body)
+            case 0x8002:
+                mirrors = _number(body, 4)
+            case 0x8003:
+                conntracked = True
+            case 0x8004:
+                table = _number(body, 1)
+            case 0x8005:
+                cookie = _number(body[4:], 8)
+            case 0x8006:
+                actions += (UnrollXlate(table, cookie), *decode_actions(body, version, 4))
+            case 0x8007:
+                action_set = decode_actions(body, version, 4)
+            case 0x8008:
+                odp_port = _number(body, 4)
+            case _:
+                raise OpenFlowError("OFPBPC_BAD_TYPE",
+                                    f"unknown continuation property type {prop.type}",
+                                    "ofp_packet")
+    return Continuation(bridge, tuple(stack), mirrors, conntracked, actions, action_set, odp_port)
+
+
+def encode_continuation(value: Continuation, version: int) -> bytes:
+    """The `private` bytes of a packet-in; a level's actions follow its UnrollXlate."""
+    out = bytes(4)
+    if value.bridge is not None:
+        words = value.bridge.bytes
+        out += pack_property(0x8000, b"".join(words[i:i + 4][::-1] for i in range(0, 16, 4)))
+    for entry in value.stack:
+        out += pack_property(0x8001, entry)
+    if value.mirrors:
+        out += pack_property(0x8002, struct.pack("!I", value.mirrors))
+    if value.conntracked:
+        out += pack_property(0x8003, b"")
+    levels: list[tuple[int, int, list]] = []
+    for action in value.actions:
+        if isinstance(action, UnrollXlate):
+            levels.append((action[0], action[1], []))
+        else:
+            if not levels:
+                levels.append((0, 0, []))
+            levels[-1][2].append(action)
+    before = (0, 0)
+    for table, cookie, actions in levels:
+        if table != before[0]:
+            out += pack_property(0x8004, bytes([table]))
+        if cookie != before[1]:
+            out += pack_property(0x8005, struct.pack("!4xQ", cookie))
+        before = (table, cookie)
+        out += pack_property(0x8006, bytes(4) + encode_actions(tuple(actions), version))
+    if value.action_set:
+        out += pack_property(0x8007, bytes(4) + encode_actions(value.action_set, version))
+    if value.odp_port is not None:
+        out += pack_property(0x8008, struct.pack("!I", value.odp_port))
+    return out
 
 
 def _describe_continuation(data: bytes, version: int, style: Style) -> str:
-    """The lines of a paused packet's state; what is not known is not shown."""
+    value = decode_continuation(data, version)
     text = ""
-    inner = data[4:] if data[:4] == bytes(4) else data
-    stack: list[str] = []
-    actions_text = action_set_text = None
-    for prop in read_properties(inner, 8):
-        body = prop.body
-        match prop.type:
-            case 0x8000 if len(body) >= 16:
-                from uuid import UUID
-                text += f" continuation.bridge={UUID(bytes=body[-16:])}\n"
-            case 0x8001:
-                stack.append("0x" + body.hex().lstrip("0") if body.strip(b"\0") else "0")
-            case 0x8002 if len(body) >= 8:
-                text += f" continuation.mirrors={hash_hex(int.from_bytes(body[:4], 'big'))}\n"
-            case 0x8003:
-                text += " continuation.conntracked=true\n"
-            case 0x8004:
-                text += f" continuation.table_id={body[0]}\n"
-            case 0x8005:
-                text += f" continuation.cookie={hash_hex(int.from_bytes(body[-8:], 'big'))}\n"
-            case 0x8006:
-                actions_text = format_actions(decode_actions(body, version, 4),
-                                              style.port_names, style.table_names)
-            case 0x8007:
-                action_set_text = format_actions(decode_actions(body, version, 4),
-                                                 style.port_names, style.table_names)
-    if stack:
-        text += f" continuation.stack=(top) {' '.join(reversed(stack))} (bottom)\n"
-    if actions_text is not None:
-        text += f" continuation.actions={actions_text}\n"
-    if action_set_text is not None:
-        text += f" continuation.action_set={action_set_text}\n"
+    if value.bridge is not None and value.bridge.int:
+        text += f" continuation.bridge={value.bridge}\n"
+    if value.stack:
+        entries = " ".join(hash_hex(int.from_bytes(entry, "big")) for entry in value.stack)
+        text += f" continuation.stack=(top) {entries} (bottom)\n"
+    if value.mirrors:
+        text += f" continuation.mirrors={hash_hex(value.mirrors)}\n"
+    if value.conntracked:
+        text += " continuation.conntracked=true\n"
+    for name, actions in (("actions", value.actions), ("action_set", value.action_set)):
+        if actions:
+            words = format_actions(actions, style.port_names, style.table_names)
+            text += f" continuation.{name}={words}\n"
+    if value.odp_port is not None:
+        text += f" continuation.odp_port={value.odp_port}\n"
     return text
 
 
@@ -327,4 +417,4 @@ def show_packet_out(frame: Frame, out: list[str], style: Style) -> None:
         from vswitchd.openflow.packet_text import format_packet
         out.append(format_packet(value.data, value.metadata.value("packet_type")))
     if style.verbosity > 2:
-        out.append(hex_dump(value.data))
+        out.append(hex_dump(value.data, False))
