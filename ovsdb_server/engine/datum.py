@@ -431,6 +431,7 @@ def parse_text(type_: ColumnType, text: str, symbols: Symbols | None = None) -> 
     while index < len(text) and text[index] != closing:
         if text[index] in _DELIMITERS:
             raise SpokenError(f'{text}: unexpected "{text[index]}" parsing {type_.english()}')
+        start = index
         key, index = _parse_element(type_.key, text, index, symbols, type_.value is None)
         if type_.value is None:
             elements.extend(key if isinstance(key, range) else (key,))
@@ -439,7 +440,7 @@ def parse_text(type_: ColumnType, text: str, symbols: Symbols | None = None) -> 
             if text[index:index + 1] != "=":
                 # At the end the reference prints a NUL, where a C string ends.
                 at = text[index:index + 1] or "\0"
-                raise SpokenError(f'{text}: syntax error at "{at}" expecting "="')
+                raise SpokenError(f'{text[start:]}: syntax error at "{at}" expecting "="')
             index = _skip_spaces(text, index + 1)
             value, index = _parse_element(type_.value, text, index, symbols, False)
             elements.append((key, value))

@@ -1,0 +1,228 @@
+"""Databases: waiting transactions, storage errors, comments, access control, conversion."""
+
+import json
+
+import orjson
+import pytest
+
+from ovsdb_server.engine.database import Context, Database, Triggers, convert
+from ovsdb_server.engine.error import OvsdbError
+from ovsdb_server.engine.schema import DatabaseSchema
+from tests.ovsdb_server.engine.transactions import (ZOO, a_map, a_set, delete, insert, mutate,
+                                                    named, plain, select, update, wait)
+
+ZOO_JSON = json.loads(ZOO.read_text())
+WAIT = wait("Plain", [{"name": "x"}], columns=["name"], timeout=30)
+
+
+def _nothing(_delta, _comment):
+    """Store nothing, successfully."""
+
+
+@pytest.fixture
+def database():
+    return Database(DatabaseSchema.from_json(ZOO_JSON))
+
+
+@pytest.fixture
+def triggers(database):
+    return Triggers(database, _nothing)
+
+
+def _run(triggers, *operations, context=Context(), now=0.0):
+    return triggers.submit(list(operations), context, now, object()).results
+
+
+def test_a_wait_is_run_again_when_the_database_changes(triggers):
+    waiting = triggers.submit([WAIT, select("Plain", columns=["name"])], Context(), 5.0, "w")
+    assert waiting.is_waiting and triggers.next_deadline() == 5.03
+    assert triggers.run(5.01) == []
+    _run(triggers, plain(name="x"))
+    [(token, execution)] = triggers.run(5.02)
+    assert token == "w" and execution.results == [{}, {"rows": [{"name": "x"}]}]
+    assert len(triggers) == 0 and triggers.next_deadline() is None
+
+
+def test_a_wait_times_out_at_its_deadline(triggers):
+    triggers.submit([WAIT], Context(), 5.0, "w")
+    [(_token, execution)] = triggers.run(triggers.next_deadline())
+    assert execution.results == [
+        {"error": "timed out", "details": '"wait" timed out after 30 ms'}]
+
+
+def test_what_comes_before_a_wait_is_undone_until_it_holds(triggers, database):
+    triggers.submit([plain(name="mine"), WAIT], Context(), 0.0, "w")
+    assert not database.tables["Plain"].rows
+    _run(triggers, plain(name="x"))
+    assert triggers.run(0.0) == []       # Now there are two names: x and mine.
+    triggers.cancel("w")
+    _run(triggers, delete("Plain"))
+    assert triggers.run(1.0) == [] and not database.tables["Plain"].rows
+
+
+def test_one_waiting_transaction_may_release_another(triggers):
+    triggers.submit([wait("Plain", [{"name": "b"}], columns=["name"])], Context(), 0.0, 1)
+    triggers.submit([wait("Plain", [{"name": "a"}], columns=["name"]),
+                     update("Plain", {"name": "b"})], Context(), 0.0, 2)
+    assert triggers.next_deadline() is None
+    _run(triggers, plain(name="a"))
+    assert sorted(token for token, _execution in triggers.run(0.0)) == [1, 2]
+
+
+def test_a_storage_that_fails_leaves_the_database_as_it_was(database):
+    def fail(_delta, _comment):
+        raise OvsdbError("I/O error", "db: write failed", io_error="No space left on device")
+    execution = Triggers(database, fail).submit([plain(name="x")], Context(), 0.0, 1)
+    assert execution.results[1] == {
+        "error": "I/O error", "details": "db: write failed",
+        "io-error": "No space left on device"}
+    assert not execution.delta and not database.tables["Plain"].rows
+    assert database.sequence == 0
+
+
+def test_comments_are_joined_and_durability_noted(database):
+    stored = []
+    triggers = Triggers(database, lambda delta, comment: stored.append(comment))
+    execution = triggers.submit(
+        [plain(), {"op": "comment", "comment": "a"}, {"op": "comment", "comment": "b"},
+         {"op": "commit", "durable": True}], Context(), 0.0, 1)
+    assert stored == ["a\nb"] and execution.is_durable
+    assert not triggers.submit([plain()], Context(), 0.0, 2).is_durable
+    assert stored == ["a\nb", None]
+
+
+def test_nothing_is_stored_when_nothing_changes(database, triggers):
+    _run(triggers, plain(name="x"))
+    execution = triggers.submit(
+        [update("Plain", {"name": "y"}), update("Plain", {"name": "x"}), insert("Child", {})],
+        Context(), 0.0, 1)
+    assert execution.results[:2] == [{"count": 1}, {"count": 1}] and not execution.delta
+    assert database.sequence == 1
+
+
+def test_a_row_has_a_new_version_exactly_when_it_changed(database, triggers):
+    _run(triggers, plain(name="x"), plain(name="y"))
+    before = {row[0]: row[1] for row in database.tables["Plain"].rows.values()}
+    _run(triggers, update("Plain", {"name": "y"}))
+    changed = [row for row in database.tables["Plain"].rows.values() if before[row[0]] != row[1]]
+    assert len(changed) == 1
+
+
+def test_a_read_only_session_may_look_but_not_touch(triggers):
+    context = Context(is_read_only=True)
+    assert _run(triggers, select("Plain"), plain(), select("Plain"), context=context) == [
+        {"rows": []}, {"error": "not allowed", "details": "insert operation not allowed when "
+                       "database server is in read only mode"}, None]
+
+
+def test_only_the_server_itself_writes_reserved_databases():
+    schema = DatabaseSchema.from_json({**ZOO_JSON, "name": "_Zoo"})
+    triggers = Triggers(Database(schema), _nothing)
+    assert _run(triggers, plain())[0]["details"] == (
+        "insert operation not allowed on table in reserved database _Zoo")
+    assert "uuid" in _run(triggers, plain(), context=Context(is_internal=True))[0]
+
+
+def test_assert_asks_the_session_about_its_lock(triggers):
+    context = Context(owns_lock=lambda name: name == "mine")
+    assert _run(triggers, {"op": "assert", "lock": "mine"}, context=context) == [{}]
+    assert _run(triggers, {"op": "assert", "lock": "yours"}, context=context) == [
+        {"error": "not owner", "details": "Asserted lock yours not held."}]
+
+
+def test_weak_references_of_the_row_that_let_go_are_cleaned_too(triggers):
+    _run(triggers, insert("Child", {"name": "c"}, **{"uuid-name": "c"}),
+         insert("Parent", {"children": named("c"), "friends": named("c")}))
+    _run(triggers, update("Parent", {"children": a_set()}))
+    assert _run(triggers, select("Parent", columns=["friends"]))[0] == {
+        "rows": [{"friends": a_set()}]}
+
+
+def _with_roles(owner, authorization):
+    """Return (triggers, ordinary context) of a database with access control."""
+    ref = {"key": "string", "value": {"type": "uuid", "refTable": "RBAC_Permission"}, "min": 0,
+           "max": "unlimited"}
+    strings = {"key": "string", "min": 0, "max": "unlimited"}
+    schema = DatabaseSchema.from_json({"name": "R", "tables": {
+        "RBAC_Role": {"isRoot": True, "columns": {
+            "name": {"type": "string"}, "permissions": {"type": ref}}},
+        "RBAC_Permission": {"isRoot": True, "columns": {
+            "table": {"type": "string"}, "authorization": {"type": strings},
+            "insert_delete": {"type": "boolean"}, "update": {"type": strings}}},
+        "T": {"isRoot": True, "columns": {
+            "owner": {"type": "string"}, "value": {"type": "integer"},
+            "free": {"type": "integer"},
+            "ids": {"type": {"key": "string", "value": "string", "min": 0,
+                             "max": "unlimited"}}}}}})
+    triggers = Triggers(Database(schema), _nothing)
+    _run(triggers, insert("RBAC_Permission", {
+        "table": "T", "authorization": authorization, "insert_delete": True,
+        "update": a_set("value")}, **{"uuid-name": "p"}),
+        insert("RBAC_Role", {"name": "r", "permissions": a_map(("T", named("p")))}))
+    return triggers, Context(role="r", client_id=owner)
+
+
+def test_roles_may_write_only_their_own_rows():
+    triggers, mine = _with_roles("me", a_set("owner", "ids:x"))
+    assert "uuid" in _run(triggers, insert("T", {"owner": "me"}), context=mine)[0]
+    assert "uuid" in _run(triggers, insert("T", {"ids": a_map(("x", "me"))}), context=mine)[0]
+    refused = 'RBAC rules for client "me" role "r" prohibit '
+    assert _run(triggers, insert("T", {"owner": "you"}), context=mine) == [
+        {"error": "permission error", "details": f'{refused}row insertion into table "T".'}]
+    assert "uuid" in _run(triggers, insert("T", {"owner": "you"}))[0]
+    own = [["owner", "==", "me"]]
+    assert _run(triggers, update("T", {"value": 1}, own), context=mine) == [{"count": 1}]
+    assert _run(triggers, update("T", {"free": 1}, own), context=mine)[0]["details"] == (
+        f'{refused}modification of table "T".')
+    assert _run(triggers, mutate("T", [["value", "+=", 1]]), context=mine)[0]["details"] == (
+        f'{refused}mutate operation on table "T".')
+    assert _run(triggers, delete("T"), context=mine)[0]["details"] == (
+        f'{refused}row deletion from table "T".')
+    assert _run(triggers, delete("T", own), context=mine) == [{"count": 1}]
+    assert _run(triggers, insert("RBAC_Role", {}), context=mine)[0]["error"] == (
+        "permission error")
+    assert len(_run(triggers, select("T"), context=mine)[0]["rows"]) == 2
+
+
+def test_a_role_without_an_identity_may_write_nothing():
+    triggers, _mine = _with_roles("me", a_set(""))
+    nobody = Context(role="r")
+    assert _run(triggers, insert("T", {}), context=nobody)[0]["error"] == "permission error"
+
+
+def _changed_schema(change):
+    json_schema = json.loads(ZOO.read_text())
+    change(json_schema["tables"])
+    return DatabaseSchema.from_json(json_schema)
+
+
+def test_conversion_keeps_what_fits_and_drops_the_rest(database, triggers):
+    _run(triggers, plain(name="x", number=5, maybe=3), insert("Indexed", {"name": "i"}))
+
+    def change(tables):
+        del tables["Indexed"], tables["Plain"]["columns"]["number"]
+        tables["Plain"]["columns"]["fresh"] = {"type": "integer"}
+        tables["Plain"]["columns"]["maybe"] = {"type": {"key": "integer", "max": 9, "min": 0}}
+    converted = Triggers(convert(database, _changed_schema(change)), _nothing)
+    assert orjson.loads(orjson.dumps(_run(converted, select(
+        "Plain", columns=["name", "maybe", "fresh"])))) == [
+            {"rows": [{"name": "x", "maybe": 3, "fresh": 0}]}]
+
+
+def test_conversion_is_refused_when_a_value_does_not_fit(database, triggers):
+    _run(triggers, plain(name="x"))
+
+    def change(tables):
+        tables["Plain"]["columns"]["name"] = {"type": "integer"}
+    with pytest.raises(OvsdbError) as caught:
+        convert(database, _changed_schema(change))
+    assert str(caught.value) == 'syntax ""x"": syntax error: expected integer'
+
+
+def test_conversion_is_refused_when_an_index_would_not_hold(database, triggers):
+    _run(triggers, plain(name="x"), plain(name="x"))
+
+    def change(tables):
+        tables["Plain"]["indexes"] = [["name"]]
+    with pytest.raises(OvsdbError, match="multiple rows"):
+        convert(database, _changed_schema(change))
