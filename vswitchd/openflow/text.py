@@ -3,6 +3,7 @@
 parse_flow(text, command, ...) -> ParsedFlow      a line of add-flow, del-flows, dump-flows ...
 parse_match(text, ...) -> (Match, protocols)      just a match
 format_match(match, port_names, priority)         'priority=5,tcp,in_port=1,tp_dst=80'
+parse_exact_flow(text, ports)                     a packet's flow, as ofproto/trace takes it
 format_flow(values, ...)                          a packet's flow, as ofproto/trace prints it
 format_megaflow(match, ...)                       a megaflow, likewise: 'recirc_id=0,eth,tcp,...'
 parse_value / format_value                        a field's value, as in set_field
@@ -25,7 +26,7 @@ from vswitchd.openflow.fields import (
 )
 from vswitchd.openflow.match import (
     ETH_ARP, ETH_IP, ETH_IPV6, ETH_MPLS, ETH_MPLS_MC, ETH_NSH, ETH_RARP, ICMP, ICMPV6, IGMP, SCTP,
-    TCP, UDP, FieldDict, Match, add_ethernet, get, put,
+    TCP, UDP, FieldDict, Match, add_ethernet, get, prerequisites_hold, put,
 )
 from vswitchd.openflow.value_text import (
     CT_NAMES, FRAG_TEXT, TCP_NAMES, TUN_SHOWN, FlowTextError, Names, Numbers, c_integer,
@@ -394,8 +395,7 @@ def _format_nsh(fields: FieldDict, add: Callable[[str], None]) -> None:
         for name in ("nsh_c1", "nsh_c2", "nsh_c3", "nsh_c4"):
             if name in fields:
                 value, mask = fields[name]
-                add(f"{name}={hexadecimal(value)}" if mask == _U32
-                    else f"{name}=0x{value:x}/0x{mask:x}")
+                add(f"{name}=0x{value:x}" if mask == _U32 else f"{name}=0x{value:x}/0x{mask:x}")
 
 
 def _format_l4(fields: FieldDict, dl_type: int, proto: int, add: Callable[[str], None]) -> None:
@@ -424,83 +424,62 @@ def _format_l4(fields: FieldDict, dl_type: int, proto: int, add: Callable[[str],
         add(f"tcp_flags={format_flags(TCP_NAMES, value & 0xfff, mask & 0xfff, 0xfff)}")
 
 
-# A packet's flow: what it always has, by what it is. Of the rest only what is not 0 is shown.
-_FLOW_METADATA = ("pkt_mark", "recirc_id", "dp_hash", "skb_priority", "actset_output", "ct_state",
-                  "ct_zone", "ct_mark", "ct_label", *_REGS, "metadata", "in_port")
-_FLOW_TUNNEL = ("tun_id", "tun_src", "tun_dst", "tun_ipv6_src", "tun_ipv6_dst", "tun_gbp_id",
-                "tun_gbp_flags", "tun_tos", "tun_ttl", "tun_flags")
+# A packet's flow: what it always has, by what it is. Of the metadata only what is not 0 is shown.
+_FLOW_METADATA = ("pkt_mark", "recirc_id", "dp_hash", "skb_priority", "ct_state", "ct_zone",
+                  "ct_mark", "ct_label", *_REGS, "metadata", "in_port")
+_FLOW_TUNNEL = ("tun_src", "tun_dst", "tun_ipv6_src", "tun_ipv6_dst", "tun_gbp_id",
+                "tun_gbp_flags", "tun_tos", "tun_ttl", "tun_erspan_ver", "tun_erspan_idx",
+                "tun_erspan_dir", "tun_erspan_hwid", "tun_gtpu_flags", "tun_gtpu_msgtype",
+                "tun_flags")
+_FULL_MASKS = {"tcp_flags": 0xfff, "ct_state": 0xff, "ip_frag": 3, "tun_flags": 0xf,
+               "mpls_lse1": _U32, "mpls_lse2": _U32, "vlan1_tci": 0xffff, "nsh_spi": 0xffffff}
+_TUNNEL_KEY = 0x8
+_MPLS_BOTTOM = 0x100
 
 
 def format_flow(values: Mapping[str, int], port_names: Numbers | None = None) -> str:
     """A packet's flow as ofproto/trace and packet-in print it.
 
     values: {key: value} with the keys of Match (tcp_src for every protocol's source port, vlan_tci
-    and vlan1_tci, eth_type ...); keys it lacks are 0.
+    and vlan1_tci, eth_type ...) and mpls_lse1, mpls_lse2; keys it lacks are 0.
     """
     get_value = values.get
     fields: FieldDict = {}
 
     def show(*keys: str) -> None:
         for key in keys:
-            fields[key] = (get_value(key, 0), _full(key))
+            fields[key] = (get_value(key, 0), _FULL_MASKS.get(key) or INFO[key].full)
 
-    for key in _FLOW_METADATA:
-        if get_value(key):
-            fields[key] = (values[key], _full(key))
-    if get_value("tun_dst") or get_value("tun_ipv6_dst"):
-        _flow_tunnel(values, fields)
-    if fields.get("ct_state"):
-        _flow_ct(values, fields)
+    show(*(key for key in _FLOW_METADATA if get_value(key)))
     packet_type = get_value("packet_type", 0)
     fields["packet_type"] = (packet_type, _U32)
     dl_type = packet_type & 0xffff if packet_type >> 16 == 1 else get_value("eth_type", 0)
+    if get_value("tun_dst") or get_value("tun_ipv6_dst"):
+        if get_value("tun_flags", 0) & _TUNNEL_KEY:
+            show("tun_id")
+        show(*_FLOW_TUNNEL, *(key for key in _METADATA_TUN if key in values))
+    elif get_value("tun_id"):
+        show("tun_id")
+    if dl_type in (ETH_IP, ETH_IPV6):
+        has_tuple = get_value("ct_state", 0) & _CT_VALID and get_value("ct_nw_proto")
+        if has_tuple:
+            show("ct_nw_proto", "ct_tp_src", "ct_tp_dst")
+        if has_tuple or packet_type:             # the reference shows them always without Ethernet
+            show(*(("ct_nw_src", "ct_nw_dst") if dl_type == ETH_IP
+                   else ("ct_ipv6_src", "ct_ipv6_dst")))
     if not packet_type:
         show("eth_src", "eth_dst", "eth_type", "vlan_tci")
         if get_value("vlan_tci", 0) & 0x1000:
             show("vlan1_tci")
-    _flow_l3(values, dl_type, fields, show)
+    _flow_layers(values, dl_type, show)
     return _format_fields(fields, port_names, DEFAULT_PRIORITY)
 
 
-def _full(key: str) -> int:
-    info = INFO.get(key)
-    if key == "tcp_flags":
-        return 0xfff
-    if key == "ct_state":
-        return 0xff
-    if key == "ip_frag":
-        return 3
-    if info is None:
-        return 0xffffffff if key.startswith("mpls_lse") else 0xffff
-    return 0xffff if key == "actset_output" else info.full & info.significant or info.full
+_CT_VALID = 0x0b                                 # new, est, rpl: the original tuple is known
 
 
-def _flow_tunnel(values: Mapping[str, int], fields: FieldDict) -> None:
-    is_v6 = bool(values.get("tun_ipv6_dst"))
-    shown = ["tun_id", "tun_ipv6_src", "tun_ipv6_dst"] if is_v6 else ["tun_id", "tun_src",
-                                                                      "tun_dst"]
-    shown += ["tun_tos", "tun_ttl", "tun_flags"]
-    shown += [key for key in ("tun_gbp_id", "tun_gbp_flags", "tun_erspan_ver", "tun_erspan_idx",
-                              "tun_erspan_dir", "tun_erspan_hwid", "tun_gtpu_flags",
-                              "tun_gtpu_msgtype", *_METADATA_TUN) if values.get(key)]
-    for key in shown:
-        fields[key] = (values.get(key, 0), 0x7 if key == "tun_flags" else INFO[key].full)
-
-
-def _flow_ct(values: Mapping[str, int], fields: FieldDict) -> None:
-    proto = values.get("ct_nw_proto", 0)
-    if not proto:
-        return
-    is_v6 = bool(values.get("ct_ipv6_src") or values.get("ct_ipv6_dst"))
-    for key in ("ct_ipv6_src", "ct_ipv6_dst") if is_v6 else ("ct_nw_src", "ct_nw_dst"):
-        fields[key] = (values.get(key, 0), INFO[key].full)
-    for key in ("ct_nw_proto", "ct_tp_src", "ct_tp_dst"):
-        fields[key] = (values.get(key, 0), INFO[key].full)
-
-
-def _flow_l3(values: Mapping[str, int], dl_type: int, fields: FieldDict,
-             show: Callable[..., None]) -> None:
-    proto = values.get("nw_proto", 0)
+def _flow_layers(values: Mapping[str, int], dl_type: int, show: Callable[..., None]) -> None:
+    """What is shown of a packet above Ethernet."""
     if dl_type == ETH_IP:
         show("ip_src", "ip_dst")
     elif dl_type == ETH_IPV6:
@@ -510,30 +489,67 @@ def _flow_l3(values: Mapping[str, int], dl_type: int, fields: FieldDict,
         return
     elif dl_type in (ETH_MPLS, ETH_MPLS_MC):
         show("mpls_label", "mpls_tc", "mpls_ttl", "mpls_bos")
-        for bottom, key in (("mpls_bos", "mpls_lse1"), ("mpls_bos1", "mpls_lse2")):
-            if key in values:
-                show(key)
+        if not values.get("mpls_bos"):
+            show("mpls_lse1")
+            if not values.get("mpls_lse1", 0) & _MPLS_BOTTOM:
+                show("mpls_lse2")
         return
     elif dl_type == ETH_NSH:
         show("nsh_flags", "nsh_ttl", "nsh_mdtype", "nsh_np", "nsh_spi", "nsh_si", "nsh_c1",
-             "nsh_c2", "nsh_c3", "nsh_c4")
+             "nsh_c2", "nsh_c3", "nsh_c4", "nw_proto", "nw_ttl", "ip_frag")
+        show("nw_tos")
         return
     else:
         return
     show("nw_proto", "nw_tos", "nw_ttl", "ip_frag")
     if values.get("ip_frag", 0) & 2:
         return
-    is_nd = False
+    proto = values.get("nw_proto", 0)
     if proto in (TCP, UDP, SCTP, ICMP, IGMP, ICMPV6):
         show("tcp_src", "tcp_dst")
-        is_nd = (dl_type == ETH_IPV6 and proto == ICMPV6
-                 and values.get("tcp_src", 0) in (135, 136))
     if proto == TCP:
         show("tcp_flags")
-    if is_nd:
-        show("nd_target")
-        show(*(key for key in ("arp_sha", "arp_tha") if values.get(key)))
-        show(*(key for key in ("nd_reserved", "nd_options_type") if values.get(key)))
+    elif (dl_type == ETH_IPV6 and proto == ICMPV6 and values.get("tcp_src", 0) in (135, 136)):
+        show("nd_target", "arp_sha", "arp_tha")
+
+
+def parse_exact_flow(text: str, ports: Names | None = None) -> dict[str, int]:
+    """Reads one packet's flow, as ofproto/trace takes it: {key of Match: value}.
+
+    Fields must come after what they need, once, and without masks. in_port is 0xffff if it is not
+    given. Raises FlowTextError.
+    """
+    fields: FieldDict = {}
+    for key, value_text in key_values(text):
+        word = _WORDS.get(key)
+        if word is not None:
+            kind, proto = word
+            if fields.get("eth_type", (0, 0))[0]:
+                raise FlowTextError(f"{text}: Ethernet type set multiple times")
+            fields["eth_type"] = (kind, 0xffff)
+            if proto:
+                if fields.get("nw_proto", (0, 0))[0]:
+                    raise FlowTextError(f"{text}: network protocol set multiple times")
+                fields["nw_proto"] = (proto, 0xff)
+            continue
+        info = INFO.get(key)
+        if info is None:
+            raise FlowTextError(f"{text}: unknown field {key}")
+        if not prerequisites_hold(fields, info):
+            raise FlowTextError(f"{text}: prerequisites not met for setting {key}")
+        if get(fields, info)[0]:
+            raise FlowTextError(f"{text}: field {key} set multiple times")
+        try:
+            value, mask = parse_value(info, value_text, ports)
+            if mask != info.full:
+                raise FlowTextError(f"{value_text}: wildcards not allowed here")
+        except FlowTextError as error:
+            raise FlowTextError(f"{text}: bad value for {key} ({error})") from None
+        put(fields, info, value, mask)
+    values = {key: value for key, (value, _) in fields.items()}
+    if not values.get("in_port"):
+        values["in_port"] = NONE
+    return values
 
 
 # Flows.
@@ -726,7 +742,7 @@ __all__ = [
     "FlowTextError", "ParsedFlow", "c_integer", "format_actions", "format_flags", "format_flow",
     "format_ipv4", "format_ipv6", "format_mac", "format_match", "format_megaflow",
     "format_name", "format_port", "format_protocols", "format_table", "format_value",
-    "hexadecimal", "key_values", "parse_actions", "parse_flow", "parse_group",
+    "hexadecimal", "key_values", "parse_actions", "parse_exact_flow", "parse_flow", "parse_group",
     "parse_instructions", "parse_match", "parse_port", "parse_subfield", "parse_table",
     "parse_value",
 ]

@@ -17,8 +17,8 @@ from vswitchd.openflow.match import Match, normalize
 from vswitchd.openflow.oxm import decode_match, decode_nxm, encode_match, encode_nxm
 from vswitchd.openflow.text import (
     FlowTextError, format_actions, format_flow, format_match, format_megaflow, format_name,
-    format_protocols, format_value, key_values, parse_actions, parse_flow, parse_match, parse_port,
-    parse_value,
+    format_protocols, format_value, key_values, parse_actions, parse_exact_flow, parse_flow, parse_match,
+    parse_port, parse_value,
 )
 
 DATA = Path(__file__).parent / "data"
@@ -248,7 +248,21 @@ def test_format_megaflow():
 def test_names_are_quoted_when_they_are_no_words():
     assert format_name("eth0") == "eth0"
     assert format_name("a b") == '"a b"'
-    assert format_name("1st") == '"1st"'
+    for name in ("1st", "vnet-1", "x.y", "a_b", "_q", "a:b"):
+        assert format_name(name) == f'"{name}"'
+    assert format_actions(parse_actions("1,2,local,resubmit(1,),enqueue:1:3")[0],
+                          {1: "vnet-1", 2: "all"}) == (
+        'output:"vnet-1",output:all,LOCAL,resubmit:"vnet-1",enqueue:"vnet-1":3')
+
+
+def test_recorded_exact_flows_read_and_print_as_in_the_reference():
+    for row in rows("exact_flows.jsonl"):
+        if "error" in row:
+            with pytest.raises(FlowTextError) as caught:
+                parse_exact_flow(row["text"], {"p1": 1})
+            assert str(caught.value) == row["error"]
+        else:
+            assert format_flow(parse_exact_flow(row["text"], {"p1": 1})) == row["flow"]
 
 
 def test_parsed_actions_of_buckets_and_packet_outs_hold_no_instructions():
