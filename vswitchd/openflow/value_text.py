@@ -187,7 +187,7 @@ RESERVED_PORTS = {0xfff8: "IN_PORT", 0xfff9: "TABLE", 0xfffa: "NORMAL", 0xfffb: 
                   0xfffc: "ALL", 0xfffd: "CONTROLLER", 0xfffe: "LOCAL", 0xffff: "ANY",
                   UNSET: "UNSET"}
 _PORTS = {name.lower(): number for number, name in RESERVED_PORTS.items()} | {"none": NONE}
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*")      # an underscore already asks for quotes
 
 
 def parse_port(text: str, ports: Names | None = None) -> int | None:
