@@ -811,3 +811,20 @@ def memory_stats() -> MemoryStats:
     stats = ffi.new("struct memory_stats *")
     check(lib.memory_stats_get(stats))
     return MemoryStats(*struct.unpack("=7Q", ffi.buffer(stats)))
+
+
+class WorkerStats(NamedTuple):
+    """struct worker_stats."""
+
+    busy_ns: int
+    idle_ns: int
+    n_bursts: int
+    n_packets: int
+    n_sleeps: int
+
+
+def worker_stats(worker: int) -> WorkerStats:
+    """Counters of a worker; 0 is what `pump` runs."""
+    stats = ffi.new("struct worker_stats *")
+    check(lib.worker_stats_get(worker, stats))
+    return WorkerStats(*struct.unpack("=5Q", ffi.buffer(stats)))

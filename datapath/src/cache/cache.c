@@ -2,6 +2,7 @@
 #include "cache/cache.h"
 
 #include "base/hash.h"
+#include "generated/seam.h"
 #include "packet/header.h"
 
 #define MIN_ENTRIES 16
@@ -479,6 +480,13 @@ cache_insert(struct cache *c, const struct flow *flow, const struct flow *mask,
 }
 
 void
+cache_set_origin(struct cache *c, struct megaflow *m, uint8_t origin)
+{
+    c->n_static += (origin == FLOW_STATIC) - (m->origin == FLOW_STATIC);
+    m->origin = origin;
+}
+
+void
 cache_settle(struct cache *c, struct megaflow *m)
 {
     if (m->credits && m->n_packets != m->settled_packets) {
@@ -522,6 +530,7 @@ cache_remove(struct cache *c, struct megaflow *m)
             break;
         }
     }
+    cache_set_origin(c, m, FLOW_TRANSLATED);
     st->n_megaflows--;
     c->slots[m->slot] = NULL;
     c->n_megaflows--;

@@ -92,6 +92,7 @@ struct cache {
     uint32_t *free_slots;
     uint32_t n_free, allocated_free;
     uint32_t n_megaflows;
+    uint32_t n_static;          /* Of them FLOW_STATIC. */
     struct bucket_line *lines;  /* Signatures. */
     uint32_t lines_mask;
     uint32_t n_evicted;         /* Signatures, since it grew. */
@@ -122,6 +123,9 @@ struct megaflow *cache_find_exact(struct cache *, const struct flow *key,
 struct megaflow *cache_insert(struct cache *, const struct flow *flow,
                               const struct flow *mask, const uint8_t *actions,
                               uint32_t actions_size, int64_t now_ms);
+/* Sets the origin of 'm', FLOW_*. */
+void cache_set_origin(struct cache *, struct megaflow *m, uint8_t origin);
+
 void megaflow_set_actions(struct megaflow *, const uint8_t *actions,
                           uint32_t size);
 

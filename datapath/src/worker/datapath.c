@@ -58,9 +58,10 @@ dp_thread_add(struct datapath *dp, struct worker *w)
             if (m && m->origin == FLOW_STATIC) {
                 struct flow flow;
                 megaflow_flow(m, &flow);
-                cache_insert(&dt->cache, &flow, &m->subtable->flow_mask,
-                             m->actions, m->actions_size, dt->swept_ms)
-                    ->origin = FLOW_STATIC;
+                struct megaflow *copy = cache_insert(
+                    &dt->cache, &flow, &m->subtable->flow_mask, m->actions,
+                    m->actions_size, dt->swept_ms);
+                cache_set_origin(&dt->cache, copy, FLOW_STATIC);
             }
         }
     }
@@ -215,7 +216,9 @@ datapath_stats_get(uint32_t handle, struct datapath_stats *stats)
         stats->n_missed += dt->n_missed;
         stats->n_lost += dt->n_lost;
         stats->n_mask_hit += dt->cache.n_mask_hit;
-        stats->n_flows += dt->cache.n_megaflows;
+        /* Static flows are in all caches: counted once. */
+        stats->n_flows += (dt->cache.n_megaflows
+                           - (w->id ? dt->cache.n_static : 0));
         stats->n_masks += dt->cache.n_subtables;
         stats->n_exact_hit += dt->cache.n_exact_hit;
         worker_give(w);

@@ -311,7 +311,7 @@ flow_put(uint32_t handle, const uint8_t *key_mask, const uint8_t *actions,
             m = cache_insert(c, &key, &mask, actions, actions_size,
                              clock_now());
         }
-        m->origin = FLOW_STATIC;
+        cache_set_origin(c, m, FLOW_STATIC);
         m->slow_reasons = 0;
         m->drop = DROP_NONE;
         if (dp->config.flags & DP_LOG_FLOWS && !w->id) {

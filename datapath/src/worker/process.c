@@ -265,7 +265,7 @@ adopt(struct worker *w, struct megaflow *m, struct xlate_out *out)
     m->serial = w->dt->pin.serial;
     m->drop = out->error;
     m->slow_reasons = out->slow_reasons;
-    m->origin = FLOW_TRANSLATED;
+    cache_set_origin(&w->dt->cache, m, FLOW_TRANSLATED);
 }
 
 /* Puts the result of a translation into the cache; NULL: there is no room. */
