@@ -1,0 +1,94 @@
+"""How long one ovs-vsctl takes, from exec to exit, ours beside the reference's.
+
+`python bench/vsctl_start.py [RUNS]` starts the reference's database server (ours if it is not
+installed) in a private directory, and prints the median wall time of each command line in
+milliseconds.  The two programs take turns, so that a busy machine slows both.
+"""
+
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from utilities.launcher import launcher_text  # noqa: E402
+
+COMMANDS = ("--version", "list-br", "show", "get bridge br0 name",
+            "set bridge br0 other_config:x=%d", "add-port br0 q%d", "--if-exists del-port q%d")
+
+
+def environment(directory: Path) -> dict[str, str]:
+    names = ("RUNDIR", "LOGDIR", "DBDIR", "SYSCONFDIR")
+    return {"PATH": os.environ["PATH"], "LC_ALL": "C", "OVS_SYSLOG_METHOD": "null",
+            **{f"OVS_{name}": str(directory) for name in names}}
+
+
+def make_launchers(directory: Path) -> dict[str, str]:
+    """Write launchers as `make build` does; return {program: path}."""
+    import json
+    site = str(Path(json.__file__).parents[1])
+    paths = {}
+    for name in ("ovs-vsctl", "ovsdb-tool", "ovsdb-server"):
+        path = directory / f"our-{name}"
+        path.write_text(launcher_text(name, str(ROOT), sys.executable, site))
+        path.chmod(0o755)
+        paths[name] = str(path)
+    return paths
+
+
+def measure(argv: list[str], env: dict[str, str]) -> float:
+    """Return the milliseconds that one run takes."""
+    start = time.perf_counter()
+    subprocess.run(argv, env=env, check=True, stdout=subprocess.DEVNULL)
+    return (time.perf_counter() - start) * 1000
+
+
+def main() -> None:
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    reference = shutil.which("ovs-vsctl")
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        env = environment(directory)
+        ours = make_launchers(directory)
+        tool = shutil.which("ovsdb-tool") or ours["ovsdb-tool"]
+        server = shutil.which("ovsdb-server") or ours["ovsdb-server"]
+        subprocess.run([tool, "create", "conf.db", ROOT / "schema" / "vswitch.ovsschema"],
+                       cwd=directory, env=env, check=True)
+        subprocess.run([server, "--detach", "--no-chdir", "--pidfile", "-vconsole:off",
+                        "--remote=punix:db.sock"], cwd=directory, env=env, check=True)
+        try:
+            setup = ["add-br", "br0"]
+            for i in range(20):
+                setup += ["--", "add-port", "br0", f"p{i}", f"tag={i + 1}"]
+            subprocess.run([ours["ovs-vsctl"], "--no-wait", *setup], env=env, check=True)
+            print(f"{'command':36} {'ours ms':>8} {'peer ms':>8} {'ratio':>6}")
+            for command in COMMANDS:
+                times: dict[str, list[float]] = {"ours": [], "peer": []}
+                for i in range(runs):
+                    words = (command % i if "%d" in command else command).split()
+                    # Both sides really change something: each has its own number.
+                    if command != "--version":
+                        words.insert(0, "--no-wait")
+                    times["ours"].append(measure([ours["ovs-vsctl"], *words], env))
+                    if reference:
+                        other = (command % (i + runs) if "%d" in command else command).split()
+                        prefix = [] if command == "--version" else ["--no-wait"]
+                        times["peer"].append(measure([reference, *prefix, *other], env))
+                mine = statistics.median(times["ours"])
+                theirs = statistics.median(times["peer"]) if reference else float("nan")
+                print(f"{command:36} {mine:8.1f} {theirs:8.1f} {mine / theirs:6.1f}")
+            bare = [measure([sys.executable, "-IS", "-c", "pass"], env) for _ in range(runs)]
+            print(f"{'(python that does nothing)':36} {statistics.median(bare):8.1f}")
+        finally:
+            os.kill(int((directory / "ovsdb-server.pid").read_text()), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()
