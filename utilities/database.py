@@ -9,7 +9,6 @@ Blocking, one thread; for `utilities` only (daemons use ovsdb_server.client).
 Source: RFC 7047; monitor_cond of ovsdb-server(7).
 """
 
-import json
 import os
 
 from ovsdb_server.engine.atom import UUID_TYPE, random_uuid, to_json_atom
@@ -17,7 +16,7 @@ from ovsdb_server.engine.datum import apply_diff, from_json, is_default, to_json
 from ovsdb_server.engine.error import OvsdbError, json_text
 from ovsdb_server.engine.schema import Column, Table
 from ovsdb_server.rpc.blocking import Connection, ConnectionClosed, ProtocolError, RpcError
-from ovsdb_server.rpc.message import ERROR, NOTIFICATION, REPLY
+from ovsdb_server.rpc.message import ERROR, NOTIFICATION, REPLY, STANDARD
 from utilities.command_line import LOG, WARN, Fatal, TlsFiles
 from utilities.remote import open_remote
 from utilities.schema_file import schema_path
@@ -36,7 +35,7 @@ class Schema:
 
     def __init__(self, path: str) -> None:
         with open(path, "rb") as file:
-            self.json = json.loads(file.read())
+            self.json = STANDARD.loads(file.read())
         self.name: str = self.json["name"]
         self.version: str = self.json["version"]
         self.table_names: list[str] = sorted(self.json["tables"])

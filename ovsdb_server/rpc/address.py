@@ -7,8 +7,11 @@ directory, and opens Unix sockets whose path does not fit into a sockaddr by goi
 
 import errno
 import os
-import socket
 import struct
+
+# The C module: `socket` around it costs a tool more than all the rest of its start, because it
+# makes enums of every constant.
+import _socket
 
 DEFAULT_PORT = 6640
 
@@ -132,18 +135,29 @@ class socket_path:
             self._directory = -1
 
 
-def connect_unix(path: str, timeout: float | None = None) -> socket.socket:
+def _make_socket(family: int):
+    import socket
+    return socket.socket(family, _socket.SOCK_STREAM)
+
+
+def _make_plain_socket(family: int):
+    return _socket.socket(family, _socket.SOCK_STREAM)
+
+
+def connect_unix(path: str, timeout: float | None = None, is_plain: bool = False):
     """Return a stream socket connected to the socket file `path`.  Raises: OSError.
+
+    It is a socket.socket, or with `is_plain` the cheaper _socket.socket.
 
     `timeout` limits the wait for a listener that has no room; 0 is not to wait at all.
     """
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = (_make_plain_socket if is_plain else _make_socket)(_socket.AF_UNIX)
     try:
         if timeout == 0:
             sock.setblocking(False)
         elif timeout is not None:
             # A non-blocking connect would fail at once instead of waiting for room.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack(
+            sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, struct.pack(
                 "ll", int(timeout), int(timeout % 1 * 1e6) or 1))
         with socket_path(path) as name:
             sock.connect(name)
@@ -153,12 +167,12 @@ def connect_unix(path: str, timeout: float | None = None) -> socket.socket:
     return sock
 
 
-def listen_unix(path: str, mode: int = 0o770, backlog: int = 1024) -> socket.socket:
-    """Bind and listen on the socket file `path`, replacing a stale one.  Raises: OSError.
+def listen_unix(path: str, mode: int = 0o770, backlog: int = 1024):
+    """Bind a socket.socket to the file `path`, replacing a stale one.  Raises: OSError.
 
     The file gets permissions `mode` from the moment it exists.
     """
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = _make_socket(_socket.AF_UNIX)
     try:
         try:
             os.unlink(path)
@@ -175,14 +189,14 @@ def listen_unix(path: str, mode: int = 0o770, backlog: int = 1024) -> socket.soc
     return sock
 
 
-def listen_tcp(host: str, port: int, backlog: int = 1024) -> socket.socket:
+def listen_tcp(host: str, port: int, backlog: int = 1024):
     """Bind and listen on a TCP address; "" is every address (IPv4).  Raises: OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    family = _socket.AF_INET6 if ":" in host else _socket.AF_INET
+    sock = _make_socket(family)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        address = socket.getaddrinfo(host or "0.0.0.0", port, family, socket.SOCK_STREAM,
-                                     0, socket.AI_NUMERICHOST)[0][4]
+        sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+        address = _socket.getaddrinfo(host or "0.0.0.0", port, family, _socket.SOCK_STREAM,
+                                     0, _socket.AI_NUMERICHOST)[0][4]
         sock.bind(address)
         sock.listen(backlog)
     except BaseException:

@@ -6,7 +6,6 @@ and few modules of it, because each tool pays for the import at every start.  On
 """
 
 import select
-import socket
 import time
 
 from ovsdb_server.rpc import address
@@ -50,8 +49,9 @@ def connect(remote: str, timeout: float | None = None, tls: Tls | None = None) -
     if parsed.is_passive:
         sock = _accept_one(parsed, timeout)
     elif parsed.is_unix:
-        sock = address.connect_unix(parsed.path, timeout)
+        sock = address.connect_unix(parsed.path, timeout, is_plain=True)
     else:
+        import socket       # Unix sockets, the usual case, do not need it.
         sock = socket.create_connection((parsed.host, parsed.port), timeout)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if parsed.is_tls:
@@ -61,10 +61,10 @@ def connect(remote: str, timeout: float | None = None, tls: Tls | None = None) -
 
 def connect_path(path: str, timeout: float | None = None) -> "Connection":
     """Open the socket file `path`, as given (unixctl sockets).  Raises: OSError."""
-    return Connection(address.connect_unix(path, timeout), path)
+    return Connection(address.connect_unix(path, timeout, is_plain=True), path)
 
 
-def _accept_one(parsed: address.Remote, timeout: float | None) -> socket.socket:
+def _accept_one(parsed: address.Remote, timeout: float | None):
     if parsed.is_unix:
         listener = address.listen_unix(parsed.path)
     else:
@@ -76,7 +76,7 @@ def _accept_one(parsed: address.Remote, timeout: float | None) -> socket.socket:
         listener.close()
 
 
-def _wrap_tls(sock: socket.socket, is_server: bool, tls: Tls | None) -> socket.socket:
+def _wrap_tls(sock, is_server: bool, tls: Tls | None):
     import ssl      # Only ssl: remotes pay for this.
     if tls is None:
         sock.close()
@@ -99,7 +99,7 @@ class Connection:
     while it waits for its reply are kept in order for `receive`.
     """
 
-    def __init__(self, sock: socket.socket, name: str) -> None:
+    def __init__(self, sock, name: str) -> None:
         sock.setblocking(False)
         self._sock = sock
         self.name = name

@@ -10,9 +10,6 @@ Nothing here reads a socket or a clock; any thread may call it.  Keep the import
 of the suite loads this module.
 """
 
-import json
-import re
-
 REQUEST = "request"
 NOTIFICATION = "notification"
 REPLY = "reply"
@@ -27,10 +24,6 @@ DEPTH_MAX = 1000
 # The member names a message may have.
 _MEMBERS = frozenset(("id", "method", "params", "result", "error"))
 
-# A message ends at a closing brace that is followed by the next message or by nothing: inside a
-# JSON value no object directly follows another.
-_BOUNDARY = re.compile(rb"\}[ \t\r\n]*(?=\{)")
-_ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _SPACE = b" \t\r\n"
 
 
@@ -65,19 +58,53 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"invalid keyword '{name}'")
 
 
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
-_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+class _Grammar:
+    """What the standard library's scanner asks of its decoder."""
+
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = staticmethod(_refuse_constant)
+
+
+def _standard_functions() -> tuple:
+    """Return the standard library's scanner and encoder, as C functions.
+
+    The `json` package around them costs a tool as much time as all of its other imports (it
+    needs re, which needs enum): it is loaded only by an interpreter that lacks them.
+    """
+    try:
+        from _json import encode_basestring, make_encoder, make_scanner
+        encode = make_encoder(None, None, encode_basestring, None, ":", ",", False, False, False)
+        return make_scanner(_Grammar), lambda value: "".join(encode(value, 0))
+    except (ImportError, TypeError):
+        import json
+        decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+        encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return decoder.scan_once, encoder.encode
+
+
+_scan, _encode = _standard_functions()
+_TEXT_SPACE = " \t\r\n"
 
 
 def _standard_loads(data: bytes) -> object:
+    text = data.decode("utf-8")
+    start = len(text) - len(text.lstrip(_TEXT_SPACE))
     try:
-        return _decoder.decode(data.decode("utf-8"))
+        value, end = _scan(text, start)
+    except StopIteration:
+        raise ValueError("syntax error expecting value") from None
     except RecursionError:
         raise ValueError("input exceeds maximum nesting depth") from None
+    if end < len(text) and text[end:].strip(_TEXT_SPACE):
+        raise ValueError("trailing garbage at end of input")
+    return value
 
 
 def _standard_dumps(value: object) -> bytes:
-    return _encoder.encode(value).encode("utf-8", "surrogatepass")
+    return _encode(value).encode("utf-8", "surrogatepass")
 
 
 STANDARD = Codec(_standard_loads, _standard_dumps)
@@ -211,10 +238,30 @@ def first_object(text: bytes) -> bytes | None:
     """
     try:
         shown = text.decode("utf-8")
-        _, end = _decoder.raw_decode(shown)
-    except (ValueError, RecursionError):
+        _, end = _scan(shown, 0)
+    except (ValueError, RecursionError, StopIteration):
         return None
     return shown[:end].encode()
+
+
+def _candidate(data: bytes, position: int) -> int:
+    """Return where a message may end in `data`: after a brace that a further object follows.
+
+    Inside a JSON value no object directly follows another.  Without such a brace it is the end.
+    """
+    found = data.find(b"}{", position)
+    end = found + 1 if found >= 0 else len(data)
+    for brace in (b"} ", b"}\n", b"}\t", b"}\r"):
+        found = data.find(brace, position, end)
+        while found >= 0:
+            next_char = found + 2
+            while data[next_char:next_char + 1] in (b" ", b"\n", b"\t", b"\r"):
+                next_char += 1
+            if data[next_char:next_char + 1] == b"{":
+                end = found + 1
+                break
+            found = data.find(brace, next_char, end)
+    return end
 
 
 class Splitter:
@@ -270,8 +317,7 @@ class Splitter:
                 position = self._skip_space(data, position)
                 if position == end:
                     break
-            boundary = _BOUNDARY.search(data, position)
-            stop = boundary.start() + 1 if boundary else end
+            stop = _candidate(data, position)
             self._advance(data[position:stop])
             position = stop
             if self._depth < 0:
@@ -304,7 +350,8 @@ class Splitter:
             self._escaped = False
             segment = segment[1:]
         if b"\\" in segment:
-            segment = _ESCAPE.sub(b"", segment)
+            # Pairs of backslashes first: one that is left over escapes what follows it.
+            segment = segment.replace(b"\\\\", b"").replace(b'\\"', b"")
             self._escaped = segment.endswith(b"\\")
         if b'"' in segment:
             parts = segment.split(b'"')
