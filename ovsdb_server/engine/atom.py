@@ -8,7 +8,7 @@ by value, false before true, strings by bytes (code point order is UTF-8 byte or
 Source: RFC 7047 sections 3.2 and 5.1.  Pure values: any program may import this module.
 """
 
-from math import isfinite
+from math import inf, isfinite
 
 from .error import (INT64_MAX, INT64_MIN, OvsdbError, constraint_violation, json_text,
                     real_text, string_text, syntax_error)
@@ -136,8 +136,9 @@ class BaseType:
         elif enum is None and atomic == REAL_TYPE:
             minimum = parser.member("minReal", NUMBER, optional=True)
             maximum = parser.member("maxReal", NUMBER, optional=True)
-            minimum = None if minimum is None else float(minimum)
-            maximum = None if maximum is None else float(maximum)
+            real = cls(REAL_TYPE)
+            minimum = None if minimum is None else from_json_atom(real, minimum, None)
+            maximum = None if maximum is None else from_json_atom(real, maximum, None)
             if minimum is not None and maximum is not None and minimum > maximum:
                 raise syntax_error(json, "minReal exceeds maxReal")
         elif enum is None and atomic == STRING_TYPE:
@@ -256,6 +257,11 @@ def from_json_atom(base: BaseType, json, symbols: Symbols | None) -> Atom:
         if type(json) is not str:
             raise syntax_error(json, "expected string")
         atom = json
+        if not atom.isascii():
+            try:
+                atom.encode()
+            except UnicodeEncodeError as error:
+                raise constraint_violation(f"not a valid UTF-8 string: {error.reason}") from None
     elif kind == UUID_TYPE:
         return _uuid_from_json(base, json, symbols)
     elif kind == INTEGER_TYPE:
@@ -269,7 +275,12 @@ def from_json_atom(base: BaseType, json, symbols: Symbols | None) -> Atom:
     else:
         if type(json) is not float and type(json) is not int:
             raise syntax_error(json, "expected real")
-        atom = float(json)
+        try:
+            atom = float(json)
+        except OverflowError:
+            atom = inf
+        if not isfinite(atom):
+            raise syntax_error(json, "expected real")
     if base.is_constrained:
         base.check(atom)
     return atom

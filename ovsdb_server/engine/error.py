@@ -73,7 +73,10 @@ def number_text(value: int | float) -> str:
         return real_text(value)
     if INT64_MIN <= value <= INT64_MAX:
         return str(value)
-    return real_text(float(value))
+    try:
+        return real_text(float(value))
+    except OverflowError:                # No peer can send one, but a caller might.
+        return "inf" if value > 0 else "-inf"
 
 
 def string_text(value: str) -> str:
