@@ -161,8 +161,8 @@ class Database:
             try:
                 self._open_one(remote)
                 return None
-            except RpcError as error:
-                failure = str(error)
+            except RpcError:
+                failure = ""                # No such database; the reference says no more.
             except (ConnectionClosed, ProtocolError):
                 failure = "End of file"
             except OSError as error:

@@ -753,6 +753,40 @@ SCRIPTS = {
         comment a b c
         -h -V -t
         """,
+    "management software": r"""
+        init -- set Open_vSwitch . db-version=8.8.0
+        -- set Open_vSwitch . ovs-version=4.0.90 external-ids:system-id="abc" external-ids:rundir="/x" system-type="debian" system-version="12"
+        --timeout=5 -- --may-exist add-br ovsbr0
+        --timeout=5 -- --if-exists del-port vnet0 -- add-port ovsbr0 vnet0 vlan_mode=native-untagged tag=7 trunk=1,2,3 -- set Interface vnet0 'external-ids:attached-mac="52:54:00:11:22:33"' -- set Interface vnet0 'external-ids:iface-id="12345678-1234-1234-1234-1234567890ab"' -- set Interface vnet0 'external-ids:vm-id="abcdefab-1234-1234-1234-1234567890ab"' -- set Interface vnet0 external-ids:iface-status=active
+        --timeout=5 get Interface vnet0 external_ids:PortData
+        --timeout=5 set Interface vnet0 external_ids:PortData=abc=
+        --timeout=5 get Interface vnet0 external_ids:PortData
+        --timeout=5 --format=list --data=json --no-headings --columns=statistics list Interface vnet0
+        --timeout=5 -- --if-exists del-port vnet0
+        -t 5 add-br br1 -- set bridge br1 external-ids:a=b
+        -t 5 br-to-parent br1
+        -t 5 br-to-vlan br1
+        -t 5 get-fail-mode br1
+        -t 5 set-fail-mode br1 secure
+        -t 5 br-get-external-id br1
+        -t 5 add-port br1 p1 tag=5 -- set Interface p1 type=internal
+        -t 5 get Port p1 tag
+        -t 5 get Port p1 external_ids
+        -t 5 remove port p1 external_ids k
+        -t 5 list Port p1
+        --timeout=5 -- --fake-iface add-bond br1 bond0 e0 e1 bond_mode=active-backup
+        --timeout=5 -- --may-exist add-br fake br1 9 -- set Interface fake type=internal
+        --timeout=15 --no-heading --format=csv --data=bare --columns=name find Interface type=internal external_ids:x=y
+        --timeout=15 --if-exists get interface p1 mac_in_use
+        --timeout=15 --may-exist add-br br2 -- set Bridge br2 fail_mode=secure -- set Interface br2 mtu_request=1400
+        --timeout=15 port-to-br p1
+        -- --id=@c1 create Controller target=\"tcp:127.0.0.1:6653\" max_backoff=1000 -- --id=@c2 create Controller target=\"ptcp:6654\" max_backoff=1000 -- --if-exists del-br s1 -- add-br s1 -- set bridge s1 controller=[@c1,@c2] other_config:datapath-id=0000000000000001 fail_mode=secure other-config:disable-in-band=true protocols=OpenFlow13 stp_enable=false other-config:dp-desc=s1 -- add-port s1 s1-eth1 -- set Interface s1-eth1 ofport_request=1 -- add-port s1 s1-eth2 -- set Interface s1-eth2 ofport_request=2
+        get-controller s1
+        -- get Bridge s1 fail_mode
+        --if-exists del-br s1
+        -- --all destroy QoS -- --all destroy Queue
+        list-br
+        """,
     "mistakes of the database": r"""
         add-br br0 -- add-port br0 p1
         -- --id=@p create port name=p9 -- add bridge br0 ports @p

@@ -170,7 +170,7 @@ def _run_commands(calls: list, arguments: str, settings: Settings) -> int:
         number = database.change_number
         try:
             status = _attempt(run, calls, arguments, settings)
-        except (db.ConnectionClosed, db.ProtocolError):
+        except (db.ConnectionClosed, db.ProtocolError, ConnectionError):
             database.lose("End of file")
             continue
         if status != db.TRY_AGAIN:
