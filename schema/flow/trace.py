@@ -4,7 +4,10 @@ The C enum `trace_kind` and the text of `ofproto/trace` (`vswitchd/trace.py`) ar
 table. An event is (kind, depth, source, rule, four arguments); `depth` is its place in the tree.
 In a text, `{N}` is argument N in decimal, `{N:x}` in hexadecimal, `{N:mac}` an Ethernet address,
 `{N:port}` an OpenFlow port's name, `{N:bundle}` the name of the Port with that bundle id,
-`{N:bridge}` the name of a bridge, `{N:field}` a match field; `{ip}` after a number is 4 or 6.
+`{N:bridge}` the name of a bridge, `{N:field}` a match field. `{rule}` is the match and
+priority of the event's rule, `{action}` its source action, `{subfield}` and `{value}` the bits
+{field, offset << 16 | bits, high, low} in the arguments, `{members}` the actions of the `member`
+events that follow.
 
 Source: ofproto/trace as seen of the reference. Any thread; nothing changes after import.
 """
@@ -24,6 +27,7 @@ class Node(Enum):
     DETAIL = "detail"
     WARN = "warn"
     ERROR = "error"
+    HIDDEN = "hidden"
 
 
 class Trace(NamedTuple):
@@ -50,12 +54,20 @@ TRACES: tuple[Trace, ...] = (
     Trace("action_set", Node.TABLE, "--. Executing action set:"),
     Trace("thaw", Node.THAW, "thaw"),
     Trace("resume", Node.THAW, "Resuming from table {0}"),
-    Trace("restore_actions", Node.THAW, "Restoring actions: {ops}"),
-    Trace("restore_set", Node.THAW, "Restoring action set: {ops}"),
+    Trace("restore_actions", Node.THAW, "Restoring actions: {members}"),
+    Trace("restore_set", Node.THAW, "Restoring action set: {members}"),
+    Trace("restored", Node.THAW, "restored state: table={0}, cookie={1:#x}"),
     Trace("action", Node.ACTION, "{action}"),
     Trace("drop", Node.ACTION, "drop"),
+    Trace("member", Node.ACTION, "{action}"),
+    Trace("unroll_member", Node.ACTION, "unroll_xlate(table={0}, cookie={1:#x})"),
+    Trace("unroll", Node.ACTION, "unroll_xlate(table={0}, cookie={1:#x})"),
     Trace("miss_controller", Node.ACTION, "CONTROLLER:65535"),
     Trace("bucket", Node.BUCKET, "bucket {0}"),
+    # The frame will come back with recirculation id 0 from connection tracking in zone 1; the
+    # 64-bit words 0 of struct flow that differ from the first flow's are then 1 (memory order).
+    Trace("recirculates", Node.HIDDEN, "{0} {1}"),
+    Trace("word", Node.HIDDEN, "{0} {1}"),
     *_rows(Node.DETAIL, """
         learned learned that {0:mac} is on port {1:bundle} in VLAN {2}
         flooding no learned MAC for destination, flooding
@@ -70,9 +82,10 @@ TRACES: tuple[Trace, ...] = (
         ct_fork A clone of the packet is forked to recirculate. The forked pipeline will be """
           """resumed at table {0}.
         ct_cleared Sets the packet to an untracked state, and clears all the conntrack fields.
-        pushed pushed value
-        popped popped value
-        move_result {1:field} is now {0:#x}
+        is_now {subfield} is now {value}
+        output_port output port is {0}
+        queue queue = {0:#x}
+        action_set_is action set is: {members}
         mirror_ports_off mirror truncate to ODPP_NONE, skipping output"""),
     *_rows(Node.WARN, """
         no_port Nonexistent output port
@@ -87,8 +100,7 @@ TRACES: tuple[Trace, ...] = (
         ttl_exception IPv{0} decrement TTL exception
         mpls_ttl_exception MPLS decrement TTL exception
         prerequisites unmet prerequisites for {0:field}, set_field ignored
-        move_refused unmet prerequisites for {0:field}, move ignored
-        stack_empty attempting to pop from an empty stack. On next upgrade, this will be an error"""),
+        move_refused unmet prerequisites for {0:field}, move ignored"""),
     *_rows(Node.ERROR, """
         access_tagged dropping VLAN {0} tagged packet received on port {1:bundle} configured as """
           """VLAN {2} access port
@@ -110,7 +122,7 @@ TRACES: tuple[Trace, ...] = (
           """have more MPLS LSEs than the {0} supported.
         mpls_pop dropping packet on which an MPLS pop action can't be performed as it has more """
           """MPLS LSEs than the {0} supported.
-        push_too_big stack underflow"""),
+        stack_empty stack underflow"""),
 )
 
 TRACE: dict[str, int] = {trace.name: number for number, trace in enumerate(TRACES, 1)}

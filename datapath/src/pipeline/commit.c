@@ -313,10 +313,6 @@ commit_ports(struct xlate *x)
         }
         return;
     }
-    /* The mask of later fragments has no ports: nothing to write. */
-    if (!base->tp_src && !base->tp_dst) {
-        return;
-    }
     enum key_type type;
     switch (base->nw_proto) {
     case IPPROTO_TCP: type = KEY_TCP; break;
@@ -404,6 +400,7 @@ commit_vlan(struct xlate *x)
         base_n--;
     }
     for (; base_n >= 0; base_n--) {
+        memset(&x->wc->vlan0_tpid, 0xff, 4);
         flow_pop_vlan(&x->base, x->wc);
         actions_put(x->actions, ACTION_POP_VLAN, sizeof(struct action));
     }
@@ -412,7 +409,7 @@ commit_vlan(struct xlate *x)
             x->actions, ACTION_PUSH_VLAN, sizeof *a);
         a->tpid = flow[flow_n].tpid;
         a->tci = flow[flow_n].tci;
-        flow_push_vlan(&x->base, x->wc);
+        flow_push_vlan(&x->base, NULL);
         memcpy(&x->base.vlan0_tpid, &flow[flow_n], 4);
     }
     put_vlans(&x->base, flow);

@@ -2,6 +2,42 @@
  * Control thread. */
 #include "pipeline/xlate.h"
 
+/* What the last traces owe: it keeps the frozen states that they made, so that
+ * a trace of what comes back finds them. */
+static struct credits *kept[64];
+static unsigned n_kept;
+
+void
+flow_trace_forget(void)
+{
+    while (n_kept) {
+        credits_unref(kept[--n_kept]);
+    }
+}
+
+static void
+keep(struct credits *credits)
+{
+    if (credits) {
+        if (n_kept == N_ELEMENTS(kept)) {
+            flow_trace_forget();
+        }
+        kept[n_kept++] = credits;
+    }
+}
+
+/* A tag written without its type is of the usual one. */
+static void
+complete_vlans(struct flow *flow)
+{
+    if (flow->vlan0_tci & CONSTANT_BE16(0x1000) && !flow->vlan0_tpid) {
+        flow->vlan0_tpid = CONSTANT_BE16(ETH_VLAN);
+    }
+    if (flow->vlan1_tci & CONSTANT_BE16(0x1000) && !flow->vlan1_tpid) {
+        flow->vlan1_tpid = CONSTANT_BE16(ETH_VLAN);
+    }
+}
+
 int
 flow_trace(uint32_t dp, uint32_t start_bridge, const uint8_t *flow_,
            const uint8_t *frame, uint32_t frame_size, bool learn,
@@ -33,6 +69,10 @@ flow_trace(uint32_t dp, uint32_t start_bridge, const uint8_t *flow_,
     epoch_reclaim();
     memcpy(&flow, flow_, sizeof flow);
     memset(&mask, 0, sizeof mask);
+    complete_vlans(&flow);
+    if (!flow.recirc_id) {
+        flow_trace_forget();
+    }
     final = flow;
     struct xlate_in in = {
         .pipeline = p, .flow = &flow, .frame = frame,
@@ -59,6 +99,6 @@ flow_trace(uint32_t dp, uint32_t start_bridge, const uint8_t *flow_,
         memcpy(actions_, actions.buffer.data, actions.buffer.size);
     }
     actions_destroy(&actions);
-    credits_unref(out.credits);
+    keep(out.credits);
     return error;
 }

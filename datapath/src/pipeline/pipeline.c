@@ -117,6 +117,7 @@ pipeline_close(struct pipeline *p)
     if (!p) {
         return;
     }
+    flow_trace_forget();
     while (p->bridges) {
         bridge_del(p->bridges->handle);
     }

@@ -399,4 +399,7 @@ struct credits {
     struct credit entries[];
 };
 
+/* Gives back what flow_trace() kept. */
+void flow_trace_forget(void);
+
 #endif /* private.h */

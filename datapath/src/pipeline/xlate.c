@@ -268,11 +268,11 @@ cancel_freeze(struct xlate *x)
     x->exit = false;
 }
 
-void
+uint32_t
 xlate_finish_freezing(struct xlate *x, uint8_t table)
 {
     if (!x->freezing) {
-        return;
+        return 0;
     }
     xlate_commit(x);
     struct frozen *frozen = freeze_state(x, table, &x->frozen_ops, NULL, 0);
@@ -286,6 +286,7 @@ xlate_finish_freezing(struct xlate *x, uint8_t table)
                                           sizeof *r);
     r->id = frozen->id;
     cancel_freeze(x);
+    return frozen->id;
 }
 
 /* Keeps the ops from 'op' to 'end' for after recirculation. */
@@ -862,9 +863,10 @@ copy_last(struct buffer *out, const void *ops, uint32_t size, unsigned code)
     return found != NULL;
 }
 
-void
-xlate_action_set(struct xlate *x, const void *ops, uint32_t size,
-                 bool in_group)
+/* Puts the ops of an action set into 'list' in the order that OpenFlow
+ * prescribes; empty where nothing says where the frame goes. */
+static void
+sort_action_set(struct buffer *list, const void *ops, uint32_t size)
 {
     static const uint8_t before[] = {
         OP_POP_VLAN, OP_POP_MPLS, OP_DECAP, OP_ENCAP, OP_PUSH_MPLS,
@@ -877,30 +879,63 @@ xlate_action_set(struct xlate *x, const void *ops, uint32_t size,
     static const uint8_t finals[] = {
         OP_GROUP, OP_OUTPUT, OP_CONTROLLER, OP_RESUBMIT, OP_CT,
     };
-    struct buffer list = { NULL, 0, 0 };
+    const struct op *unroll = NULL;
+    unsigned n = 0;
 
     for (unsigned i = 0; i < sizeof before; i++) {
-        copy_last(&list, ops, size, before[i]);
+        copy_last(list, ops, size, before[i]);
     }
-    const struct op *unroll = NULL;
     OPS_FOR_EACH (op, ops, size) {
         if (op->code == OP_UNROLL) {
             unroll = op;
         } else if (set_has(op, sets, sizeof sets)) {
             if (unroll) {
-                buffer_put(&list, unroll, unroll->size);
+                buffer_put(list, unroll, unroll->size);
             }
-            buffer_put(&list, op, op->size);
+            buffer_put(list, op, op->size);
         }
     }
-    copy_last(&list, ops, size, OP_SET_QUEUE);
-    unsigned i = 0;
-    while (i < sizeof finals && !copy_last(&list, ops, size, finals[i])) {
-        i++;
+    copy_last(list, ops, size, OP_SET_QUEUE);
+    while (n < sizeof finals && !copy_last(list, ops, size, finals[n])) {
+        n++;
     }
-    if (i == sizeof finals) {
-        list.size = 0;          /* No way out: drop. */
+    if (n == sizeof finals) {
+        list->size = 0;
     }
+}
+
+/* Reports each op of a list as a member of the event before. */
+static void
+report_members(struct xlate *x, const void *ops, uint32_t size)
+{
+    uint64_t handle = x->rule_handle;
+    uint32_t old_source = x->source, source = UINT32_MAX;
+
+    OPS_FOR_EACH (op, ops, size) {
+        const struct op_unroll *unroll = (const void *) op;
+        if (op->code == OP_UNROLL) {
+            x->rule_handle = unroll->rule;
+            if (!(op->flags & 1)) {
+                xlate_report(x, TRACE_UNROLL_MEMBER, unroll->table,
+                             unroll->cookie, 0, 0);
+            }
+        } else if (op->source != source) {
+            x->source = source = op->source;
+            xlate_report(x, TRACE_MEMBER, x->bucket_group, x->bucket_index,
+                         op->code, 0);
+        }
+    }
+    x->rule_handle = handle;
+    x->source = old_source;
+}
+
+void
+xlate_action_set(struct xlate *x, const void *ops, uint32_t size,
+                 bool in_group)
+{
+    struct buffer list = { NULL, 0, 0 };
+
+    sort_action_set(&list, ops, size);
     if (in_group) {
         xlate_ops(x, list.data, list.size, true);
     } else {
@@ -951,6 +986,13 @@ write_actions(struct xlate *x, const struct op *tail, uint32_t size)
     OPS_FOR_EACH (op, tail, size) {
         buffer_put(&x->action_set, &unroll, sizeof unroll);
         buffer_put(&x->action_set, op, op->size);
+    }
+    if (xlate_traced(x)) {
+        struct buffer list = { NULL, 0, 0 };
+        sort_action_set(&list, x->action_set.data, x->action_set.size);
+        xlate_report(x, TRACE_ACTION_SET_IS, 0, 0, 0, 0);
+        report_members(x, list.data, list.size);
+        buffer_destroy(&list);
     }
 }
 
@@ -1014,6 +1056,22 @@ op_set_field(struct xlate *x, const struct op_set_field *op)
 }
 
 static void
+report_subfield(struct xlate *x, const struct subfield *s)
+{
+    if (xlate_traced(x)) {
+        uint64_t high = 0, low = 0;
+        uint8_t value[16];
+        subfield_read(s, &x->flow, value);
+        for (unsigned i = 0; i < 8; i++) {
+            high = high << 8 | value[i];
+            low = low << 8 | value[8 + i];
+        }
+        xlate_report(x, TRACE_IS_NOW, s->field,
+                     (uint64_t) s->ofs << 16 | s->n_bits, high, low);
+    }
+}
+
+static void
 op_move(struct xlate *x, const struct op_move *op)
 {
     const struct field *src = &fields[op->src.field];
@@ -1024,7 +1082,7 @@ op_move(struct xlate *x, const struct op_move *op)
         subfield_mask(&op->src, x->wc);
         subfield_mask(&op->dst, x->wc);
         subfield_copy(&op->src, &x->flow, &op->dst, &x->flow);
-        REPORT(x, TRACE_MOVE_RESULT, op->dst.field, 0, 0);
+        report_subfield(x, &op->dst);
     } else {
         REPORT(x, TRACE_MOVE_REFUSED, op->dst.field, 0, 0);
     }
@@ -1053,6 +1111,7 @@ op_pop(struct xlate *x, const struct op_pop *op)
     memcpy(&entry, x->stack.data + x->stack.size, sizeof entry);
     subfield_mask(&op->dst, x->wc);
     subfield_write(&op->dst, entry.value, &x->flow);
+    report_subfield(x, &op->dst);
 }
 
 static void
@@ -1087,10 +1146,11 @@ op_push_vlan(struct xlate *x, const struct op_push_vlan *op)
 static bool
 op_dec_ttl(struct xlate *x, const struct op_dec_ttl *op)
 {
+    x->wc->nw_ttl = 0xff;
+    x->wc->nw_proto = 0xff;
     if (!is_ip(&x->flow)) {
         return false;
     }
-    x->wc->nw_ttl = 0xff;
     if (x->flow.nw_ttl > 1) {
         x->flow.nw_ttl--;
         return false;
@@ -1194,6 +1254,20 @@ op_resubmit(struct xlate *x, const struct op_resubmit *op, bool last)
 }
 
 static void
+report_recirculation(struct xlate *x, const struct flow *flow, uint16_t zone)
+{
+    const word64 *words = (const word64 *) flow;
+    const word64 *first = (const word64 *) &x->first;
+
+    xlate_report(x, TRACE_RECIRCULATES, be32_to(flow->recirc_id), zone, 0, 0);
+    for (unsigned i = 0; i < FLOW_WORDS; i++) {
+        if (words[i] != first[i]) {
+            xlate_report(x, TRACE_WORD, i, words[i], 0, 0);
+        }
+    }
+}
+
+static void
 op_ct(struct xlate *x, const struct op_ct *op)
 {
     bool commit = op->flags & 1, force = op->flags & 2;
@@ -1261,7 +1335,13 @@ op_ct(struct xlate *x, const struct op_ct *op)
         xlate_freeze(x);
         REPORT(x, TRACE_CT_FORK, op->table, 0, 0);
         /* The copy goes on in that table, with nothing left of this list. */
-        xlate_finish_freezing(x, op->table);
+        uint32_t id = xlate_finish_freezing(x, op->table);
+        if (xlate_traced(x)) {
+            struct flow back = x->flow;
+            back.recirc_id = be32_from(id);
+            back.ct_zone = be16_from(zone);
+            report_recirculation(x, &back, zone);
+        }
     }
     x->conntracked = false;
     x->exit = false;
@@ -1328,6 +1408,7 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
         const struct op_output_reg *o = (const void *) op;
         uint64_t port = subfield_u64(&o->src, &x->flow);
         subfield_mask(&o->src, x->wc);
+        REPORT(x, TRACE_OUTPUT_PORT, port, 0, 0);
         if (port <= UINT16_MAX) {
             output_action(x, port, o->max_len, 0, false, last);
         }
@@ -1367,6 +1448,7 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
     case OP_POP_QUEUE:
         MASK_ALL(x, skb_priority);
         x->flow.skb_priority = x->first.skb_priority;
+        REPORT(x, TRACE_QUEUE, be32_to(x->flow.skb_priority), 0, 0);
         break;
     case OP_SET_FIELD:
         op_set_field(x, (const void *) op);
@@ -1479,6 +1561,8 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
         struct rule *rule = rule_find(o->rule);
         x->rule_handle = o->rule;
         if (!(op->flags & 1)) {
+            REPORT(x, TRACE_UNROLL, o->table, o->cookie, 0);
+            REPORT(x, TRACE_RESTORED, o->table, o->cookie, 0);
             x->rule = rule;
             x->cookie = o->cookie;
             x->table = o->table;
@@ -1581,7 +1665,7 @@ finish_mask(struct xlate *x)
     if (!is_mpls_type(flow->eth_type)) {
         memset(wc->mpls_lse, 0, sizeof wc->mpls_lse);
     }
-    if (!is_vlan_type(flow->vlan0_tpid)) {
+    if (!(flow->vlan0_tci & CONSTANT_BE16(0x1000))) {
         memset(&wc->vlan0_tpid, 0, 8);
     }
 }
@@ -1635,7 +1719,10 @@ thaw(struct xlate *x, const struct frozen *f, const struct op **ops,
     buffer_put(&x->stack, at, f->stack_size);
     at += ROUND_UP(f->stack_size, 8);
     if (f->action_set_size) {
-        REPORT(x, TRACE_RESTORE_SET, f->id, 0, 0);
+        if (xlate_traced(x)) {
+            xlate_report(x, TRACE_RESTORE_SET, f->id, 0, 0, 0);
+            report_members(x, at, f->action_set_size);
+        }
         buffer_put(&x->action_set, at, f->action_set_size);
         OPS_FOR_EACH (op, at, f->action_set_size) {
             if (op->code == OP_OUTPUT) {
@@ -1648,8 +1735,9 @@ thaw(struct xlate *x, const struct frozen *f, const struct op **ops,
     *ops = (const void *) at;
     *ops_size = f->ops_size;
     x->cookie = f->cookie;
-    if (f->ops_size) {
-        REPORT(x, TRACE_RESTORE_ACTIONS, f->id, 0, 0);
+    if (f->ops_size && xlate_traced(x)) {
+        xlate_report(x, TRACE_RESTORE_ACTIONS, f->id, 0, 0, 0);
+        report_members(x, *ops, f->ops_size);
     }
     x->trace_depth = depth;
     return true;
@@ -1707,7 +1795,6 @@ translate(struct xlate *x, struct frozen *frozen)
     } else {
         run_rule(x, rule, miss, false, true);
     }
-    x->trace_depth = 1;
     if (x->error) {
         return;
     }
@@ -1777,6 +1864,7 @@ pipeline_translate(const struct xlate_in *in, struct xlate_out *out)
     }
     if (out->final) {
         *out->final = x.flow;
+        out->final->actset_output = 0;
     }
     if (x.n_credits) {
         struct credits *c = xmalloc(sizeof *c

@@ -1,0 +1,292 @@
+"""`ofproto/trace`: the translator's account of itself, as a tree and as the reference's text.
+
+`build_tree` turns the events of a traced translation (schema/flow/trace.py) into `Line`s,
+`format_tree` sets them as the reference does, `tree_value` makes plain lists and dicts of them for
+JSON. `trace_flow` does the whole: it translates a flow, follows what connection tracking sends
+round again, and writes Flow, tree, Final flow, Megaflow and Datapath actions.
+
+What only the daemon knows (names of bridges and ports, a group's buckets) comes in `Names`.
+Control task only.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from datapath import action_text, face
+from datapath.face import Event
+from schema.flow.fields import CT_STATE_BITS, FIELDS, FLOW_SIZE, OFFSET
+from schema.flow.drops import DROPS
+from schema.flow.seam import SEAM
+from schema.flow.trace import TRACE, TRACES, Node
+from vswitchd.openflow import packed, source
+from vswitchd.openflow.action_text import format_actions, format_subfield
+from vswitchd.openflow.action_types import Actions, Subfield
+from vswitchd.openflow.compile import number_actions
+from vswitchd.openflow.fields import INFO
+from vswitchd.openflow.match import Match
+from vswitchd.openflow.text import format_flow, format_match, format_megaflow
+from vswitchd.openflow.value_text import format_value
+
+_TERMINAL = frozenset((Node.ACTION, Node.BUCKET, Node.DETAIL, Node.WARN, Node.ERROR))
+_MARKS = {Node.DETAIL: " -> {}", Node.WARN: " >> {}", Node.ERROR: " >>>> {} <<<<"}
+_MEMBERS = (TRACE["member"], TRACE["unroll_member"])
+_FIELD_NAMES = {row.id: row.name for row in FIELDS}
+_PLACEHOLDER = re.compile(r"\{(\w+)(?::([^}]*))?\}")
+_RULE_LINE = "="*79
+
+_ERRORS = {
+    "bridge_not_found": "Bridge not found", "recursion": "Recursion too deep",
+    "resubmits": "Too many resubmits", "stack": "Stack too deep",
+    "no_recirculation": "No recirculation context",
+    "recirculation_conflict": "Recirculation conflict", "mpls_depth": "Too many MPLS labels",
+    "tunnel_metadata": "Invalid tunnel metadata", "unsupported_type": "Unsupported packet type",
+    "congestion": "Congestion Drop", "forwarding_disabled": "Forwarding is disabled",
+}
+_SLOW = {
+    "SLOW_CFM": "Consists of CFM packets", "SLOW_BFD": "Consists of BFD packets",
+    "SLOW_LACP": "Consists of LACP packets", "SLOW_STP": "Consists of STP packets",
+    "SLOW_LLDP": "Consists of LLDP packets",
+    "SLOW_ACTION": "Uses action(s) not supported by datapath",
+    "SLOW_MATCH": "Needs more specific match in datapath",
+}
+
+
+class Names(NamedTuple):
+    """What the text needs to know of the switch.
+
+    bridge: name of a bridge handle; bundle: name of the Port with a bundle id of a bridge handle;
+    bucket: actions of a bucket by (bridge, group, index); ports and odp_ports: {number: name} where
+    names are asked for (--names), else None.
+    """
+
+    bridge: Callable[[int], str]
+    bundle: Callable[[int, int], str]
+    bucket: Callable[[int, int, int], Actions] = lambda bridge, group, index: ()
+    ports: Mapping[int, str] | None = None
+    odp_ports: Mapping[int, str] | None = None
+
+
+@dataclass(slots=True)
+class Line:
+    """A line of a trace and what hangs below it."""
+
+    node: Node
+    kind: str
+    text: str
+    below: list["Line"] = field(default_factory=list)
+
+
+class _Writer:
+    """Makes texts of events; remembers rules and the bridge it is in."""
+
+    def __init__(self, names: Names, program: Actions) -> None:
+        self.names = names
+        self.program = tuple(number_actions(program))
+        self.bridges: list[tuple[int, int]] = []          # (depth, handle)
+        self.rules: dict[int, face.Rule | None] = {}
+
+    def rule(self, handle: int) -> face.Rule | None:
+        if handle not in self.rules:
+            self.rules[handle] = face.rule(handle) if handle else None
+        return self.rules[handle]
+
+    def actions(self, event: Event) -> Sequence:
+        group, index = event.arguments[:2]
+        if index:
+            return tuple(number_actions(
+                self.names.bucket(group >> 32, group & 0xffffffff, index - 1)))
+        if event.rule:
+            rule = self.rule(event.rule)
+            return tuple(number_actions(source.unpack(rule.source))) if rule else ()
+        return self.program
+
+    def action(self, event: Event) -> str:
+        actions = self.actions(event)
+        if event.source < len(actions):
+            return format_actions((actions[event.source],), self.names.ports)
+        return "?"
+
+    def rule_text(self, event: Event) -> str:
+        rule = self.rule(event.rule)
+        if rule is None:
+            return "?"
+        text = format_match(packed.unpack(rule.value, rule.mask), self.names.ports)
+        text += f"{', ' if text else ''}priority {rule.priority}"
+        return text + (f", cookie {rule.cookie:#x}" if rule.cookie else "")
+
+    def subfield(self, event: Event) -> str:
+        number, place, *_ = event.arguments
+        return format_subfield(Subfield(_FIELD_NAMES[number], place >> 16, place & 0xffff))
+
+    def value(self, event: Event) -> str:
+        number, place, high, low = event.arguments
+        value = high << 64 | low
+        info = INFO[_FIELD_NAMES[number]]
+        if place & 0xffff == info.bits:
+            return format_value(info, value, names=self.names.ports)
+        return f"{value:#x}" if value else "0"
+
+    def text(self, event: Event, members: Sequence[Event]) -> str:
+        """The text of an event; `members` are those that it lists."""
+        bridge = self.bridges[-1][1] if self.bridges else 0
+
+        def fill(match: re.Match) -> str:
+            name, form = match.groups()
+            if not name.isdigit():
+                if name == "members":
+                    return ",".join(self.text(member, ()) for member in members) or "drop"
+                return {"rule": self.rule_text, "action": self.action, "subfield": self.subfield,
+                        "value": self.value}[name](event)
+            number = event.arguments[int(name)]
+            match form:
+                case "mac":
+                    return ":".join(f"{byte:02x}" for byte in number.to_bytes(6, "big"))
+                case "bundle":
+                    return self.names.bundle(bridge, number)
+                case "bridge":
+                    return self.names.bridge(number)
+                case "field":
+                    return _FIELD_NAMES[number]
+                case "#x" if not number:
+                    return "0"
+            return format(number, form or "d")
+
+        return _PLACEHOLDER.sub(fill, TRACES[event.kind - 1].text)
+
+
+def build_tree(events: Sequence[Event], names: Names, program: Actions = ()) -> list[Line]:
+    """The lines of a traced translation. `program`: the actions that it began with, if any."""
+    writer = _Writer(names, program)
+    root: list[Line] = []
+    stack = [root]                  # lists of lines by depth
+    at = 0
+    while at < len(events):
+        event = events[at]
+        row = TRACES[event.kind - 1]
+        at += 1
+        first = at
+        while at < len(events) and events[at].kind in _MEMBERS:
+            at += 1
+        if row.node is Node.HIDDEN:
+            continue
+        del stack[event.depth + 1:]
+        while writer.bridges and writer.bridges[-1][0] >= event.depth:
+            writer.bridges.pop()
+        if row.node is Node.BRIDGE:
+            writer.bridges.append((event.depth, event.arguments[0]))
+        line = Line(row.node, row.name, writer.text(event, events[first:at]))
+        stack[min(event.depth, len(stack) - 1)].append(line)
+        stack.append(line.below)
+    return root
+
+
+def format_tree(lines: Sequence[Line], level: int = 0) -> str:
+    """The lines as the reference sets them.
+
+    What is last of its list and may have others below does not indent them: a chain of resubmits
+    stays flat.
+    """
+    out = ""
+    for index, line in enumerate(lines):
+        more = index + 1 < len(lines) or line.node in _TERMINAL
+        indent = " " * (4 * (level + more))
+        if line.node is Node.BRIDGE:
+            out += f"\n{indent}{line.text}\n{indent}{'-' * len(line.text)}\n"
+        else:
+            out += f"{indent}{_MARKS.get(line.node, '{}').format(line.text)}\n"
+        out += format_tree(line.below, level + 2 * more)
+    return out
+
+
+def tree_value(lines: Sequence[Line]) -> list[dict]:
+    """The lines as plain values."""
+    return [{"node": line.node.value, "kind": line.kind, "text": line.text,
+             **({"below": tree_value(line.below)} if line.below else {})} for line in lines]
+
+
+def _comparable(flow: bytes) -> bytes:
+    """A flow without what is no part of the frame's description."""
+    for name, size in (("actset_output", 4), ("vlan0_tpid", 2), ("vlan1_tpid", 2)):
+        flow = flow[:OFFSET[name]] + bytes(size) + flow[OFFSET[name] + size:]
+    return flow
+
+
+def _returning(first: bytes, events: Sequence[Event]) -> list[tuple[int, int, bytearray]]:
+    """(recirculation id, zone, flow) of what comes back from connection tracking."""
+    found: list[tuple[int, int, bytearray]] = []
+    for event in events:
+        if event.kind == TRACE["recirculates"]:
+            found.append((event.arguments[0], event.arguments[1], bytearray(first)))
+        elif event.kind == TRACE["word"] and found:
+            at = event.arguments[0] * 8
+            found[-1][2][at:at + 8] = event.arguments[1].to_bytes(8, sys.byteorder)
+    return found
+
+
+def _flow_text(flow: bytes, names: Names) -> str:
+    return format_flow(packed.flow_fields(flow), names.ports)
+
+
+def _masked(flow: bytes, mask: bytes) -> Match:
+    bits = int.from_bytes(flow, "big") & int.from_bytes(mask, "big")
+    return packed.unpack(bits.to_bytes(FLOW_SIZE, "big"), mask)
+
+
+def _section(flow: bytes, shown: bytes, traced: face.Trace, names: Names,
+             program: Actions) -> str:
+    """One translation in full: `flow` as it was given, `shown` with an OpenFlow input port."""
+    actions = action_text.format_actions(traced.actions, names.odp_ports) or "drop"
+    out = f"Flow: {_flow_text(shown, names)}\n"
+    out += format_tree(build_tree(traced.events, names, program))
+    same = _comparable(shown) == _comparable(traced.final)
+    out += f"\nFinal flow: {'unchanged' if same else _flow_text(traced.final, names)}\n"
+    out += f"Megaflow: {format_megaflow(_masked(shown, traced.mask), names.ports)}\n"
+    out += f"Datapath actions: {actions}"
+    if traced.error:
+        reason = _ERRORS.get(DROPS[traced.error].name, DROPS[traced.error].meaning)
+        out += f"\nTranslation failed ({reason}), packet is dropped."
+    elif traced.slow_reasons:
+        out += "\nThis flow is handled by the userspace slow path because it:"
+        for name, sentence in _SLOW.items():
+            if traced.slow_reasons & SEAM[name]:
+                out += f"\n  - {sentence}."
+    return out
+
+
+def trace_flow(dp: int, bridge: int, flow: bytes, names: Names, frame: bytes = b"",
+               learn: bool = False, program: bytes | None = None, actions: Actions = (),
+               ct_next: Sequence[int] = ()) -> str:
+    """The whole text of ofproto/trace.
+
+    dp, bridge: handles; flow: struct flow whose in_port is an OpenFlow port of `bridge`. program
+    and actions: of trace-packet-out, else the tables decide. ct_next: connection states for the
+    frames that come back from connection tracking, in order; then trk|new.
+    Raises: DatapathError.
+    """
+    traced = face.trace(dp, flow, bridge, frame, learn, program)
+    out = _section(flow, flow, traced, names, actions)
+    waiting = _returning(flow, traced.events)
+    states = list(ct_next)
+    while waiting:
+        recirc_id, _, back = waiting.pop(0)
+        state = states.pop(0) if states else None
+        shown_state = CT_STATE_BITS["trk"] | CT_STATE_BITS["new"] if state is None else state
+        at = OFFSET["ct_state"]
+        back[at:at + 4] = shown_state.to_bytes(4, "big")
+        named = "|".join(name for name, bit in CT_STATE_BITS.items() if shown_state & bit)
+        how = (f"with default ct_state={_state_text(shown_state)} (use --ct-next to customize)"
+               if state is None else f"with ct_state={named}")
+        out += f"\n\n{_RULE_LINE}\nrecirc({recirc_id:#x}) - resume conntrack {how}\n{_RULE_LINE}\n\n"
+        traced = face.trace(dp, bytes(back), bridge, frame, learn)
+        out += _section(bytes(back), bytes(back), traced, names, ())
+        waiting += _returning(bytes(back), traced.events)
+    return out
+
+
+def _state_text(state: int) -> str:
+    """A connection state with trk first, as the reference writes its default."""
+    names = [name for name, bit in CT_STATE_BITS.items() if state & bit]
+    return "|".join(sorted(names, key=lambda name: name != "trk"))
