@@ -6,6 +6,7 @@ task in `serve_backlog`) writes as the peer reads.  So a quick exchange costs no
 the owner can see that a peer is slow.  Trio thread only.
 """
 
+import os
 import socket
 import ssl
 
@@ -225,7 +226,8 @@ async def _connect_tcp(host: str, port: int) -> socket.socket:
         try:
             await sock.connect(place)
         except OSError as error:
-            failure = error
+            # trio puts the address into the text; users expect the system's words.
+            failure = OSError(error.errno, os.strerror(error.errno)) if error.errno else error
             sock.close()
             continue
         except BaseException:
