@@ -257,6 +257,8 @@ def from_json_atom(base: BaseType, json, symbols: Symbols | None) -> Atom:
         if type(json) is not str:
             raise syntax_error(json, "expected string")
         atom = json
+        if "\0" in atom:
+            raise syntax_error(json, "null bytes not supported in quoted strings")
         if not atom.isascii():
             try:
                 atom.encode()

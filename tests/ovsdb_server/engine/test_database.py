@@ -228,6 +228,7 @@ def test_conversion_is_refused_when_an_index_would_not_hold(database, triggers):
         convert(database, _changed_schema(change))
 
 
-def test_a_string_that_is_no_utf8_is_refused(triggers):
+def test_a_string_that_no_journal_can_hold_is_refused(triggers):
+    assert _run(triggers, plain(name="a\0b"))[0]["error"] == "syntax error"
     assert _run(triggers, plain(name="\ud800"))[0]["error"] == "constraint violation"
     assert "uuid" in _run(triggers, plain(name="\U0001f600"))[0]
