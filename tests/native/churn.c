@@ -1,6 +1,6 @@
 /* churn.c: two or more workers forward while the control thread adds and
- * deletes ports and flows, dumps, settles and changes the number of workers.
- * Arguments: workers, rounds.  For ThreadSanitizer. */
+ * deletes ports, flows, bridges and rules, dumps, settles and changes the number
+ * of workers.  Arguments: workers, rounds.  For ThreadSanitizer. */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +8,7 @@
 #include "api.h"
 #include "base/base.h"
 #include "generated/flow.h"
+#include "generated/ops.h"
 #include "generated/seam.h"
 
 static void
@@ -50,6 +51,69 @@ put_flow(uint32_t dp, uint32_t in_port, uint32_t dst_mask, uint32_t dst,
     actions_destroy(&list);
 }
 
+/* Makes a bridge of ports 3 (a source), 10 and 11 that floods and learns. */
+static uint32_t
+add_bridge(uint32_t dp)
+{
+    struct bridge_config config = {
+        .name = "br0", .mac_aging_s = 300, .mac_table_size = 64,
+    };
+    static const uint32_t members[3] = { 3, 10, 11 };
+    struct bridge_port ports[3];
+    struct bundle bundles[3];
+    uint32_t bridge;
+
+    memset(ports, 0, sizeof ports);
+    memset(bundles, 0, sizeof bundles);
+    for (uint32_t i = 0; i < 3; i++) {
+        ports[i].ofp = ports[i].odp = ports[i].bundle = members[i];
+        ports[i].state = BP_LIVE;
+        ports[i].mtu = 1500;
+        bundles[i].id = members[i];
+        bundles[i].vlan_mode = VLAN_TRUNK;
+        bundles[i].first_member = i;
+        bundles[i].n_members = 1;
+        memset(bundles[i].trunks, 0xff, sizeof bundles[i].trunks);
+    }
+    check(bridge_add(dp, &config, &bridge), "bridge_add");
+    check(bridge_ports_set(bridge, ports, 3), "bridge_ports_set");
+    check(bundles_set(bridge, bundles, 3, members, 3), "bundles_set");
+    return bridge;
+}
+
+/* Adds or deletes (by 'command') a rule for frames to a /'n_bits' of
+ * 20.0.0.0. */
+static void
+change_rule(uint32_t dp, uint32_t bridge, uint32_t n_bits, uint16_t command,
+            uint32_t port)
+{
+    struct {
+        struct flow match[2];
+        struct op_output op;
+    } blob;
+    struct rule_change change = {
+        .bridge = bridge, .command = command, .priority = n_bits,
+        .out_port = UINT32_MAX, .out_group = UINT32_MAX,
+        .program_offset = sizeof blob.match, .program_size = sizeof blob.op,
+    };
+    uint64_t version;
+
+    memset(&blob, 0, sizeof blob);
+    if (n_bits) {
+        blob.match[0].eth_type = be16_from(0x0800);
+        blob.match[1].eth_type = UINT16_MAX;
+        blob.match[0].nw_dst = be32_from(0x14000000);
+        blob.match[1].nw_dst = be32_from(UINT32_MAX << (32 - n_bits));
+    }
+    blob.op.head.code = OP_OUTPUT;
+    blob.op.head.size = sizeof blob.op;
+    blob.op.port = port;
+    check(version_open(dp, &version), "version_open");
+    check(rules_stage(version, &change, 1, (const uint8_t *) &blob,
+                      sizeof blob), "rules_stage");
+    check(version_commit(version), "version_commit");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -65,10 +129,12 @@ main(int argc, char **argv)
     check(datapath_open(&config, &dp), "datapath_open");
     add_port(dp, 1, "generate");
     add_port(dp, 2, "generate");
+    add_port(dp, 3, "generate");
     add_port(dp, 10, "discard");
     add_port(dp, 11, "discard");
     add_port(dp, 5, "dummy-pmd");
     check(workers_set(n), "workers_set");
+    uint32_t bridge = add_bridge(dp);
     for (uint32_t i = 0; i < rounds; i++) {
         uint32_t in = 1 + i % 2, n_bytes, n_records;
         uint64_t cursor = 0, n_work;
@@ -87,7 +153,19 @@ main(int argc, char **argv)
         check(datapath_stats_get(dp, &stats), "stats");
         check(port_stats_get(dp, 10, &port), "port stats");
         check(port_del(dp, 20), "port_del");
+        change_rule(dp, bridge, 0, RULE_ADD, i % 3 ? 0xfffa : 0xfffb);
+        change_rule(dp, bridge, 8 + i % 16, RULE_ADD, 10 + i % 2);
+        if (i > 4) {
+            change_rule(dp, bridge, 8 + (i - 4) % 16, RULE_DELETE_STRICT, 0);
+        }
+        if (i % 8 == 3) {
+            check(flows_revalidate(dp), "revalidate");
+        } else if (i % 8 == 5) {
+            check(bridge_del(bridge), "bridge_del");
+            bridge = add_bridge(dp);
+        }
         check(dp_pump(&n_work), "pump");
+        check(flows_settle(dp), "settle");
         if (i % 8 == 7) {
             check(flows_flush(dp), "flush");
         }

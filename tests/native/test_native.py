@@ -34,6 +34,7 @@ def test_a_million_hostile_frames_take_no_more_memory_than_a_tenth(compile_nativ
     assert late <= early * 1.05
 
 
-def test_ports_and_flows_may_change_while_workers_forward(compile_native):
-    program = compile_native("churn", ALL_ROOMS, "thread")
+@pytest.mark.parametrize("sanitize", ["thread", "address,undefined"])
+def test_ports_flows_and_rules_may_change_while_workers_forward(compile_native, sanitize):
+    program = compile_native("churn", ALL_ROOMS, sanitize)
     run(program, 2, 60)

@@ -191,6 +191,14 @@ rule_unlink(void *rule_)
     rule_unref(rule);
 }
 
+/* Rules deleted earlier still wait for rule_unlink(), which needs their
+ * classifier: it goes after them. */
+static void
+retire_classifier(void *cls)
+{
+    classifier_retire(cls);
+}
+
 void
 bridge_rules_destroy(struct bridge *bridge)
 {
@@ -203,10 +211,7 @@ bridge_rules_destroy(struct bridge *bridge)
             classifier_remove(table->cls, &rule->cls);
             rule_unref(rule);
         }
-        if (table->cls) {
-            classifier_retire(table->cls);
-            __atomic_store_n(&table->cls, NULL, __ATOMIC_RELEASE);
-        }
+        epoch_retire(table->cls, retire_classifier);
     }
 }
 
