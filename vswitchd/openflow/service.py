@@ -8,21 +8,19 @@ Source: OpenFlow 1.0 to 1.5; the Nicira extensions as in ovs-ofctl(8).
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from datapath import face
 from schema.openflow.limits import BUFFER_NONE, PORT_NONE, TABLE_ALL
 from vswitchd.config.desired import LOCAL
-from vswitchd.openflow import packed, source, tables
-from vswitchd.openflow.action_types import Controller, Output
+from vswitchd.openflow import packed, tables
+from vswitchd.openflow.action_types import Output
 from vswitchd.openflow.compile import compile_actions
-from vswitchd.openflow.consistency import check_actions
+from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.match import Match
-from vswitchd.openflow.messages import Message, flow, group, meter, packet, port, queue, session, \
-    switch as description
-from vswitchd.openflow.messages import table as table_messages
-from vswitchd.openflow.session import OF10, OF11, OF12, OF13, OF15, Session
+from vswitchd.openflow.messages import Message, flow, packet, port, queue, session, table
+from vswitchd.openflow.messages import switch as description
+from vswitchd.openflow.session import OF10, OF11, OF13, Session
 from vswitchd.switch.bridge import Bridge, BridgePort
 
 _CAPABILITIES_10 = frozenset(("FLOW_STATS", "TABLE_STATS", "PORT_STATS", "QUEUE_STATS",
@@ -40,12 +38,8 @@ PS_LINK_DOWN, PS_LIVE = 1, 4
 ADDED, DELETED, MODIFIED = 0, 1, 2
 NORMAL = 0xfffa
 
-PACKET_IN_SPACE = "packet_in"
-
-
-def bad_request(name: str) -> OpenFlowError:
-    """The error that answers a message which cannot be served."""
-    return OpenFlowError(name)
+_ALL_ONES = (1 << 64) - 1
+_MAX_ENTRIES = 1_000_000
 
 
 class Service:
@@ -192,14 +186,10 @@ class Service:
 
     def table_stats(self, conn: Session, value):
         self.settle()
-        yield table_messages.TableStatsReply(tuple(
-            self.one_table(number, stats, conn.version) for number, stats in
-            enumerate(face.tables_stats(self.bridge.handle, N_TABLES))))
-
-    @staticmethod
-    def one_table(number: int, stats: face.TableStats, version: int):
-        return table_messages.TableStats(number, f"table{number}", stats.n_active, stats.n_lookup,
-                                         stats.n_matched)
+        yield table.TableStatsReply(tuple(
+            table.TableStats(number, *stats, table.TableFeatures(
+                number, f"table{number}", _ALL_ONES, _ALL_ONES, max_entries=_MAX_ENTRIES))
+            for number, stats in enumerate(face.tables_stats(self.bridge.handle, N_TABLES))))
 
     # -- ports and queues
 
@@ -257,10 +247,10 @@ class Service:
         in_port = value.in_port
         if in_port > 0xff00 and in_port not in (0xfff8, 0xfff9, 0xfffd, LOCAL, PORT_NONE):
             raise OpenFlowError("OFPBRC_BAD_PORT")
-        check_actions(value.actions, Match(), 0, tables.N_TABLES)
+        actions, _ = check(value.actions, Match(), table=0, n_tables=tables.N_TABLES)
         metadata, _ = packed.pack(value.metadata)
         face.packets_inject([face.Injection(self.dp, self.bridge.handle, in_port, value.data,
-                                            compile_actions(value.actions), metadata)])
+                                            compile_actions(actions), metadata)])
         self.settle()
         return ()
 
@@ -328,6 +318,7 @@ _HANDLERS = {
     session.SetControllerId: Service.set_controller_id,
     flow.FlowMod: Service.flow_mod,
     flow.FlowStatsRequest: Service.flow_stats,
+    table.TableStatsRequest: Service.table_stats,
     port.PortStatsRequest: Service.port_stats,
     port.PortDescRequest: Service.port_desc,
     port.PortMod: Service.port_mod,

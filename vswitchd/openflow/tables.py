@@ -12,7 +12,7 @@ from schema.openflow.limits import COOKIE_NONE, GROUP_ANY, PORT_NONE, TABLE_ALL
 from vswitchd.openflow import packed, source
 from vswitchd.openflow.action_types import Actions
 from vswitchd.openflow.compile import compile_actions
-from vswitchd.openflow.consistency import check_actions
+from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.match import Match
 from vswitchd.openflow.messages.flow import COMMANDS, FlowMod, FlowStats, FlowStatsRequest
@@ -35,15 +35,15 @@ def change_of(bridge: int, mod: FlowMod, tag: int = 0) -> face.RuleChange:
     if table == TABLE_ALL and command == _ADD:
         table = 0
     elif table == HIDDEN_TABLE:
-        raise OpenFlowError("OFPFMFC_EPERM" if command == _ADD else "OFPFMFC_EPERM")
-    program = b""
+        raise OpenFlowError("OFPFMFC_EPERM")
+    actions, program = mod.actions, b""
     if command <= SEAM["RULE_MODIFY_STRICT"]:
-        check_actions(mod.actions, mod.match, table, N_TABLES)
-        program = compile_actions(mod.actions)
+        actions, _ = check(actions, mod.match, table=table, n_tables=N_TABLES)
+        program = compile_actions(actions)
     value, mask = packed.pack(mod.match)
     is_filtered = command != _ADD
     return face.RuleChange(
-        bridge, command, table, mod.priority, value, mask, program, source.pack(mod.actions),
+        bridge, command, table, mod.priority, value, mask, program, source.pack(actions),
         mod.flags, mod.idle_timeout, mod.hard_timeout, mod.importance,
         _out(mod.out_port, PORT_NONE) if command >= SEAM["RULE_DELETE"] else _ANY,
         _out(mod.out_group, GROUP_ANY) if command >= SEAM["RULE_DELETE"] else _ANY,
