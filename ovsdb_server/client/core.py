@@ -66,6 +66,7 @@ class Core:
         self.complaint = ""
         self.has_lock = False
         self.is_waiting_for_lock = False
+        self.is_lock_contended = False      # The server said that somebody else owns it.
         self._lock = lock
         self._leader_only = leader_only
         self._output: list[Request] = []
@@ -92,7 +93,7 @@ class Core:
     def closed(self) -> None:
         """The connection ended."""
         self.is_synced = False
-        self.has_lock = self.is_waiting_for_lock = False
+        self.has_lock = self.is_waiting_for_lock = self.is_lock_contended = False
         self._output.clear()
         self._expected.clear()
 
@@ -152,7 +153,7 @@ class Core:
                     self._take_data_reply(message)
                 case "lock":
                     self.has_lock = not is_error and bool(message.result.get("locked"))
-                    self.is_waiting_for_lock = not self.has_lock
+                    self.is_waiting_for_lock = self.is_lock_contended = not self.has_lock
         except (OvsdbError, TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
             self.complaint = f"malformed reply from server: {error}"
 
@@ -237,8 +238,10 @@ class Core:
                     self.complaint = "the database changed its schema or went away"
                 case "locked" if params == [self._lock]:
                     self.has_lock, self.is_waiting_for_lock = True, False
+                    self.is_lock_contended = False
                 case "stolen" if params == [self._lock]:
                     self.has_lock, self.is_waiting_for_lock = False, True
+                    self.is_lock_contended = True
         except (OvsdbError, TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
             self.complaint = f"malformed update from server: {error}"
 

@@ -117,7 +117,7 @@ class Replica:
     @property
     def is_lock_contended(self) -> bool:
         """Does somebody else own the lock?"""
-        return self._lock_name is not None and self._core.is_waiting_for_lock
+        return self._lock_name is not None and self._core.is_lock_contended
 
     @property
     def server_schema(self) -> DatabaseSchema | None:
@@ -191,6 +191,7 @@ class Replica:
     async def _read(self, channel: Channel) -> str:
         try:
             while (messages := await channel.receive()) is not None:
+                had_lock = self._core.has_lock
                 for received in messages:
                     if _rpc_log.is_dbg:
                         _rpc_log.dbg(f"{channel.name}: received {received!r}")
@@ -198,6 +199,8 @@ class Replica:
                         self._finish_call(received)
                 self._send_output()
                 self._publish()
+                if self._core.has_lock != had_lock:
+                    self._wake()
                 if self._core.complaint:
                     _log.info(f"{channel.name}: {self._core.complaint}; trying another server"
                               if len(self._remotes) > 1 else
