@@ -72,8 +72,8 @@ def _row_with(row: Row, values: dict[Column, tuple]) -> Row:
 
 def _insert(transaction: Transaction, parser: Parser) -> dict:
     view = _table(transaction, parser)
-    uuid_name = parser.member("uuid-name", IDENTIFIER, optional=True)
     uuid = parser.member("uuid", STRING, optional=True)
+    uuid_name = parser.member("uuid-name", IDENTIFIER, optional=True)
     row_json = parser.member("row", OBJECT)
     _check(parser)
     table = view.schema
@@ -176,8 +176,8 @@ def _mutate(transaction: Transaction, parser: Parser) -> dict:
 
 
 def _delete(transaction: Transaction, parser: Parser) -> dict:
-    view = _table(transaction, parser)
     where = parser.member("where", ARRAY)
+    view = _table(transaction, parser)
     _check(parser)
     rows = view.find(_where(transaction, view, where))
     transaction.permissions.check_delete(view.schema, rows)
@@ -188,11 +188,11 @@ def _delete(transaction: Transaction, parser: Parser) -> dict:
 
 def _wait(transaction: Transaction, parser: Parser) -> dict:
     timeout = parser.member("timeout", NUMBER, optional=True)
-    view = _table(transaction, parser)
     where = parser.member("where", ARRAY)
     columns_json = parser.member("columns", ARRAY, optional=True)
     until = parser.member("until", STRING)
     rows_json = parser.member("rows", ARRAY)
+    view = _table(transaction, parser)
     _check(parser)
     condition = _where(transaction, view, where)
     columns = _columns(view.schema, columns_json)

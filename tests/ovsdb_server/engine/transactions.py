@@ -192,6 +192,17 @@ def _form_cases():
                 {"op": "commit", "durable": True}, {"op": "assert", "lock": "x"},
                 {"op": "assert", "lock": "9"}, {"op": "assert"}):
         yield [bad]
+    # Several members are wrong: the first that the reference looks at is named.
+    members = {"timeout": "x", "where": 5, "columns": 5, "until": 5, "rows": 5, "table": 5}
+    for name in list(members):
+        yield [{"op": "wait", **members}]
+        members[name] = {"where": [], "columns": [], "until": "==", "rows": []}.get(name, 0)
+    for name, members in (("delete", {"where": 5}), ("select", {"where": 5, "columns": 5}),
+                          ("update", {"where": 5, "row": 5}),
+                          ("mutate", {"where": 5, "mutations": 5}),
+                          ("insert", {"row": 5, "uuid": 5, "uuid-name": 5})):
+        for table in (5, "Nope", "Plain"):
+            yield [{"op": name, "table": table, **members}]
     for columns in (5, ["nope"], ["name", "name"], [5], []):
         yield [select("Plain", columns=columns)]
     yield [select(5)]
