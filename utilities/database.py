@@ -10,6 +10,7 @@ Source: RFC 7047; monitor_cond of ovsdb-server(7).
 """
 
 import os
+from itertools import islice
 
 from ovsdb_server.engine.atom import UUID_TYPE, random_uuid, to_json_atom
 from ovsdb_server.engine.datum import apply_diff, from_json, is_default, to_json
@@ -358,6 +359,36 @@ def _lenient_datum(column: Column, value) -> tuple:
     return (atom(value),)
 
 
+class _Index:
+    """Finds rows by the only atom of a column; follows new rows, which come last.
+
+    Whoever writes the column of a row that is already here must drop the index.
+    """
+
+    def __init__(self, rows: dict[str, Row], column: str) -> None:
+        self._rows = rows
+        self._column = column
+        self._n_seen = 0
+        self._found: dict[object, list[Row]] = {}
+
+    def find(self, atom) -> list[Row]:
+        """Return the rows, at most two."""
+        if len(self._rows) != self._n_seen:
+            self._follow()
+        found = self._found.get(atom, [])
+        return [row for row in found if not row.is_deleted][:2]
+
+    def _follow(self) -> None:
+        if len(self._rows) < self._n_seen:
+            self._found.clear()
+            self._n_seen = 0
+        for row in islice(self._rows.values(), self._n_seen, None):
+            value = row.get(self._column)
+            if len(value) == 1:
+                self._found.setdefault(value[0], []).append(row)
+        self._n_seen = len(self._rows)
+
+
 class Transaction:
     """Changes to commit together, against the replica as it is now."""
 
@@ -371,6 +402,14 @@ class Transaction:
         self._increment: tuple[Row, str] | None = None
         self._touched: dict[Row, None] = {}
         self._inserted: dict[str, Row] = {}
+        self._indexes: dict[tuple[str, str], _Index] = {}
+
+    def find(self, table: str, column: str, atom) -> list[Row]:
+        """Return the rows (at most two) whose `column` is exactly `atom`."""
+        index = self._indexes.get((table, column))
+        if index is None:
+            index = self._indexes[table, column] = _Index(self.database.rows[table], column)
+        return index.find(atom)
 
     def insert(self, table: Table, uuid: str | None = None, chosen: bool = False) -> Row:
         """Add a row.  `uuid` names it within the transaction; `chosen` makes it the real one."""
@@ -391,6 +430,8 @@ class Transaction:
         row.written[name] = datum
         if row.mutations is not None:
             row.mutations.pop(name, None)
+        if self._indexes:
+            self._indexes.pop((row.table.name, name), None)
         self._touched[row] = None
 
     def mutate(self, row: Row, column: Column, datum: tuple, steps: list) -> None:
@@ -430,6 +471,7 @@ class Transaction:
             self._touched.pop(row, None)
             self._inserted.pop(row.uuid, None)
             self.database.rows[row.table.name].pop(row.uuid, None)
+            self._indexes.clear()
         else:
             self._touched[row] = None
 
@@ -439,6 +481,7 @@ class Transaction:
 
     def forget(self) -> None:
         """Take back everything from the replica."""
+        self._indexes.clear()
         for row in self._touched:
             row.written = row.mutations = row.verified = None
             row.is_deleted = row.is_forced = False

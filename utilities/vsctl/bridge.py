@@ -6,6 +6,8 @@ commands invalidate it; the commands here keep it current, so a long command lin
 time.
 """
 
+from bisect import bisect_left
+
 from utilities.command_line import ERR, LOG, WARN, Fatal
 from utilities.database import Row
 from utilities.vsctl.generic import set_column
@@ -255,7 +257,9 @@ def _insert(ctx: Context, table: str, **values: tuple) -> Row:
 
 
 def _add_reference(ctx: Context, row: Row, column: str, uuid: str) -> None:
-    ctx.transaction.write(row, column, tuple(sorted({*row.get(column), uuid})))
+    references = row.get(column)
+    place = bisect_left(references, uuid)
+    ctx.transaction.write(row, column, (*references[:place], uuid, *references[place:]))
 
 
 def _remove_reference(ctx: Context, row: Row, column: str, uuid: str) -> None:
@@ -533,6 +537,7 @@ def _add_port(ctx: Context, bridge_name: str, name: str, interface_names: list[s
     if bridge.parent is not None:
         row.written["tag"] = (bridge.vlan,)
     table = ctx.run.schema.table("Port")
+    cache = get_cache(ctx)
     for setting in settings:
         set_column(ctx, table, row, setting)
     _add_reference(ctx, bridge.real.row, "ports", row.uuid)
@@ -540,7 +545,8 @@ def _add_port(ctx: Context, bridge_name: str, name: str, interface_names: list[s
             ctx.find_column(table, ctx.read_column_name(s)[0]).name for s in settings):
         ctx.invalidate_cache()
         return
-    cache = get_cache(ctx)
+    # The settings were of a row that the tree does not have yet.
+    ctx.run.cache = cache
     port = cache.add_port(bridge.real, row)
     for interface in interfaces:
         cache.add_interface(port, interface)

@@ -230,6 +230,7 @@ def set_column(ctx: Context, table: SchemaTable, row: Row, argument: str) -> Non
     type_ = column.type
     if key is None:
         ctx.transaction.write(row, column, spoken(parse_text, type_, text, ctx.symbols))
+        ctx.note_change(table, column.name)
         return
     if not type_.is_map:
         raise Fatal(f"cannot specify key to set for non-map column {column.name}")
@@ -258,7 +259,6 @@ def set_columns(ctx: Context) -> None:
         return
     for argument in ctx.arguments[2:]:
         set_column(ctx, table, row, argument)
-    ctx.invalidate_cache()
 
 
 def _count_noun(type_: ColumnType) -> str:
@@ -283,7 +283,7 @@ def add(ctx: Context) -> None:
         atoms = [ctx.transaction.json_of(column, (atom,)) for atom in addition]
         ctx.transaction.mutate(row, column, union(column.type, row.read(column), addition),
                                [("insert", ["set", atoms])])
-    ctx.invalidate_cache()
+    ctx.note_change(table, column.name)
 
 
 def remove(ctx: Context) -> None:
@@ -311,7 +311,7 @@ def remove(ctx: Context) -> None:
                     f"{type_.n_min}")
     ctx.transaction.verify(row, column)
     ctx.transaction.write(row, column, datum)
-    ctx.invalidate_cache()
+    ctx.note_change(table, column.name)
 
 
 def clear(ctx: Context) -> None:
@@ -326,7 +326,7 @@ def clear(ctx: Context) -> None:
             raise Fatal(f'"clear" operation cannot be applied to column {column.name} of table '
                         f"{table.name}, which is not allowed to be empty")
         ctx.transaction.write(row, column, ())
-    ctx.invalidate_cache()
+        ctx.note_change(table, column.name)
 
 
 def want_create(ctx: Context) -> None:
@@ -355,7 +355,7 @@ def create(ctx: Context) -> None:
     for argument in ctx.arguments[1:]:
         set_column(ctx, table, row, argument)
     ctx.call.output.append(row.uuid)
-    ctx.invalidate_cache()
+    ctx.note_change(table)
 
 
 def finish_create(ctx: Context) -> None:
@@ -387,7 +387,7 @@ def destroy(ctx: Context) -> None:
         row = ctx.find_row(table, name, must_exist)
         if row is not None:
             ctx.transaction.delete(row)
-    ctx.invalidate_cache()
+    ctx.note_change(table)
 
 
 def wait_until(ctx: Context) -> None:

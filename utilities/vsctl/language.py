@@ -18,6 +18,14 @@ from utilities.database import Database, Row, Schema, Transaction
 
 UNLIMITED = 1 << 30
 
+# What the tree of bridges, ports and interfaces is read from.
+TREE_COLUMNS = {
+    "Open_vSwitch": ("bridges",),
+    "Bridge": ("name", "ports"),
+    "Port": ("name", "tag", "fake_bridge", "interfaces"),
+    "Interface": ("name",),
+}
+
 
 class Command:
     """One row of the command table.
@@ -185,8 +193,14 @@ class Context:
         self.call.output.append(text + "\n")
 
     def invalidate_cache(self) -> None:
-        """Forget what is known of bridges and ports: a generic command may have changed it."""
+        """Forget what is known of bridges and ports."""
         self.run.cache = None
+
+    def note_change(self, table: SchemaTable, column: str | None = None) -> None:
+        """Forget it if a change of this column (None: of rows) may have changed it."""
+        columns = TREE_COLUMNS.get(table.name, ())
+        if column in columns or column is None and columns:
+            self.run.cache = None
 
     def find_table(self, name: str) -> SchemaTable:
         """Return the table whose name matches `name`, perhaps abbreviated.  Raises Fatal."""
@@ -296,19 +310,15 @@ class Context:
                 return None
             rows = self.database.all(way.table)
             return rows[0] if len(rows) == 1 else None
-        found = None
-        column_name = way.column
         wanted: str | int = name
-        if self.run.schema.table(way.table).columns[column_name].type.key.type == "integer":
+        if self.run.schema.table(way.table).columns[way.column].type.key.type == "integer":
             if not (name.isascii() and name.lstrip("-+").isdigit()):
                 return None
             wanted = int(name)
-        for row in self.database.all(way.table):
-            value = row.get(column_name)
-            if len(value) == 1 and value[0] == wanted:
-                if found is not None:
-                    raise Fatal(f'multiple rows in {way.table} match "{name}"')
-                found = row
+        rows = self.transaction.find(way.table, way.column, wanted)
+        if len(rows) > 1:
+            raise Fatal(f'multiple rows in {way.table} match "{name}"')
+        found = rows[0] if rows else None
         if found is None or way.reference is None:
             return found
         self.transaction.verify(found, way.reference)
