@@ -7,6 +7,7 @@ command's name, the parameters its arguments as strings, the result a string.  T
 import errno
 import inspect
 import os
+import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
@@ -138,6 +139,12 @@ class Server:
             raise CommandError(os.strerror(error.errno) if error.errno else str(error)) from None
         except (ValueError, LookupError) as error:
             raise CommandError(str(error.args[0] if error.args else error)) from None
+        except CommandError:
+            raise
+        except Exception as error:
+            # A mistake in one command must not end the daemon.
+            _log.err(f"{name}: {''.join(traceback.format_exception(error))}")
+            raise CommandError(f"{name}: internal error: {error}") from None
         return _ended(result) if result is None or isinstance(result, str) else result
 
     def _set_options(self, args: list, formats: dict[str, str]) -> str:

@@ -12,6 +12,7 @@ only.
 
 import math
 import os
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -28,6 +29,7 @@ from vswitchd.openflow import messages
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.framing import HEADER, Splitter, open_frame
 from vswitchd.openflow.messages import session as session_messages
+from vswitchd.openflow.messages.flow import decode_flow_mod
 from vswitchd.openflow.service import Service
 from vswitchd.openflow.session import Session
 from vswitchd.switch.bridge import Bridge
@@ -36,6 +38,7 @@ OPENFLOW_PORT = 6653
 ALL_VERSIONS = frozenset(VERSION_NAMES)
 _QUEUE_LENGTH = 65536           # messages that a slow reader may have waiting
 _RATE = vlog.RateLimit(60, 60)
+_FLOW_MODS = ("OFPT_FLOW_MOD", "NXT_FLOW_MOD")      # whose form NXT_FLOW_MOD_TABLE_ID changes
 
 _connmgr = vlog.module("connmgr")
 _rconn = vlog.module("rconn")
@@ -408,12 +411,22 @@ class BridgeAgent:
             _vconn.dbg(f"{session.name}: received: {self.agent.describe(message)}")
         try:
             frame = open_frame(message)
-            decoded = messages.decode_frame(frame)
+            if session.table_in_command and frame.raw.kind in _FLOW_MODS:
+                decoded = messages.Message(frame.raw, frame.version, frame.xid,
+                                           decode_flow_mod(frame, True))
+            else:
+                decoded = messages.decode_frame(frame)
             if isinstance(decoded.value, session_messages.BarrierRequest):
                 await self.agent.reach_version(self.bridge)
             replies = self.service.handle(session, decoded)
         except OpenFlowError as error:
             self.answer_error(connection, message, error)
+            return
+        except Exception as error:
+            # A mistake in one message must not end the daemon.
+            _connmgr.err(f"{self.bridge.name}<->{session.name}: "
+                         f"{''.join(traceback.format_exception(error))}")
+            self.answer_error(connection, message, OpenFlowError("OFPBRC_EPERM"))
             return
         for value in replies:
             for part in messages.encode_parts(value, session.version, decoded.xid):

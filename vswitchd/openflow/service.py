@@ -188,7 +188,7 @@ class Service:
         self.settle()
         yield table.TableStatsReply(tuple(
             table.TableStats(number, *stats, table.TableFeatures(
-                number, f"table{number}", _ALL_ONES, _ALL_ONES, max_entries=_MAX_ENTRIES))
+                number, "", _ALL_ONES, _ALL_ONES, max_entries=_MAX_ENTRIES))
             for number, stats in enumerate(face.tables_stats(self.bridge.handle, N_TABLES))))
 
     # -- ports and queues
