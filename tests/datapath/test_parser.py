@@ -95,6 +95,10 @@ CASES = {
                                     {"eth_type": 0x0800}),
     "tcp header cut off by the IP length": (f.ethernet(f.ipv4(f.tcp()[:19], 6)),
                                             IPV4 | {"nw_proto": 6}),
+    "tcp data offset too small": (
+        f.ethernet(f.ipv4(f.tcp()[:12] + b"\x40" + f.tcp()[13:], 6)), IPV4 | {"nw_proto": 6}),
+    "tcp options cut off": (
+        f.ethernet(f.ipv4(f.tcp()[:12] + b"\x60" + f.tcp()[13:], 6)), IPV4 | {"nw_proto": 6}),
     "IPv6 longer than the frame": (f.ethernet(f.ipv6(f.udp(), 17)[:-1], 0x86DD),
                                    {"eth_type": 0x86DD}),
     "IPv6 extension cut off": (

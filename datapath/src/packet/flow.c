@@ -131,6 +131,14 @@ parse_nd(struct cursor *c, const uint8_t *icmp, struct flow *flow)
     }
 }
 
+/* Whether 'size' bytes at 'h' hold the TCP header that its data offset says. */
+static inline bool
+tcp_is_whole(const uint8_t *h, uint32_t size)
+{
+    uint32_t header = size >= TCP_HEADER ? (h[12] >> 4) * 4 : 0;
+    return header >= TCP_HEADER && header <= size;
+}
+
 static void
 parse_l4(struct cursor *c, struct flow *flow, bool is_ipv4)
 {
@@ -139,7 +147,7 @@ parse_l4(struct cursor *c, struct flow *flow, bool is_ipv4)
 
     switch (flow->nw_proto) {
     case PROTO_TCP:
-        if (size >= TCP_HEADER) {
+        if (tcp_is_whole(h, size)) {
             flow->tcp_flags = get_be16(h + 12) & CONSTANT_BE16(0x0fff);
             flow->tp_src = get_be16(h);
             flow->tp_dst = get_be16(h + 2);
@@ -500,7 +508,7 @@ l4:
             memcpy(&key->tp_src, l4, 4);
         }
     } else if (proto == PROTO_TCP) {
-        if (end - l4 >= TCP_HEADER) {
+        if (tcp_is_whole(l4, end - l4)) {
             memcpy(&key->tp_src, l4, 4);
             key->tcp_flags = get_be16(l4 + 12) & CONSTANT_BE16(0x0fff);
         }
