@@ -117,7 +117,8 @@ def _check_string(body: str, start: int, end: int) -> None:
         char = body[index]
         index += 1
         if char < " ":
-            raise _Complaint(start + index - 1, f"U+{ord(char):04X} must be escaped in quoted string")
+            raise _Complaint(start + index - 1,
+                             f"U+{ord(char):04X} must be escaped in quoted string")
         if char != "\\":
             continue
         escape = body[index]

@@ -42,6 +42,10 @@ MIN_RECORDS = 100
 MIN_SIZE = 10 << 20
 
 
+# A conversion in the loop and a compaction in a thread use the same temporary file.
+_one_temporary = threading.Lock()
+
+
 def _io_error(name: str, what: str, error: OSError) -> OvsdbError:
     return OvsdbError("I/O error", f"{name}: {what}", io_error=error.strerror)
 
@@ -70,7 +74,7 @@ def save(path: str, database: Database, comment: str, wall_ms: int) -> None:
     """
     rows = {name: table.rows for name, table in database.tables.items()}
     compaction = Compaction(path, os.path.realpath(path), database.schema, rows, comment,
-                            wall_ms, 0)
+                            wall_ms)
     compaction.write()
     try:
         compaction.put_in_place(b"")
@@ -120,6 +124,7 @@ class Journal:
         self._written_since_compaction = False
         self._next_check: float | None = None
         self._last_compaction = 0.0
+        self._n_replaced = 0
         self._guard = threading.Lock()
 
     @classmethod
@@ -267,13 +272,17 @@ class Journal:
         """
         rows = {name: dict(table.rows) for name, table in database.tables.items()}
         return Compaction(self.name, self._path, database.schema, rows, comment, wall_ms,
-                          self.size)
+                          self.size, self._n_replaced)
 
     def finish_compaction(self, compaction: "Compaction") -> None:
         """Copy what was written since the snapshot and put the new file in place.
 
+        Does nothing when the file was replaced meanwhile (a conversion): that is newer.
         Raises OvsdbError, and then the old file stays.
         """
+        if compaction.n_replaced != self._n_replaced:
+            compaction.abandon()
+            return
         try:
             tail = os.pread(self._fd, self.size - compaction.since, compaction.since)
             compaction.put_in_place(tail)
@@ -283,6 +292,7 @@ class Journal:
         with self._guard:
             os.close(self._fd)
             self._fd = compaction.fd
+        self._n_replaced += 1
         self.schema = compaction.schema
         self._compacted_size = compaction.size
         self.size = compaction.size + len(tail)
@@ -304,8 +314,10 @@ class Compaction:
     """A snapshot on its way to the disk; made by `Journal.begin_compaction`."""
 
     def __init__(self, name: str, path: str, schema: DatabaseSchema,
-                 rows: dict[str, dict[str, Row]], comment: str, wall_ms: int, since: int):
+                 rows: dict[str, dict[str, Row]], comment: str, wall_ms: int, since: int = 0,
+                 n_replaced: int = 0):
         self.name = name
+        self.n_replaced = n_replaced
         self.schema = schema
         self.since = since
         self.size = 0
@@ -318,6 +330,10 @@ class Compaction:
 
     def write(self) -> None:
         """Write the snapshot to the temporary file, in any thread.  Raises OvsdbError."""
+        with _one_temporary:
+            self._write()
+
+    def _write(self) -> None:
         json = encode_rows(self.schema, self._rows, self._comment, self._wall_ms)
         data = _schema_record(self.schema) + encode_record(orjson.dumps(json))
         try:

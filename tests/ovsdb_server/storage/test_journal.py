@@ -276,6 +276,21 @@ def test_compaction_keeps_the_content_and_later_writes(path):
     assert not os.path.exists(f"{path}.tmp")
 
 
+def test_a_compaction_that_a_conversion_overtook_is_dropped(path):
+    _fill(path)
+    with Opened(path) as opened:
+        slow = opened.journal.begin_compaction(opened.database, "slow", 5)
+        slow.write()
+        opened.journal.replace(opened.database, "converted", 6)
+        opened.journal.finish_compaction(slow)
+        opened.run(plain(name="later"))
+        content = _content(opened.database)
+    assert [record.get("_comment") for record in _records(path)[1:]] == ["converted", None]
+    with Opened(path) as opened:
+        assert _content(opened.database) == content
+    assert not os.path.exists(f"{path}.tmp")
+
+
 def test_compaction_goes_through_symbolic_links(path, tmp_path):
     content = _fill(path)
     link = tmp_path / "link.db"
