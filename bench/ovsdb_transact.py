@@ -1,15 +1,17 @@
-"""Small transactions per second of our ovsdb-server beside the installed Open vSwitch's.
+"""Small transactions per second: our ovsdb-server beside the installed one, in one run.
 
-`python bench/ovsdb_transact.py [SECONDS]` starts both in private directories and prints, for each
-workload, transactions per second of each and their ratio.  The clients are the same: raw sockets
-in this process, one request outstanding per connection unless the workload says otherwise.
+    python bench/ovsdb_transact.py [SECONDS PER FIGURE]
+
+Each server gets a private directory and a fresh vswitch database; this client speaks JSON-RPC
+over the Unix socket.  Figures: "one at a time" waits for each reply (latency decides);
+"pipelined" keeps 32 requests on the way (throughput decides); "durable" asks for an fsync before
+the reply; "add-port" inserts a Port and an Interface and counts next_cfg up, as ovs-vsctl does;
+"8 followers" repeats the pipelined figure while eight clients monitor the changed table.
 """
 
 import json
 import os
-import selectors
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -18,129 +20,167 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from ovsdb_server.engine.schema import DatabaseSchema       # noqa: E402
-from ovsdb_server.rpc.message import Splitter               # noqa: E402
-from ovsdb_server.storage import journal                    # noqa: E402
-
-SCHEMA = DatabaseSchema.from_json({"name": "B", "version": "1.0.0", "tables": {
-    "Item": {"indexes": [["name"]], "columns": {
-        "name": {"type": "string"}, "n": {"type": "integer"},
-        "ids": {"type": {"key": "string", "value": "string", "min": 0, "max": "unlimited"}}}}}})
-
-UPDATE = {"op": "mutate", "table": "Item", "where": [["name", "==", "item5"]],
-          "mutations": [["n", "+=", 1]]}
-DURABLE = {"op": "commit", "durable": True}
-INSERT = {"op": "insert", "table": "Item", "row": {"ids": ["map", [["k", "v"]]]}}
-SELECT = {"op": "select", "table": "Item", "where": [["name", "==", "item5"]]}
-
-# Name, operations of one transaction, connections, requests outstanding on each, monitors.
-WORKLOADS = (
-    ("select one row", [SELECT], 1, 1, 0),
-    ("change one row", [UPDATE], 1, 1, 0),
-    ("change one row, 10 clients", [UPDATE], 10, 1, 0),
-    ("change one row, 10 outstanding", [UPDATE], 1, 10, 0),
-    ("change one row, 20 monitors", [UPDATE], 1, 1, 20),
-    ("change one row, durable", [UPDATE, DURABLE], 1, 1, 0),
-    ("change one row, durable, 10 clients", [UPDATE, DURABLE], 10, 1, 0),
-    ("insert 20 rows", [INSERT] * 20, 1, 1, 0),
-)
+SCHEMA = ROOT / "schema" / "vswitch.ovsschema"
+OURS = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from utilities.programs import start; start('ovsdb-server')"]
+THEIRS = shutil.which("ovsdb-server", path="/usr/sbin:/usr/bin")
+DB = "Open_vSwitch"
+WINDOW = 32
 
 
-def start(command: list[str], directory: str) -> int:
-    """Start a server with 200 rows in `directory`; return its pid."""
-    path = os.path.join(directory, "b.db")
-    schema = SCHEMA
-    journal.create(path, schema)
-    environment = dict(os.environ, OVS_SYSLOG_METHOD="null", OVS_RUNDIR=directory,
-                       OVS_LOGDIR=directory, OVS_DBDIR=directory)
-    subprocess.run([*command, "--detach", "--no-chdir", "--pidfile", "-vconsole:off",
-                    f"--remote=punix:{directory}/db.sock", path], env=environment, check=True)
-    return int(Path(directory, "ovsdb-server.pid").read_text())
+class Client:
+    """A blocking JSON-RPC client that counts replies."""
 
+    def __init__(self, path: str):
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(path)
+        self._text = ""
+        self._decoder = json.JSONDecoder()
+        self._n_sent = 0
 
-def request(id: int, operations: list, n: int = 0) -> bytes:
-    operations = [dict(op, row={**op["row"], "name": f"i{id}.{n}.{k}"})
-                  if op["op"] == "insert" else op for k, op in enumerate(operations)]
-    return json.dumps({"id": id, "method": "transact", "params": ["B", *operations]}).encode()
+    def send(self, method: str, params: list) -> None:
+        """Send a request without waiting."""
+        self._n_sent += 1
+        request = {"id": self._n_sent, "method": method, "params": params}
+        self._socket.sendall(json.dumps(request).encode())
 
-
-def call(path: str, data: bytes) -> bytes:
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.connect(path)
-        sock.sendall(data)
-        splitter, texts = Splitter(), []
-        while not texts:
-            texts = splitter.feed(sock.recv(1 << 20))
-        return texts[0]
-
-
-def measure(path: str, operations: list, clients: int, depth: int, monitors: int,
-            seconds: float) -> float:
-    """Return transactions per second."""
-    sockets = []
-    selector = selectors.DefaultSelector()
-    for _ in range(monitors):
-        sock = socket.socket(socket.AF_UNIX)
-        sock.connect(path)
-        sock.sendall(b'{"id":1,"method":"monitor_cond","params":["B","m",{"Item":[{"columns":'
-                     b'["name","n"]}]}]}')
-        sockets.append(sock)
-        selector.register(sock, selectors.EVENT_READ, None)
-    count = n = 0
-    for index in range(clients):
-        sock = socket.socket(socket.AF_UNIX)
-        sock.connect(path)
-        sockets.append(sock)
-        selector.register(sock, selectors.EVENT_READ, Splitter())
-        for _ in range(depth):
-            n += 1
-            sock.sendall(request(n, operations, index))
-    begin = time.perf_counter()
-    while (elapsed := time.perf_counter() - begin) < seconds:
-        for key, _ in selector.select(1):
-            data = key.fileobj.recv(1 << 20)
-            if key.data is None:
-                continue
-            for _ in key.data.feed(data):
-                count += 1
-                n += 1
-                key.fileobj.sendall(request(n, operations))
-    for sock in sockets:
-        sock.close()
-    return count / elapsed
-
-
-def main() -> int:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
-    ours = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
-            "from ovsdb_server.main import main; sys.exit(main(sys.argv[1:]))"]
-    servers = {"ours": ours}
-    reference = shutil.which("ovsdb-server", path="/usr/sbin:/usr/bin")
-    if reference:
-        servers["reference"] = [reference]
-    rates: dict[str, dict[str, float]] = {}
-    for name, command in servers.items():
-        with tempfile.TemporaryDirectory() as directory:
-            pid = start(command, directory)
-            path = f"{directory}/db.sock"
+    def receive(self) -> list:
+        """Return the result of the next reply."""
+        while True:
             try:
-                fill = [{"op": "insert", "table": "Item", "row": {"name": f"item{i}"}}
-                        for i in range(200)]
-                call(path, json.dumps({"id": 0, "method": "transact",
-                                       "params": ["B", *fill]}).encode())
-                for row in WORKLOADS:
-                    rates.setdefault(row[0], {})[name] = measure(path, *row[1:], seconds)
-            finally:
-                os.kill(pid, signal.SIGKILL)
-    print(f"{'transactions per second':<38}" + "".join(f"{name:>12}" for name in servers)
-          + f"{'ratio':>8}")
-    for name, row in rates.items():
-        ratio = f"{row['ours'] / row['reference']:8.2f}" if reference else ""
-        print(f"{name:<38}" + "".join(f"{row[s]:12.0f}" for s in servers) + ratio)
-    return 0
+                message, end = self._decoder.raw_decode(self._text)
+            except ValueError:
+                data = self._socket.recv(1 << 20)
+                if not data:
+                    raise SystemExit("the server closed the connection") from None
+                self._text += data.decode()
+                continue
+            self._text = self._text[end:]
+            if "result" in message and "method" not in message:
+                if any(isinstance(r, dict) and "error" in r for r in message["result"]):
+                    raise SystemExit(f"refused: {message['result']}")
+                return message["result"]
+
+    def call(self, method: str, params: list) -> list:
+        """Send a request and return its result."""
+        self.send(method, params)
+        return self.receive()
+
+    def drain(self) -> None:
+        """Throw away what arrived, without waiting."""
+        self._socket.setblocking(False)
+        try:
+            while self._socket.recv(1 << 20):
+                pass
+        except BlockingIOError:
+            pass
+        self._socket.setblocking(True)
+
+
+class Server:
+    """A server process with a fresh database in a private directory."""
+
+    def __init__(self, command: list[str]):
+        self.folder = Path(tempfile.mkdtemp(prefix="ovsdb-bench-"))
+        self.path = str(self.folder / "db.sock")
+        database = self.folder / "conf.db"
+        sys.path.insert(0, str(ROOT))
+        from ovsdb_server.engine.schema import DatabaseSchema
+        from ovsdb_server.storage.journal import create
+        create(str(database), DatabaseSchema.from_json(json.loads(SCHEMA.read_text())))
+        environment = {**os.environ, "OVS_RUNDIR": str(self.folder),
+                       "OVS_LOGDIR": str(self.folder), "OVS_DBDIR": str(self.folder)}
+        self._process = subprocess.Popen(
+            [*command, str(database), f"--remote=punix:{self.path}", "-vconsole:off",
+             f"--unixctl={self.folder / 'ctl'}"], env=environment)
+
+    def client(self) -> Client:
+        """Return a new connection, waiting for the server to listen."""
+        for _attempt in range(200):
+            try:
+                return Client(self.path)
+            except OSError:
+                time.sleep(0.05)
+        raise SystemExit("the server does not listen")
+
+    def close(self) -> None:
+        """Stop the server and remove its directory."""
+        self._process.terminate()
+        self._process.wait()
+        shutil.rmtree(self.folder)
+
+
+def _rate(client: Client, make, seconds: float, window: int, followers=()) -> float:
+    """Return transactions per second; `make(number)` gives the operations."""
+    started = time.perf_counter()
+    n_sent = n_done = 0
+    while time.perf_counter() - started < seconds or n_done < n_sent:
+        is_over = time.perf_counter() - started >= seconds
+        while n_sent - n_done < window and not is_over:
+            client.send("transact", [DB, *make(n_sent)])
+            n_sent += 1
+        if n_done < n_sent:
+            client.receive()
+            n_done += 1
+        if followers and n_done % 64 == 0:
+            for follower in followers:
+                follower.drain()
+    return n_done / (time.perf_counter() - started)
+
+
+def measure(command: list[str], seconds: float) -> dict[str, float]:
+    """Return all figures of the server that `command` starts."""
+    server = Server(command)
+    try:
+        client = server.client()
+        result = client.call("transact", [
+            DB, {"op": "insert", "table": DB, "row": {"bridges": ["named-uuid", "b"]}},
+            {"op": "insert", "table": "Bridge", "uuid-name": "b", "row": {"name": "br0"}}])
+        root, bridge = (["_uuid", "==", r["uuid"]] for r in result)
+
+        def small(number: int) -> list:
+            return [{"op": "update", "table": DB, "where": [root], "row": {"next_cfg": number + 1}}]
+
+        def durable(number: int) -> list:
+            return [*small(number), {"op": "commit", "durable": True}]
+
+        def add_port(number: int) -> list:
+            name = f"p{number}"
+            return [
+                {"op": "insert", "table": "Interface", "uuid-name": "i", "row": {"name": name}},
+                {"op": "insert", "table": "Port", "uuid-name": "p",
+                 "row": {"name": name, "interfaces": ["named-uuid", "i"]}},
+                {"op": "mutate", "table": "Bridge", "where": [bridge],
+                 "mutations": [["ports", "insert", ["named-uuid", "p"]]]},
+                {"op": "mutate", "table": DB, "where": [root],
+                 "mutations": [["next_cfg", "+=", 1]]}]
+
+        figures = {
+            "one at a time": _rate(client, small, seconds, 1),
+            "pipelined": _rate(client, small, seconds, WINDOW),
+            "durable, one at a time": _rate(client, durable, seconds, 1),
+            "durable, pipelined": _rate(client, durable, seconds, WINDOW),
+            "add-port, pipelined": _rate(client, add_port, seconds, WINDOW),
+        }
+        followers = [server.client() for _ in range(8)]
+        for follower in followers:
+            follower.send("monitor_cond", [DB, "m", {DB: [{}]}])
+        figures["pipelined, 8 followers"] = _rate(client, small, seconds, WINDOW, followers)
+        return figures
+    finally:
+        server.close()
+
+
+def main() -> None:
+    """Measure both servers and print a table."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
+    ours = measure(OURS, seconds)
+    theirs = measure([THEIRS], seconds) if THEIRS else {}
+    print(f"{'transactions per second':<26} {'ours':>8} {'theirs':>8}")
+    for name, rate in ours.items():
+        other = f"{theirs[name]:8.0f}" if theirs else "       -"
+        print(f"{name:<26} {rate:8.0f} {other}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
