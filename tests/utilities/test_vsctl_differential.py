@@ -787,6 +787,74 @@ SCRIPTS = {
         -- --all destroy QoS -- --all destroy Queue
         list-br
         """,
+    "refusals": r"""
+        add-br br0
+        add-br br1
+        set-controller br1 tcp:127.0.0.1
+        -- --id=@n create netflow 'targets="1.2.3.4:567"' -- set bridge br0 netflow=@n
+        list interx x
+        list bridge x
+        get bridge br1 "datapath_id:x"
+        get bridge br1 "datapath_id=x"
+        get b br0 flow_tables
+        -vreconnect:emer --db=unix:db.sock -- list-br
+        set b br0 flood_vlans=-1
+        set b br0 flood_vlans=4096
+        set c br1 connection-mode=xyz
+        set c br1 connection-mode:x=y
+        set b br1 datapath_id:y>=z
+        set b br1 'datapath_id:y>=z'
+        wait-until b br1 datapath_id:y,z
+        add b br1 datapath_id x y
+        add b br1 datapath_id x
+        add b br1 datapath_id y
+        add b br1 datapath_id x
+        get b br1 datapath_id
+        remove n br0 targets '"1.2.3.4:567"'
+        remove n br0 targets '"1.2.3.4:567"' '"5.6.7.8:9"'
+        clear n br0 targets
+        destroy b br2
+        add in br1 name x
+        set port br1 name br2
+        set port br1 name=br2
+        remove bridge br1 name br1
+        remove bridge br1 name br2
+        add bridge br1 ports x
+        add bridge br1 ports @x
+        add bridge br1 flood_vlans 1 2 3 2
+        add bridge br1 flood_vlans 1-3,5
+        get bridge br1 flood_vlans
+        add bridge br1 protocols OpenFlow10,OpenFlow11
+        add bridge br1 protocols OpenFlow10 OpenFlow99
+        get bridge br1 protocols
+        add bridge br1 flow_tables 1=2
+        add bridge br1 other_config a=b c=d -- add bridge br1 other_config a=e -- get bridge br1 other_config
+        add bridge br1 other_config a=x -- add bridge br1 other_config a=y g=h
+        get bridge br1 other_config
+        add b br1 datapath_id x y -- list-br
+        add bridge br1 stp_enable true -- list-br
+        add bridge br1 other_config n=1 -- add bridge br1 other_config n=2
+        get bridge br1 other_config
+        get bridge br1 other_config
+        set bridge br1 other_config:a=1 -- remove bridge br1 other_config a -- get bridge br1 other_config
+        get bridge br1 other_config
+        add bridge br1 flood_vlans 7 -- remove bridge br1 flood_vlans 7 1 -- get bridge br1 flood_vlans
+        get bridge br1 flood_vlans
+        set bridge br1 flood_vlans=9 -- add bridge br1 flood_vlans 8 -- get bridge br1 flood_vlans
+        get bridge br1 flood_vlans
+        add bridge br1 flood_vlans 4 -- set bridge br1 flood_vlans=3 -- get bridge br1 flood_vlans
+        get bridge br1 flood_vlans
+        clear bridge br1 flood_vlans -- add bridge br1 flood_vlans 2
+        get bridge br1 flood_vlans
+        set bridge br1 other_config:x=1 -- clear bridge br1 other_config
+        get bridge br1 other_config
+        clear bridge br1 other_config -- set bridge br1 other_config:x=1
+        get bridge br1 other_config
+        set bridge br1 other_config:x=2 other_config:x=3
+        get bridge br1 other_config
+        -- --id=@p create port name=pp interfaces=@i -- --id=@i create interface name=pp -- add bridge br1 ports @p -- add port pp trunks 1 2 -- set port pp other_config:a=b
+        get port pp trunks other_config
+        """,
     "mistakes of the database": r"""
         add-br br0 -- add-port br0 p1
         -- --id=@p create port name=p9 -- add bridge br0 ports @p

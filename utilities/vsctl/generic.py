@@ -249,7 +249,12 @@ def _set_pair(ctx: Context, row: Row, column: Column, key, value) -> None:
     if any(have == key for have, _ in old):
         key_json = to_json(ColumnType(BaseType(column.type.key.type)), (key,))
         steps.insert(0, ("delete", ["set", [key_json]]))
-    ctx.transaction.mutate(row, column, union(column.type, (pair,), old), steps)
+    new = union(column.type, (pair,), old)
+    if ctx.is_last:
+        ctx.transaction.mutate(row, column, new, steps)
+    else:
+        ctx.transaction.verify(row, column)
+        ctx.transaction.write(row, column, new)
 
 
 def set_columns(ctx: Context) -> None:
@@ -272,18 +277,37 @@ def add(ctx: Context) -> None:
     if row is None:
         return
     _require_mutable(table, row, column)
-    relaxed = column.type.relaxed(1, None)
-    for argument in ctx.arguments[3:]:
-        addition = spoken(parse_text, relaxed, argument, ctx.symbols)
-        if column.type.is_map:
-            for key, value in addition:
-                _set_pair(ctx, row, column, key, value)
-            continue
+    type_ = column.type
+    relaxed = type_.relaxed(1, None)
+    additions = [spoken(parse_text, relaxed, argument, ctx.symbols)
+                 for argument in ctx.arguments[3:]]
+    if not ctx.is_last:
+        _add_to_whole(ctx, table, row, column, additions)
+    elif type_.is_map:
+        for key, value in (pair for addition in additions for pair in addition):
+            _set_pair(ctx, row, column, key, value)
+    else:
         # Whether there is room for the new elements, the server decides.
-        atoms = [ctx.transaction.json_of(column, (atom,)) for atom in addition]
-        ctx.transaction.mutate(row, column, union(column.type, row.read(column), addition),
+        new = tuple(sorted({atom for addition in additions for atom in addition}))
+        atoms = [ctx.transaction.json_of(column, (atom,)) for atom in new]
+        ctx.transaction.mutate(row, column, union(type_, row.read(column), new),
                                [("insert", ["set", atoms])])
     ctx.note_change(table, column.name)
+
+
+def _add_to_whole(ctx: Context, table: SchemaTable, row: Row, column: Column,
+                  additions: list[tuple]) -> None:
+    """Add by writing the whole column: later commands may read or change it again."""
+    type_ = column.type
+    datum = row.read(column)
+    for addition in additions:
+        datum = union(type_, datum, addition)
+    if type_.n_max is not None and len(datum) > type_.n_max:
+        raise Fatal(f'"add" operation would put {len(datum)} {_count_noun(type_)} in column '
+                    f"{column.name} of table {table.name} but the maximum number is "
+                    f"{type_.n_max}")
+    ctx.transaction.verify(row, column)
+    ctx.transaction.write(row, column, datum)
 
 
 def remove(ctx: Context) -> None:

@@ -175,11 +175,13 @@ class TryAgain(Exception):
 
 
 class Context:
-    """What one command sees: its call, and the run."""
+    """What one command sees: its call, the run, and whether it is the last command of it."""
 
-    __slots__ = ("run", "call", "options", "arguments", "database", "transaction", "symbols")
+    __slots__ = ("run", "call", "options", "arguments", "database", "transaction", "symbols",
+                 "is_last")
 
-    def __init__(self, run: Run, call: Call) -> None:
+    def __init__(self, run: Run, call: Call, is_last: bool = False) -> None:
+        self.is_last = is_last
         self.run = run
         self.call = call
         self.options = call.options

@@ -200,7 +200,7 @@ def _attempt(run, calls: list, arguments: str, settings: Settings) -> str:
         call.table = None
     for call in calls:
         try:
-            call.command.run(Context(run, call))
+            call.command.run(Context(run, call, call is calls[-1]))
         except TryAgain:
             return db.TRY_AGAIN
     _check_symbols(run)
