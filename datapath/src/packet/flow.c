@@ -233,8 +233,8 @@ parse_nsh(struct cursor *c, struct flow *flow)
     if (first >> 14 || size < NSH_HEADER || size > left(c)) {
         return;                 /* Unknown version or cut off. */
     }
-    uint8_t mdtype = h[2] & 15;
-    if (mdtype == 1 ? size != 24 : mdtype != 2) {
+    uint8_t mdtype = h[2];
+    if (mdtype == 1 && size != 24) {
         return;
     }
     flow->nsh_flags = (first >> 12) & 3;
