@@ -204,3 +204,14 @@ def test_a_program_is_run_on_an_injected_frame(bridge):
     ops = program.pack_op("output", port=4, max_len=0)
     bridge.face.packets_inject([bridge.face.Injection(bridge.dp, bridge.bridge, 2, UDP, ops)])
     assert bridge.send(1) == [(4, UDP)]
+
+
+def test_memory_stats_count_what_there_is(bridge):
+    before = bridge.face.memory_stats()
+    bridge.rule(NORMAL)
+    bridge.send(1, UDP)
+    after = bridge.face.memory_stats()
+    assert after.n_rules - before.n_rules == 1
+    assert after.n_megaflows - before.n_megaflows == 1
+    assert after.n_macs - before.n_macs == 1
+    assert after.n_ports == 4

@@ -579,3 +579,20 @@ bridge_port_stats_get(uint32_t handle, uint32_t ofp,
     stats->tx_bytes = count_get(&port->tx->n_bytes);
     return 0;
 }
+
+void
+pipeline_count(struct pipeline *p, struct memory_stats *stats)
+{
+    lock_take(&p->mutex);
+    for (const struct bridge *b = p->bridges; b; b = b->next) {
+        for (uint32_t i = 0; i < N_TABLES; i++) {
+            stats->n_rules += b->tables[i].n_rules;
+        }
+        stats->n_macs += b->macs.n;
+        stats->n_groups += b->n_groups;
+    }
+    lock_drop(&p->mutex);
+    lock_take(&p->frozen_lock);
+    stats->n_frozen += p->n_frozen;
+    lock_drop(&p->frozen_lock);
+}

@@ -95,6 +95,10 @@ void credits_unref(struct credits *);
 int64_t pipeline_expire(struct pipeline *, int64_t now_ms, uint64_t *n_work);
 int64_t pipeline_deadline(const struct pipeline *);
 
+struct memory_stats;
+/* Adds what the pipeline holds to '*stats'. */
+void pipeline_count(struct pipeline *, struct memory_stats *stats);
+
 /* What the pipeline needs of the layers above it; set once at start. */
 struct pipeline_hooks {
     void (*settle)(uint32_t dp);        /* Settle all megaflows now. */

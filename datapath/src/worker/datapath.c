@@ -247,6 +247,25 @@ drops_get(uint32_t handle, uint64_t *counts, uint32_t n)
     return 0;
 }
 
+int
+memory_stats_get(struct memory_stats *stats)
+{
+    memset(stats, 0, sizeof *stats);
+    for (struct datapath *dp = datapaths; dp; dp = dp->next) {
+        stats->n_ports += dp->n_ports;
+        if (dp->pipeline) {
+            pipeline_count(dp->pipeline, stats);
+        }
+        WORKER_FOR_EACH (w) {
+            worker_take(w);
+            stats->n_megaflows += dp->threads[w->id]->cache.n_megaflows;
+            worker_give(w);
+        }
+    }
+    stats->n_retired = epoch_n_retired();
+    return 0;
+}
+
 bool
 version_reached(uint32_t handle, uint64_t version)
 {
