@@ -227,8 +227,8 @@ class _Runner:
             _log.info(f"{PROGRAM} (Open vSwitch) {VERSION}")
             await server.stopped.wait()
             # Let the answer to `exit` leave.
-            await trio.sleep(0)
-            await self.clock.settle()
+            with trio.move_on_after(1):
+                await self.clock.settle()
             nursery.cancel_scope.cancel()
         if control is not None:
             control.close()

@@ -78,7 +78,7 @@ class _Settings:
     """What the command line asks for."""
 
     __slots__ = ("target", "timeout", "is_json", "is_pretty", "action", "command", "arguments",
-                 "warns")
+                 "log")
 
     def __init__(self) -> None:
         self.target = ""
@@ -88,7 +88,7 @@ class _Settings:
         self.action = ""                    # "help", "option", "version" or "".
         self.command = ""
         self.arguments: list[str] = []
-        self.warns = True                   # Whether warnings reach the console.
+        self.log = None                     # The module vlog, loaded by options about it.
 
 
 def main(argv: list[str]) -> int:
@@ -106,7 +106,7 @@ def main(argv: list[str]) -> int:
                 print(f"{PROGRAM} (Open vSwitch) {VERSION}")
                 return 0
         if settings.timeout:
-            _arm_timeout(settings.timeout)
+            _arm_timeout(settings)
         return _run(settings)
     except _Failure as failure:
         sys.stderr.write(f"{PROGRAM}: {failure.text}\n")
@@ -200,9 +200,15 @@ def _apply(settings: _Settings, name: str, argument: str | None) -> None:
         case "help" | "option" | "version":
             settings.action = settings.action or name
         case "verbose":
-            words = (argument or "").replace(",", ":").split(":")
-            if "console" in words or "any" in words or len(words) == 1:
-                settings.warns = not {"off", "emer", "err"} & set(words)
+            from ovsdb_server import vlog       # Costs time that most runs need not spend.
+            settings.log = vlog
+            try:
+                vlog.apply_verbose(argument)
+            except vlog.VlogError as error:
+                raise _Failure(str(error)) from None
+        case "syslog-method":
+            if argument not in ("libc", "null") and not argument.startswith(("unix:", "udp:")):
+                raise _Failure(f"unsupported syslog method '{argument}'")
 
 
 def _print_options() -> None:
@@ -213,20 +219,24 @@ def _print_options() -> None:
             print(f"-{letter} {suffix}")
 
 
-def _arm_timeout(seconds: int) -> None:
-    """Let SIGALRM end the program after `seconds`, saying so as the reference does."""
+def _arm_timeout(settings: _Settings) -> None:
+    """Let SIGALRM end the program after the time-out, saying so as the reference does."""
 
     def die(number: int, _frame: object) -> None:
-        _warn("fatal_signal", f"terminating with signal {number} (Alarm clock)")
+        _warn(settings, "fatal_signal", f"terminating with signal {number} (Alarm clock)")
         sys.stderr.flush()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
     signal.signal(signal.SIGALRM, die)
-    signal.alarm(seconds)
+    signal.alarm(settings.timeout)
 
 
-def _warn(module: str, text: str) -> None:
+def _warn(settings: _Settings, module: str, text: str) -> None:
+    """Print a warning as a log line, unless -v has turned it off."""
+    log = settings.log
+    if log is not None and log.module(module).levels[log.CONSOLE] < log.WARN:
+        return
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     sys.stderr.write(f"{stamp}|00001|{module}|WARN|{text}\n")
 
@@ -280,8 +290,7 @@ def _connect(target: str, settings: _Settings) -> blocking.Connection:
     try:
         return blocking.connect_path(path)
     except OSError as error:
-        if settings.warns:
-            _warn("unixctl", f"failed to connect to {path}")
+        _warn(settings, "unixctl", f"failed to connect to {path}")
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise _Failure(f'cannot connect to "{path}" ({reason})') from None
 
@@ -296,8 +305,7 @@ def _read_pidfile(pidfile: str, settings: _Settings) -> int:
             kind, _, _, _, holder = struct.unpack("hhqqi4x", answer)
             text = file.read(64)
     except OSError as error:
-        if settings.warns:
-            _warn("daemon_unix", f"{pidfile}: open: {os.strerror(error.errno)}")
+        _warn(settings, "daemon_unix", f"{pidfile}: open: {os.strerror(error.errno)}")
         raise _Failure(f'cannot read pidfile "{pidfile}" ({os.strerror(error.errno)})') from None
     if kind == fcntl.F_UNLCK:
         raise _Failure(f'cannot read pidfile "{pidfile}" ({os.strerror(errno.ESRCH)})')

@@ -26,6 +26,7 @@ from ovsdb_server.service import remotes as remotes_module
 from ovsdb_server.service.hosted import HostedDatabase, new_server_database
 from ovsdb_server.service.locks import Locks, Notice
 from ovsdb_server.service.remotes import Remotes
+from ovsdb_server.service.schema_check import find_fault, is_shipped
 from ovsdb_server.service.session import Policy, Session
 from ovsdb_server.service.tls import TlsFiles, make_context
 
@@ -68,6 +69,17 @@ class Server:
         self.disconnect_unaware(f"adding {hosted.name} database")
         self.databases[hosted.name] = hosted
         self._write_server_row(hosted)
+        if self._nursery is not None:
+            self.spawn(self._check_schema, hosted)
+
+    async def _check_schema(self, hosted: HostedDatabase) -> None:
+        """Look at the form of a schema and log what is odd about it."""
+        schema = hosted.database.schema
+        if hosted is self._self or is_shipped(schema):
+            return
+        fault = await trio.to_thread.run_sync(find_fault, schema, abandon_on_cancel=True)
+        if fault is not None:
+            _log.info(f"{hosted.path}: schema has an unusual form: {fault}")
 
     def remove_database(self, name: str) -> None:
         """Stop serving a database and close its file."""
@@ -241,6 +253,8 @@ class Server:
                 self.reload_remotes()
                 nursery.start_soon(self._serve_deadlines)
                 nursery.start_soon(self._serve_upkeep)
+                for hosted in self.databases.values():
+                    nursery.start_soon(self._check_schema, hosted)
                 task_status.started()
                 await self.stopped.wait()
                 self.remotes.close()
