@@ -574,3 +574,54 @@ def parse_flow_command(settings, arguments) -> None:
 
 def parse_flows_command(settings, arguments) -> None:
     _show_parsed(settings, read_flows(settings, arguments[0], "auto", None, None))
+
+
+# Watching.
+
+_WATCH_FLAGS = {"initial": 1, "add": 2, "delete": 4, "modify": 8, "actions": 16, "own": 32}
+
+
+def parse_watch(settings, switch: str, text: str, version: int):
+    """The request that `monitor ... watch:SPEC` sends.  Raises Fatal."""
+    from vswitchd.openflow.messages.monitor import FlowMonitorRequest, FlowMonitorRequests
+    from vswitchd.openflow.text import key_values, parse_group, parse_match, parse_port
+    from vswitchd.openflow.value_text import parse_table
+    tables = table_numbers(settings, switch)
+    ports = port_numbers(settings, switch)
+    flags, table, out_port, out_group, words = 0x3F, _TABLE_ANY, NONE, 0xFFFFFFFF, []
+    try:
+        for key, value in key_values(text):
+            if key[:1] == "!" and key[1:] in _WATCH_FLAGS:
+                flags &= ~_WATCH_FLAGS[key[1:]]
+            elif key in ("table", "out_port", "out_group") and not value:
+                raise FlowTextError(f"field {key} missing value")
+            elif key == "table":
+                table = parse_table(value, tables)
+                if table is None:
+                    raise FlowTextError(f'unknown table "{value}"')
+            elif key == "out_port":
+                out_port = parse_port(value, ports)
+                if out_port is None:
+                    raise FlowTextError(f"{value} is not a valid OpenFlow port")
+            elif key == "out_group":
+                out_group = parse_group(value)
+                if out_group is None:
+                    raise FlowTextError(f"{value} is not a valid OpenFlow group")
+            else:
+                words.append(f"{key}={value}" if value else key)
+        match, _ = parse_match(",".join(words), ports)
+    except FlowTextError as error:
+        raise Fatal(f"{text}: {error}") from None
+    number = next_watch()
+    return FlowMonitorRequests((FlowMonitorRequest(number, flags, match, table, out_port,
+                                                   out_group),))
+
+
+_watches = 0
+
+
+def next_watch() -> int:
+    """Numbers of monitors count up from 0."""
+    global _watches
+    _watches += 1
+    return _watches - 1

@@ -119,6 +119,18 @@ KINDS = {
     "NXST_GROUP_FEATURES_REQUEST": "group.group_features_request",
     "OFPST_GROUP_FEATURES_REPLY": "group.group_features_reply",
     "NXST_GROUP_FEATURES_REPLY": "group.group_features_reply",
+    "OFPST_FLOW_MONITOR_REQUEST": "monitor.flow_monitor_requests",
+    "OFPST_FLOW_MONITOR_REPLY": "monitor.flow_monitor_reply",
+    "ONFST_FLOW_MONITOR_REQUEST": "monitor.flow_monitor_requests",
+    "ONFST_FLOW_MONITOR_REPLY": "monitor.flow_monitor_reply",
+    "NXST_FLOW_MONITOR_REQUEST": "monitor.flow_monitor_requests",
+    "NXST_FLOW_MONITOR_REPLY": "monitor.flow_monitor_reply",
+    "NXT_FLOW_MONITOR_CANCEL": "monitor.flow_monitor_cancel",
+    "NXT_FLOW_MONITOR_PAUSED": "monitor.flow_monitor_paused",
+    "NXT_FLOW_MONITOR_RESUMED": "monitor.flow_monitor_resumed",
+    "ONFT_FLOW_MONITOR_CANCEL": "monitor.flow_monitor_cancel",
+    "ONFT_FLOW_MONITOR_PAUSED": "monitor.flow_monitor_paused",
+    "ONFT_FLOW_MONITOR_RESUMED": "monitor.flow_monitor_resumed",
 }
 """Kind -> module and name of its functions.  A kind that is not here is not spoken."""
 
