@@ -198,6 +198,7 @@ conf_free(void *conf_)
     free(conf->mirrors);
     free(conf->mirror_bundles);
     free(conf->by_ofp);
+    free(conf->flood_order);
     free(conf);
 }
 
@@ -246,6 +247,72 @@ conf_bundle(const struct conf *conf, uint32_t id)
     return NULL;
 }
 
+static uint32_t
+flood_hash(uint32_t ofp)
+{
+    uint32_t hash = ofp;
+
+    for (unsigned i = 0; i < 2; i++) {
+        hash = hash << 13 | hash >> 19;
+        hash = hash * 5 + 0xe6546b64;
+    }
+    hash ^= 8;
+    hash ^= hash >> 16;
+    hash *= 0x85ebca6b;
+    hash ^= hash >> 13;
+    hash *= 0xc2b2ae35;
+    return hash ^ hash >> 16;
+}
+
+/* Puts the 'n' first ports of 'order' into the order of a chained hash table
+ * with 'mask' + 1 buckets, filled in the order of 'order', last one first. */
+static void
+bucket_sort(const struct conf *conf, uint32_t *order, uint32_t n,
+            uint32_t mask)
+{
+    uint32_t *sorted = xcalloc(n, sizeof *sorted);
+    uint32_t at = 0;
+
+    for (uint32_t bucket = 0; bucket <= mask; bucket++) {
+        for (uint32_t i = n; i-- > 0; ) {
+            if ((flood_hash(conf->ports[order[i]].config.ofp) & mask)
+                == bucket) {
+                sorted[at++] = order[i];
+            }
+        }
+    }
+    memcpy(order, sorted, n * sizeof *order);
+    free(sorted);
+}
+
+/* FLOOD and ALL visit ports in the order of the reference's hash table of
+ * ports, which scripts see in datapath actions: inserted in the order in which
+ * the ports came, re-hashed when it had grown to twice its buckets. */
+static void
+set_flood_order(struct conf *conf)
+{
+    uint32_t mask = 0;
+
+    conf->flood_order = xcalloc(conf->n_ports + 1, sizeof *conf->flood_order);
+    for (uint32_t i = 0; i < conf->n_ports; i++) {
+        conf->flood_order[i] = i;
+    }
+    for (uint32_t n = 1; n <= conf->n_ports; n++) {
+        if (n / 2 > mask) {
+            /* What is there is read in its order and filled in anew. */
+            bucket_sort(conf, conf->flood_order, n, mask);
+            mask = n / 2;
+            for (unsigned shift = 1; shift < 32; shift *= 2) {
+                mask |= mask >> shift;
+            }
+            mask |= (mask & 1) << 1;
+        }
+    }
+    if (conf->n_ports) {
+        bucket_sort(conf, conf->flood_order, conf->n_ports, mask);
+    }
+}
+
 /* Works out what follows from the parts of '*conf'. */
 static void
 conf_link(struct conf *conf)
@@ -257,6 +324,7 @@ conf_link(struct conf *conf)
     }
     conf->hash_mask = capacity - 1;
     conf->by_ofp = xcalloc(capacity, sizeof *conf->by_ofp);
+    set_flood_order(conf);
     for (uint32_t i = 0; i < conf->n_bundles; i++) {
         struct conf_bundle *b = &conf->bundles[i];
         b->members = conf->members + b->config.first_member;
@@ -318,6 +386,7 @@ conf_clone(const struct conf *old)
     conf->mirror_bundles = COPY_ARRAY(old->mirror_bundles,
                                       old->n_mirror_bundles);
     conf->by_ofp = NULL;
+    conf->flood_order = NULL;
     return conf;
 }
 

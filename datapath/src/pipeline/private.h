@@ -206,6 +206,7 @@ struct conf {                   /* Immutable once published. */
     uint32_t *mirror_bundles;
     uint32_t hash_mask;
     uint32_t *by_ofp;           /* Index + 1 into 'ports'. */
+    uint32_t *flood_order;      /* Indexes into 'ports' as FLOOD goes. */
 };
 
 const struct conf_port *conf_port(const struct conf *, uint32_t ofp);

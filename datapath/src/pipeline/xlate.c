@@ -574,43 +574,17 @@ xlate_output(struct xlate *x, uint32_t ofp, uint32_t truncate, bool last)
     output_port(x, ofp, truncate, last);
 }
 
-/* The order in which FLOOD and ALL visit ports is part of what scripts see:
- * that of the reference's hash table of ports. */
-static uint32_t
-flood_hash(uint32_t ofp)
-{
-    uint32_t hash = ofp;
-
-    for (unsigned i = 0; i < 2; i++) {
-        hash = hash << 13 | hash >> 19;
-        hash = hash * 5 + 0xe6546b64;
-    }
-    hash ^= 8;
-    hash ^= hash >> 16;
-    hash *= 0x85ebca6b;
-    hash ^= hash >> 13;
-    hash *= 0xc2b2ae35;
-    return hash ^ hash >> 16;
-}
-
 static void
 flood(struct xlate *x, bool all)
 {
     const struct conf *conf = x->conf;
     uint32_t in_port = be32_to(x->flow.in_port);
-    uint32_t mask = 0;
 
-    while (conf->n_ports > mask + 1) {
-        mask = mask * 2 + 1;
-    }
-    for (uint32_t bucket = 0; bucket <= mask; bucket++) {
-        for (uint32_t i = conf->n_ports; i-- > 0; ) {
-            const struct bridge_port *port = &conf->ports[i].config;
-            if ((flood_hash(port->ofp) & mask) == bucket
-                && port->ofp != in_port
-                && (all || !(port->config & PORT_NO_FLOOD))) {
-                output_port(x, port->ofp, 0, false);
-            }
+    for (uint32_t i = 0; i < conf->n_ports; i++) {
+        const struct bridge_port *port
+            = &conf->ports[conf->flood_order[i]].config;
+        if (port->ofp != in_port && (all || !(port->config & PORT_NO_FLOOD))) {
+            output_port(x, port->ofp, 0, false);
         }
     }
 }
