@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from datapath import action_text, face
 from datapath.face import Event
+from datapath.match import get_member
 from schema.flow.fields import CT_STATE_BITS, FIELDS, FLOW_SIZE, OFFSET
 from schema.flow.drops import DROPS
 from schema.flow.seam import SEAM
@@ -208,9 +209,9 @@ def tree_value(lines: Sequence[Line]) -> list[dict]:
 
 
 def _comparable(flow: bytes) -> bytes:
-    """A flow without what is no part of the frame's description."""
-    for name, size in (("actset_output", 4), ("vlan0_tpid", 2), ("vlan1_tpid", 2)):
-        flow = flow[:OFFSET[name]] + bytes(size) + flow[OFFSET[name] + size:]
+    """A flow without what its text leaves out."""
+    for name in ("vlan0_tpid", "vlan1_tpid"):
+        flow = flow[:OFFSET[name]] + bytes(2) + flow[OFFSET[name] + 2:]
     return flow
 
 
@@ -227,12 +228,19 @@ def _returning(first: bytes, events: Sequence[Event]) -> list[tuple[int, int, by
 
 
 def _flow_text(flow: bytes, names: Names) -> str:
-    return format_flow(packed.flow_fields(flow), names.ports)
+    fields = packed.flow_fields(flow)
+    fields.pop("actset_output", None)
+    fields["vlan1_tci"] = get_member(flow, "vlan1_tci")
+    return format_flow(fields, names.ports)
 
 
 def _masked(flow: bytes, mask: bytes) -> Match:
     bits = int.from_bytes(flow, "big") & int.from_bytes(mask, "big")
-    return packed.unpack(bits.to_bytes(FLOW_SIZE, "big"), mask)
+    match = packed.unpack(bits.to_bytes(FLOW_SIZE, "big"), mask)
+    tos = get_member(mask, "nw_tos")
+    if tos:
+        match.fields["nw_tos"] = (get_member(flow, "nw_tos") & tos, tos)
+    return match
 
 
 def _section(flow: bytes, shown: bytes, traced: face.Trace, names: Names,

@@ -68,10 +68,10 @@ FLOW: tuple[Member, ...] = (
     *_rows(Stage.L3, """
         nw_src:be32 nw_dst:be32 ct_nw_src:be32 ct_nw_dst:be32
         ipv6_src:u8:16 ipv6_dst:u8:16 ct_ipv6_src:u8:16 ct_ipv6_dst:u8:16
-        ipv6_label:be32 nw_frag:u8 nw_tos:u8 nw_ttl:u8 nw_proto:u8
-        nd_target:u8:16 arp_sha:u8:6 arp_tha:u8:6 tcp_flags:be16 nd_options_type:u8 pad_l3:u8
-        nsh_flags:u8 nsh_ttl:u8 nsh_mdtype:u8 nsh_np:u8 nsh_path:be32 nsh_c:be32:4"""),
+        ipv6_label:be32 nw_frag:u8 nw_tos:u8 nw_ttl:u8 nw_proto:u8"""),
     *_rows(Stage.L4, """
+        nd_target:u8:16 arp_sha:u8:6 arp_tha:u8:6 tcp_flags:be16 nd_options_type:u8 pad_l3:u8
+        nsh_flags:u8 nsh_ttl:u8 nsh_mdtype:u8 nsh_np:u8 nsh_path:be32 nsh_c:be32:4
         tp_src:be16 tp_dst:be16 ct_tp_src:be16 ct_tp_dst:be16 igmp_group:be32 nd_reserved:be32"""),
 )
 

@@ -858,9 +858,10 @@ search_subtable(const struct subtable *subtable, uint64_t version,
                                  32, &lengths);
         uint32_t bits = subtable->ports_mask
                         & (n ? 0xffffffffU << (32 - n) : 0);
-        wc->tp_src |= be16_from(bits >> 16);
-        wc->tp_dst |= be16_from(bits);
-        fold_mask(wc, mini, looked_at);
+        be16 tp_src = wc->tp_src, tp_dst = wc->tp_dst;
+        fold_mask(wc, mini, mini->n);
+        wc->tp_src = tp_src | be16_from(bits >> 16);
+        wc->tp_dst = tp_dst | be16_from(bits);
         return NULL;
     }
     fold_mask(wc, mini, mini->n);

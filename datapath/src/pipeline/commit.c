@@ -258,7 +258,7 @@ commit_network(struct xlate *x)
 {
     be16 type = x->base.eth_type;
 
-    if (!x->base.nw_proto && type != CONSTANT_BE16(ETH_NSH)) {
+    if (!x->flow.nw_proto && type != CONSTANT_BE16(ETH_NSH)) {
         return;                 /* Not parsed: nothing to change. */
     }
     switch (be16_to(type)) {
@@ -288,9 +288,6 @@ commit_ports(struct xlate *x)
     static const struct part parts[] = {
         PART(struct key_ports, src), PART(struct key_ports, dst),
     };
-    static const struct part icmp_parts[] = {
-        PART(struct key_icmp, type), PART(struct key_icmp, code),
-    };
     struct flow *flow = &x->flow, *base = &x->base;
 
     if (!is_ip(base)) {
@@ -303,10 +300,13 @@ commit_ports(struct xlate *x)
         }
         struct key_icmp key = { be16_to(flow->tp_src), be16_to(flow->tp_dst) };
         struct key_icmp was = { be16_to(base->tp_src), be16_to(base->tp_dst) };
-        struct key_icmp mask = { be16_to(x->wc->tp_src),
-                                 be16_to(x->wc->tp_dst) };
-        if (commit_key(x, v6 ? KEY_ICMPV6 : KEY_ICMP, &key, &was, &mask,
-                       sizeof key, icmp_parts, N_ELEMENTS(icmp_parts))) {
+        if (memcmp(&key, &was, sizeof key)) {
+            /* Always written whole. */
+            struct key_icmp mask = { 0xff, 0xff };
+            actions_put_set(x->actions, v6 ? KEY_ICMPV6 : KEY_ICMP, &key,
+                            &mask, sizeof key);
+            x->wc->tp_src |= CONSTANT_BE16(0xff);
+            x->wc->tp_dst |= CONSTANT_BE16(0xff);
             base->tp_src = flow->tp_src;
             base->tp_dst = flow->tp_dst;
             x->out->slow_reasons |= SLOW_ACTION;

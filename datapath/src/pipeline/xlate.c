@@ -1016,6 +1016,18 @@ works_on_popped_mpls(const struct op *op)
     return false;
 }
 
+/* Tells whether setting a field makes the reference look at the protocol: all
+ * of the network header's but the DSCP. */
+static bool
+depends_on_proto(const struct op_set_field *op)
+{
+    enum prereq prereq = fields[op->field].prereq;
+
+    return (prereq == PREREQ_IP || prereq == PREREQ_IPV4
+            || prereq == PREREQ_IPV6)
+           && op->field != FIELD_IP_DSCP && op->field != FIELD_NW_TOS;
+}
+
 static void
 op_set_field(struct xlate *x, const struct op_set_field *op)
 {
@@ -1023,6 +1035,9 @@ op_set_field(struct xlate *x, const struct op_set_field *op)
 
     if (field_has_prereq(f->prereq, &x->flow, x->wc)) {
         field_mask(f, op->mask, x->wc);
+        if (depends_on_proto(op)) {
+            MASK_ALL(x, nw_proto);
+        }
         field_set(f, op->value, op->mask, &x->flow);
     } else {
         REPORT(x, TRACE_PREREQUISITES, op->field, 0, 0);
@@ -1108,12 +1123,9 @@ set_vlan(struct xlate *x, unsigned shift, unsigned width, unsigned value,
 static void
 op_push_vlan(struct xlate *x, const struct op_push_vlan *op)
 {
-    be16 old_tci = x->flow.vlan0_tci;
-
     flow_push_vlan(&x->flow, x->wc);
     x->flow.vlan0_tpid = be16_from(op->tpid);
-    x->flow.vlan0_tci = (old_tci & be16_from(0xefff))
-                        | CONSTANT_BE16(0x1000);
+    x->flow.vlan0_tci = CONSTANT_BE16(0x1000);
 }
 
 /* Returns true if the frame's life ends here for this table. */
@@ -1607,6 +1619,14 @@ xlate_ops(struct xlate *x, const void *ops, uint32_t size, bool in_group)
 
 /* The whole. */
 
+static bool
+has_tunnel(const struct flow *flow)
+{
+    const word64 *v6 = (const word64 *) flow->tun_ipv6_dst;
+
+    return flow->tun_dst || v6[0] || v6[1];
+}
+
 static void
 finish_mask(struct xlate *x)
 {
@@ -1641,6 +1661,9 @@ finish_mask(struct xlate *x)
     }
     if (!(flow->vlan0_tci & CONSTANT_BE16(0x1000))) {
         memset(&wc->vlan0_tpid, 0, 8);
+    }
+    if (!has_tunnel(flow)) {
+        memset(wc, 0, offsetof(struct flow, metadata));
     }
 }
 
@@ -1838,7 +1861,9 @@ pipeline_translate(const struct xlate_in *in, struct xlate_out *out)
     }
     if (out->final) {
         *out->final = x.flow;
-        out->final->actset_output = 0;
+        if (x.flow.actset_output == be32_from(OFP_UNSET)) {
+            out->final->actset_output = 0;
+        }
     }
     if (x.n_credits) {
         struct credits *c = xmalloc(sizeof *c
