@@ -162,6 +162,7 @@ def _commands(supervisor) -> tuple[Command, ...]:
     """The appctl table of the running daemon."""
     from vswitchd.commands import Commands          # as above
     from vswitchd.dpctl import Dpctl
+    from vswitchd.trace_command import TraceCommands
 
     def exit_(args: list[str]) -> None:
         supervisor.stop("--cleanup" in args)
@@ -174,6 +175,7 @@ def _commands(supervisor) -> tuple[Command, ...]:
 
     commands = Commands(supervisor.switch, supervisor.agent, supervisor.settle)
     rows = (commands.rows() + Dpctl(supervisor.switch, supervisor.settle).rows()
+            + TraceCommands(supervisor.switch, supervisor.settle).rows()
             + (Command("exit", "[--cleanup]", 0, 1, exit_),
                Command("memory/show", "", 0, 0, memory_show)))
     if supervisor.dummy is not None:

@@ -30,6 +30,7 @@ from vswitchd.config.apply import apply
 from vswitchd.config.derive import derive
 from vswitchd.config.desired import Switch as Desired
 from vswitchd.config.diff import diff
+from vswitchd.openflow.actions import allow_debug_actions
 from vswitchd.openflow.agent import Agent
 from vswitchd.switch.switch import Switch
 
@@ -249,6 +250,8 @@ class Supervisor:
         """Runs until `stop`. `control` is the control socket or None; `make_commands(self)`
         returns the rows it gets once the switch lives."""
         self.follow_clock()
+        if self.dummy is not None:
+            allow_debug_actions()
         async with trio.open_nursery() as nursery:
             self.agent = Agent(nursery, self.daemon, self.clock, self.settle, self.publish)
             if control is not None:

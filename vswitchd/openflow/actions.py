@@ -47,6 +47,15 @@ ONF = VENDORS["ONF"]
 NO_METER = 0
 MIN_TRUNC = 14                                   # bytes that output(max_len=) must leave
 _DEBUG = (254, 255)                              # subtypes of debug_slow and debug_recirc
+_has_debug = False                               # this process knows them everywhere
+
+
+def allow_debug_actions() -> None:
+    """Lets every decoder of this process know debug_slow and debug_recirc (--enable-dummy)."""
+    global _has_debug
+    _has_debug = True
+
+
 _VERSIONS = {1: "OpenFlow10", 2: "OpenFlow11", 3: "OpenFlow12", 4: "OpenFlow13",
              5: "OpenFlow14", 6: "OpenFlow15"}
 _HEADER = struct.Struct("!HH")
@@ -171,7 +180,7 @@ def _decode_list(data: bytes, version: int, start: int, end: int, debug: bool) -
             if length % 8:
                 raise _bad("OFPBAC_BAD_LEN", f"OpenFlow action {form.name} length {length} "
                            "is not a multiple of 8")
-            if vendor and number in _DEBUG and not debug:
+            if vendor and number in _DEBUG and not (debug or _has_debug):
                 raise _bad("OFPBAC_BAD_VENDOR_TYPE")
             actions.append(form.decode(data, at, at + length, version, debug))
             at += length

@@ -30,7 +30,7 @@ from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.framing import HEADER, Splitter, open_frame
 from vswitchd.openflow.messages import session as session_messages
 from vswitchd.openflow.messages.flow import decode_flow_mod
-from vswitchd.openflow.service import Service
+from vswitchd.openflow.service import Encoded, Service
 from vswitchd.openflow.session import Session
 from vswitchd.switch.bridge import Bridge
 
@@ -429,7 +429,9 @@ class BridgeAgent:
             self.answer_error(connection, message, OpenFlowError("OFPBRC_EPERM"))
             return
         for value in replies:
-            for part in messages.encode_parts(value, session.version, decoded.xid):
+            parts = (value.with_xid(decoded.xid) if isinstance(value, Encoded)
+                     else messages.encode_parts(value, session.version, decoded.xid))
+            for part in parts:
                 self.transmit(connection, part)
         if not self.bridge.is_published:
             self.agent.publish()

@@ -8,17 +8,20 @@ Source: OpenFlow 1.0 to 1.5; the Nicira extensions as in ovs-ofctl(8).
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from datapath import face
 from schema.openflow.limits import BUFFER_NONE, PORT_NONE, TABLE_ALL
 from vswitchd.config.desired import LOCAL
-from vswitchd.openflow import packed, tables
+from vswitchd.openflow import groups, packed, tables
 from vswitchd.openflow.action_types import Output
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
+from vswitchd.openflow.features import N_TABLES, encoded_reply, table_features
 from vswitchd.openflow.match import Match
-from vswitchd.openflow.messages import Message, flow, packet, port, queue, session, table
+from vswitchd.openflow.messages import (Message, flow, group, packet, port, queue, session,
+                                        table)
 from vswitchd.openflow.messages import switch as description
 from vswitchd.openflow.session import OF10, OF11, OF13, Session
 from vswitchd.switch.bridge import Bridge, BridgePort
@@ -30,7 +33,6 @@ _CAPABILITIES = frozenset(("FLOW_STATS", "TABLE_STATS", "PORT_STATS", "QUEUE_STA
 _ACTIONS_10 = frozenset(("output", "enqueue", "set_vlan_vid", "set_vlan_pcp", "strip_vlan",
                          "mod_dl_src", "mod_dl_dst", "mod_nw_src", "mod_nw_dst", "mod_nw_tos",
                          "mod_tp_src", "mod_tp_dst"))
-N_TABLES = 254
 PC_PORT_DOWN = 1
 _CONFIG_10 = 0x7f               # OFPPC_* that can be set in OpenFlow 1.0
 _CONFIG_11 = 0x65
@@ -38,8 +40,16 @@ PS_LINK_DOWN, PS_LIVE = 1, 4
 ADDED, DELETED, MODIFIED = 0, 1, 2
 NORMAL = 0xfffa
 
-_ALL_ONES = (1 << 64) - 1
-_MAX_ENTRIES = 1_000_000
+
+class Encoded(NamedTuple):
+    """A reply that is kept encoded: its parts, with transaction id 0."""
+
+    parts: tuple[bytes, ...]
+
+    def with_xid(self, xid: int) -> Iterator[bytes]:
+        """The parts as an answer to the request `xid`."""
+        for part in self.parts:
+            yield part[:4] + xid.to_bytes(4, "big") + part[8:]
 
 
 class Service:
@@ -187,9 +197,34 @@ class Service:
     def table_stats(self, conn: Session, value):
         self.settle()
         yield table.TableStatsReply(tuple(
-            table.TableStats(number, *stats, table.TableFeatures(
-                number, "", _ALL_ONES, _ALL_ONES, max_entries=_MAX_ENTRIES))
+            table.TableStats(number, *stats, table_features(number, conn.version, True)
+                             if conn.version < OF13 else None)
             for number, stats in enumerate(face.tables_stats(self.bridge.handle, N_TABLES))))
+
+    def table_features(self, conn: Session, value: table.TableFeaturesRequest):
+        if value.body:
+            raise OpenFlowError("OFPTFFC_EPERM")
+        yield Encoded(encoded_reply(conn.version))
+
+    def table_desc(self, conn: Session, value: table.TableDescRequest):
+        yield table.TableDescReply(tuple(table.TableDesc(number) for number in range(N_TABLES)))
+
+    # -- groups
+
+    def group_mod(self, conn: Session, value: group.GroupMod):
+        self.settle()
+        groups.apply(self.dp, self.bridge.handle, value)
+        return ()
+
+    def group_desc(self, conn: Session, value: group.GroupDescRequest):
+        yield group.GroupDescReply(groups.descriptions(self.bridge.handle, value.group))
+
+    def group_stats(self, conn: Session, value: group.GroupStatsRequest):
+        self.settle()
+        yield group.GroupStatsReply(groups.statistics(self.bridge.handle, value.group, face.now()))
+
+    def group_features(self, conn: Session, value: group.GroupFeaturesRequest):
+        yield groups.features()
 
     # -- ports and queues
 
@@ -319,6 +354,12 @@ _HANDLERS = {
     flow.FlowMod: Service.flow_mod,
     flow.FlowStatsRequest: Service.flow_stats,
     table.TableStatsRequest: Service.table_stats,
+    table.TableFeaturesRequest: Service.table_features,
+    table.TableDescRequest: Service.table_desc,
+    group.GroupMod: Service.group_mod,
+    group.GroupDescRequest: Service.group_desc,
+    group.GroupStatsRequest: Service.group_stats,
+    group.GroupFeaturesRequest: Service.group_features,
     port.PortStatsRequest: Service.port_stats,
     port.PortDescRequest: Service.port_desc,
     port.PortMod: Service.port_mod,
@@ -328,4 +369,4 @@ _HANDLERS = {
     packet.PacketOut: Service.packet_out,
 }
 # Messages that a secondary controller may not send.
-_WRITES = (flow.FlowMod, port.PortMod, packet.PacketOut)
+_WRITES = (flow.FlowMod, group.GroupMod, port.PortMod, packet.PacketOut)

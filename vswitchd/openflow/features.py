@@ -1,0 +1,70 @@
+"""What our flow tables can do, in the terms of each OpenFlow version.
+
+Derived from the field table; all tables can do the same but for where they can go next. The reply
+to a table features request is more than a megabyte and the same every time (ovs-ofctl asks for it
+before it adds a flow), so its encoded parts are kept. Pure; any thread.
+"""
+
+from functools import cache
+
+from schema.flow.fields import FIELDS, Of1x
+from vswitchd.openflow import messages
+from vswitchd.openflow.messages.table import (ActionFeatures, InstructionFeatures, TableFeatures,
+                                              TableFeaturesReply)
+from vswitchd.openflow.session import OF10, OF11, OF13
+
+N_TABLES = 254                  # tables that are told of
+LAST_TABLE = 254                # and one more that goto_table could name
+MAX_ENTRIES = 1_000_000
+_ALL_ONES = (1 << 64) - 1
+_INSTRUCTIONS, _WITH_METER = 0b0111110, 0b1111110
+
+_COMMON = ("dec_mpls_ttl", "dec_ttl", "group", "mod_nw_ttl", "output", "pop_mpls", "push_mpls",
+           "push_vlan", "set_mpls_ttl", "set_queue", "strip_vlan")
+_ACTIONS_12 = frozenset((*_COMMON, "set_field"))
+_ACTIONS_11 = frozenset((*_COMMON, "mod_dl_src", "mod_dl_dst", "mod_nw_src", "mod_nw_dst",
+                         "mod_nw_tos", "mod_nw_ecn", "mod_tp_src", "mod_tp_dst", "set_vlan_vid",
+                         "set_vlan_pcp", "set_mpls_label", "set_mpls_tc"))
+_MATCH_10 = frozenset(("in_port", "eth_src", "eth_dst", "eth_type", "vlan_vid", "vlan_pcp",
+                       "ip_src", "ip_dst", "nw_proto", "nw_tos", "tcp_src", "tcp_dst"))
+_ON_WIRE = tuple(field for field in FIELDS if field.codes)
+
+
+def _standard(since: str) -> frozenset[str]:
+    return frozenset(field.name for field in _ON_WIRE
+                     if any(code.since and code.since <= since for code in field.codes))
+
+
+@cache
+def table_features(table: int, version: int, has_miss: bool = False) -> TableFeatures:
+    """What one table can do. `has_miss`: as table statistics tell it, with what a miss does."""
+    miss = 0 if has_miss and version > OF10 else None
+    if version == OF10:
+        return TableFeatures(table, max_entries=MAX_ENTRIES, match=_MATCH_10, wildcard=_MATCH_10)
+    if version == OF11:
+        fields = frozenset(field.name for field in FIELDS if field.of11 is not Of1x.NONE)
+        mask = frozenset(field.name for field in FIELDS if field.of11 is Of1x.BITWISE)
+        settable, actions, metadata = frozenset(), _ACTIONS_11, 0
+    else:
+        fields = (_standard("1.2") if version < OF13
+                  else frozenset(field.name for field in _ON_WIRE))
+        mask = frozenset(field.name for field in _ON_WIRE
+                         if field.maskable and field.name in fields)
+        settable = frozenset(field.name for field in _ON_WIRE
+                             if field.writable and field.name in fields)
+        actions, metadata = _ACTIONS_12, _ALL_ONES
+    apply = ActionFeatures(actions, settable)
+    flow = InstructionFeatures(frozenset(range(table + 1, LAST_TABLE + 1)),
+                               _WITH_METER if version in (OF13, OF13 + 1) else _INSTRUCTIONS,
+                               apply, apply)
+    newer = False if version > OF13 else None
+    return TableFeatures(table, "", metadata, metadata, miss, newer, newer, MAX_ENTRIES, flow, flow,
+                         fields, mask, fields)
+
+
+@cache
+def encoded_reply(version: int) -> tuple[bytes, ...]:
+    """The parts of the reply to a table features request; their transaction id is 0."""
+    reply = TableFeaturesReply(tuple(table_features(number, version)
+                                     for number in range(N_TABLES)))
+    return tuple(messages.encode_parts(reply, version, 0))
