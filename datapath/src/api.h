@@ -106,7 +106,8 @@ int port_del(uint32_t dp, uint32_t odp);
 int port_stats_get(uint32_t dp, uint32_t odp, struct port_stats *);
 
 /* Puts 'frame' into receive queue 'queue' of a dummy port as if it came from a
- * wire; it is switched by the next dp_pump() or by the port's worker. */
+ * wire; it is switched by the next dp_pump(), or at once where the port is
+ * polled by a worker. */
 int port_receive(uint32_t dp, uint32_t odp, uint32_t queue,
                  const uint8_t *frame, uint32_t size);
 

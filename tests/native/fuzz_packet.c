@@ -388,6 +388,63 @@ run_actions(const struct packet *original)
     actions_destroy(&list);
 }
 
+static struct packet kept;      /* What on_keep() was given last. */
+
+static void
+on_keep(struct executor *e, struct packet *p, uint32_t port)
+{
+    (void) e;
+    (void) port;
+    kept = *p;
+}
+
+/* A change of a frame whose checksum is partial, completed afterwards, must
+ * give what the same change of the complete frame gives. */
+static void
+run_partial(const struct packet *whole)
+{
+    uint8_t *checksum;
+    struct packet partial = *whole, complete = *whole;
+    int proto = packet_transport(whole, &checksum);
+    struct executor keeper = executor;
+    struct actions list = ACTIONS_EMPTY;
+
+    if ((proto != PROTO_TCP && proto != PROTO_UDP) || !checksum) {
+        return;
+    }
+    keeper.output = on_keep;
+    partial.shared = complete.shared = true;
+    CHECK(packet_own(&partial, &arena, 0) && packet_own(&complete, &arena, 0));
+    partial.csum_partial = true;
+    partial.csum_start = partial.l4_ofs;
+    partial.csum_offset = proto == PROTO_TCP ? 16 : 6;
+    uint8_t *ip = partial.data + partial.l3_ofs;
+    uint32_t size = (packet_network(&partial) == NETWORK_IPV6
+                     ? IPV6_HEADER + be16_to(get_be16(ip + 4))
+                     : be16_to(get_be16(ip + 2)));
+    put_be16(partial.data + partial.csum_start + partial.csum_offset,
+             checksum_fold(checksum_pseudo(
+                 ip, packet_network(&partial) == NETWORK_IPV6, proto,
+                 size - (partial.l4_ofs - partial.l3_ofs))));
+
+    for (uint32_t n = 1 + roll(3); n; n--) {
+        put_random_set(&list);
+        if (!roll(4)) {
+            struct action_push_vlan *a
+                = actions_put(&list, ACTION_PUSH_VLAN, sizeof *a);
+            a->tpid = be16_from(0x8100);
+        }
+    }
+    actions_put_output(&list, 1);
+    actions_execute(&keeper, &partial, list.buffer.data, list.buffer.size);
+    partial = kept;
+    packet_complete(&partial);
+    actions_execute(&keeper, &complete, list.buffer.data, list.buffer.size);
+    CHECK(partial.size == kept.size);
+    CHECK(!memcmp(partial.data, kept.data, kept.size));
+    actions_destroy(&list);
+}
+
 static void
 run_segments(struct packet *p)
 {
@@ -438,6 +495,7 @@ one(uint64_t number)
     check_parsers_agree(&p);
     if (!(flow.nw_frag & FRAG_ANY)) {
         check_checksums(&p);
+        run_partial(&p);
         run_segments(&p);
     }
     run_actions(&p);

@@ -120,9 +120,13 @@ port_receive_burst(struct port *port, uint32_t queue, uint32_t thread,
         return 0;
     }
     struct port_stats *stats = &port->stats[thread];
-    uint64_t n_bytes = 0;
+    uint64_t n_bytes = 0, n_gso = 0;
     for (uint32_t i = 0; i < n; i++) {
         n_bytes += burst[i].size;
+        n_gso += packet_is_gso(&burst[i]);
+    }
+    if (n_gso) {
+        count_add(&stats->rx_gso, n_gso);
     }
     count_add(&stats->rx_packets, n);
     count_add(&stats->rx_bytes, n_bytes);

@@ -424,5 +424,21 @@ port_receive(uint32_t handle, uint32_t odp, uint32_t queue,
     if (size > FRAME_MAX) {
         return error_set(EMSGSIZE, "frame of %u bytes", size);
     }
-    return port->ops->inject(port, queue, frame, size);
+    error = port->ops->inject(port, queue, frame, size);
+    if (!error && !port->ops->pumped) {
+        /* Switch it now, in the stead of the worker that has the queue: who
+         * injected it may look at the result at once. */
+        for (uint32_t i = 1; i <= n_workers; i++) {
+            struct worker *w = workers[i];
+            worker_take(w);
+            for (uint32_t j = 0; j < w->n_rx; j++) {
+                if (w->rx[j].port == port && w->rx[j].queue == queue) {
+                    worker_run_once(w);
+                    break;
+                }
+            }
+            worker_give(w);
+        }
+    }
+    return error;
 }
