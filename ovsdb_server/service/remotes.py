@@ -8,7 +8,6 @@ backoff.  `resolve` reads db:DB,TABLE,COLUMN.  Trio thread only.
 import errno
 import os
 import socket
-import ssl
 import traceback
 from typing import NamedTuple
 
@@ -21,11 +20,12 @@ from ovsdb_server.rpc import address
 from ovsdb_server.rpc.backoff import Backoff
 from ovsdb_server.rpc.stream import Channel, connect
 from ovsdb_server.service.session import Policy, Session
+from ovsdb_server.service.tls import TlsNotConfigured
 
 _log = vlog.module("ovsdb_jsonrpc_server")
 _socket_log = vlog.module("socket_util")
 _unix_log = vlog.module("stream_unix")
-_tcp_log = vlog.module("stream_tcp")
+_ssl_log = vlog.module("stream_ssl")
 
 # Sessions over a network are probed after this many seconds of silence unless told otherwise.
 PROBE_INTERVAL = 5.0
@@ -95,9 +95,10 @@ class Remote:
         except OSError as error:
             text = error.strerror or str(error)
             if text != self.last_error:
-                module = _unix_log if self._parsed.is_unix else _socket_log
-                where = self._parsed.path if self._parsed.is_unix else self.target
-                module.err(f"{where}: binding failed: {text}")
+                if self._parsed.is_unix:
+                    _unix_log.err(f"{self._parsed.path}: binding failed: {text}")
+                else:
+                    _socket_log.err(f"{self.target[5:]}: bind: {text}")
                 _log.err(f"{self.target}: listen failed: {text}")
             self.last_error = text
 
@@ -107,8 +108,6 @@ class Remote:
             self._path = parsed.path
             self._remotes.note_file(parsed.path, True)
         else:
-            if parsed.is_tls:
-                self._remotes.tls_context(True)     # Say at once what is missing.
             self._socket = address.listen_tcp(parsed.host, parsed.port)
             self.bound_port = self._socket.getsockname()[1]
             if parsed.port == 0:
@@ -171,9 +170,12 @@ class Remote:
             channel = Channel(sock, name)
             with trio.fail_after(PROBE_INTERVAL * 2):
                 await channel.handshake()
+        except TlsNotConfigured as error:
+            _ssl_log.err(str(error), _HANDSHAKE_LIMIT)
+            sock.close()
+            return
         except (OSError, trio.TooSlowError) as error:
-            vlog.module("stream_ssl").warn(f"{name}: SSL handshake failed: {error}",
-                                           _HANDSHAKE_LIMIT)
+            _ssl_log.warn(f"{name}: SSL handshake failed: {error}", _HANDSHAKE_LIMIT)
             sock.close()
             return
         await self._serve_session(channel)
@@ -189,6 +191,8 @@ class Remote:
                 context = self._remotes.tls_context(False) if self._parsed.is_tls else None
                 channel = await connect(self._parsed, context)
             except OSError as error:
+                if isinstance(error, TlsNotConfigured):
+                    _ssl_log.err(str(error))
                 self.last_error = error.strerror or str(error)
                 self.state = "BACKOFF"
                 self._remotes.note_status()
@@ -447,4 +451,4 @@ def status_operations(text: str, databases: dict, remotes: Remotes, now: float) 
 
 
 __all__ = ["Policy", "Remotes", "RemoteError", "Target", "check_reference", "default_policy",
-           "read_string", "resolve", "ssl", "status_operations"]
+           "read_string", "resolve", "status_operations"]

@@ -235,7 +235,7 @@ class Session:
 
     def _send(self, data: bytes) -> None:
         if _rpc_log.is_dbg:
-            _rpc_log.dbg(f"{self.name}: send {data.decode('utf-8', 'replace')}")
+            _rpc_log.dbg(f"{self.name}: send {_describe(message.decode(data))}")
         self.channel.send(data)
 
     def send_updates(self) -> None:

@@ -4,6 +4,8 @@ Source: ovsdb-server(1), "Public Key Infrastructure Options".  Each file name ma
 db:DB,TABLE,COLUMN; resolving that is the caller's.
 """
 
+import errno
+import os
 import ssl
 from typing import NamedTuple
 
@@ -21,14 +23,23 @@ class TlsFiles(NamedTuple):
     ciphers: str | None = None
 
 
+class TlsNotConfigured(OSError):
+    """A file that TLS needs has not been named; str() says which."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
+        self._what = what
+
+    def __str__(self) -> str:
+        return f"{self._what} must be configured to use SSL"
+
+
 def make_context(files: TlsFiles, is_server: bool) -> ssl.SSLContext:
-    """Return a context for connections in one direction.  Raises: OSError with a sentence."""
-    if not files.private_key:
-        raise OSError(92, "Private key must be configured to use SSL")
-    if not files.certificate:
-        raise OSError(92, "Certificate must be configured to use SSL")
-    if not files.ca_certificate:
-        raise OSError(92, "CA certificate must be configured to use SSL")
+    """Return a context for connections in one direction.  Raises: TlsNotConfigured, OSError."""
+    for file, what in ((files.private_key, "Private key"), (files.certificate, "Certificate"),
+                       (files.ca_certificate, "CA certificate")):
+        if not file:
+            raise TlsNotConfigured(what)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if is_server else ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.load_cert_chain(files.certificate, files.private_key)

@@ -113,8 +113,28 @@ def test_a_replica_follows_over_tls(server, keys, quiet_console):
     trio.run(main)
 
 
-def test_without_keys_the_listener_says_what_is_missing(make_server):
+def test_without_keys_a_client_is_turned_away_and_the_log_says_why(make_server):
     server = make_server(files=("t.db",), options=("--remote=pssl:0:127.0.0.1",))
     journal.create(str(server.directory / "t.db"), SCHEMA)
     assert server.start("-vconsole:off", "--log-file").returncode == 0
-    assert "Private key must be configured to use SSL" in server.log()
+    port = re.search(r"listening on port (\d+)$", server.log(), re.MULTILINE).group(1)
+    with blocking.connect(f"tcp:127.0.0.1:{port}", 5) as connection:
+        with pytest.raises((blocking.ConnectionClosed, ConnectionError)):
+            connection.receive(5)
+    assert "|stream_ssl|ERR|Private key must be configured to use SSL" in server.log()
+
+
+def test_keys_can_come_from_the_database(make_server, keys):
+    schema = DatabaseSchema.from_json({"name": "K", "version": "1.0.0", "tables": {
+        "SSL": {"columns": {name: {"type": "string"} for name in ("key", "cert", "ca")}}}})
+    server = make_server(files=("k.db",), options=(
+        "--private-key=db:K,SSL,key", "--certificate=db:K,SSL,cert", "--ca-cert=db:K,SSL,ca",
+        "--remote=pssl:0:127.0.0.1"))
+    journal.create(str(server.directory / "k.db"), schema)
+    assert server.start("-vconsole:off", "--log-file").returncode == 0
+    with blocking.connect(server.remote, 5) as connection:
+        connection.call("transact", ["K", {"op": "insert", "table": "SSL", "row": dict(
+            zip(("key", "cert", "ca"), keys))}], 5)
+    port = re.search(r"listening on port (\d+)$", server.log(), re.MULTILINE).group(1)
+    with blocking.connect(f"ssl:127.0.0.1:{port}", 5, blocking.Tls(*keys)) as connection:
+        assert connection.call("list_dbs", [], 5) == ["K", "_Server"]
