@@ -10,19 +10,32 @@
 #define MAX_LINES (1 << 18)     /* 2M signatures, 16 MB. */
 #define FEW_SUBTABLES 1         /* Signatures do not pay. */
 #define SORT_INTERVAL 65536     /* Lookups. */
-#define TOMBSTONE UINT64_C(0xffffffff)  /* Slot part of a deleted entry. */
+#define DELETED 1               /* An entry of a subtable. */
 
-/* In entries: low half slot + 1. */
+/* Entries of subtables. */
 static inline uint64_t
-entry_make(uint32_t hash, uint32_t slot)
+entry_make(uint32_t hash, const struct megaflow *m)
+{
+    return (uint64_t) (hash >> 16) << 48 | (uintptr_t) m;
+}
+
+static inline struct megaflow *
+entry_megaflow(uint64_t entry)
+{
+    return (struct megaflow *) (uintptr_t) (entry & (UINT64_MAX >> 16));
+}
+
+/* Signatures. */
+static inline uint64_t
+signature_make(uint32_t hash, uint32_t slot)
 {
     return (uint64_t) hash << 32 | (slot + 1);
 }
 
 static inline uint32_t
-entry_slot(uint64_t entry)
+signature_slot(uint64_t signature)
 {
-    return (uint32_t) entry - 1;
+    return (uint32_t) signature - 1;
 }
 
 void
@@ -97,7 +110,7 @@ key_matches(const struct subtable *st, const struct key *key,
             const struct megaflow *m)
 {
     const word64 *w = key_words(key), *mask = key_words(&st->mask);
-    const word64 *k = key_words(&m->key);
+    const uint64_t *k = m->key;
     uint64_t differ = 0;
 
     for (int i = 0; i < KEY_WORDS_SHORT; i++) {
@@ -105,7 +118,7 @@ key_matches(const struct subtable *st, const struct key *key,
     }
     if (UNLIKELY(st->wide)) {
         for (int i = KEY_WORDS_SHORT; i < KEY_WORDS; i++) {
-            differ |= (w[i] & mask[i]) ^ k[i];
+            differ |= (w[i] & mask[i]) ^ m->wide_key[i - KEY_WORDS_SHORT];
         }
     }
     return !differ;
@@ -129,16 +142,16 @@ flow_matches(const struct subtable *st, const struct key *key,
 
 /* Looks in one subtable; 'flow' NULL: a plain key. */
 static inline struct megaflow *
-subtable_find(const struct cache *c, const struct subtable *st, uint32_t hash,
-              const struct key *key, const struct flow *flow)
+subtable_find(const struct subtable *st, uint32_t hash, const struct key *key,
+              const struct flow *flow)
 {
     for (uint32_t i = hash; ; i++) {
         uint64_t entry = st->entries[i & st->entries_mask];
         if (!entry) {
             return NULL;
         }
-        if (entry >> 32 == hash && (uint32_t) entry != TOMBSTONE) {
-            struct megaflow *m = c->slots[entry_slot(entry)];
+        if (entry >> 48 == hash >> 16 && entry != DELETED) {
+            struct megaflow *m = entry_megaflow(entry);
             if (flow ? flow_matches(st, key, flow, m)
                 : m->plain && key_matches(st, key, m)) {
                 return m;
@@ -178,7 +191,7 @@ cache_find(struct cache *c, const struct flow *flow)
         struct subtable *st = c->subtables[i];
         uint32_t hash = (plain ? hash_key(st, &key)
                          : hash_flow(st, &key, flow));
-        struct megaflow *m = subtable_find(c, st, hash, &key,
+        struct megaflow *m = subtable_find(st, hash, &key,
                                            plain ? NULL : flow);
         c->n_mask_hit++;
         if (m) {
@@ -195,8 +208,7 @@ cache_find_key(struct cache *c, const struct key *key)
     count_lookup(c);
     for (uint32_t i = 0; i < c->n_subtables; i++) {
         struct subtable *st = c->subtables[i];
-        struct megaflow *m = subtable_find(c, st, hash_key(st, key), key,
-                                           NULL);
+        struct megaflow *m = subtable_find(st, hash_key(st, key), key, NULL);
         c->n_mask_hit++;
         if (m) {
             st->n_hits++;
@@ -227,7 +239,7 @@ static void
 signature_put(struct cache *c, uint32_t hash, uint32_t slot)
 {
     struct bucket_line *line = &c->lines[hash & c->lines_mask];
-    uint64_t entry = entry_make(hash, slot);
+    uint64_t entry = signature_make(hash, slot);
     uint32_t victim = hash >> 29;
 
     for (uint32_t i = 0; i < 8; i++) {
@@ -255,7 +267,7 @@ signatures_grow(struct cache *c)
         for (uint32_t j = 0; j < 8; j++) {
             uint64_t entry = old[i].entries[j];
             if (entry) {
-                signature_put(c, entry >> 32, entry_slot(entry));
+                signature_put(c, entry >> 32, signature_slot(entry));
             }
         }
     }
@@ -283,13 +295,13 @@ cache_find_burst(struct cache *c, const struct key *const *keys, uint32_t n,
         if (st->n_megaflows > 64) {     /* Else they are in the cache. */
             for (uint32_t i = 0; i < n; i++) {
                 uint64_t entry = st->entries[hashes[i] & st->entries_mask];
-                if (entry && (uint32_t) entry != TOMBSTONE) {
-                    __builtin_prefetch(c->slots[entry_slot(entry)]);
-                }
+                const struct megaflow *m = entry_megaflow(entry);
+                __builtin_prefetch(m);
+                __builtin_prefetch(&m->subtable);
             }
         }
         for (uint32_t i = 0; i < n; i++) {
-            found[i] = subtable_find(c, st, hashes[i], keys[i], NULL);
+            found[i] = subtable_find(st, hashes[i], keys[i], NULL);
         }
         c->n_mask_hit += n;
         return;
@@ -305,9 +317,9 @@ cache_find_burst(struct cache *c, const struct key *const *keys, uint32_t n,
         for (uint32_t j = 0; j < 8; j++) {
             uint64_t entry = line->entries[j];
             if (entry >> 32 == hashes[i] && entry) {
-                m = c->slots[entry_slot(entry)];
+                m = c->slots[signature_slot(entry)];
                 __builtin_prefetch(m);
-                __builtin_prefetch((char *) m + CACHE_LINE);
+                __builtin_prefetch(&m->subtable);
                 break;
             }
         }
@@ -379,13 +391,13 @@ subtable_new(struct cache *c, const struct flow *mask)
 }
 
 static void
-subtable_put(struct subtable *st, uint64_t entry)
+subtable_put(struct subtable *st, const struct megaflow *m)
 {
-    uint32_t i = entry >> 32;
+    uint32_t i = m->hash;
     while (st->entries[i & st->entries_mask]) {
         i++;
     }
-    st->entries[i & st->entries_mask] = entry;
+    st->entries[i & st->entries_mask] = entry_make(m->hash, m);
 }
 
 static void
@@ -401,8 +413,8 @@ subtable_reserve(struct subtable *st)
     st->entries_mask = n_new - 1;
     st->n_deleted = 0;
     for (uint32_t i = 0; i < n; i++) {
-        if (old[i] && (uint32_t) old[i] != TOMBSTONE) {
-            subtable_put(st, old[i]);
+        if (old[i] && old[i] != DELETED) {
+            subtable_put(st, entry_megaflow(old[i]));
         }
     }
     free(old);
@@ -418,8 +430,7 @@ cache_find_exact(struct cache *c, const struct flow *key,
         return NULL;
     }
     key_project(key, &short_key);
-    return subtable_find(c, st, hash_flow(st, &short_key, key), &short_key,
-                         key);
+    return subtable_find(st, hash_flow(st, &short_key, key), &short_key, key);
 }
 
 void
@@ -448,11 +459,16 @@ cache_insert(struct cache *c, const struct flow *flow, const struct flow *mask,
         CACHE_LINE, sizeof *m + st->n_outer * sizeof m->outer[0]);
     const word64 *f = flow_words_const(flow);
     m->subtable = st;
-    key_project(flow, &m->key);
-    m->hash = hash_flow(st, &m->key, flow);
-    word64 *k = (word64 *) &m->key;
+    struct key key;
+    key_project(flow, &key);
+    m->hash = hash_flow(st, &key, flow);
     for (uint32_t i = 0; i < KEY_WORDS; i++) {
-        k[i] &= key_words(&st->mask)[i];
+        uint64_t word = key_words(&key)[i] & key_words(&st->mask)[i];
+        if (i < KEY_WORDS_SHORT) {
+            m->key[i] = word;
+        } else {
+            m->wide_key[i - KEY_WORDS_SHORT] = word;
+        }
     }
     m->plain = true;
     for (uint32_t i = 0; i < st->n_outer; i++) {
@@ -473,7 +489,7 @@ cache_insert(struct cache *c, const struct flow *flow, const struct flow *mask,
         m->slot = c->n_slots++;
     }
     c->slots[m->slot] = m;
-    subtable_put(st, entry_make(m->hash, m->slot));
+    subtable_put(st, m);
     st->n_megaflows++;
     c->n_megaflows++;
     return m;
@@ -515,7 +531,7 @@ void
 cache_remove(struct cache *c, struct megaflow *m)
 {
     struct subtable *st = m->subtable;
-    uint64_t entry = entry_make(m->hash, m->slot);
+    uint64_t entry = entry_make(m->hash, m);
 
     cache_settle(c, m);
     if (m->credits) {
@@ -525,7 +541,7 @@ cache_remove(struct cache *c, struct megaflow *m)
     for (uint32_t i = m->hash; ; i++) {
         uint64_t *e = &st->entries[i & st->entries_mask];
         if (*e == entry) {
-            *e = (uint64_t) m->hash << 32 | TOMBSTONE;
+            *e = DELETED;
             st->n_deleted++;
             break;
         }
@@ -569,7 +585,10 @@ cache_quiesce(struct cache *c)
 void
 megaflow_flow(const struct megaflow *m, struct flow *flow)
 {
-    key_expand(&m->key, flow);
+    struct key key;
+    memcpy(&key, m->key, sizeof m->key);
+    memcpy((uint8_t *) &key + sizeof m->key, m->wide_key, sizeof m->wide_key);
+    key_expand(&key, flow);
     word64 *w = flow_words(flow);
     for (uint32_t i = 0; i < m->subtable->n_outer; i++) {
         w[m->subtable->outer[i].word] |= m->outer[i];

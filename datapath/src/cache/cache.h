@@ -37,19 +37,22 @@ struct subtable {
     uint8_t n_words;            /* Words of it that are not zero. */
     uint8_t words[KEY_WORDS];   /* Which. */
     bool wide;                  /* The mask has bits in words 8 to 11. */
-    uint32_t n_outer;
-    struct outer *outer;
-    uint64_t *entries;          /* hash << 32 | slot + 1; 0 free, 1 << 63...:
-                                 * see cache.c. */
     uint32_t entries_mask;      /* Number of entries - 1. */
+    uint64_t *entries;          /* Upper 16 bits of the hash << 48 | address of
+                                 * the megaflow; 0 free, 1 deleted. */
+    uint32_t n_outer;
     uint32_t n_megaflows;
-    uint32_t n_deleted;         /* Tombstones. */
+    struct outer *outer;
+    uint32_t n_deleted;         /* Deleted entries. */
     uint64_t n_hits;            /* Halved when subtables are sorted. */
     struct flow flow_mask;      /* The whole mask. */
 };
 
 struct megaflow {
-    struct key key;             /* Masked; compared with every candidate. */
+    /* Compared with every candidate. */
+    uint64_t key[KEY_WORDS_SHORT];      /* Masked; words 0 to 7 of a key. */
+
+    /* Read and written for every frame. */
     struct subtable *subtable;
     uint64_t n_packets, n_bytes;
     int64_t used_ms;            /* 0: never. */
@@ -58,20 +61,27 @@ struct megaflow {
     uint32_t actions_size;
     uint32_t output;            /* Port, where the only action is output to it,
                                  * else UINT32_MAX. */
-    uint32_t slot;
     uint16_t tcp_flags;         /* Of all frames. */
-    uint16_t drop;              /* enum drop_reason, where actions are none. */
-    bool plain;                 /* All outer words of the key are zero. */
+    uint8_t drop;               /* enum drop_reason, where actions are none. */
     uint8_t origin;             /* FLOW_*. */
+    bool plain;                 /* All outer words of the key are zero. */
     bool dead;                  /* Removed, waits for cache_quiesce(). */
-    uint32_t slow_reasons;
+    bool slow;                  /* 'slow_reasons' is not 0. */
+
+    /* The rest. */
+    uint64_t wide_key[KEY_WORDS - KEY_WORDS_SHORT];
+    uint32_t slot;
     uint32_t hash;
+    uint32_t slow_reasons;      /* SLOW_*. */
     struct credits *credits;    /* A reference, or NULL. */
     uint64_t settled_packets, settled_bytes;    /* Given to 'credits'. */
     int64_t created_ms;
     struct megaflow *next_dead;
     uint64_t outer[];           /* One per subtable->outer. */
 };
+
+_Static_assert(offsetof(struct megaflow, wide_key) == 2 * CACHE_LINE,
+               "the hot part of a megaflow is two cache lines");
 
 struct bucket_line {
     uint64_t entries[8];        /* hash << 32 | slot + 1; 0 free. */
@@ -143,6 +153,13 @@ void megaflow_flow(const struct megaflow *, struct flow *flow);
 
 /* Returns 128 bits that identify key and mask. */
 void megaflow_ufid(const struct megaflow *, uint8_t ufid[16]);
+
+static inline void
+megaflow_set_slow(struct megaflow *m, uint32_t reasons)
+{
+    m->slow_reasons = reasons;
+    m->slow = reasons != 0;
+}
 
 static inline void
 megaflow_count(struct megaflow *m, uint32_t n_bytes, be16 tcp_flags,

@@ -137,7 +137,7 @@ revalidate(struct worker *w, struct datapath *dp, struct megaflow *m,
         m->credits = out.credits;
         m->serial = pin.serial;
         m->drop = out.error;
-        m->slow_reasons = out.slow_reasons;
+        megaflow_set_slow(m, out.slow_reasons);
         return;
     }
     if (out.credits) {
@@ -312,7 +312,7 @@ flow_put(uint32_t handle, const uint8_t *key_mask, const uint8_t *actions,
                              clock_now());
         }
         cache_set_origin(c, m, FLOW_STATIC);
-        m->slow_reasons = 0;
+        megaflow_set_slow(m, 0);
         m->drop = DROP_NONE;
         if (dp->config.flags & DP_LOG_FLOWS && !w->id) {
             flow_log(dp, LOG_FLOW_ADD, m, NULL);

@@ -264,7 +264,7 @@ adopt(struct worker *w, struct megaflow *m, struct xlate_out *out)
     out->credits = NULL;
     m->serial = w->dt->pin.serial;
     m->drop = out->error;
-    m->slow_reasons = out->slow_reasons;
+    megaflow_set_slow(m, out->slow_reasons);
     cache_set_origin(&w->dt->cache, m, FLOW_TRANSLATED);
 }
 
@@ -393,9 +393,8 @@ handle(struct worker *w, struct packet *p, const struct key *key,
     }
     be16 tcp_flags = (key ? key->tcp_flags
                       : w->scratch[w->depth].flow.tcp_flags);
-    count_add(&dt->n_hit, 1);
     megaflow_count(m, p->size, be16_to(tcp_flags), w->now_ms);
-    if (UNLIKELY(m->slow_reasons)) {
+    if (UNLIKELY(m->slow)) {
         struct scratch *s = &w->scratch[w->depth];
         struct xlate_out out;
         if (key) {
@@ -422,13 +421,18 @@ process_one(struct worker *w, struct packet *p)
 {
     struct key key;
     struct cache *c = &w->dt->cache;
+    struct megaflow *m;
 
     if (key_extract(p, &key)) {
-        handle(w, p, &key, cache_find_key(c, &key));
+        m = cache_find_key(c, &key);
+        count_add(&w->dt->n_hit, m != NULL);
+        handle(w, p, &key, m);
     } else {
         struct flow *flow = &w->scratch[w->depth].flow;
         flow_extract(p, flow);
-        handle(w, p, NULL, cache_find(c, flow));
+        m = cache_find(c, flow);
+        count_add(&w->dt->n_hit, m != NULL);
+        handle(w, p, NULL, m);
     }
 }
 
@@ -477,15 +481,19 @@ worker_process(struct worker *w, struct packet *burst, uint32_t n)
         }
     }
     cache_find_burst(&w->dt->cache, plain, n_plain, found);
+    uint32_t n_hit = 0;
     for (uint32_t i = 0; i < n; i++) {
         int j = index[i];
         if (LIKELY(j >= 0) && LIKELY(found[j] != NULL)
             && LIKELY(!found[j]->dead)) {
             handle(w, &burst[i], &keys[j], found[j]);
+            n_hit++;
         } else {
+            /* Maybe a frame before it has made the megaflow. */
             process_one(w, &burst[i]);
         }
     }
+    count_add(&w->dt->n_hit, n_hit);
 }
 
 void
