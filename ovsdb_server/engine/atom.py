@@ -428,7 +428,7 @@ def _parse_integers(text: str, ranges: bool) -> int | range:
     if value is not None:
         return value
     if not ranges:
-        raise _spoken(f'"{text}" is not a valid integer')
+        raise _spoken(f'"{text}" is not a valid integer or range')
     dash = text.find("-", 1)
     first = _parse_integer(text[:dash]) if dash > 0 else None
     last = _parse_integer(text[dash + 1:]) if dash > 0 else None

@@ -423,6 +423,10 @@ def parse_text(type_: ColumnType, text: str, symbols: Symbols | None = None) -> 
     """
     elements, counted = [], 0
     index = _skip_spaces(text, 0)
+    if index == len(text):
+        empty = '"[]" to specify the empty set' if type_.value is None else (
+            '"{}" to specify the empty map')
+        raise SpokenError(f"use {empty}")
     closing = ""
     opening, wanted = ("{", "}") if type_.value is not None else ("[", "]")
     if text[index:index + 1] == opening:

@@ -407,6 +407,18 @@ SCRIPTS = {
         set bridge br0 'datapath_type="\uzzzz"'
         set bridge br0 'datapath_type="é"'
         get bridge br0 datapath_type
+        add bridge br0 flood_vlans ' '
+        add bridge br0 flood_vlans '[ ]'
+        remove bridge br0 other_config ''
+        add bridge br0 other_config ''
+        find bridge 'stp_enable= '
+        set bridge br0 'flood_vlans= '
+        set bridge br0 'other_config= a=b '
+        set bridge br0 flow_tables:x=y
+        set bridge br0 flow_tables=x=y
+        set bridge br0 flow_tables:1-3=y
+        set bridge br0 flow_tables=1=y
+        set bridge br0 flow_tables=300=y
         set bridge br0 protocols=OpenFlow17
         set bridge br0 protocols=OpenFlow10,OpenFlow15
         get bridge br0 protocols
