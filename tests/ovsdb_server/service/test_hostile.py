@@ -124,3 +124,69 @@ def test_clients_that_vanish_leave_nothing_behind(server):
     while "sessions" in (shown := server.appctl("memory/show").stdout):
         assert time.monotonic() < deadline, shown
     assert shown == "atoms:14 cells:20 monitors:0 n-weak-refs:0\n"
+
+
+METHODS = ("echo", "list_dbs", "get_schema", "get_server_id", "set_db_change_aware", "transact",
+           "convert", "lock", "steal", "unlock", "monitor", "monitor_cond", "monitor_cond_since",
+           "monitor_cond_change", "monitor_cancel", "cancel", "nonsense")
+OPERATIONS = ("insert", "select", "update", "mutate", "delete", "wait", "commit", "abort",
+              "comment", "assert", "nonsense")
+WORDS = ("D", "A", "x", "s", "m", "_uuid", "_version", "_Server", "==", "!=", "includes", "+=",
+         "insert", "delete", "set", "map", "uuid", "named-uuid", "", "é", "columns", "where",
+         "select", "initial", "00000000-0000-0000-0000-000000000000")
+MEMBERS = ("table", "where", "row", "columns", "mutations", "until", "rows", "timeout", "durable",
+           "comment", "lock", "uuid-name", "uuid", "sort")
+
+
+def random_json(rng: random.Random, depth: int = 0) -> object:
+    match rng.randint(0, 11 if depth < 4 else 5):
+        case 0:
+            return None
+        case 1:
+            return rng.random() < 0.5
+        case 2:
+            return rng.choice((0, -1, 2**63 - 1, -2**63, 2**64, 1.5, 1e300, -0.0, 30))
+        case 3 | 4 | 5:
+            return rng.choice(WORDS)
+        case 6 | 7 | 8:
+            return [random_json(rng, depth + 1) for _ in range(rng.randint(0, 4))]
+        case 9:
+            return random_operation(rng, depth)
+        case 10:
+            return [rng.choice(("set", "map", "uuid")), random_json(rng, depth + 1)]
+    return {rng.choice(WORDS): random_json(rng, depth + 1) for _ in range(rng.randint(0, 3))}
+
+
+def random_operation(rng: random.Random, depth: int) -> dict:
+    operation = {"op": rng.choice(OPERATIONS), "table": "A"}
+    for name in rng.sample(MEMBERS, rng.randint(0, 5)):
+        operation[name] = random_json(rng, depth + 1)
+    if "timeout" in operation:
+        operation["timeout"] = 0
+    return operation
+
+
+def test_requests_of_random_shape_meet_no_defect(server):
+    rng = random.Random(5)
+    answered = 0
+    for _ in range(30):
+        talk = server.connect()
+        for number in range(60):
+            method = rng.choice(METHODS)
+            params = [random_json(rng, 1) for _ in range(rng.randint(0, 5))]
+            if rng.random() < 0.7:
+                params[:1] = ["D"] if method not in ("echo", "lock") else params[:1]
+            if method == "transact":
+                params[1:] = [random_operation(rng, 1) for _ in range(rng.randint(0, 3))]
+            try:
+                talk.send({"id": rng.choice((number, random_json(rng, 3), None)),
+                           "method": method, "params": params})
+            except OSError:
+                break
+        else:
+            answered += len(talk.until_sync())
+        talk.close()
+    assert answered > 300
+    assert server.connect().call("echo", "still here") == ["still here"]
+    assert "internal error" not in server.log()
+    assert "|EMER|" not in server.log()
