@@ -275,6 +275,14 @@ signatures_grow(struct cache *c)
     free(old);
 }
 
+/* Starts to load the hot part of 'm', which may be NULL. */
+static inline void
+prefetch_megaflow(const struct megaflow *m)
+{
+    __builtin_prefetch(m);
+    __builtin_prefetch((const void *) ((uintptr_t) m + CACHE_LINE));
+}
+
 void
 cache_find_burst(struct cache *c, const struct key *const *keys, uint32_t n,
                  struct megaflow **found)
@@ -296,8 +304,7 @@ cache_find_burst(struct cache *c, const struct key *const *keys, uint32_t n,
             for (uint32_t i = 0; i < n; i++) {
                 uint64_t entry = st->entries[hashes[i] & st->entries_mask];
                 const struct megaflow *m = entry_megaflow(entry);
-                __builtin_prefetch(m);
-                __builtin_prefetch(&m->subtable);
+                prefetch_megaflow(m);
             }
         }
         for (uint32_t i = 0; i < n; i++) {
@@ -318,8 +325,7 @@ cache_find_burst(struct cache *c, const struct key *const *keys, uint32_t n,
             uint64_t entry = line->entries[j];
             if (entry >> 32 == hashes[i] && entry) {
                 m = c->slots[signature_slot(entry)];
-                __builtin_prefetch(m);
-                __builtin_prefetch(&m->subtable);
+                prefetch_megaflow(m);
                 break;
             }
         }
