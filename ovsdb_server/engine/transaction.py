@@ -224,30 +224,38 @@ class Transaction:
     # Weak references.
 
     def _clean_weak_references(self) -> None:
-        """Take references to rows that are gone out of weak columns, wherever they are."""
-        suspects: set[tuple[str, str]] = set()
-        for name, view in list(self._views.items()):
+        """Take references to rows that are gone out of weak columns, wherever they are.
+
+        Of rows that merely changed only what was added is in doubt; rows with a reference to a
+        row deleted now are looked at whole.
+        """
+        suspects: dict[tuple[str, str], bool] = {}
+        for name, view in self._views.items():
             has_weak = bool(view.schema.weak_columns)
-            for uuid, (_old, new) in view.changes.items():
+            for uuid, (old, new) in view.changes.items():
                 if new is None:
-                    suspects.update(view.base.weak_sources.get(uuid, ()))
+                    suspects.update(dict.fromkeys(view.base.weak_sources.get(uuid, ()), True))
                 elif has_weak:
-                    suspects.add((name, uuid))
-        for name, uuid in suspects:
+                    suspects.setdefault((name, uuid), old is None)
+        for (name, uuid), is_whole in suspects.items():
             view = self.view(name)
             row = view.get(uuid)
             if row is not None:
-                self._clean_row(view, uuid, row)
+                self._clean_row(view, uuid, row, is_whole)
 
-    def _clean_row(self, view: TableView, uuid: str, row: Row) -> None:
+    def _clean_row(self, view: TableView, uuid: str, row: Row, is_whole: bool) -> None:
         cells = None
         for column in view.schema.weak_columns:
             value = row[column.index]
-            kept = tuple(e for e in value if self._weak_targets_exist(column, e))
-            if len(kept) == len(value):
+            doubtful = value
+            if not is_whole:
+                doubtful = changes(view.changes[uuid][0][column.index], value)[1]
+            gone = [e for e in doubtful if not self._weak_targets_exist(column, e)]
+            if not gone:
                 continue
+            kept = tuple(e for e in value if e not in gone)
             if len(kept) < column.type.n_min:
-                raise self._emptied(view, column, uuid, value, len(value) - len(kept))
+                raise self._emptied(view, column, uuid, value, len(gone))
             cells = cells or list(row)
             cells[column.index] = kept
         if cells is not None:

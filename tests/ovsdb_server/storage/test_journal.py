@@ -357,6 +357,41 @@ def test_only_one_process_at_a_time_writes(path):
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+_WRITER = """
+import sys
+sys.path[:0] = {path!r}
+from tests.ovsdb_server.storage.test_journal import Opened, plain
+with Opened({name!r}) as opened:
+    number = 0
+    while True:
+        number += 1
+        opened.run(plain(name=str(number)))
+        if number % 7 == 0:
+            opened.journal.compact(opened.database, "on the way", 5)
+        opened.journal.sync()
+        print(number, flush=True)
+"""
+
+
+def test_a_killed_writer_loses_nothing_that_it_acknowledged(path):
+    code = _WRITER.format(path=sys.path, name=path)
+    for wanted in (1, 13, 40):
+        writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+        last = 0
+        for line in writer.stdout:
+            last = int(line)
+            if last >= wanted:
+                writer.kill()
+                break
+        last = int(([last] + writer.stdout.read().split())[-1])
+        writer.wait()
+        writer.stdout.close()
+        with Opened(path) as opened:
+            rows = opened.run(select("Plain", columns=["name"]))[0]["rows"]
+            assert {str(n) for n in range(1, last + 1)} <= {row["name"] for row in rows}
+            opened.run(delete("Plain"))
+
+
 @pytest.mark.parametrize("line", [
     b"OVSDB JSON 5 aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434\n", b"OVSDB JSON -5 " + b"a" * 40,
     b"OVSDB JSON x " + b"a" * 40 + b"\n", b"OVSDB JSON 5 " + b"g" * 40 + b"\n", b"\n", b"OVSDB"])
