@@ -162,12 +162,10 @@ class Supervisor:
                     _log.warn(complaint.text)
             self.complained = set(complaints)
             actions = diff(self.desired, desired)
-            failed = {name for bridge in self.switch.bridges.values() for name in bridge.errors}
             await apply(actions, self.switch, self.agent)
             self.desired = desired
             if self.switch.retry_failed():
                 self.publish()
-            self.log_failures(failed)
             self.agent.ports_changed()
             self.settle()
             await self.write_status(top)
@@ -175,13 +173,6 @@ class Supervisor:
                 self.is_configured = True
                 self.daemon.ready()
                 vlog.module("vswitchd").info(f"ovs-vswitchd (Open vSwitch) {VERSION}")
-
-    def log_failures(self, before: set[str]) -> None:
-        """Warns of devices that could not be had, once each."""
-        for bridge in self.switch.bridges.values():
-            for name, error in bridge.errors.items():
-                if name not in before:
-                    _log.warn(error, _RATE)
 
     async def report(self) -> None:
         """Writes status and statistics when something changed and at each interval."""

@@ -18,6 +18,8 @@ SLICE = 0.001       # seconds of work between two yields
 def apply_one(action: Action, switch: Switch, agent) -> None:
     """Carries out one action. `agent` serves OpenFlow: it gets bridges and their controllers."""
     has_dummy = switch.dummy is not None
+    if _bridge_of(action) not in (None, *switch.bridges):
+        return                  # a bridge that could not be created
     match action:
         case SetSettings(settings):
             switch.set(settings)
@@ -26,8 +28,8 @@ def apply_one(action: Action, switch: Switch, agent) -> None:
                 agent.remove_bridge(name)
                 switch.delete_bridge(name)
         case AddBridge(bridge):
-            switch.add_bridge(bridge)
-            agent.add_bridge(switch.bridges[bridge.name])
+            if switch.add_bridge(bridge):
+                agent.add_bridge(switch.bridges[bridge.name])
         case SetBridge(bridge):
             switch.bridges[bridge.name].set(bridge)
             agent.set_bridge(bridge.name)
@@ -42,6 +44,16 @@ def apply_one(action: Action, switch: Switch, agent) -> None:
             switch.bridges[bridge].is_published = False
         case SetControllers(bridge):
             agent.set_controllers(bridge, action)
+
+
+def _bridge_of(action: Action) -> str | None:
+    """The bridge that must exist for an action, None for none."""
+    match action:
+        case SetBridge(bridge):
+            return bridge.name
+        case DeleteInterface() | AddInterface() | SetInterface() | SetPorts() | SetControllers():
+            return action.bridge
+    return None
 
 
 async def apply(actions: list[Action], switch: Switch, agent) -> None:

@@ -87,7 +87,8 @@ class _Derivation:
             kind = "dummy"
         mac = one(row, "mac")
         return Interface(name, uuid, kind, one(row, "ofport_request"), mac and mac.lower(),
-                         one(row, "mtu_request"), row["options"], row["other_config"])
+                         one(row, "mtu_request"), row["options"], row["other_config"],
+                         one(row, "ofport"))
 
     def port(self, uuid: str, row: Row, bridge: str, datapath: str) -> Port | None:
         name = one(row, "name")

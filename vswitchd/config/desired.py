@@ -5,7 +5,7 @@ living switch. Names follow ovs-vswitchd.conf.db(5). Units: seconds unless the n
 Pure values, no I/O; any thread.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 LOCAL = 0xfffe                      # the OpenFlow port that has the bridge's name
 ALL_VLANS = (1 << 4096) - 1         # a set of VLANs is an integer with bit N for VLAN N
@@ -26,6 +26,7 @@ class Interface:
     mtu_request: int | None = None
     options: Pairs = ()
     other_config: Pairs = ()
+    last_ofport: int | None = field(default=None, compare=False)    # what it had before
 
 
 @dataclass(frozen=True, slots=True)

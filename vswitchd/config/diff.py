@@ -13,11 +13,12 @@ from vswitchd.config.desired import Bridge, Interface, Switch
 
 
 def interfaces(bridge: Bridge) -> dict[str, Interface]:
-    """All interfaces of a bridge by name, those with a requested port number first, LOCAL last:
-    automatic numbers then never take a requested one."""
+    """All interfaces of a bridge by name, those with a requested port number first, then those that
+    had one before, LOCAL last: automatic numbers then never take one that is spoken for."""
     found = [iface for port in bridge.ports for iface in port.interfaces]
-    found.sort(key=lambda iface: (iface.name == bridge.name, iface.ofport_request is None,
-                                  iface.ofport_request or 0, iface.name))
+    found.sort(key=lambda iface: (
+        iface.name == bridge.name, iface.ofport_request is None, iface.ofport_request or 0,
+        (iface.last_ofport or 0) <= 0, iface.last_ofport or 0, iface.name))
     return {iface.name: iface for iface in found}
 
 

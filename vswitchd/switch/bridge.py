@@ -9,10 +9,12 @@ import hashlib
 from dataclasses import dataclass
 
 from datapath import face
+from ovsdb_server import vlog
 from vswitchd.config.desired import LOCAL, Bridge as DesiredBridge, Interface, Port
 from vswitchd.switch.datapath import Datapath
 from vswitchd.switch.netdev import DeviceError, Netdev, Patch, make
 
+_log = vlog.module("bridge")
 NO_PORT = 0xffffffff
 MAX_OFPORT = 0xff00
 
@@ -32,6 +34,12 @@ class BridgePort:
         """(seconds, nanoseconds) since it was added."""
         seconds, rest = divmod(max(0, face.now() - self.created_ms), 1000)
         return seconds, rest * 1_000_000
+
+
+def log_failure(error: Exception) -> None:
+    """Tells why a device could not be had."""
+    for module, level, text in getattr(error, "log", (("bridge", "warn", str(error)),)):
+        getattr(vlog.module(module), level)(text)
 
 
 class Bridge:
@@ -117,11 +125,13 @@ class Bridge:
 
     # -- ports
 
-    def free_ofport(self, request: int | None) -> int:
-        """The requested OpenFlow port number where it is free, else the next one not in use."""
+    def free_ofport(self, interface: Interface) -> int:
+        """The OpenFlow port number that is requested or was had before, where it is free, else the
+        next one not in use."""
         used = {port.ofport for port in self.ports.values()}
-        if request and request not in used:
-            return request
+        for wish in (interface.ofport_request, interface.last_ofport):
+            if wish and 0 < wish < MAX_OFPORT and wish not in used:
+                return wish
         for step in range(1, MAX_OFPORT):
             number = (self.last_ofport + step - 1) % (MAX_OFPORT - 1) + 1
             if number not in used:
@@ -143,12 +153,15 @@ class Bridge:
                 netdev.close(True)
                 raise
         except (DeviceError, face.DatapathError) as error:
+            if self.errors.get(interface.name) != str(error):
+                log_failure(error)
             self.errors[interface.name] = str(error)
             return
         self.errors.pop(interface.name, None)
-        ofport = LOCAL if interface.name == self.name else self.free_ofport(interface.ofport_request)
+        ofport = LOCAL if interface.name == self.name else self.free_ofport(interface)
         self.ports[interface.name] = BridgePort(ofport, netdev, number,
                                                 created_ms=face.now())
+        _log.info(f"bridge {self.name}: added interface {interface.name} on port {ofport}")
 
     def change(self, interface: Interface, has_dummy: bool) -> None:
         """Follows a changed interface; one that could not be had is tried again."""
@@ -164,6 +177,7 @@ class Bridge:
                 self.datapath.update(port.number)
             self.errors.pop(interface.name, None)
         except (DeviceError, face.DatapathError) as error:
+            log_failure(error)
             self.errors[interface.name] = str(error)
 
     def remove(self, name: str, cleanup: bool = True) -> None:
@@ -179,6 +193,7 @@ class Bridge:
         if port is None:
             return
         self.is_published = False
+        _log.info(f"bridge {self.name}: deleted interface {name} on port {port.ofport}")
         self.publish(bridges or {})
         if port.number is not None:
             self.datapath.detach(port.number)

@@ -36,8 +36,9 @@ class Datapath:
         self.settings = settings
         self.features = face.FEATURES_ALL
         self.has_megaflows = True
+        self.log_flags = 0
         self.handle = face.datapath_open(self.name, settings.max_idle_ms, settings.flow_limit,
-                                         settings.vlan_limit)
+                                         settings.vlan_limit, flags=self.flags)
         self.local_error = self._open_local()
 
     def _open_local(self) -> str:
@@ -60,12 +61,18 @@ class Datapath:
         """VLAN headers that are matched on."""
         return self.settings.vlan_limit
 
+    @property
+    def flags(self) -> int:
+        """Flags of the library's datapath_config. While flows are being restored no packet meets
+        the tables."""
+        return (SEAM["DP_MEGAFLOWS"] * self.has_megaflows | self.log_flags
+                | SEAM["DP_NO_UPCALLS"] * self.settings.flow_restore_wait)
+
     def set(self, settings: Settings) -> None:
         """Give the datapath other limits."""
         self.settings = settings
-        flags = SEAM["DP_MEGAFLOWS"] if self.has_megaflows else 0
         face.datapath_set(self.handle, self.name, settings.max_idle_ms, settings.flow_limit,
-                          settings.vlan_limit, self.features, flags)
+                          settings.vlan_limit, self.features, self.flags)
 
     def set_feature(self, bit: int, is_wanted: bool) -> None:
         """Lets the translator use a feature, or not (dpif/set-dp-features)."""

@@ -15,7 +15,14 @@ from vswitchd.config.desired import Interface
 
 
 class DeviceError(Exception):
-    """A device cannot be had; the text is shown in Interface.error."""
+    """A device cannot be had; the text is shown in Interface.error.
+
+    `log` are the lines that tell of it: (module, level, text).
+    """
+
+    def __init__(self, text: str, log: tuple[tuple[str, str, str], ...] | None = None) -> None:
+        super().__init__(text)
+        self.log = (("bridge", "warn", text),) if log is None else log
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +186,13 @@ class Patch(Netdev):
 
     def open(self) -> None:
         peer = dict(self.interface.options).get("peer")
-        if not peer:
-            raise DeviceError(f"{self.name}: patch type requires valid 'peer' argument")
-        if peer == self.name:
-            raise DeviceError(f"{self.name}: patch peer must not be self")
+        if peer and peer != self.name:
+            return
+        text = (f"{self.name}: patch peer must not be self" if peer else
+                f"{self.name}: patch type requires valid 'peer' argument")
+        raise DeviceError(text, (
+            ("netdev_vport", "err", text),
+            ("netdev", "warn", f"{self.name}: could not set configuration (Invalid argument)")))
 
     def set(self, interface: Interface) -> None:
         super().set(interface)
@@ -223,6 +233,9 @@ def make(interface: Interface, has_dummy: bool) -> Netdev:
     exist here."""
     maker = KINDS.get(interface.kind)
     if maker is None or (interface.kind in DUMMY_KINDS and not has_dummy):
-        raise DeviceError(f"could not create network device {interface.name} of unknown type "
-                          f"{interface.kind}")
+        text = (f"could not open network device {interface.name} "
+                f"(Address family not supported by protocol)")
+        raise DeviceError(text, (
+            ("netdev", "warn", f"could not create netdev {interface.name} of unknown type "
+                               f"{interface.kind}"), ("bridge", "warn", text)))
     return maker(interface)

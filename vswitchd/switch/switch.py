@@ -8,6 +8,7 @@ import os
 from dataclasses import replace
 
 from datapath import face
+from ovsdb_server import vlog
 from vswitchd.config.desired import Settings
 from vswitchd.switch.bridge import Bridge
 from vswitchd.switch.datapath import Datapath
@@ -74,9 +75,19 @@ class Switch:
         """Changes the most megaflows until the configuration is read again."""
         self.set(replace(self.settings, flow_limit=limit))
 
-    def add_bridge(self, desired) -> None:
-        """Opens a bridge without ports."""
-        self.bridges[desired.name] = Bridge(desired, self.datapath(desired.datapath_type))
+    def add_bridge(self, desired) -> bool:
+        """Opens a bridge without ports; False, with log lines, where its datapath type does not
+        exist."""
+        kind = desired.datapath_type
+        if kind not in self.datapath_types():
+            ofproto = vlog.module("ofproto")
+            ofproto.warn(f"unknown datapath type {kind}")
+            ofproto.warn(f"could not create datapath {desired.name} of unknown type {kind}")
+            vlog.module("bridge").err(f"failed to create bridge {desired.name}: "
+                                      f"Address family not supported by protocol")
+            return False
+        self.bridges[desired.name] = Bridge(desired, self.datapath(kind))
+        return True
 
     def delete_bridge(self, name: str, cleanup: bool = True) -> None:
         """Closes a bridge; the last one of its datapath takes that along."""
