@@ -9,11 +9,24 @@ from collections.abc import Callable
 
 from datapath import face, text
 from ovsdb_server.rpc.unixctl import Command, CommandError
+from schema.flow.fields import FRAG_LATER
 from vswitchd import dpctl
 from vswitchd.config.desired import LOCAL
 from vswitchd.switch.bridge import Bridge
 from vswitchd.switch.netdev import Dummy
 from vswitchd.switch.switch import Switch
+
+
+_PAYLOAD = 64                   # bytes behind the headers of a packet given as a flow
+
+
+def _has_payload(key: text.Values) -> bool:
+    """Whether a packet of this flow carries data: TCP, UDP, ICMP, but not neighbor discovery."""
+    if key.get("eth_type") not in (0x0800, 0x86dd) or key.get("nw_frag", 0) & FRAG_LATER:
+        return False
+    protocol = key.get("nw_proto")
+    is_discovery = protocol == 58 and key.get("tp_src") in (135, 136)
+    return protocol in (1, 6, 17, 58) and not is_discovery
 
 
 class Commands:
@@ -191,10 +204,13 @@ class Commands:
             key, _ = text.parse_flow(word, datapath.port_numbers())
         except text.TextError as error:
             raise CommandError(str(error)) from None
-        frame = face.frame_compose(text.pack(key), 0)
-        if length > len(frame):
-            frame = face.frame_compose(text.pack(key), length - len(frame))
-        return frame
+        flow = text.pack(key)
+        frame = face.frame_compose(flow, 0)
+        if length > len(frame) and _has_payload(key):
+            frame = face.frame_compose(flow, length - len(frame))
+        elif not length and _has_payload(key):
+            frame = face.frame_compose(flow, _PAYLOAD)
+        return frame.ljust(length, b"\0")
 
     def dummy_set_admin_state(self, args: list[str]) -> str:
         if args[-1] not in ("up", "down"):

@@ -146,8 +146,10 @@ frame_make(const struct flow *flow, uint32_t payload_size, uint8_t *frame,
         for (int n = 0; n < 2; n++, tag += 2) {
             if (tag[1] & CONSTANT_BE16(VLAN_PRESENT)) {
                 be16 tpid = tag[0] ? tag[0] : CONSTANT_BE16(ETH_TYPE_VLAN);
+                /* On the wire that bit is the drop eligible indicator. */
+                be16 tci = tag[1] & ~CONSTANT_BE16(VLAN_PRESENT);
                 put(&m, &tpid, 2);
-                put(&m, &tag[1], 2);
+                put(&m, &tci, 2);
             }
         }
         if (type == CONSTANT_BE16(ETH_TYPE_NONE)) {
