@@ -442,7 +442,7 @@ def _parse_trunc(found: dict[str, str], reader: _Reader) -> OutputTrunc:
 
 
 def _parse_controller(text: str, reader: _Reader) -> Action:
-    max_len, controller, reason, userdata, pause, meter = 0xffff, 0, 1, b"", False, 0
+    max_len, controller, reason, userdata, pause, meter = 0xffff, 0, 1, None, False, 0
     if not text:
         return Output(CONTROLLER, 0xffff)
     if text[0].isdigit() and all(char not in text for char in ",=("):
@@ -464,9 +464,9 @@ def _parse_controller(text: str, reader: _Reader) -> Action:
             meter = parse_u32(value)
         else:
             raise FlowTextError(f'unknown key "{key}" parsing controller action')
-    if reason == 1 and not controller and not userdata and not pause and not meter:
+    if reason == 1 and not controller and userdata is None and not pause and not meter:
         return Output(CONTROLLER, max_len)
-    return Controller(max_len, controller, reason, userdata, pause, meter)
+    return Controller(max_len, controller, reason, userdata or b"", pause, meter)
 
 
 def _hex_bytes(text: str, sentence: str) -> bytes:

@@ -143,12 +143,14 @@ class SetField(Action):
     mask: all ones over the field's whole bytes if it is not masked. Text may leave bits in value
     that the mask does not cover; they mean nothing.
     load: True if it was written as load (NXAST_REG_LOAD): it prints and encodes as such.
+    has_vlan: as in SetVlanVid; only said of vlan_tci.
     """
 
     field: str
     value: int
     mask: int
     load: bool = False
+    has_vlan: bool = False
 
 
 class SetVlanVid(Action):

@@ -392,8 +392,7 @@ def _widen(info: Info, mask: int) -> int:
 
 
 def _decode_reg_load2(data: bytes, at: int, end: int, version: int, debug: bool) -> SetField:
-    _require_zero(data, at + 10, at + 16)
-    info, value, mask, next_at = pull_entry(data, at + 16, end, True, action=True)
+    info, value, mask, next_at = pull_entry(data, at + 10, end, True, action=True)
     _require_zero(data, next_at, end, "OFPBAC_BAD_SET_ARGUMENT")
     if not info.writable:
         raise _bad("OFPBAC_BAD_SET_ARGUMENT", f"destination field {info.name} is not writable")
@@ -526,7 +525,9 @@ def _decode_controller2(data: bytes, at: int, end: int, version: int, debug: boo
         elif len(body) != size and name != "pause":
             raise _bad("OFPBPC_BAD_LEN", "", "ofp_prop")
         else:
-            members[name] = True if name == "pause" else int.from_bytes(body, "big")
+            # A number of 16 bits is followed by two bytes of padding that its length counts.
+            number = body[:2] if kind < 2 else body
+            members[name] = True if name == "pause" else int.from_bytes(number, "big")
         at += length + 7 & ~7
         if at > end:
             raise _bad("OFPBPC_BAD_LEN", "", "ofp_prop")
@@ -534,7 +535,7 @@ def _decode_controller2(data: bytes, at: int, end: int, version: int, debug: boo
 
 
 _CONTROLLER_PROPS: dict[int, tuple[str, int | None]] = {
-    0: ("max_len", 2), 1: ("controller_id", 2), 2: ("reason", 1), 3: ("userdata", None),
+    0: ("max_len", 4), 1: ("controller_id", 4), 2: ("reason", 1), 3: ("userdata", None),
     4: ("pause", 0), 5: ("meter", 4)}
 
 
@@ -1127,9 +1128,9 @@ def _encode_controller(action: Controller, version: int) -> bytes:
             "!HHBx", action.max_len, action.controller_id, action.reason))
     props = []
     if action.max_len != 0xffff:
-        props.append(struct.pack("!HHH2x", 0, 6, action.max_len))
+        props.append(struct.pack("!HHH2x", 0, 8, action.max_len))
     if action.controller_id:
-        props.append(struct.pack("!HHH2x", 1, 6, action.controller_id))
+        props.append(struct.pack("!HHH2x", 1, 8, action.controller_id))
     if action.reason != 1:
         props.append(struct.pack("!HHB3x", 2, 5, action.reason))
     if action.userdata:
@@ -1232,7 +1233,7 @@ def _encode_load(action: SetField, version: int) -> bytes:
     header = None if info.variable else _nxm32(info)
     if header is None:
         return _put_body("NXAST_RAW_REG_LOAD2", version,
-                         bytes(6) + put_entry(info, 0, action.value, action.mask))
+                         put_entry(info, 0, action.value, action.mask))
     for dst, value in segments(action):
         out.append(_put_body("NXAST_RAW_REG_LOAD", version, struct.pack(
             "!H4sQ", _bits(dst), header, value)))
@@ -1283,7 +1284,7 @@ def _encode_set_tci(action: SetField, version: int) -> bytes:
     value = action.value
     if not value & 0x1000:
         return _encode_strip_vlan(StripVlan(), version)
-    return (_encode_vlan_vid(SetVlanVid(value & 0xfff), version)
+    return (_encode_vlan_vid(SetVlanVid(value & 0xfff, True, action.has_vlan), version)
             + _encode_vlan_pcp(SetVlanPcp(value >> 13, True, True), version))
 
 

@@ -194,14 +194,17 @@ def _l4(action: SetL4SrcPort | SetL4DstPort, state: _Check) -> Action:
     return action if action.proto == proto else type(action)(action.port, proto)
 
 
-def _set_field(action: SetField, state: _Check) -> None:
+def _set_field(action: SetField, state: _Check) -> Action | None:
     info = INFO[action.field]
     if (not prerequisites_hold(state.fields, info)
             or info.name == "vlan_vid" and not state.value("vlan_tci") & VLAN_PRESENT):
         raise _bad("OFPBAC_MATCH_INCONSISTENT",
                    f"set_field {info.name} lacks correct prerequisites")
-    if info.name == "vlan_tci":
-        state.assume("vlan_tci", action.value)
+    if info.name != "vlan_tci":
+        return None
+    has_vlan = bool(state.value("vlan_tci") & VLAN_PRESENT)
+    state.assume("vlan_tci", action.value)
+    return action if action.has_vlan == has_vlan else action.replace(has_vlan=has_vlan)
 
 
 def _move(action: RegMove, state: _Check) -> None:

@@ -134,7 +134,7 @@ def decode_nxm(data: bytes, start: int = 0, end: int | None = None, *, strict: b
                cookie: bool = False, pipeline: bool = False) -> tuple[Match, int, int]:
     """Decodes TLVs to (match, cookie, cookie mask).
 
-    strict: unknown fields are an error (OFPBMC_BAD_FIELD), else they are skipped.
+    strict: unknown fields and missing prerequisites are errors, else they do not matter.
     cookie: NXM_NX_COOKIE may be among them. pipeline: only pipeline fields may be (packet-out).
     """
     if end is None:
@@ -184,7 +184,7 @@ def decode_nxm(data: bytes, start: int = 0, end: int | None = None, *, strict: b
             raise _error("OFPBMC_BAD_MASK", f"bad mask for field {info.name}", at)
         if not value_is_valid(info, value):
             raise _bad_value(info, value, at)
-        if not prerequisites_hold(fields, info):
+        if strict and not prerequisites_hold(fields, info):
             raise _error("OFPBMC_BAD_PREREQ", f"{info.name} lacks its prerequisites", at)
         if not is_wild(fields, info):
             raise _error("OFPBMC_DUP_FIELD", f"{info.name} is matched twice", at)
@@ -243,15 +243,17 @@ def _put_variable(info: Info, version: int, value: int, mask: int) -> bytes:
 
 _ORDER_HEAD = [INFO[name] for name in ("dp_hash", "recirc_id", "conj_id")]
 _ETH = [INFO[name] for name in ("eth_src", "eth_dst", "eth_type")]
+_SAY_ETHERNET = frozenset({"eth_src", "eth_dst", "eth_type", "vlan_tci"})
 _TUNNEL = [INFO[name] for name in (
-    "tun_id", "tun_src", "tun_dst", "tun_ipv6_src", "tun_ipv6_dst", "tun_gbp_id", "tun_gbp_flags",
-    "tun_flags", "tun_erspan_ver", "tun_erspan_idx", "tun_erspan_dir", "tun_erspan_hwid",
+    "tun_id", "tun_flags", "tun_src", "tun_dst", "tun_ipv6_src", "tun_ipv6_dst", "tun_gbp_id",
+    "tun_gbp_flags", "tun_erspan_ver", "tun_erspan_idx", "tun_erspan_dir", "tun_erspan_hwid",
     "tun_gtpu_flags", "tun_gtpu_msgtype", *(f"tun_metadata{n}" for n in range(64)))]
 _REGS = [INFO[f"reg{n}"] for n in range(32)]
 _XREGS = [(INFO[f"xreg{n}"], f"reg{2 * n}", f"reg{2 * n + 1}") for n in range(16)]
 _CT = [INFO[name] for name in (
     "pkt_mark", "ct_state", "ct_zone", "ct_mark", "ct_label", "ct_nw_src", "ct_ipv6_src",
-    "ct_nw_dst", "ct_ipv6_dst", "ct_nw_proto", "ct_tp_src", "ct_tp_dst")]
+    "ct_nw_dst", "ct_ipv6_dst")]
+_CT_TUPLE = [INFO[name] for name in ("ct_nw_proto", "ct_tp_src", "ct_tp_dst")]
 _NSH = [INFO[f"nsh_{name}"] for name in
         ("flags", "ttl", "mdtype", "np", "spi", "si", "c1", "c2", "c3", "c4")]
 _MPLS = [INFO[name] for name in ("mpls_tc", "mpls_bos", "mpls_ttl", "mpls_label")]
@@ -274,7 +276,8 @@ def encode_nxm(match: Match, version: int, cookie: int = 0, cookie_mask: int = 0
             out.append(put_entry(info, oxm, value, mask))
 
     if fields:
-        if fields.get("packet_type", (0, 0))[0]:
+        if "packet_type" in fields and (fields["packet_type"][0]
+                                        or _SAY_ETHERNET.isdisjoint(fields)):
             add(INFO["packet_type"])
         for info in _ORDER_HEAD:
             if info.name in fields:
@@ -292,9 +295,15 @@ def encode_nxm(match: Match, version: int, cookie: int = 0, cookie_mask: int = 0
         for info in _TUNNEL:
             if info.name in fields:
                 add(info)
+        if eth_type(fields) == ETH_NSH:
+            for info in _NSH:
+                add(info)
         _encode_registers(fields, oxm, out, add)
         for info in _CT:
             if info.name in fields:
+                add(info)
+        if "ct_nw_proto" in fields:
+            for info in _CT_TUPLE:
                 add(info)
         if "metadata" in fields:
             add(INFO["metadata"])
@@ -326,12 +335,12 @@ def _encode_packet(fields: FieldDict, oxm: int, out: list[bytes], add) -> None:
         for info in _IPV4 if kind == ETH_IP else _IPV6:
             add(info)
         add(INFO["ip_frag"])
-        if kind == ETH_IPV6:
-            add(INFO["ipv6_label"])
         if fields.get("nw_tos", _WILD)[1] & 0xfc:
             add(INFO["ip_dscp" if oxm else "nw_tos"])
         add(INFO["nw_ecn"])
         add(INFO["nw_ttl"])
+        if kind == ETH_IPV6:
+            add(INFO["ipv6_label"])
         proto, mask = fields.get("nw_proto", _WILD)
         if mask:
             add(INFO["nw_proto"])
@@ -348,9 +357,6 @@ def _encode_packet(fields: FieldDict, oxm: int, out: list[bytes], add) -> None:
                         add(INFO[name])
     elif kind in (ETH_ARP, ETH_RARP):
         for info in _ARP:
-            add(info)
-    elif kind == ETH_NSH:
-        for info in _NSH:
             add(info)
 
 

@@ -112,6 +112,24 @@ def test_recorded_texts_get_the_references_errors_protocols_and_form():
                 assert shown.endswith(wire(flow, version)), (row["flow"], shown)
 
 
+def test_random_flows_encode_to_the_references_bytes():
+    """Matches of many fields: what ovs-ofctl add-flows sent for them in every version."""
+    for row in rows("random_flows.jsonl"):
+        data = bytes.fromhex(row["flow_mod"])
+        flow = parse_flow(row["flow"])
+        match = normalize(flow.match)
+        if data[0] == 1 and data[1] == 4:
+            length = int.from_bytes(data[40:42], "big")
+            encoded, at = encode_nxm(match, 0), 48
+            assert encoded == data[at:at + length], row["flow"]
+            at += length + 7 & ~7
+        else:
+            encoded, at = encode_match(match, data[0]), 8 if data[0] == 1 else 48
+            assert encoded == data[at:at + len(encoded)], row["flow"]
+            at = 72 if data[0] == 1 else at + len(encoded)
+        assert encode_instructions(flow.actions, data[0]) == data[at:], row["flow"]
+
+
 @pytest.mark.differential
 @pytest.mark.skipif(shutil.which("ovs-ofctl") is None, reason="ovs-ofctl is not installed")
 def test_a_sample_of_flows_reads_as_in_debians_ovs_ofctl(tmp_path):
