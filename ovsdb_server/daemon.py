@@ -247,14 +247,15 @@ class Daemon:
         self._ready_fd = -1
         self._pidfile_fd = -1
         self._files: dict[str, None] = {}       # To unlink at the end, in order of creation.
-        self._working_directory = os.getcwd()
 
     @classmethod
-    def start(cls, settings: Settings) -> "Daemon":
+    def start(cls, settings: Settings, capabilities: tuple[int, ...] = ()) -> "Daemon":
         """Fork as the settings ask, name the process, open the log, take the pidfile.
 
-        Returns in the process that is to do the work.  With --detach the caller's process waits
-        for `ready` and ends by itself.  Raises: StartError.
+        `capabilities` is what --user keeps, NETWORK_CAPABILITIES unless given.  Returns in the
+        process that is to do the work.  With --detach the caller's process waits for `ready` and
+        ends by itself.  Raises: StartError; SystemExit, after a warning, when the log file cannot
+        be opened.
         """
         self = cls(settings)
         vlog.set_program(self.program)
@@ -265,6 +266,7 @@ class Daemon:
             except OSError as error:
                 vlog.module("vlog").warn(f"failed to open {settings.log_file} for logging: "
                                          f"{os.strerror(error.errno)}")
+                raise SystemExit(1) from None
         if settings.detach:
             self._ready_fd = _fork_and_wait(self.program)
             os.setsid()
@@ -275,10 +277,10 @@ class Daemon:
         for number in _FATAL:
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._die)
+        if settings.user:
+            _become(settings.user, capabilities)
         if settings.pidfile:
             self._take_pidfile(settings.pidfile)
-        if settings.user:
-            _become(settings.user)
         return self
 
     def unixctl_path(self) -> str | None:
@@ -343,14 +345,15 @@ class Daemon:
             owner = _lock_owner(path)
             if owner:
                 raise StartError(f"{path}: already running as pid {owner}, aborting")
-        temporary = f"{path}.tmp{os.getpid()}"
+        temporary = f"{path}.tmp"
         try:
             fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
             fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.write(fd, f"{os.getpid()}\n".encode())
             os.rename(temporary, path)
         except OSError as error:
-            raise StartError(f"{path}: create failed ({os.strerror(error.errno)})") from None
+            raise StartError(f"{temporary}: create failed "
+                             f"({os.strerror(error.errno)})") from None
         self._pidfile_fd = fd
         self.unlink_at_exit(path)
 
@@ -466,13 +469,14 @@ def _lock_owner(path: str) -> int:
     return 0 if kind == fcntl.F_UNLCK else pid
 
 
-# What a switch daemon keeps when it gives up being root.
-_CAPABILITIES = (10, 11, 12, 13, 14)    # net_bind_service, net_broadcast, net_admin, net_raw,
-                                        # ipc_lock
+# Capabilities kept by a daemon that gives up being root (capabilities(7)).
+_NET_BIND_SERVICE, _NET_BROADCAST, _NET_ADMIN, _NET_RAW, _IPC_LOCK = range(10, 15)
+PLAIN_CAPABILITIES = (_NET_BIND_SERVICE, _IPC_LOCK)
+NETWORK_CAPABILITIES = PLAIN_CAPABILITIES + (_NET_BROADCAST, _NET_ADMIN, _NET_RAW)
 
 
-def _become(user: str) -> None:
-    """Change to USER[:GROUP], keeping the network capabilities.  Raises: StartError."""
+def _become(user: str, capabilities: tuple[int, ...]) -> None:
+    """Change to USER[:GROUP], keeping some capabilities.  Raises: StartError."""
     import grp      # Only --user needs these.
     import pwd
     name, colon, group = user.partition(":")
@@ -480,7 +484,9 @@ def _become(user: str) -> None:
         entry = pwd.getpwnam(name) if name else pwd.getpwuid(os.getuid())
         gid = grp.getgrnam(group).gr_gid if group else entry.pw_gid
     except KeyError:
-        raise StartError(f"{user}: user or group not found") from None
+        what = "group" if group and name else "user"
+        raise StartError(f"{what} {group if what == 'group' else name} not found, "
+                         "aborting.") from None
     if os.geteuid() != 0:
         if (entry.pw_uid, gid) == (os.geteuid(), os.getegid()):
             return
@@ -490,12 +496,14 @@ def _become(user: str) -> None:
     keep_capabilities = 8
     libc.prctl(keep_capabilities, 1, 0, 0, 0)
     try:
+        if vlog.LOG.file_fd >= 0:
+            os.fchown(vlog.LOG.file_fd, entry.pw_uid, gid)
         os.initgroups(entry.pw_name, gid)
         os.setgid(gid)
         os.setuid(entry.pw_uid)
     except OSError as error:
         raise StartError(f"{user}: failed to change user ({os.strerror(error.errno)})") from None
-    mask = sum(1 << number for number in _CAPABILITIES)
+    mask = sum(1 << number for number in capabilities or NETWORK_CAPABILITIES)
     header = struct.pack("Ii", 0x20080522, 0)
     data = struct.pack("IIIIII", mask, mask, 0, 0, 0, 0)
     if libc.capset(header, data) != 0 and ctypes.get_errno() != errno.EPERM:

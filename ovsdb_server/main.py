@@ -13,8 +13,9 @@ import trio
 from ovsdb_server import vlog
 from ovsdb_server.clock import SteerableClock
 from ovsdb_server.coverage import COVERAGE
-from ovsdb_server.daemon import (OPTIONS, VERSION, Daemon, Option, OptionError, Settings,
-                                 StartError, database_directory, fail, getopt, help_text)
+from ovsdb_server.daemon import (OPTIONS, PLAIN_CAPABILITIES, VERSION, Daemon, Option,
+                                 OptionError, Settings, StartError, database_directory, fail,
+                                 getopt, help_text)
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.rpc.unixctl import Server as ControlServer
 from ovsdb_server.service.commands import commands
@@ -150,7 +151,7 @@ def main(argv: list[str]) -> int:
         print(f"{PROGRAM} (Open vSwitch) {VERSION}")
         return 0
     try:
-        daemon = Daemon.start(arguments.settings)
+        daemon = Daemon.start(arguments.settings, PLAIN_CAPABILITIES)
     except StartError as error:
         return fail(PROGRAM, str(error))
     return _serve(arguments, daemon)
@@ -214,7 +215,7 @@ class _Runner:
             try:
                 control = ControlServer(path, rows, f"{PROGRAM} (Open vSwitch) {VERSION}")
             except OSError as error:
-                raise StartError(f"{path}: could not create control socket "
+                raise StartError(f"{path}: could not initialize control socket "
                                  f"({error.strerror})") from None
             daemon.unlink_at_exit(path)
         async with trio.open_nursery() as nursery:
