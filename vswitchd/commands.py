@@ -69,7 +69,9 @@ class Commands:
                 for port_name, port in sorted(bridge.ports.items()):
                     number = "none" if port.number is None else port.number
                     lines.append(f"    {port_name} {port.ofport}/{number}: "
-                                 f"({describe_netdev(port.netdev)})")
+                                 f"({dpctl.describe_netdev(port.netdev)})"
+                                 if port.netdev.kind != "system" else
+                                 f"    {port_name} {port.ofport}/{number}: (system)")
         return "\n".join(lines)
 
     def dump_dps(self, args: list[str]) -> str:
@@ -366,7 +368,3 @@ class Commands:
         )
 
 
-def describe_netdev(netdev) -> str:
-    """"patch: peer=x", "dummy": kind and options as dpif/show prints them."""
-    options = ", ".join(f"{key}={value}" for key, value in netdev.interface.options)
-    return f"{netdev.kind}: {options}" if options and netdev.kind == "patch" else netdev.kind

@@ -13,7 +13,7 @@ from ovsdb_server.rpc.unixctl import Command, CommandError
 from schema.flow.seam import SEAM
 from vswitchd.config.desired import Interface
 from vswitchd.switch.datapath import Datapath
-from vswitchd.switch.netdev import DeviceError, make
+from vswitchd.switch.netdev import DeviceError, Netdev, make
 from vswitchd.switch.switch import Switch
 
 _STATIC = SEAM["FLOW_STATIC"]
@@ -215,8 +215,7 @@ class Dpctl:
                  f"  lookups: hit:{stats.n_hit} missed:{stats.n_missed} lost:{stats.n_lost}",
                  f"  flows: {stats.n_flows}"]
         for number, netdev in sorted(datapath.ports.items()):
-            kind = netdev.kind
-            suffix = f" ({kind})" if kind != "system" else ""
+            suffix = f" ({describe_netdev(netdev)})" if netdev.kind != "system" else ""
             lines.append(f"  port {number}: {netdev.name}{suffix}")
             if with_statistics:
                 counts = face.port_stats(datapath.handle, number)
@@ -460,6 +459,19 @@ class Dpctl:
             Command("dpctl/set-if", "dp iface...", 2, None, self.set_if),
             Command("dpctl/show", "[-s] [dp...]", 0, None, self.show),
         )
+
+
+# Options that are shown behind a device's kind.
+_SHOWN_OPTIONS = {"patch": ("peer",), "dummy": ("pstream", "stream"),
+                  "dummy-pmd": ("pstream", "stream")}
+
+
+def describe_netdev(netdev: Netdev) -> str:
+    """"patch: peer=x", "dummy": kind and configuration as dpif/show and dpctl/show print them."""
+    options = dict(netdev.interface.options)
+    shown = ", ".join(f"{key}={options[key]}" for key in _SHOWN_OPTIONS.get(netdev.kind, ())
+                      if key in options)
+    return f"{netdev.kind}: {shown}" if shown else netdev.kind
 
 
 def _readable(n_bytes: int) -> str:

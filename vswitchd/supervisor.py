@@ -8,6 +8,7 @@
     +-- pump                    timers and pumped ports of the datapath library
     +-- listen (per queue)      upcalls: packet-ins, events, frames of dummy streams
     +-- links                   devices that come, go and change
+    +-- streams                 wires of dummy ports
     +-- agent                   OpenFlow sockets: one task per bridge, controller and connection
 
 All tasks share one thread; none holds it for more than about a millisecond. `settle` is how a task
@@ -32,6 +33,7 @@ from vswitchd.config.desired import Switch as Desired
 from vswitchd.config.diff import diff
 from vswitchd.openflow.actions import allow_debug_actions
 from vswitchd.openflow.agent import Agent
+from vswitchd.switch.stream import Streams
 from vswitchd.switch.switch import Switch
 
 VERSION = "4.0.90"
@@ -64,6 +66,7 @@ class Supervisor:
         self.replica = Replica(remote, schema, columns, lock="ovs_vswitchd")
         self.desired = Desired()
         self.agent: Agent | None = None
+        self.streams: Streams | None = None
         self.stopping = trio.Event()
         self.must_clean_up = False
         self.report_wanted = trio.Event()
@@ -164,6 +167,8 @@ class Supervisor:
             actions = diff(self.desired, desired)
             await apply(actions, self.switch, self.agent)
             self.desired = desired
+            if self.streams is not None:
+                self.streams.follow()
             if self.switch.retry_failed():
                 self.publish()
             self.agent.ports_changed()
@@ -245,6 +250,8 @@ class Supervisor:
             allow_debug_actions()
         async with trio.open_nursery() as nursery:
             self.agent = Agent(nursery, self.daemon, self.clock, self.settle, self.publish)
+            if self.dummy is not None:
+                self.streams = Streams(nursery, self.switch, self.settle)
             if control is not None:
                 control.add(make_commands(self))
                 await nursery.start(control.serve)
