@@ -53,7 +53,8 @@ def format_message(data: bytes, verbosity: int = 0, port_names: dict[int, str] |
     except OpenFlowError as error:
         _log(error, warn)
         text = "".join(out)
-        return (text + ("" if text.endswith((" ", "\n")) else " ")
+        gap = "" if text.endswith((" ", "\n")) else " " if text == out[0] else "\n"
+        return (text + gap
                 + f"***decode error: {error.name}***\n" + hex_dump(data))
     text = "".join(out)
     if not text.endswith("\n"):

@@ -105,6 +105,8 @@ def decode_request_forward(frame: Frame) -> RequestForward:
     if length < 8 or length > len(request):
         raise OpenFlowError("OFPBRC_BAD_LEN")
     request = request[:length]
+    if request[0] != frame.version:
+        raise OpenFlowError("OFPBRC_BAD_VERSION")
     if open_frame(request).raw.kind not in ("OFPT_GROUP_MOD", "NXT_GROUP_MOD",
                                             "OFPT_METER_MOD"):
         raise OpenFlowError("OFPBFC_MSG_UNSUP")

@@ -15,13 +15,14 @@ from schema.openflow.messages import OF10, OF11, OF12, OF13, OF14, OF15
 from vswitchd.openflow.actions import (
     decode_actions, decode_instructions, encode_actions, encode_instructions,
 )
+from vswitchd.openflow.fields import INFO
 from vswitchd.openflow.framing import Frame, OpenFlowError
 from vswitchd.openflow.match import EMPTY, Match
 from vswitchd.openflow.messages.base import (
     Style, format_duration, port_to_wire, read_port,
 )
 from vswitchd.openflow.oxm import (
-    decode_match, decode_match10, decode_nxm, encode_match, encode_nxm,
+    decode_match, decode_match10, decode_nxm, encode_match, encode_nxm, put_entry,
 )
 from vswitchd.openflow.text import format_actions, format_match
 
@@ -103,10 +104,7 @@ def decode_flow_mod(frame: Frame, table_in_command: bool = False) -> FlowMod:
         new_cookie, cookie = cookie, 0
     else:
         new_cookie = COOKIE_NONE
-    if command in (0, 1, 2):
-        out_port, out_group = PORT_NONE, GROUP_ANY
-    else:
-        out_port = read_port(body, 28, version)
+    out_port = read_port(body, 28, version)
     known = 0x3 if version == OF11 else 0x7 if version == OF12 else 0x1F
     if flags & ~known:
         raise OpenFlowError("OFPFMFC_BAD_FLAGS")
@@ -147,7 +145,7 @@ def _decode_mod10(frame: Frame, table_in_command: bool) -> FlowMod:
     match = decode_match10(body, 0)
     actions = decode_actions(body, OF10, 64)
     return FlowMod(name, match, priority, actions, table, 0, 0, new_cookie, idle, hard, 0,
-                   buffer_id, out_port if command >= 3 else PORT_NONE, GROUP_ANY,
+                   buffer_id, out_port, GROUP_ANY,
                    _flags10(flags, command), "of", table_in_command)
 
 
@@ -162,7 +160,7 @@ def _decode_nx_mod(frame: Frame, table_in_command: bool) -> FlowMod:
         raise OpenFlowError("NXBRC_NXM_INVALID")
     actions = decode_actions(body, frame.version, offset)
     return FlowMod(name, match, priority, actions, table, cookie, mask, new_cookie, idle, hard, 0,
-                   buffer_id, out_port if command >= 3 else PORT_NONE, GROUP_ANY,
+                   buffer_id, out_port, GROUP_ANY,
                    _flags10(flags, command), "nxm", table_in_command)
 
 
@@ -454,8 +452,8 @@ def decode_oxs(data: bytes, offset: int) -> tuple[OxsStats, int]:
 def encode_oxs(stats: OxsStats) -> bytes:
     """The `ofp_stats` of OpenFlow 1.5 with header and padding."""
     body = b""
-    for number, value in ((0, stats.duration), (1, stats.idle), (3, stats.flows),
-                          (4, stats.packets), (5, stats.bytes)):
+    for number, value in ((0, stats.duration), (1, stats.idle), (4, stats.packets),
+                          (5, stats.bytes), (3, stats.flows)):
         if value is None:
             continue
         size = _OXS_SIZES[number]
@@ -656,8 +654,18 @@ def _age(age: int | None) -> int:
     return 0 if age is None else min(age + 1, 0xFFFF)
 
 
+def encode_tlvs(match: Match, version: int) -> bytes:
+    """TLVs as far as `version` names them so, but the port always in the form of 1.1 and later."""
+    if version >= OF12 or "in_port" not in match:
+        return encode_nxm(match, version)
+    rest = Match({key: pair for key, pair in match.items() if key != "in_port"})
+    info = INFO["in_port_oxm"]
+    return put_entry(info, version, port_to_wire(match.value("in_port")), info.full) + encode_nxm(
+        rest, version)
+
+
 def _encode_tlv_match(match: Match) -> bytes:
-    body = encode_nxm(match, 0)
+    body = encode_tlvs(match, OF11)
     return struct.pack("!HH", 1, 4 + len(body)) + body + bytes(-(4 + len(body)) % 8)
 
 

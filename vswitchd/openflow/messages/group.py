@@ -241,8 +241,7 @@ def decode_group_mod(frame: Frame) -> GroupMod:
     body, version = frame.body, frame.version
     command, kind, group = struct.unpack_from("!HBxI", body)
     new_layout = version >= OF15 or frame.raw.space == "NXT"
-    allowed = (0, 1, 2, 3, 5, 0x8000) if new_layout else (0, 1, 2, 0x8000)
-    if command not in allowed:
+    if command not in _COMMAND_NAMES:
         raise OpenFlowError("OFPGMFC_BAD_COMMAND")
     selection = Selection()
     command_bucket = BUCKET_ALL
@@ -257,8 +256,6 @@ def decode_group_mod(frame: Frame) -> GroupMod:
                 raise OpenFlowError("OFPGMFC_UNKNOWN_BUCKET",
                                     f"command bucket id ({command_bucket}) is out of range",
                                     "ofp_group")
-        elif command != 2 and command_bucket != BUCKET_ALL:
-            raise OpenFlowError("OFPGMFC_BAD_COMMAND" if False else "OFPGMFC_UNKNOWN_BUCKET")
         buckets = _decode_buckets15(body[16:16 + size], version, kind)
         selection = _decode_selection(body[16 + size:], kind, command, version)
     else:
@@ -318,7 +315,7 @@ def _format_bucket_id(bucket: int) -> str:
 def format_group(group: int, kind: int | None, buckets, selection: Selection, style: Style,
                  new_layout: bool, suppress_type: bool = False) -> str:
     """`group_id=1,type=all,bucket=...`, as commands take it and dumps print it."""
-    text = f"group_id={format_group_id(group)}"
+    text = f"group_id={group}"
     if not suppress_type and kind is not None:
         text += f",type={TYPES[kind] if kind < len(TYPES) else 'unknown'}"
     if selection.method:
@@ -360,7 +357,7 @@ def show_group_mod(frame: Frame, out: list[str], style: Style) -> None:
     value = decode_group_mod(frame)
     new_layout = frame.version >= OF15 or frame.version == OF10
     text = f"\n {_SHOWN[value.command]} "
-    if value.command in ("insert_bucket", "remove_bucket"):
+    if value.command in ("insert_bucket", "remove_bucket") and new_layout:
         text = f"\n {_SHOWN[value.command]} command_bucket_id:"
         text += _format_bucket_id(value.command_bucket) + ","
     text += format_group(value.group, value.type, value.buckets, value.selection, style,

@@ -11,15 +11,13 @@ from schema.openflow.limits import BUFFER_NONE, COOKIE_NONE, PORT_CONTROLLER, PR
 from schema.openflow.messages import OF10, OF11, OF12, OF13, OF15
 from vswitchd.openflow.action_types import UnrollXlate
 from vswitchd.openflow.actions import decode_actions, encode_actions
-from vswitchd.openflow.fields import INFO
 from vswitchd.openflow.framing import Frame, OpenFlowError
 from vswitchd.openflow.match import Match
 from vswitchd.openflow.messages.base import (
     Style, hash_hex, hex_dump, pack_property, port_to_wire, read_port, read_properties,
 )
-from vswitchd.openflow.oxm import (
-    decode_match, decode_nxm, encode_match, encode_nxm, put_entry,
-)
+from vswitchd.openflow.messages.flow import encode_tlvs
+from vswitchd.openflow.oxm import decode_match, decode_nxm, encode_match, encode_nxm
 from vswitchd.openflow.text import format_actions, format_match
 
 REASONS = ("no_match", "action", "invalid_ttl", "action_set", "group", "packet_out",
@@ -99,7 +97,7 @@ def _decode_nx(frame: Frame) -> PacketIn:
 
 
 def _decode_nx2(frame: Frame) -> PacketIn:
-    data, metadata, reason, total = b"", Match(), 0, 0
+    data, metadata, reason, total = None, Match(), 0, 0
     table, cookie, buffer_id, userdata, private = None, None, BUFFER_NONE, b"", None
     resume = frame.raw.kind == "NXT_RESUME"
     for prop in read_properties(frame.body, 8):
@@ -129,7 +127,7 @@ def _decode_nx2(frame: Frame) -> PacketIn:
                     raise OpenFlowError("OFPBPC_BAD_TYPE",
                                         f"unknown NXT_PACKET_IN2 property type {prop.type}",
                                         "ofp_packet")
-    if not data and frame.raw.kind == "NXT_PACKET_IN2" and not frame.body:
+    if data is None:
         raise OpenFlowError("OFPBRC_BAD_LEN",
                             "NXT_PACKET_IN2 lacks packet", "ofp_packet")
     return PacketIn(data, metadata, reason, total or len(data), table, cookie, buffer_id,
@@ -179,22 +177,12 @@ def _encode_nx2(value: PacketIn, version: int) -> bytes:
     if value.cookie is not None and value.cookie != COOKIE_NONE:
         out += pack_property(4, struct.pack("!4xQ", value.cookie))
     out += pack_property(5, bytes([value.reason]))
-    out += pack_property(6, _encode_metadata(value.metadata, version))
+    out += pack_property(6, encode_tlvs(value.metadata, version))
     if value.private is not None:
         out += pack_property(8, value.private)
     if value.userdata:
         out += pack_property(7, value.userdata)
     return out
-
-
-def _encode_metadata(metadata: Match, version: int) -> bytes:
-    """TLVs of `version`, but the port is always that of OpenFlow 1.1 and later."""
-    if version >= OF12 or "in_port" not in metadata:
-        return encode_nxm(metadata, version)
-    rest = Match({key: pair for key, pair in metadata.items() if key != "in_port"})
-    info = INFO["in_port_oxm"]
-    return put_entry(info, version, port_to_wire(metadata.value("in_port")), info.full) + encode_nxm(
-        rest, version)
 
 
 def format_reason(reason: int) -> str:

@@ -280,7 +280,8 @@ _PORT_MOD11 = struct.Struct("!I4x6s2xIII4x")
 _PORT_MOD14 = struct.Struct("!I4x6s2xII")
 
 
-def decode_port_mod(frame: Frame) -> PortMod:
+def decode_port_mod(frame: Frame, loose: bool = False) -> PortMod:
+    """loose: properties that nobody knows are skipped, not refused."""
     body, version = frame.body, frame.version
     if version == OF10:
         number, mac, config, mask, advertise = _PORT_MOD10.unpack(body)
@@ -295,6 +296,8 @@ def decode_port_mod(frame: Frame) -> PortMod:
                 if len(prop.body) != 4:
                     raise OpenFlowError("OFPBPC_BAD_LEN")
                 advertise = int.from_bytes(prop.body, "big")
+            elif loose:
+                continue
             elif prop.type == 0xFFFF:
                 raise OpenFlowError("OFPBPC_BAD_EXPERIMENTER")
             else:
@@ -320,7 +323,7 @@ def encode_port_mod(value: PortMod, version: int):
 
 
 def show_port_mod(frame: Frame, out: list[str], style: Style) -> None:
-    value = decode_port_mod(frame)
+    value = decode_port_mod(frame, True)
     out.append(f" port: {style.port(value.number)}: addr:{format_mac(value.mac)}\n")
     out.append(f"     config: {describe_bits(value.config, CONFIG)}\n")
     out.append(f"     mask:   {describe_bits(value.mask, CONFIG)}\n")

@@ -92,7 +92,7 @@ def iterate_queue_stats(data: bytes, version: int) -> Iterator[QueueStats]:
         port = read_port(data, start, version)
         queue, octets, packets, errors = struct.unpack_from("!IQQQ", data, start + 4)
         duration = struct.unpack_from("!II", data, start + 32) if version >= OF13 else None
-        if duration == (0xFFFFFFFF, 0xFFFFFFFF):
+        if duration is not None and duration[0] == 0xFFFFFFFF:
             duration = None
         yield QueueStats(port, queue, _known(octets), _known(packets), _known(errors), duration)
         offset += size

@@ -60,9 +60,9 @@ def _decode_bitmap(data: bytes) -> frozenset[int] | None:
 
 
 def encode_hello(value: Hello, version: int):
-    """A bitmap is said only if the versions do not simply run from 1 up to the highest."""
+    """A bitmap is said only if the versions do not simply run from 1 up to the header's."""
     versions = value.versions
-    if versions == frozenset(range(1, max(versions) + 1)):
+    if versions == frozenset(range(1, version + 1)):
         return "OFPT_HELLO", b""
     return "OFPT_HELLO", struct.pack("!HHI", 1, 8, sum(1 << n for n in versions))
 

@@ -387,12 +387,11 @@ def encode_ct_flush(value: CtFlush, version: int):
     return "NXT_CT_FLUSH", out
 
 
-def _describe_tuple(value: CtTuple | None, protocol: int) -> str:
+def _describe_tuple(value: CtTuple | None, protocol: int, family: str) -> str:
     value = value or CtTuple()
     words = []
     for name, address in (("src", value.src), ("dst", value.dst)):
         text = IPv6Address(address or bytes(16))
-        family = "ipv6" if address is None and empty else "nw"
         words.append(f"ct_{family}_{name}={text.ipv4_mapped or text}")
     if protocol in (1, 58):
         words.append(f"icmp_id={value.icmp_id or 0},icmp_type={value.icmp_type or 0},"
@@ -410,7 +409,10 @@ def show_ct_flush(frame: Frame, out: list[str], style: Style) -> None:
         out.append(f" mark={value.mark[0]:#x}/{value.mark[1]:#x}")
     if value.labels is not None:
         out.append(f" labels={value.labels[0]:#x}/{value.labels[1]:#x}")
-    orig = _describe_tuple(value.orig, value.protocol)
+    addresses = [part for side in (value.orig, value.reply) if side is not None
+                 for part in (side.src, side.dst) if part is not None]
+    family = "nw" if any(IPv6Address(part).ipv4_mapped for part in addresses) else "ipv6"
+    orig = _describe_tuple(value.orig, value.protocol, family)
     if value.protocol:
         orig += f",ct_nw_proto={value.protocol}"
-    out.append(f" '{orig}' '{_describe_tuple(value.reply, value.protocol)}'")
+    out.append(f" '{orig}' '{_describe_tuple(value.reply, value.protocol, family)}'")

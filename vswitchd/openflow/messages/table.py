@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from schema.openflow.messages import OF10, OF11, OF12, OF13, OF14
 from vswitchd.openflow.framing import Frame, OpenFlowError
 from vswitchd.openflow.messages.base import (
-    Property, Style, pack_name, pack_property, read_properties,
+    Property, Style, describe_bits, pack_name, pack_property, read_properties,
 )
 
 MISS = {0: "controller", 1: "continue", 2: "drop"}
@@ -153,8 +153,11 @@ def actions_from_bits(bits: int, version: int) -> frozenset[str]:
     """Names of the action types whose bits are set."""
     if version == OF10:
         return frozenset(name for i, name in enumerate(_ACTIONS10) if bits >> i & 1)
+    # What a set_field can say is no action of its own from 1.2 on.
+    known = range(1) if version >= OF12 else range(15)
     top = 26 if version >= OF12 else 25
-    return frozenset(name for i, name in _ACTIONS11.items() if bits >> i & 1 and i < top)
+    return frozenset(name for i, name in _ACTIONS11.items()
+                     if bits >> i & 1 and (i in known or 15 <= i < top))
 
 
 def actions_to_bits(names: frozenset[str], version: int) -> int:
@@ -617,7 +620,8 @@ class TablePrinter:
             self._describe_actions(f.apply)
 
     def _describe_actions(self, f: ActionFeatures) -> None:
-        self._out.append(f"        actions: {describe_action_names(f.actions)}\n")
+        if f.actions:
+            self._out.append(f"        actions: {describe_action_names(f.actions)}\n")
         if f.fields:
             self._out.append(f"        supported on Set-Field: {_list_fields(f.fields)}\n")
 
@@ -730,9 +734,6 @@ def _read_table_properties(data: bytes, config: int, modify: bool):
             raise OpenFlowError("OFPBPC_BAD_LEN")
         if prop.type == 2:
             flags = int.from_bytes(prop.body, "big")
-            if flags & ~7:
-                if modify:
-                    raise OpenFlowError("OFPBPC_BAD_VALUE")
         elif prop.type == 3:
             down, up, now = prop.body[0], prop.body[1], prop.body[2]
             if modify and now:
@@ -795,7 +796,7 @@ def parse_table_mod(table: int, text: str) -> tuple[TableMod | None, frozenset[i
 
 
 def _describe_eviction_flags(flags: int) -> str:
-    return "|".join(name for bit, name in EVICTION_FLAGS if flags & bit) or "0"
+    return describe_bits(flags, EVICTION_FLAGS, "|")
 
 
 def show_table_mod(frame: Frame, out: list[str], style: Style) -> None:

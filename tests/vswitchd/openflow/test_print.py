@@ -1,0 +1,53 @@
+"""Texts of messages: as the real ovs-ofctl printed them, damaged ones included."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vswitchd.openflow.print import format_message
+
+DATA = Path(__file__).parent / "data"
+ROWS = [json.loads(line) for line in (DATA / "printed.jsonl").read_text().splitlines()]
+
+
+def test_texts_are_those_of_the_reference():
+    for row in ROWS:
+        assert format_message(bytes.fromhex(row["message"]), 1) == row["text"], row["message"]
+    assert len(ROWS) > 1000
+
+
+@pytest.mark.parametrize("data, text", [
+    ("", "OpenFlow message is empty\n"),
+    ("00", "OpenFlow packet too short (only 1 bytes):\n"
+           "00000000  00                                              |.               |\n"),
+    ("010000ff00000001", "OFPT_HELLO (xid=0x1):\n(***truncated to 8 bytes from 255***)\n"
+     "00000000  01 00 00 ff 00 00 00 01-                        |........        |\n"),
+    ("0100000800000001ff", "(***only uses 8 bytes out of 9***)\n"
+     "00000000  01 00 00 08 00 00 00 01-ff                      |.........       |\n"),
+])
+def test_what_is_no_whole_message_is_dumped(data, text):
+    assert format_message(bytes.fromhex(data), 1) == text
+
+
+def test_verbosity_adds_dumps():
+    echo = bytes.fromhex("0102000b00000001aabbcc")
+    dump = "00000000  aa bb cc                                        |...             |\n"
+    whole = "00000000  01 02 00 0b 00 00 00 01-aa bb cc                |...........     |\n"
+    title = "OFPT_ECHO_REQUEST (xid=0x1): 3 bytes of payload\n"
+    assert format_message(echo, 1) == title
+    assert format_message(echo, 2) == title + dump
+    assert format_message(echo, 5) == title + dump + whole
+
+
+def test_names_replace_numbers_and_are_quoted_when_odd():
+    request = bytes.fromhex("0110001400000009000400000003000000000000")
+    assert format_message(request, 1, {3: "p3"}).endswith(" port_no=p3\n")
+    assert format_message(request, 1, {3: "br0-p3"}).endswith(' port_no="br0-p3"\n')
+
+
+def test_warnings_are_told_with_their_module():
+    warnings = []
+    format_message(bytes.fromhex("0163000800000001"), 1,
+                   warn=lambda module, text: warnings.append((module, text)))
+    assert warnings == [("ofp_msgs", "unknown OpenFlow message (version 1, type 99)")]
