@@ -654,6 +654,20 @@ class Flow(NamedTuple):
 _FLOW = struct.Struct("=II16sQQqIIII")
 
 
+def _unpack_flow(records: bytes, at: int) -> tuple[Flow, int]:
+    (size, worker, ufid, n_packets, octets, used, tcp_flags, actions_size, origin,
+     slow) = _FLOW.unpack_from(records, at)
+    key = at + _FLOW.size
+    mask, actions = key + FLOW_SIZE, key + 2 * FLOW_SIZE
+    return Flow(worker, ufid, n_packets, octets, used, tcp_flags, origin, slow, records[key:mask],
+                records[mask:actions], records[actions:actions + actions_size]), at + size
+
+
+def unpack_flow(record: bytes) -> Flow:
+    """The megaflow of a LOG record's data."""
+    return _unpack_flow(record, 0)[0]
+
+
 def flows(dp: int) -> Iterator[Flow]:
     """All megaflows of a datapath."""
     cursor, n_bytes, n_records = (ffi.new("uint64_t *"), ffi.new("uint32_t *"),
@@ -663,14 +677,8 @@ def flows(dp: int) -> Iterator[Flow]:
         check(lib.flows_dump(dp, cursor, buffer, BUFFER, n_bytes, n_records))
         records, at = ffi.buffer(buffer, n_bytes[0])[:], 0
         while at < len(records):
-            (size, worker, ufid, n_packets, octets, used, tcp_flags, actions_size, origin,
-             slow) = _FLOW.unpack_from(records, at)
-            key = at + _FLOW.size
-            mask, actions = key + FLOW_SIZE, key + 2 * FLOW_SIZE
-            yield Flow(worker, ufid, n_packets, octets, used, tcp_flags, origin, slow,
-                       records[key:mask], records[mask:actions],
-                       records[actions:actions + actions_size])
-            at += size
+            flow, at = _unpack_flow(records, at)
+            yield flow
         if not cursor[0]:
             return
 

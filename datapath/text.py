@@ -367,7 +367,7 @@ def format_flow(key: Mapping[str, int], mask: Mapping[str, int] | None = None,
     state, state_mask = key.get("ct_state", 0), None if mask is None else mask.get("ct_state", 0)
     if state_mask == 0:
         found.append(f"ct_state({_hash_x(state)}/0)" if verbose else None)
-    elif state or mask is not None:
+    elif state or verbose or mask is not None:
         found.append(f"ct_state({format_flags(state, state_mask, 0xff, CT_STATE_BITS)})")
     found.extend(_scalar(name, key, mask, verbose) for name in ("ct_zone", "ct_mark", "ct_label"))
     for attribute in (CT_TUPLE4, CT_TUPLE6):

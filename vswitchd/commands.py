@@ -69,9 +69,7 @@ class Commands:
                 for port_name, port in sorted(bridge.ports.items()):
                     number = "none" if port.number is None else port.number
                     lines.append(f"    {port_name} {port.ofport}/{number}: "
-                                 f"({dpctl.describe_netdev(port.netdev)})"
-                                 if port.netdev.kind != "system" else
-                                 f"    {port_name} {port.ofport}/{number}: (system)")
+                                 f"({dpctl.describe_netdev(port.netdev)})")
         return "\n".join(lines)
 
     def dump_dps(self, args: list[str]) -> str:

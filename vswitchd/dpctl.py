@@ -33,7 +33,8 @@ def records(datapath: Datapath) -> Iterator[Record]:
         yield Record(flow, text.unpack(flow.key), text.unpack(flow.mask))
 
 
-def _format_ufid(ufid: bytes) -> str:
+def format_ufid(ufid: bytes) -> str:
+    """A flow's 128-bit id as a UUID."""
     digits = ufid.hex()
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
@@ -46,7 +47,7 @@ def format_record(record: Record, ports: dict[int, str] | None, verbose: bool) -
                                         flow.tcp_flags)
     actions = format_actions(flow.actions, ports)
     if verbose:
-        return (f"ufid:{_format_ufid(flow.ufid)}, {line}, {statistics}, dp:ovs, actions:{actions}, "
+        return (f"ufid:{format_ufid(flow.ufid)}, {line}, {statistics}, dp:ovs, actions:{actions}, "
                 f"dp-extra-info:miniflow_bits({_bits(flow.mask)})")
     return f"{line}, {statistics}, actions:{actions}"
 
@@ -326,7 +327,7 @@ class Dpctl:
         ufid = written.removeprefix("ufid:").strip()
         if written.startswith("ufid:") or ("-" in ufid and "(" not in ufid):
             for record in records(datapath):
-                if _format_ufid(record.flow.ufid) == ufid:
+                if format_ufid(record.flow.ufid) == ufid:
                     return record
         else:
             key, mask = self._parse(datapath, written)

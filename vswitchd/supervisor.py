@@ -33,6 +33,7 @@ from vswitchd.config.desired import Switch as Desired
 from vswitchd.config.diff import diff
 from vswitchd.openflow.actions import allow_debug_actions
 from vswitchd.openflow.agent import Agent
+from vswitchd.packet_log import follow_levels, print_records
 from vswitchd.switch.stream import Streams
 from vswitchd.switch.switch import Switch
 
@@ -84,12 +85,13 @@ class Supervisor:
     def settle(self) -> bool:
         """Finishes what packets and changes have started; whether there was anything."""
         self.follow_clock()
+        follow_levels(self.switch)
         worked = False
         for _ in range(_MAX_ROUNDS):
             count = face.pump()
             for queue in (upcalls.Queue.EVENT, upcalls.Queue.OPENFLOW):
                 count += self.agent.dispatch(queue)
-            count += self.drain_frames()
+            count += self.drain_frames() + print_records(self.switch)
             if not count:
                 break
             worked = True

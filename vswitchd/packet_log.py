@@ -1,0 +1,58 @@
+"""Debug lines about single packets and megaflows, which scripts read.
+
+While vlog has dpif, dpif_netdev or netdev_dummy at DBG, the library is asked for LOG records and
+they are printed here in the reference's form. Control task only.
+"""
+
+from datapath import action_text, face, text, upcall as upcalls
+from ovsdb_server import vlog
+from schema.flow.seam import SEAM
+from vswitchd.dpctl import format_ufid
+from vswitchd.openflow import packed
+from vswitchd.openflow.text import format_flow
+from vswitchd.switch.switch import Switch
+
+_dpif = vlog.module("dpif")
+_netdev = vlog.module("dpif_netdev")
+
+
+def follow_levels(switch: Switch) -> None:
+    """Has the library make records, or not, as the log levels now are."""
+    flags = ((SEAM["DP_LOG_UPCALLS"] | SEAM["DP_LOG_FLOWS"])
+             if _netdev.is_dbg or _dpif.is_dbg else 0)
+    for datapath in switch.datapaths.values():
+        if datapath.log_flags != flags:
+            datapath.log_flags = flags
+            datapath.set(datapath.settings)
+
+
+def print_records(switch: Switch) -> int:
+    """Prints what is in the LOG queue; returns how much that was."""
+    count = 0
+    for upcall in upcalls.take(upcalls.Queue.LOG):
+        count += 1
+        datapath = next((row for row in switch.datapaths.values() if row.handle == upcall.dp), None)
+        if datapath is None:
+            continue
+        if upcall.reason == SEAM["LOG_MISS"]:
+            key = text.unpack(upcall.flow)
+            values = packed.flow_fields(upcall.flow)
+            values.pop("in_port", None)
+            _netdev.dbg(f"{datapath.name}: miss upcall:\n{text.format_flow(key, verbose=True)}\n"
+                        f"{format_flow(values)}")
+        elif upcall.reason in (SEAM["LOG_FLOW_ADD"], SEAM["LOG_FLOW_DELETE"]):
+            _print_flow(datapath.title, face.unpack_flow(upcall.data),
+                        upcall.reason == SEAM["LOG_FLOW_ADD"])
+    return count
+
+
+def _print_flow(title: str, flow: face.Flow, is_new: bool) -> None:
+    key, mask = text.unpack(flow.key), text.unpack(flow.mask)
+    ufid = format_ufid(flow.ufid)
+    if is_new:
+        _netdev.dbg(f"flow_add: ufid:{ufid} {text.format_flow(key, mask)}, "
+                    f"actions:{action_text.format_actions(flow.actions)}")
+        return
+    statistics = text.format_statistics(flow.n_packets, flow.n_bytes, flow.used_ms, face.now(),
+                                        flow.tcp_flags)
+    _dpif.dbg(f"{title}: flow_del ufid:{ufid} {text.format_flow(key, verbose=True)}, {statistics}")
