@@ -429,6 +429,10 @@ SCRIPTS = {
     "get and set": r"""
         add-br br0 -- add-port br0 p1
         get bridge br0
+        get bridge . name
+        get port . name
+        get qos . type
+        list ssl .
         get bridge br0 name _uuid -uuid _UUID datapath-type Ports external_ids
         get bri br0 na
         get BRIDGE br0 NAME

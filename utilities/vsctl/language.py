@@ -132,8 +132,9 @@ def _parse_command(words: list[str], options: dict[str, str | None],
 class RecordName:
     """One way to name a row of a table other than by UUID.
 
-    `column` None: the only row, called ".".  Else the row of `table` whose `column` is the name;
-    with `reference`, the row which that column of it points to.
+    It is the row of `table` whose `column` is the name, or with `reference` the row which that
+    column of it points to.  `column` None stands for ".", which names the only row of any table;
+    it is listed for the tables that never have more.
     """
 
     __slots__ = ("table", "column", "reference")
@@ -301,17 +302,15 @@ class Context:
             row = self._find_row_by(table, way, name)
             if row is not None:
                 return row
-        row = self._find_row_by_prefix(table, name)
+        row = (self._only_row(table.name) if name == "." else
+               self._find_row_by_prefix(table, name))
         if row is None and must_exist:
             raise Fatal(f'no row "{name}" in table {table.name}')
         return row
 
     def _find_row_by(self, table: SchemaTable, way: RecordName, name: str) -> Row | None:
         if way.column is None:
-            if name != ".":
-                return None
-            rows = self.database.all(way.table)
-            return rows[0] if len(rows) == 1 else None
+            return None
         wanted: str | int = name
         if self.run.schema.table(way.table).columns[way.column].type.key.type == "integer":
             if not (name.isascii() and name.lstrip("-+").isdigit()):
@@ -326,6 +325,10 @@ class Context:
         self.transaction.verify(found, way.reference)
         target = found.get(way.reference)
         return self.database.row(table.name, target[0]) if len(target) == 1 else None
+
+    def _only_row(self, table: str) -> Row | None:
+        rows = self.database.all(table)
+        return rows[0] if len(rows) == 1 else None
 
     def _find_row_by_prefix(self, table: SchemaTable, name: str) -> Row | None:
         if len(name) < 4 or not _UUID_CHARACTERS.issuperset(name):
