@@ -632,9 +632,7 @@ def _decode_specs(data: bytes, at: int, end: int) -> tuple[LearnSpec, ...]:
             size = (n_bits + 15) // 16 * 2
             if end - at < size:
                 raise _bad("OFPBAC_BAD_LEN")
-            value = int.from_bytes(data[at:at + size], "big")
-            if value >> n_bits:
-                raise _bad("OFPBAC_BAD_ARGUMENT")
+            value = int.from_bytes(data[at:at + size], "big") & (1 << n_bits) - 1
             at += size
         else:
             src, at = _spec_subfield(data, at, end, n_bits, "source")

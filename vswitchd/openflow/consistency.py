@@ -21,7 +21,7 @@ from vswitchd.openflow.action_types import (
 from vswitchd.openflow.actions import subfield_problem
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.fields import (
-    ANY, IN_PORT, INFO, LOCAL, MAX_PORT, NONE, NXM_ANY, OF10_ANY,
+    ANY, IN_PORT, INFO, LOCAL, MAX_PORT, NONE, NXM_ANY, OF10_ANY, PROTOCOLS_OF_VERSION,
 )
 from vswitchd.openflow.match import (
     ETH_IP, ETH_IPV6, ETH_MPLS, ETH_MPLS_MC, ETH_NSH, SCTP, TCP, UDP, VLAN_PRESENT, FieldDict,
@@ -94,20 +94,24 @@ _CT_ADDRESSES = {"ct_nw_src": ETH_IP, "ct_nw_dst": ETH_IP, "ct_ipv6_src": ETH_IP
 
 
 def check(actions: Actions, match: Match, *, table: int = 0xff, n_tables: int = 0xff,
-          max_ports: int = MAX_PORT, received: bool = False) -> tuple[Actions, int]:
+          max_ports: int = MAX_PORT, version: int = 0) -> tuple[Actions, int]:
     """Checks `actions` of a flow in `table` (255: unknown) against its match.
 
     n_tables: how many the switch has, 255 if it does not matter. max_ports: number of ports a
-    switch can have, 0xff00 unless it is known. received: the flow came off the wire, where a
-    match on ct_nw_* needs the ethertype. Returns (actions, protocols that can say this). Raises
+    switch can have, 0xff00 unless it is known. version: version byte of the message that carried
+    them, 0 for text; a flow that it cannot say is OFPBAC_MATCH_INCONSISTENT, and a match on
+    ct_nw_* needs the ethertype. Returns (actions, protocols that can say this). Raises
     OpenFlowError.
     """
-    if received and not _CT_ADDRESSES.keys().isdisjoint(match.fields):
+    if version and not _CT_ADDRESSES.keys().isdisjoint(match.fields):
         kind = match.eth_type
         if any(key in match.fields and kind != needed for key, needed in _CT_ADDRESSES.items()):
             raise _bad("OFPBAC_MATCH_INCONSISTENT")
     state = _Check(dict(match.fields), table, n_tables, max_ports)
-    return _walk(actions, state), state.usable
+    actions = _walk(actions, state)
+    if version and not state.usable & PROTOCOLS_OF_VERSION[version]:
+        raise _bad("OFPBAC_MATCH_INCONSISTENT")
+    return actions, state.usable
 
 
 def _walk(actions: Actions, state: _Check) -> Actions:

@@ -24,6 +24,7 @@ OF11_UP = OF11 | OXM_ANY
 NXM_OF11_UP = NXM_ANY | OF11_UP
 TID_ANY = OF10_TID | NXM_TID | OF11_UP          # those that carry a table number
 ANY = OF10_ANY | NXM_ANY | OF11_UP
+PROTOCOLS_OF_VERSION = (0, OF10_ANY | NXM_ANY, OF11, OXM12, OXM13, OXM14, OXM15)
 
 MAX_PORT = 0xff00                                # ports below are real ones
 PORT11_OFFSET = 0xffff0000
