@@ -6,7 +6,7 @@ Ports are 16 bits, matches and actions as in `vswitchd.openflow.match` and `acti
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from schema.openflow.limits import (
     BUFFER_NONE, COOKIE_NONE, GROUP_ANY, PORT_NONE, PRIORITY_DEFAULT, TABLE_ALL,
@@ -15,6 +15,7 @@ from schema.openflow.messages import OF10, OF11, OF12, OF13, OF14, OF15
 from vswitchd.openflow.actions import (
     decode_actions, decode_instructions, encode_actions, encode_instructions,
 )
+from vswitchd.openflow.consistency import check
 from vswitchd.openflow.fields import INFO
 from vswitchd.openflow.framing import Frame, OpenFlowError
 from vswitchd.openflow.match import EMPTY, Match
@@ -88,6 +89,12 @@ _MOD_NX = struct.Struct("!QHHHHIHHH6x")
 
 def decode_flow_mod(frame: Frame, table_in_command: bool = False) -> FlowMod:
     """table_in_command: NXT_FLOW_MOD_TABLE_ID is on, OpenFlow 1.0 commands carry the table."""
+    mod = _decode_mod(frame, table_in_command)
+    actions, _ = check(mod.actions, mod.match, table=mod.table, version=frame.version)
+    return mod if actions is mod.actions else replace(mod, actions=actions)
+
+
+def _decode_mod(frame: Frame, table_in_command: bool) -> FlowMod:
     if frame.raw.kind == "NXT_FLOW_MOD":
         return _decode_nx_mod(frame, table_in_command)
     if frame.version == OF10:
