@@ -14,8 +14,7 @@
 #define IPPROTO_SCTP 132
 
 #define MAX_MPLS 3
-#define MPLS_BOS CONSTANT_BOS
-#define CONSTANT_BOS be32_from(0x100)
+#define MPLS_BOS be32_from(0x100)
 
 struct part {                   /* A field of a key struct. */
     uint8_t offset, size;
@@ -290,7 +289,7 @@ commit_ports(struct xlate *x)
     };
     struct flow *flow = &x->flow, *base = &x->base;
 
-    if (!is_ip(base)) {
+    if (!is_ip(base) || !flow->nw_proto) {
         return;
     }
     if (base->nw_proto == IPPROTO_ICMP || base->nw_proto == IPPROTO_ICMPV6) {
@@ -420,11 +419,10 @@ commit_vlan(struct xlate *x)
 unsigned
 flow_n_mpls(const struct flow *flow, struct flow *wc)
 {
+    unsigned n = 0;
+
     if (!is_mpls_type(flow->eth_type)) {
         return 0;
-    }
-    if (wc) {
-        wc->mpls_lse[0] |= MPLS_BOS;
     }
     for (unsigned i = 0; i < MAX_MPLS; i++) {
         if (wc) {
@@ -433,8 +431,9 @@ flow_n_mpls(const struct flow *flow, struct flow *wc)
         if (flow->mpls_lse[i] & MPLS_BOS) {
             return i + 1;
         }
+        n += flow->mpls_lse[i] != 0;
     }
-    return MAX_MPLS;
+    return n;
 }
 
 bool
@@ -484,16 +483,21 @@ flow_pop_mpls(struct flow *flow, unsigned n, be16 eth_type, struct flow *wc)
     if (!n) {
         return false;
     }
-    if (n == 1 || is_mpls_type(eth_type)) {
-        if (n > 1 && wc) {
-            memset(&wc->mpls_lse[1], 0xff, (n - 1) * 4);
+    if (n == MAX_MPLS) {
+        if (wc) {
+            wc->mpls_lse[n - 1] |= MPLS_BOS;
         }
-        memmove(&flow->mpls_lse[0], &flow->mpls_lse[1], (n - 1) * 4);
-        flow->mpls_lse[n - 1] = 0;
-        flow->eth_type = eth_type;
-        return true;
+        if (!(flow->mpls_lse[n - 1] & MPLS_BOS)) {
+            return false;       /* What comes up behind is not known. */
+        }
     }
-    return false;
+    if (n > 1 && wc) {
+        memset(&wc->mpls_lse[1], 0xff, (n - 1) * 4);
+    }
+    memmove(&flow->mpls_lse[0], &flow->mpls_lse[1], (n - 1) * 4);
+    flow->mpls_lse[n - 1] = 0;
+    flow->eth_type = eth_type;
+    return true;
 }
 
 static unsigned
@@ -525,12 +529,9 @@ commit_mpls(struct xlate *x)
             base->mpls_lse[0] = key.lse;
             common++;
         } else {
-            bool more = base_n > 1;
-            be16 type = more && flow_n > base_n - 1
+            /* Only the last pop leaves something that is not MPLS. */
+            be16 type = base_n > 1 && !is_mpls_type(flow->eth_type)
                         ? CONSTANT_BE16(ETH_MPLS) : flow->eth_type;
-            if (more && !is_mpls_type(type)) {
-                type = CONSTANT_BE16(ETH_MPLS);
-            }
             struct action_pop_mpls *a = actions_put(
                 x->actions, ACTION_POP_MPLS, sizeof *a);
             a->eth_type = type;

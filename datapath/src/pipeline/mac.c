@@ -258,7 +258,7 @@ macs_dump(uint32_t handle, uint64_t *cursor, struct mac_entry *entries,
             e->vlan = m->vlan;
             e->bundle = m->bundle;
             e->ofp = m->ofp ? m->ofp
-                     : b && b->config.n_members ? b->members[0] : OFP_NONE;
+                     : b && b->config.n_members ? b->members[0] : RESERVED_NONE;
             e->is_static = m->is_static;
             e->age_s = m->is_static ? 0 : (now_ms - m->used_ms) / 1000;
         }

@@ -37,11 +37,16 @@ bitmap_allows(const uint64_t bits[64], uint16_t vlan)
 static bool
 bundle_trunks(const struct conf_bundle *b, uint16_t vlan)
 {
-    return b->config.vlan_mode != VLAN_ACCESS
-           && (bitmap_allows(b->config.trunks, vlan)
-               || ((b->config.vlan_mode == VLAN_NATIVE_TAGGED
-                    || b->config.vlan_mode == VLAN_NATIVE_UNTAGGED)
-                   && vlan == b->config.vlan));
+    if (b->config.vlan_mode == VLAN_ACCESS) {
+        return false;
+    }
+    if (b->config.vlan_mode != VLAN_TRUNK && b->config.vlan) {
+        /* Native modes carry their own VLAN and never VLAN 0. */
+        if (!vlan || vlan == b->config.vlan) {
+            return vlan;
+        }
+    }
+    return bitmap_allows(b->config.trunks, vlan);
 }
 
 static bool
@@ -429,7 +434,7 @@ xlate_normal(struct xlate *x)
     const struct conf_port *port = conf_port(x->conf, in_port);
     const struct conf_bundle *in = port ? port->bundle : NULL;
     if (!in) {
-        if (in_port != OFP_NONE && in_port != OFP_CONTROLLER) {
+        if (in_port != RESERVED_NONE && in_port != RESERVED_CONTROLLER) {
             REPORT(x, TRACE_PORT_UNKNOWN, in_port, 0, 0);
             REPORT(x, TRACE_NO_BUNDLE, 0, 0, 0);
             return;

@@ -34,15 +34,15 @@
 #define STACK_MAX 65536
 
 /* Reserved OpenFlow 1.0 ports, widened to 32 bits. */
-#define OFP_UNSET 0xfff7
-#define OFP_IN_PORT 0xfff8
-#define OFP_TABLE 0xfff9
-#define OFP_NORMAL 0xfffa
-#define OFP_FLOOD 0xfffb
-#define OFP_ALL 0xfffc
-#define OFP_CONTROLLER 0xfffd
-#define OFP_LOCAL 0xfffe
-#define OFP_NONE 0xffff
+#define RESERVED_UNSET 0xfff7
+#define RESERVED_IN_PORT 0xfff8
+#define RESERVED_TABLE 0xfff9
+#define RESERVED_NORMAL 0xfffa
+#define RESERVED_FLOOD 0xfffb
+#define RESERVED_ALL 0xfffc
+#define RESERVED_CONTROLLER 0xfffd
+#define RESERVED_LOCAL 0xfffe
+#define RESERVED_NONE 0xffff
 
 #define ODP_NONE UINT32_MAX
 

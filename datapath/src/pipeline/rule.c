@@ -365,7 +365,7 @@ ops_reach(const void *ops, uint32_t size, uint32_t port, uint32_t group)
             port_ok |= ((const struct op_enqueue *) op)->port == port;
             break;
         case OP_CONTROLLER:
-            port_ok |= port == OFP_CONTROLLER;
+            port_ok |= port == RESERVED_CONTROLLER;
             break;
         case OP_GROUP:
             group_ok |= ((const struct op_group *) op)->group == group;

@@ -24,7 +24,7 @@ bucket_is_live(const struct xlate *x, const struct group_bucket *bucket,
         return false;
     }
     bool watches_port = bucket->watch_port != UINT32_MAX
-                        && bucket->watch_port != OFP_NONE;
+                        && bucket->watch_port != RESERVED_NONE;
     bool watches_group = bucket->watch_group != UINT32_MAX;
     if (!watches_port && !watches_group) {
         return true;

@@ -489,7 +489,7 @@ output_to_patch(struct xlate *x, const struct conf_port *port, bool last)
     x->flow.metadata = 0;
     memset(x->flow.regs, 0, sizeof x->flow.regs);
     x->flow.in_port = be32_from(peer->config.ofp);
-    x->flow.actset_output = be32_from(OFP_UNSET);
+    x->flow.actset_output = be32_from(RESERVED_UNSET);
     clear_conntrack(&x->flow);
     x->conntracked = false;
     x->bridge = bridge;
@@ -596,28 +596,28 @@ output_action(struct xlate *x, uint32_t port, uint32_t max_len,
     uint32_t in_port = be32_to(x->flow.in_port);
 
     switch (port) {
-    case OFP_IN_PORT:
+    case RESERVED_IN_PORT:
         output_port(x, in_port, truncate, last);
         break;
-    case OFP_TABLE:
+    case RESERVED_TABLE:
         run_table(x, in_port, 0, may_packet_in, true, false, last);
         break;
-    case OFP_NORMAL:
+    case RESERVED_NORMAL:
         xlate_normal(x);
         break;
-    case OFP_FLOOD:
+    case RESERVED_FLOOD:
         flood(x, false);
         break;
-    case OFP_ALL:
+    case RESERVED_ALL:
         flood(x, true);
         break;
-    case OFP_CONTROLLER:
+    case RESERVED_CONTROLLER:
         packet_in(x, max_len, x->in->program ? REASON_PACKET_OUT
                   : x->in_group ? REASON_GROUP
                   : x->in_action_set ? REASON_ACTION_SET : REASON_ACTION,
                   0, NULL, 0);
         break;
-    case OFP_NONE:
+    case RESERVED_NONE:
         break;
     default:
         if (port != in_port) {
@@ -953,7 +953,7 @@ write_actions(struct xlate *x, const struct op *tail, uint32_t size)
             x->flow.actset_output = be32_from(
                 ((const struct op_output *) op)->port);
         } else if (op->code == OP_GROUP) {
-            x->flow.actset_output = be32_from(OFP_UNSET);
+            x->flow.actset_output = be32_from(RESERVED_UNSET);
             has_group = true;
         }
     }
@@ -980,7 +980,7 @@ works_on_popped_mpls(const struct op *op)
     switch (op->code) {
     case OP_OUTPUT: {
         uint32_t port = ((const struct op_output *) op)->port;
-        return port != OFP_NORMAL && port != OFP_TABLE;
+        return port != RESERVED_NORMAL && port != RESERVED_TABLE;
     }
     case OP_SET_FIELD: {
         const struct field *f
@@ -1204,7 +1204,7 @@ op_pop_mpls(struct xlate *x, const struct op_pop_mpls *op)
 static void
 op_resubmit(struct xlate *x, const struct op_resubmit *op, bool last)
 {
-    uint32_t in_port = op->port == OFP_IN_PORT ? be32_to(x->flow.in_port)
+    uint32_t in_port = op->port == RESERVED_IN_PORT ? be32_to(x->flow.in_port)
                                                : op->port;
     uint8_t table = op->table == 255 ? x->table : op->table;
     struct flow *flow = &x->flow;
@@ -1418,9 +1418,9 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
         be32 priority = x->flow.skb_priority;
         x->flow.skb_priority = be32_from(o->queue);
         MASK_ALL(x, skb_priority);
-        uint32_t port = o->port == OFP_IN_PORT ? be32_to(x->flow.in_port)
+        uint32_t port = o->port == RESERVED_IN_PORT ? be32_to(x->flow.in_port)
                                                : o->port;
-        if (o->port == OFP_IN_PORT || port != be32_to(x->flow.in_port)) {
+        if (o->port == RESERVED_IN_PORT || port != be32_to(x->flow.in_port)) {
             output_port(x, port, 0, last);
         }
         x->flow.skb_priority = priority;
@@ -1527,7 +1527,7 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
     }
     case OP_CLEAR_ACTIONS:
         x->action_set.size = 0;
-        x->flow.actset_output = be32_from(OFP_UNSET);
+        x->flow.actset_output = be32_from(RESERVED_UNSET);
         break;
     case OP_METER: {
         struct action_meter *a = actions_put(x->actions, ACTION_METER,
@@ -1846,7 +1846,7 @@ pipeline_translate(const struct xlate_in *in, struct xlate_out *out)
     }
     x.conf = bridge_conf(x.bridge);
     x.first_bridge = x.bridge;
-    x.flow.actset_output = be32_from(OFP_UNSET);
+    x.flow.actset_output = be32_from(RESERVED_UNSET);
     x.base = x.flow;
     x.first = x.flow;
     if (frozen) {
@@ -1861,7 +1861,7 @@ pipeline_translate(const struct xlate_in *in, struct xlate_out *out)
     }
     if (out->final) {
         *out->final = x.flow;
-        if (x.flow.actset_output == be32_from(OFP_UNSET)) {
+        if (x.flow.actset_output == be32_from(RESERVED_UNSET)) {
             out->final->actset_output = 0;
         }
     }
