@@ -5,22 +5,23 @@ network namespace); traffic control goes through pyroute2. `Monitor` tells when 
 
 `shield()` drops, at clsact ingress, every frame of a link that the switch has taken: the packet
 socket has seen it before, the host's own stack never does, as with the kernel module's rx handler.
-The filter is a two-instruction BPF program in direct-action mode (which needs no act_gact) named
-`MARK`, so that a stale one is recognised. Source: netdevice(7), packet(7), tc-bpf(8). Control task.
+The filter is a two-instruction BPF program in direct-action mode (which needs no act_gact), of the
+classic kind, which a user namespace may load too. It bears `MARK`, so that a stale one is
+recognised. Source: netdevice(7), packet(7), tc-bpf(8). Control task.
 """
 
 import array
-import ctypes
 import errno
 import fcntl
 import os
 import socket
 import struct
+import sys
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-MARK = "pyvswitch"
+MARK = b"pv"
 IFNAMSIZ = 16
 
 _SIOCGIFNAME = 0x8910
@@ -131,30 +132,37 @@ def name_of(ifindex: int) -> str | None:
 
 # ---- the shield
 
-_SYS_BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}
-_BPF_PROG_LOAD, _BPF_PROG_TYPE_SCHED_CLS = 5, 3
 _TC_ACT_SHOT = 2
-# mov r0, TC_ACT_SHOT; exit
-_DROP = struct.pack("<BBhi", 0xb7, 0, 0, _TC_ACT_SHOT) + struct.pack("<BBhi", 0x95, 0, 0, 0)
+_RTM_NEWTFILTER, _NLMSG_ERROR = 44, 2
+_NLM_F_REQUEST_ACK_EXCL_CREATE = 0x1 | 0x4 | 0x200 | 0x400
+_TCA_KIND, _TCA_OPTIONS, _TCA_BPF_OPS_LEN, _TCA_BPF_OPS, _TCA_BPF_FLAGS = 1, 2, 4, 5, 8
+_TCA_BPF_FLAG_ACT_DIRECT = 1
+_ETH_P_ALL = 3
+# Two instructions: ld #0, whose two jump offsets mean nothing and carry the mark; ret TC_ACT_SHOT.
+_DROP = struct.pack("=HBBIHBBI", 0x00, *MARK, 0, 0x06, 0, 0, _TC_ACT_SHOT)
 
 
-def _load_drop_program() -> int:
-    """A descriptor of a loaded BPF program that drops everything. Raises OSError."""
-    number = _SYS_BPF.get(os.uname().machine)
-    if number is None:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    program, licence = ctypes.create_string_buffer(_DROP), ctypes.create_string_buffer(b"Apache-2.0")
-    attributes = struct.pack("IIQQIIQII16s", _BPF_PROG_TYPE_SCHED_CLS, len(_DROP) // 8,
-                             ctypes.addressof(program), ctypes.addressof(licence), 0, 0, 0, 0, 0,
-                             MARK.encode())
-    buffer = ctypes.create_string_buffer(attributes, 144)
-    library = ctypes.CDLL(None, use_errno=True)
-    fd = library.syscall(ctypes.c_long(number), ctypes.c_int(_BPF_PROG_LOAD), buffer,
-                         ctypes.c_uint(len(attributes)))
-    if fd < 0:
-        code = ctypes.get_errno()
+def _attribute(kind: int, payload: bytes) -> bytes:
+    return struct.pack("=HH", 4 + len(payload), kind) + payload + bytes(-len(payload) % 4)
+
+
+def _add_drop_filter(ifindex: int) -> None:
+    """Adds the filter at a link's ingress. pyroute2 has no words for a classic program, so the
+    message is written here. Raises OSError."""
+    options = (_attribute(_TCA_BPF_OPS_LEN, struct.pack("=H", len(_DROP) // 8))
+               + _attribute(_TCA_BPF_OPS, _DROP)
+               + _attribute(_TCA_BPF_FLAGS, struct.pack("=I", _TCA_BPF_FLAG_ACT_DIRECT)))
+    body = (struct.pack("=BxxxiIII", 0, ifindex, 1, _INGRESS, socket.htons(_ETH_P_ALL))
+            + _attribute(_TCA_KIND, b"bpf\0") + _attribute(_TCA_OPTIONS, options))
+    header = struct.pack("=IHHII", 16 + len(body), _RTM_NEWTFILTER,
+                         _NLM_F_REQUEST_ACK_EXCL_CREATE, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
+        sock.sendto(header + body, (0, 0))
+        reply = sock.recv(8192)
+    kind, = struct.unpack_from("=H", reply, 4)
+    code = -struct.unpack_from("=i", reply, 16)[0] if kind == _NLMSG_ERROR else 0
+    if code:
         raise OSError(code, os.strerror(code))
-    return fd
 
 
 def _filters(route: IPRoute, ifindex: int, parent: int) -> list:
@@ -166,8 +174,9 @@ def _filters(route: IPRoute, ifindex: int, parent: int) -> list:
 
 
 def _is_ours(row) -> bool:
-    return (row.get_attr("TCA_KIND") == "bpf"
-            and row.get_attr("TCA_OPTIONS").get_attr("TCA_BPF_NAME") == MARK)
+    options = row.get_attr("TCA_OPTIONS")
+    first = int.from_bytes(_DROP[:4], sys.byteorder)     # All that pyroute2 shows of a program.
+    return row.get_attr("TCA_KIND") == "bpf" and options.get_attr("TCA_BPF_OPS") == first
 
 
 def shield(ifindex: int) -> None:
@@ -183,14 +192,7 @@ def shield(ifindex: int) -> None:
                 raise OSError(error.code, os.strerror(error.code)) from None
         if any(_is_ours(row) for row in _filters(route, ifindex, _INGRESS)):
             return
-        fd = _load_drop_program()
-        try:
-            route.tc("add-filter", "bpf", ifindex, ":1", fd=fd, name=MARK, parent=_INGRESS,
-                     classid=1, direct_action=True)
-        except NetlinkError as error:
-            raise OSError(error.code, os.strerror(error.code)) from None
-        finally:
-            os.close(fd)
+        _add_drop_filter(ifindex)
 
 
 def unshield(ifindex: int) -> None:
