@@ -65,7 +65,7 @@ _OPTIONS = (
 )
 
 
-class _Failure(Exception):
+class Failure(Exception):
     """Ends the program with a message and an exit code."""
 
     def __init__(self, text: str, code: int = 1) -> None:
@@ -108,13 +108,13 @@ def main(argv: list[str]) -> int:
         if settings.timeout:
             _arm_timeout(settings)
         return _run(settings)
-    except _Failure as failure:
+    except Failure as failure:
         sys.stderr.write(f"{PROGRAM}: {failure.text}\n")
         return failure.code
 
 
 def _parse(argv: list[str]) -> _Settings:
-    """Return the settings in `argv`.  Options end at the first other argument.  Raises: _Failure"""
+    """Return the settings in `argv`.  Options end at the first other argument.  Raises: Failure"""
     settings = _Settings()
     index = 0
     while index < len(argv):
@@ -130,10 +130,10 @@ def _parse(argv: list[str]) -> _Settings:
             found = _find_long(name, word)
             argument = value if equals else None
             if found[2] is None and equals:
-                raise _Failure(f"option '--{found[0]}' doesn't allow an argument")
+                raise Failure(f"option '--{found[0]}' doesn't allow an argument")
             if found[2] == "required" and not equals:
                 if index == len(argv):
-                    raise _Failure(f"option '--{found[0]}' requires an argument")
+                    raise Failure(f"option '--{found[0]}' requires an argument")
                 argument = argv[index]
                 index += 1
             _apply(settings, found[0], argument)
@@ -143,20 +143,20 @@ def _parse(argv: list[str]) -> _Settings:
             letter, letters = letters[0], letters[1:]
             found = next((row for row in _OPTIONS if row[1] == letter), None)
             if found is None:
-                raise _Failure(f"invalid option -- '{letter}'")
+                raise Failure(f"invalid option -- '{letter}'")
             argument = None
             if found[2] is not None and letters:
                 argument, letters = letters, ""
             elif found[2] == "required":
                 if index == len(argv):
-                    raise _Failure(f"option requires an argument -- '{letter}'")
+                    raise Failure(f"option requires an argument -- '{letter}'")
                 argument = argv[index]
                 index += 1
             _apply(settings, found[0], argument)
     if settings.action:
         return settings
     if index >= len(argv):
-        raise _Failure("at least one non-option argument is required (use --help for help)")
+        raise Failure("at least one non-option argument is required (use --help for help)")
     settings.command = argv[index]
     settings.arguments = argv[index + 1:]
     if not settings.timeout:
@@ -164,22 +164,22 @@ def _parse(argv: list[str]) -> _Settings:
         if text.isdecimal():
             settings.timeout = int(text)
     if settings.is_pretty and not settings.is_json:
-        raise _Failure("--pretty is supported with --format json only")
+        raise Failure("--pretty is supported with --format json only")
     return settings
 
 
 def _find_long(name: str, word: str) -> tuple:
-    """Return the option row for `name`, which may be an unambiguous prefix.  Raises: _Failure."""
+    """Return the option row for `name`, which may be an unambiguous prefix.  Raises: Failure."""
     candidates = [row for row in _OPTIONS if row[0].startswith(name)]
     exact = [row for row in candidates if row[0] == name]
     if exact:
         return exact[0]
     shown = word.partition("=")[0]
     if not candidates:
-        raise _Failure(f"unrecognized option '{shown}'")
+        raise Failure(f"unrecognized option '{shown}'")
     if len(candidates) > 1:
         listed = " ".join(f"'--{row[0]}'" for row in candidates)
-        raise _Failure(f"option '{shown}' is ambiguous; possibilities: {listed}")
+        raise Failure(f"option '{shown}' is ambiguous; possibilities: {listed}")
     return candidates[0]
 
 
@@ -189,11 +189,11 @@ def _apply(settings: _Settings, name: str, argument: str | None) -> None:
             settings.target = argument
         case "timeout":
             if not argument.isdecimal() or not 0 < int(argument) < 2**32:
-                raise _Failure(f"value {argument} on -T or --timeout is invalid")
+                raise Failure(f"value {argument} on -T or --timeout is invalid")
             settings.timeout = int(argument)
         case "format":
             if argument not in ("json", "text"):
-                raise _Failure(f"value {argument} on -f or --format is invalid")
+                raise Failure(f"value {argument} on -f or --format is invalid")
             settings.is_json = argument == "json"
         case "pretty":
             settings.is_pretty = True
@@ -205,10 +205,10 @@ def _apply(settings: _Settings, name: str, argument: str | None) -> None:
             try:
                 vlog.apply_verbose(argument)
             except vlog.VlogError as error:
-                raise _Failure(str(error)) from None
+                raise Failure(str(error)) from None
         case "syslog-method":
             if argument not in ("libc", "null") and not argument.startswith(("unix:", "udp:")):
-                raise _Failure(f"unsupported syslog method '{argument}'")
+                raise Failure(f"unsupported syslog method '{argument}'")
 
 
 def _print_options() -> None:
@@ -242,7 +242,7 @@ def _warn(settings: _Settings, module: str, text: str) -> None:
 
 
 def _run(settings: _Settings) -> int:
-    """Send the command, print the answer, return the exit code.  Raises: _Failure."""
+    """Send the command, print the answer, return the exit code.  Raises: Failure."""
     target = settings.target or "ovs-vswitchd"
     connection = _connect(target, settings)
     try:
@@ -253,17 +253,30 @@ def _run(settings: _Settings) -> int:
         text = error.error if isinstance(error.error, str) else json.dumps(error.error)
         sys.stdout.flush()
         sys.stderr.write(text if text.endswith("\n") else text + "\n")
-        raise _Failure(f"{target}: server returned an error", 2) from None
+        raise Failure(f"{target}: server returned an error", 2) from None
     except blocking.ConnectionClosed:
-        raise _Failure(f"{target}: transaction error (End of file)") from None
+        raise Failure(f"{target}: transaction error (End of file)") from None
     except OSError as error:
-        raise _Failure(f"{target}: transaction error ({os.strerror(error.errno or 0)})") from None
+        raise Failure(f"{target}: transaction error ({os.strerror(error.errno or 0)})") from None
     except blocking.ProtocolError:
-        raise _Failure(f"{target}: transaction error (Protocol error)") from None
+        raise Failure(f"{target}: transaction error (Protocol error)") from None
     finally:
         connection.close()
     _print_result(result, settings)
     return 0
+
+
+def ask(target: str, command: str, arguments: list[str]) -> tuple[str, bool]:
+    """Send one command to a daemon; return (answer, whether it is an error).  Raises: Failure."""
+    connection = _connect(target, _Settings())
+    try:
+        return connection.call(command, arguments), False
+    except blocking.RpcError as error:
+        return (error.error if isinstance(error.error, str) else json.dumps(error.error)), True
+    except (blocking.ConnectionClosed, blocking.ProtocolError, OSError) as error:
+        raise Failure(f"{target}: transaction error ({error})") from None
+    finally:
+        connection.close()
 
 
 def _print_result(result: object, settings: _Settings) -> None:
@@ -281,7 +294,7 @@ def _print_result(result: object, settings: _Settings) -> None:
 
 
 def _connect(target: str, settings: _Settings) -> blocking.Connection:
-    """Return a connection to `target`, a daemon's name or a socket path.  Raises: _Failure."""
+    """Return a connection to `target`, a daemon's name or a socket path.  Raises: Failure."""
     if target.startswith("/"):
         path = target
     else:
@@ -292,7 +305,7 @@ def _connect(target: str, settings: _Settings) -> blocking.Connection:
     except OSError as error:
         _warn(settings, "unixctl", f"failed to connect to {path}")
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise _Failure(f'cannot connect to "{path}" ({reason})') from None
+        raise Failure(f'cannot connect to "{path}" ({reason})') from None
 
 
 def _read_pidfile(pidfile: str, settings: _Settings) -> int:
@@ -306,10 +319,10 @@ def _read_pidfile(pidfile: str, settings: _Settings) -> int:
             text = file.read(64)
     except OSError as error:
         _warn(settings, "daemon_unix", f"{pidfile}: open: {os.strerror(error.errno)}")
-        raise _Failure(f'cannot read pidfile "{pidfile}" ({os.strerror(error.errno)})') from None
+        raise Failure(f'cannot read pidfile "{pidfile}" ({os.strerror(error.errno)})') from None
     if kind == fcntl.F_UNLCK:
-        raise _Failure(f'cannot read pidfile "{pidfile}" ({os.strerror(errno.ESRCH)})')
+        raise Failure(f'cannot read pidfile "{pidfile}" ({os.strerror(errno.ESRCH)})')
     words = text.split()
     if not words or not words[0].isdigit() or int(words[0]) != holder:
-        raise _Failure(f'cannot read pidfile "{pidfile}" ({os.strerror(errno.ESRCH)})')
+        raise Failure(f'cannot read pidfile "{pidfile}" ({os.strerror(errno.ESRCH)})')
     return holder

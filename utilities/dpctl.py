@@ -1,0 +1,205 @@
+"""ovs-dpctl: commands about datapaths, carried out by the running switch daemon.
+
+`main(argv)` is the program; `argv` is without the program name. The reference's program speaks to
+the kernel module; our datapaths live in ovs-vswitchd, so a command becomes the daemon's dpctl/*
+command of the same name. parse-actions and normalize-actions need no daemon. Source: ovs-dpctl(8).
+"""
+
+import sys
+
+from utilities import command_line
+from utilities.command_line import (NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, Fatal,
+                                    print_options, print_version, run_tool, time_limit)
+
+PROGRAM = "ovs-dpctl"
+
+_OPTIONS = (
+    ("statistics", NO_ARGUMENT, "s"), ("clear", NO_ARGUMENT, ""), ("may-create", NO_ARGUMENT, ""),
+    ("read-only", NO_ARGUMENT, ""), ("more", NO_ARGUMENT, "m"), ("names", NO_ARGUMENT, ""),
+    ("no-names", NO_ARGUMENT, ""), ("timeout", REQUIRED_ARGUMENT, "t"), ("help", NO_ARGUMENT, "h"),
+    ("option", NO_ARGUMENT, "o"), ("version", NO_ARGUMENT, "V"),
+    ("verbose", OPTIONAL_ARGUMENT, "v"), ("log-file", OPTIONAL_ARGUMENT, ""),
+    ("syslog-method", REQUIRED_ARGUMENT, ""), ("syslog-target", REQUIRED_ARGUMENT, ""),
+)
+# Command: usage, least and most arguments, and whether it changes something.
+_COMMANDS: dict[str, tuple[str, int, int, bool]] = {
+    "add-dp": ("dp [iface...]", 1, 999, True),
+    "del-dp": ("dp", 1, 1, True),
+    "add-if": ("dp iface...", 2, 999, True),
+    "del-if": ("dp iface...", 2, 999, True),
+    "set-if": ("dp iface...", 2, 999, True),
+    "dump-dps": ("", 0, 0, False),
+    "show": ("[dp...]", 0, 999, False),
+    "dump-flows": ("[dp] [filter=..] [type=..]", 0, 6, False),
+    "add-flow": ("[dp] flow actions", 2, 3, True),
+    "add-flows": ("[dp] file", 1, 2, True),
+    "mod-flow": ("[dp] flow actions", 2, 3, True),
+    "mod-flows": ("[dp] file", 1, 2, True),
+    "get-flow": ("[dp] ufid", 1, 2, False),
+    "del-flow": ("[dp] flow", 1, 2, True),
+    "del-flows": ("[dp] [file]", 0, 2, True),
+    "help": ("", 0, 999, False),
+    "list-commands": ("", 0, 999, False),
+    "parse-actions": ("actions", 1, 999, False),
+    "normalize-actions": ("flow actions", 2, 999, False),
+}
+_PASSED_ON = {"statistics": "-s", "more": "-m", "names": "--names", "no-names": "--no-names",
+              "may-create": "--may-create", "clear": "--clear"}
+_LOCAL = ("help", "list-commands", "parse-actions", "normalize-actions")
+
+
+def main(argv: list[str]) -> int:
+    """Run ovs-dpctl with arguments `argv`; return the exit code."""
+    return run_tool(PROGRAM, _run, argv)
+
+
+def _run(argv: list[str]) -> int:
+    options, words = command_line.parse_options(argv, _OPTIONS, reorder=True)
+    passed: list[str] = []
+    is_read_only = False
+    timeout = None
+    for name, value in options:
+        match name:
+            case "help":
+                _help()
+                return 0
+            case "option":
+                print_options(_OPTIONS)
+                return 0
+            case "version":
+                print_version(PROGRAM)
+                return 0
+            case "timeout":
+                if not value.isdigit() or not int(value):
+                    raise Fatal(f"value {value} on -t or --timeout is invalid")
+                timeout = int(value)
+            case "read-only":
+                is_read_only = True
+            case _ if name in _PASSED_ON:
+                passed.append(_PASSED_ON[name])
+            case _:
+                command_line.apply_log_option(name, value)
+    time_limit(timeout)
+    if not words:
+        raise Fatal("missing command name; use --help for help")
+    command, *arguments = words
+    if command not in _COMMANDS:
+        raise Fatal(f"unknown command '{command}'; use --help for help")
+    _, least, most, writes = _COMMANDS[command]
+    if len(arguments) < least:
+        raise Fatal(f"'{command}' command requires at least {least} arguments")
+    if len(arguments) > most:
+        raise Fatal(f"'{command}' command takes at most {most} arguments")
+    if writes and is_read_only:
+        raise Fatal(f"'{command}' command does not work in read only mode")
+    match command:
+        case "help":
+            _help()
+        case "list-commands":
+            for name, (usage, *_) in _COMMANDS.items():
+                print(f"  {name:<23} {usage}".rstrip())
+        case "parse-actions":
+            _parse_actions(arguments)
+        case "normalize-actions":
+            _normalize_actions(*arguments[:2])
+        case _:
+            return _ask_daemon(command, passed + arguments)
+    return 0
+
+
+def _ask_daemon(command: str, arguments: list[str]) -> int:
+    """Has ovs-vswitchd carry a command out."""
+    from utilities.appctl import Failure, ask      # only commands that need the daemon pay for it
+    try:
+        answer, is_error = ask("ovs-vswitchd", f"dpctl/{command}", arguments)
+    except Failure as failure:
+        raise Fatal(failure.text) from None
+    if is_error:
+        raise Fatal(answer.rstrip("\n"))
+    command_line.write_text(answer)
+    return 0
+
+
+def _help() -> None:
+    print(f"{PROGRAM}: Open vSwitch datapath management utility\n"
+          f"usage: {PROGRAM} [OPTIONS] COMMAND [ARG...]")
+    for name, (usage, *_) in _COMMANDS.items():
+        if name != "help":
+            print(f"  {name} {usage}".rstrip())
+    print("\nCommands are carried out by the running ovs-vswitchd, whose datapaths they are about;\n"
+          "parse-actions and normalize-actions need no daemon.\n\n"
+          "Options:\n"
+          "  -s, --statistics        print statistics for port or flow\n"
+          "  -m, --more              increase verbosity of output\n"
+          "  --names                 use port names in output\n"
+          "  --may-create            create flow if it doesn't exist\n"
+          "  --read-only             do not run read/write commands\n"
+          "  --clear                 reset existing stats to zero\n"
+          "  -t, --timeout=SECS      give up after SECS seconds\n"
+          "  -h, --help              display this help message\n"
+          "  -V, --version           display version information")
+
+
+def _parse_actions(arguments: list[str]) -> None:
+    from datapath.action_text import format_actions, parse_actions
+    from datapath.text import TextError
+    for written in arguments:
+        try:
+            print(format_actions(parse_actions(written)))
+        except TextError:
+            raise Fatal("odp_actions_from_string (Invalid argument)") from None
+
+
+def _normalize_actions(flow: str, written: str) -> None:
+    """Prints actions by the VLAN and MPLS headers that frames have there, outputs in order."""
+    from datapath import text
+    from datapath.action_text import Type, format_actions, parse_actions, records
+    try:
+        key, _ = text.parse_flow(flow)
+    except text.TextError as error:
+        raise Fatal(f"odp_flow_key_from_string ({error}) (Invalid argument)") from None
+    shown = text.format_flow(key, minimal_mask(key))
+    print(f"input flow: {shown if 'recirc_id' in key else shown.removeprefix('recirc_id(0),')}")
+    try:
+        actions = parse_actions(written)
+    except text.TextError:
+        raise Fatal("odp_actions_from_string (Invalid argument)") from None
+    vlans = [key[name] for name in ("vlan0_tci", "vlan1_tci") if key.get(name, 0) & 0x1000]
+    groups: dict[tuple[int, ...], list[bytes]] = {}
+    at = 0
+    for kind, body in records(actions):
+        record = actions[at:at + 4 + len(body)]
+        at += len(record)
+        if kind == Type.PUSH_VLAN:
+            vlans = [int.from_bytes(body[2:4], "big"), *vlans]
+        elif kind == Type.POP_VLAN:
+            vlans = vlans[1:]
+        else:
+            groups.setdefault(tuple(vlans), []).append(record)
+    if not actions:
+        groups[tuple(vlans)] = []
+    for stack, found in sorted(groups.items(), key=lambda item: (len(item[0]), item[0])):
+        tags = "".join(f"vlan(vid={tci & 0xfff},pcp={tci >> 13}): " for tci in stack)
+        ordered = b"".join(_sort_outputs(found, Type.OUTPUT))
+        print(f"{tags or 'no vlan: '}no mpls: {format_actions(ordered)}")
+
+
+def minimal_mask(key: dict[str, int]) -> dict[str, int]:
+    """A mask under which just what was written of a flow is printed."""
+    from datapath.text import width
+    return {name: (1 << width(name)) - 1 for name in key}
+
+
+def _sort_outputs(found: list[bytes], output: int) -> list[bytes]:
+    """The records with each run of outputs in order of port."""
+    result: list[bytes] = []
+    run: list[bytes] = []
+    for record in [*found, b""]:
+        if record and int.from_bytes(record[:2], sys.byteorder) == output:
+            run.append(record)
+            continue
+        result += sorted(run, key=lambda row: int.from_bytes(row[4:8], sys.byteorder))
+        run = []
+        if record:
+            result.append(record)
+    return result
