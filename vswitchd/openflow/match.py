@@ -12,6 +12,7 @@ the C struct. Any thread.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from schema.flow.fields import Prereq
 from vswitchd.openflow.fields import INFO, PORT11_OFFSET, Info
@@ -361,6 +362,34 @@ _PREREQ: dict[Prereq, Callable[[FieldDict], bool] | None] = {
     Prereq.ND: _is_nd(135, 136), Prereq.ND_SOLICIT: _is_nd(135), Prereq.ND_ADVERT: _is_nd(136),
     Prereq.CT: _is_ct,
 }
+
+
+class Step(NamedTuple):
+    """What reading one field takes, looked up once: see the functions of the same purpose.
+
+    key, bits: its place and the bits of it that the field covers, None and 0 for wide registers.
+    """
+
+    info: Info
+    prerequisite: Callable[[FieldDict], bool] | None
+    is_valid: Callable[[int], bool] | None
+    put: Callable[[FieldDict, int, int], None] | None
+    key: str | None
+    bits: int
+    says_ethernet: bool
+
+
+def step_of(info: Info) -> Step:
+    """The reading steps of a field, for decoders that read many."""
+    is_valid = _VALID.get(info.name)
+    if is_valid is None and info.bits < info.size * 8:
+        most = info.significant
+
+        def is_valid(value: int) -> bool:
+            return value <= most
+    return Step(info, _PREREQ[info.prereq], is_valid, _PUT.get(info.name),
+                None if info.name in _SPLIT else info.place, _BITS.get(info.name, -1),
+                info.prereq is not Prereq.NONE)
 
 
 def value_is_valid(info: Info, value: int) -> bool:

@@ -16,22 +16,22 @@ from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.fields import BY_CODE, COOKIE_CODE, INFO, Info
 from vswitchd.openflow.match import (
     ETH_ARP, ETH_IP, ETH_IPV6, ETH_MPLS, ETH_MPLS_MC, ETH_NSH, ETH_RARP, ICMP, ICMPV6, SCTP, TCP,
-    UDP, EMPTY, FieldDict, Match, add_ethernet, eth_type, get, is_wild, port_from_11, port_to_11,
-    prerequisites_hold, put, value_is_valid,
+    UDP, EMPTY, FieldDict, Match, Step, eth_type, get, is_wild, port_from_11, port_to_11, step_of,
 )
 
 _U32 = struct.Struct("!I")
 _HEADER = struct.Struct("!HBB")
 _MODULE = "nx_match"
 _WILD = (0, 0)
+_ETHERNET = (0, 0xffffffff)
 
-# Header of four bytes -> (field, length of value, has a mask), for all fields without experimenter.
-_QUICK: dict[int, tuple[Info, int, bool]] = {}
+_STEP = {info.name: step_of(info) for info in BY_CODE.values()}
+# Header of four bytes -> (steps, length of value, has a mask), for all fields without experimenter.
+_QUICK: dict[int, tuple[Step, int, bool]] = {}
 for (_key, _vendor), _info in BY_CODE.items():
     if not _vendor and not _info.variable:
-        _QUICK[_key << 9 | _info.size] = (_info, _info.size, False)
-        if _info.size * 2 < 256:
-            _QUICK[_key << 9 | 0x100 | _info.size * 2 & 0xff] = (_info, _info.size, True)
+        _QUICK[_key << 9 | _info.size] = (_STEP[_info.name], _info.size, False)
+        _QUICK[_key << 9 | 0x100 | _info.size * 2] = (_STEP[_info.name], _info.size, True)
 
 
 def _error(name: str, reason: str, offset: int = 0) -> OpenFlowError:
@@ -144,21 +144,26 @@ def decode_nxm(data: bytes, start: int = 0, end: int | None = None, *, strict: b
     at = start
     quick = _QUICK
     read = _U32.unpack_from
+    from_bytes = int.from_bytes
     while at < end:
         known = quick.get(read(data, at)[0]) if end - at >= 4 else None
-        if known is not None and not (cookie and known[0].name == "mpls_ttl"):
-            info, size, masked = known
+        if known is not None and not (cookie and known[0].info.name == "mpls_ttl"):
+            step, size, masked = known
+            info = step.info
             value_at = at + 4
-            next_at = value_at + (size * 2 if masked else size)
+            middle = value_at + size
+            next_at = middle + size if masked else middle
             if next_at > end:
                 raise _error("OFPBMC_BAD_LEN",
                              f"OXM header calls for {next_at - value_at}-byte payload but only "
                              f"{end - value_at} bytes are left", at)
-            value = int.from_bytes(data[value_at:value_at + size], "big")
+            value = from_bytes(data[value_at:middle], "big")
             if masked:
-                mask = int.from_bytes(data[value_at + size:next_at], "big")
+                mask = from_bytes(data[middle:next_at], "big")
                 if value & ~mask:
                     raise _wildcards(data, at)
+                if mask != info.full and mask and not info.maskable:
+                    raise _error("OFPBMC_BAD_MASK", f"bad mask for field {info.name}", at)
             else:
                 mask = info.full
         else:
@@ -168,8 +173,8 @@ def decode_nxm(data: bytes, start: int = 0, end: int | None = None, *, strict: b
                     raise _error("OFPBMC_BAD_LEN", "OXM cookie is cut off", at)
                 if cookie_mask:
                     raise _error("OFPBMC_DUP_FIELD", "error parsing OXM", at)
-                cookie_value = int.from_bytes(data[value_at:value_at + 8], "big")
-                cookie_mask = (int.from_bytes(data[value_at + 8:value_at + 16], "big")
+                cookie_value = from_bytes(data[value_at:value_at + 8], "big")
+                cookie_mask = (from_bytes(data[value_at + 8:value_at + 16], "big")
                                if masked else (1 << 64) - 1)
                 at = value_at + length
                 continue
@@ -180,18 +185,26 @@ def decode_nxm(data: bytes, start: int = 0, end: int | None = None, *, strict: b
                 at = next_at
                 continue
             info, value, mask, next_at = pull_entry(data, at, end, True)
-        if mask != info.full and not info.maskable and mask:
-            raise _error("OFPBMC_BAD_MASK", f"bad mask for field {info.name}", at)
-        if not value_is_valid(info, value):
+            if mask != info.full and mask and not info.maskable:
+                raise _error("OFPBMC_BAD_MASK", f"bad mask for field {info.name}", at)
+            step = _STEP[info.name]
+        _, prerequisite, is_valid, special, key, bits, says_ethernet = step
+        if is_valid is not None and not is_valid(value):
             raise _bad_value(info, value, at)
-        if strict and not prerequisites_hold(fields, info):
+        if prerequisite is not None and strict and not prerequisite(fields):
             raise _error("OFPBMC_BAD_PREREQ", f"{info.name} lacks its prerequisites", at)
-        if not is_wild(fields, info):
+        if not is_wild(fields, info) if key is None else (
+                key in fields and fields[key][1] & bits):
             raise _error("OFPBMC_DUP_FIELD", f"{info.name} is matched twice", at)
         if pipeline and not is_pipeline(info):
             raise _error("OFPBRC_PIPELINE_FIELDS_ONLY", f"{info.name} is no pipeline field", at)
-        put(fields, info, value, mask)
-        add_ethernet(fields, info)
+        if special is not None:
+            special(fields, value, mask)
+        elif mask:
+            mask &= info.significant
+            fields[key] = (value & mask, mask)
+        if says_ethernet and "packet_type" not in fields:
+            fields["packet_type"] = _ETHERNET
         at = next_at
     return Match(fields), cookie_value, cookie_mask
 
