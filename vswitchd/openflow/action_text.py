@@ -7,15 +7,14 @@ parse_actions(text, ports, tables)                  a bucket's or packet-out's: 
 `text.py` offers them too. Errors are FlowTextError with ovs-ofctl's sentences. Any thread.
 """
 
+import re
 from collections.abc import Callable
 
 from schema.openflow.actions import (
     BUNDLE_ALGORITHMS, CT_ALGS, CT_COMMIT, CT_FORCE, CT_NO_TABLE, HASH_FIELDS,
-    LEARN_DELETE_LEARNED, LEARN_SEND_FLOW_REM, LEARN_WRITE_RESULT, MULTIPATH_ALGORITHMS, NAMES,
-    NAT_DST, NAT_HASH, NAT_PERSISTENT, NAT_RANDOM, NAT_SRC, PACKET_IN_REASONS, PACKET_TYPE_ETH,
+    LEARN_DELETE_LEARNED, LEARN_SEND_FLOW_REM, LEARN_WRITE_RESULT, MULTIPATH_ALGORITHMS, NAT_DST, NAT_HASH, NAT_PERSISTENT, NAT_RANDOM, NAT_SRC, PACKET_IN_REASONS, PACKET_TYPE_ETH,
     PACKET_TYPE_MPLS, PACKET_TYPE_MPLS_MC, PACKET_TYPE_NEXT, PACKET_TYPE_NSH,
 )
-from vswitchd.openflow import action_types
 from vswitchd.openflow.action_types import (
     Action, Actions, Bundle, CheckPktLarger, ClearActions, Clone, Conjunction, Controller, Ct,
     CtClear, DebugRecirc, DebugSlow, DecMplsTtl, DecNshTtl, DecTtl, Decap, DeleteField, Encap,
@@ -38,7 +37,7 @@ from vswitchd.openflow.value_text import (
     FlowTextError, Names, Numbers, c_integer, format_ipv4, format_ipv6, format_mac, format_port,
     format_table, format_value, hexadecimal, key_values, parse_ipv4, parse_ipv6, parse_mac,
     parse_port, parse_subfield, parse_table, parse_u8, parse_u16, parse_u32, parse_u64,
-    parse_value, sized_integer, warn,
+    parse_value, sized_integer,
 )
 
 _FULL64 = (1 << 64) - 1
@@ -829,16 +828,12 @@ def _parse_spec(orig: str, key: str, value: str, reader: _Reader) -> LearnSpec:
         except FlowTextError as second:
             raise FlowTextError(
                 f"{orig}: {key} value {value} cannot be parsed as a subfield ({error}) or an "
-                f"immediate value ({_immediate_error(str(second), key, value)})") from None
+                f"immediate value ({second})") from None
         return LearnSpec(n_bits, None, number, 0, dst)
     if src.n_bits != n_bits:
         raise FlowTextError(f"{orig}: bit widths of {key} ({src.n_bits}) and {value} ({n_bits}) "
                             "differ")
     return LearnSpec(n_bits, src, 0, 0, dst)
-
-
-def _immediate_error(sentence: str, key: str, value: str) -> str:
-    return sentence
 
 
 def _learn_immediate(dst: Subfield, info: Info, key: str, text: str, reader: _Reader) -> int:
@@ -847,8 +842,7 @@ def _learn_immediate(dst: Subfield, info: Info, key: str, text: str, reader: _Re
         value, mask = parse_value(info, text, reader.ports)
         if mask != info.full:
             raise FlowTextError(f"{text}: wildcards not allowed here")
-        return value & (1 << dst.n_bits) - 1 if value_is_valid(info, value) else value & \
-            info.significant
+        return value & info.significant
     value, rest, large = sized_integer(text, 128)
     if rest or large or not text:
         raise FlowTextError(f"{key}={text}: cannot parse integer value")
@@ -879,7 +873,6 @@ def _parse_learn_load(text: str, reader: _Reader) -> LearnSpec:
 
 
 def _parse_conjunction(text: str, reader: _Reader) -> Conjunction:
-    import re                                    # loaded already; named here for its one use
     found = re.fullmatch(r"\s*(0[xX][0-9a-fA-F]+|\d+)\s*,\s*(\d+)\s*/\s*(\d+)\s*", text)
     if found is None:
         raise FlowTextError('"conjunction" syntax is "conjunction(id,i/n)"')
@@ -1007,17 +1000,20 @@ def _parse_nat(text: str, reader: _Reader) -> Nat:
     return Nat(flags, *ranges)
 
 
+_IPV4 = re.compile(r"\d+\.\d+\.\d+\.\d+")
+_IPV6 = re.compile(r"\[([0-9a-fA-F:.]+)\]|([0-9a-fA-F:.]+)")
+
+
 def _nat_address(text: str, at: int, family: int) -> tuple[int, int, int]:
     """Reads an address at `at`: (family, value, next offset); family 0 if there is none."""
-    import re                                    # loaded already; named here for its one use
     if family in (0, 4):
-        found = re.compile(r"\d+\.\d+\.\d+\.\d+").match(text, at)
+        found = _IPV4.match(text, at)
         if found is not None:
             value = parse_ipv4(found[0])
             if value is not None:
                 return 4, value, found.end()
     if family in (0, 6):
-        found = re.compile(r"\[([0-9a-fA-F:.]+)\]|([0-9a-fA-F:.]+)").match(text, at)
+        found = _IPV6.match(text, at)
         if found is not None:
             value = parse_ipv6(found[1] or found[2])
             if value is not None:

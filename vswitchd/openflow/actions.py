@@ -15,11 +15,12 @@ Any thread.
 
 import struct
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from schema.openflow.actions import (
     BUNDLE_ALGORITHMS, CT_COMMIT, CT_FORCE, ENCAP_NSH_CLASS, ENCAP_NSH_MD_TYPE, ENCAP_NSH_TLV,
     HASH_FIELDS, INSTRUCTIONS, INSTRUCTION_EXPERIMENTER,
-    LEARN_WRITE_RESULT, MULTIPATH_ALGORITHMS, NAMES, NAT_DST, NAT_HASH, NAT_PERSISTENT, NAT_RANDOM,
+    LEARN_WRITE_RESULT, MULTIPATH_ALGORITHMS, NAMES, NAT_DST, NAT_HASH, NAT_RANDOM,
     NAT_RANGE_IPV4_MAX, NAT_RANGE_IPV4_MIN, NAT_RANGE_IPV6_MAX, NAT_RANGE_IPV6_MIN,
     NAT_RANGE_PORT_MAX, NAT_RANGE_PORT_MIN, NAT_SRC, PACKET_TYPE_ETH, PACKET_TYPE_MPLS,
     PACKET_TYPE_MPLS_MC, PACKET_TYPE_NSH, RAWS, VENDORS, VENDOR_ACTION, Raw,
@@ -33,18 +34,17 @@ from vswitchd.openflow.action_types import (
     RegMove, Resubmit, Sample, SetEthDst, SetEthSrc, SetField, SetIpDscp, SetIpEcn, SetIpTtl,
     SetIpv4Dst, SetIpv4Src, SetL4DstPort, SetL4SrcPort, SetMplsLabel, SetMplsTc, SetMplsTtl,
     SetQueue, SetTunnel, SetVlanPcp, SetVlanVid, StackPop, StackPush, StripVlan, Subfield,
-    UnrollXlate, Value, WriteActions, WriteMetadata,
+    UnrollXlate, WriteActions, WriteMetadata,
 )
 from vswitchd.openflow.error import OpenFlowError
-from vswitchd.openflow.fields import CONTROLLER, IN_PORT, INFO, LOCAL, MAX_PORT, NONE, Info
-from vswitchd.openflow.match import ICMP, ICMPV6, SCTP, UDP, port_from_11, port_to_11, value_is_valid
+from vswitchd.openflow.fields import IN_PORT, INFO, LOCAL, MAX_PORT, NONE, Info
+from vswitchd.openflow.match import ICMP, ICMPV6, SCTP, UDP, port_from_11, value_is_valid
 from vswitchd.openflow.oxm import pull_entry, pull_header, put_entry, put_header
 from vswitchd.openflow.value_text import format_value
 
 _MODULE = "ofp_actions"
 NX = VENDORS["NX"]
 ONF = VENDORS["ONF"]
-NO_METER = 0
 MIN_TRUNC = 14                                   # bytes that output(max_len=) must leave
 _DEBUG = (254, 255)                              # subtypes of debug_slow and debug_recirc
 _has_debug = False                               # this process knows them everywhere
@@ -107,10 +107,6 @@ class _Layout:
         self.code = struct.Struct(code)
         self.zeros, self.names = tuple(zeros), tuple(names)
         self.packed = struct.Struct(f"{code}{self.size - at}x")
-
-
-def _base(points: str) -> int:
-    return 4 if points.startswith("OF") else 10
 
 
 _LAYOUTS: dict[tuple[str, int], _Layout] = {}
@@ -867,22 +863,29 @@ _APPLY = 1                                       # index of apply_actions in INS
 
 def decode_instructions(data: bytes, version: int, start: int = 0, end: int | None = None, *,
                         debug: bool = False) -> Actions:
-    """Decodes the instructions of a flow (OpenFlow 1.0: its actions) and verifies their order."""
-    if end is None:
-        end = len(data)
+    """Decodes the instructions of a flow (OpenFlow 1.0: its actions) and verifies their order.
+
+    The flows of a switch have few different actions, so the last few thousand are remembered.
+    """
+    return _decode_instructions(bytes(data[start:end]), version, debug)
+
+
+@lru_cache(4096)
+def _decode_instructions(data: bytes, version: int, debug: bool) -> Actions:
+    end = len(data)
     if version == 1:
-        actions = decode_actions(data, version, start, end, debug=debug)
+        actions = decode_actions(data, version, debug=debug)
         verify(actions)
         return actions
-    if (end - start) % 8:
-        raise _bad("OFPBIC_BAD_LEN", f"OpenFlow message instructions length {end - start} is not "
-                   "a multiple of 8")
+    if end % 8:
+        raise _bad("OFPBIC_BAD_LEN", f"OpenFlow message instructions length {end} is not a "
+                   "multiple of 8")
     found: list[tuple[int, int] | None] = [None] * len(INSTRUCTIONS)
-    at = start
+    at = 0
     while at < end:
         kind, length = _HEADER.unpack_from(data, at)
         if length % 8 or length < 8 or length > end - at:
-            raise _bad("OFPBIC_BAD_LEN", f"bad instruction format at offset {at - start}")
+            raise _bad("OFPBIC_BAD_LEN", f"bad instruction format at offset {at}")
         if kind == INSTRUCTION_EXPERIMENTER:
             raise _bad("OFPBIC_BAD_EXPERIMENTER")
         index, row = _INSTRUCTION_BY_TYPE.get(kind, (0, None))

@@ -402,7 +402,6 @@ _MATCH10 = struct.Struct("!IH6s6sHBxHBB2xIIHH")
 (_W10_IN_PORT, _W10_VLAN, _W10_SRC, _W10_DST, _W10_TYPE, _W10_PROTO, _W10_TP_SRC, _W10_TP_DST,
  ) = (1 << bit for bit in range(8))
 _W10_PCP, _W10_TOS = 1 << 20, 1 << 21
-_W10_ALL = (1 << 22) - 1
 _MAC = (1 << 48) - 1
 
 
@@ -430,7 +429,7 @@ def decode_match10(data: bytes, at: int = 0) -> Match:
         fields["eth_dst"] = (int.from_bytes(dst, "big"), _MAC)
     _decode_vlan10(fields, wild, vlan, pcp)
     if not wild & _W10_TYPE:
-        fields["eth_type"] = (dl_type if dl_type != 0x05ff else 0x05ff, 0xffff)
+        fields["eth_type"] = (dl_type, 0xffff)
     for key, value, shift in (("ip_src", nw_src, 8), ("ip_dst", nw_dst, 14)):
         mask = _prefix_mask(wild >> shift & 0x3f)
         if mask:
@@ -506,7 +505,6 @@ def encode_match10(match: Match) -> bytes:
 _MATCH11 = struct.Struct("!HHII6s6s6s6sHBxHBBIIIIHHIB3xQQ")
 (_W11_IN_PORT, _W11_VLAN, _W11_PCP, _W11_TYPE, _W11_TOS, _W11_PROTO, _W11_TP_SRC, _W11_TP_DST,
  _W11_MPLS_LABEL, _W11_MPLS_TC) = (1 << bit for bit in range(10))
-_W11_ALL = (1 << 10) - 1
 _U64 = (1 << 64) - 1
 
 

@@ -445,7 +445,6 @@ def _parse_flags(text: str, names: Mapping[int, str], what: str, allowed: int,
 
 _FRAGS = {"no": (0, 3), "yes": (1, 1), "first": (1, 3), "later": (3, 3), "not_later": (0, 2)}
 FRAG_TEXT = {pair: name for name, pair in _FRAGS.items()}
-_PACKET_TYPE = re.compile(r"\(([^,]*),([^)]*)\)?")
 
 
 def parse_value(info: Info, text: str, ports: Names | None = None) -> tuple[int, int]:
@@ -608,7 +607,8 @@ def format_packet_type(value: int) -> str:
 
 # Subfields.
 
-_SUBFIELD = re.compile(r"([^\[]*)(\[(?:(\d+)(?:\.\.(\d+))?)?\])?")
+_WORD = re.compile(r"[A-Za-z0-9_]*")
+_BRACKETS = re.compile(r"\[\s*(?:(\d+)(?:\.\.(\d+))?)?\s*\]")
 
 
 def parse_subfield(text: str) -> tuple[Info, int, int, str]:
@@ -619,7 +619,7 @@ def parse_subfield(text: str) -> tuple[Info, int, int, str]:
     bracket = text.find("[")
     name_end = bracket
     if bracket < 0:
-        found = re.match(r"[A-Za-z0-9_]*", text)
+        found = _WORD.match(text)
         name_end = found.end()
         info = _field_named(text[:name_end])
         if info is None:
@@ -629,7 +629,7 @@ def parse_subfield(text: str) -> tuple[Info, int, int, str]:
     info = _field_named(name)
     if info is None:
         raise FlowTextError(f"{text}: unknown field `{name}'")
-    found = re.compile(r"\[\s*(?:(\d+)(?:\.\.(\d+))?)?\s*\]").match(text, bracket)
+    found = _BRACKETS.match(text, bracket)
     if found is None:
         raise FlowTextError(f"{text}: syntax error expecting [] or [<bit>] or [<start>..<end>]")
     if found[1] is None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from vswitchd.openflow.actions import (
-    Output, OpenFlowError, decode_instructions, encode_instructions,
+    Output, decode_instructions, encode_instructions,
 )
 from vswitchd.openflow.fields import INFO, INFOS
 from vswitchd.openflow.match import Match, normalize
