@@ -147,13 +147,37 @@ def default_remote() -> str:
 def run_tool(program: str, tool, argv: list[str]) -> int:
     """Call `tool(argv)` and return its exit code; a Fatal becomes "PROGRAM: text" on stderr."""
     LOG.program = program
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        _open_standard_files()
     try:
-        return tool(argv)
+        code = tool(argv)
     except Fatal as fatal:
+        code = fatal.code
         if fatal.text is not None:
-            sys.stdout.flush()
+            flush_output()
             print_error(program, fatal.text)
-        return fatal.code
+    flush_output()
+    return code
+
+
+def _open_standard_files() -> None:
+    """Give us the standard files that our parent has closed: connections must not get them."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
+    sys.stdin = sys.stdin or open(0, closefd=False)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)
+
+
+def flush_output() -> None:
+    """Write out what was printed; a full disk is not told, as by the reference."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def print_error(program: str, text: str) -> None:
@@ -165,7 +189,7 @@ def print_error(program: str, text: str) -> None:
 
 def write_text(text: str) -> None:
     """Write `text` to stdout as UTF-8 whatever the locale; undecodable argv bytes come back."""
-    sys.stdout.flush()
+    flush_output()
     sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
 
 
@@ -184,7 +208,7 @@ def time_limit(seconds: int | None) -> None:
 
 def _end_by_alarm(number: int, frame: object) -> None:
     import _signal
-    sys.stdout.flush()
+    flush_output()
     LOG.log("fatal_signal", WARN, "terminating with signal 14 (Alarm clock)")
     _signal.signal(number, _signal.SIG_DFL)
     os.kill(os.getpid(), number)

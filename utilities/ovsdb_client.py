@@ -22,9 +22,9 @@ from ovsdb_server.rpc.blocking import Connection, ConnectionClosed, ProtocolErro
 from ovsdb_server.rpc.message import NOTIFICATION, REPLY, REQUEST
 from utilities.command_line import (INFO, LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT,
                                     TABLE_OPTIONS, TLS_OPTIONS, VERBOSE_OPTIONS, WARN, Fatal,
-                                    TlsFiles, apply_log_option, default_remote, log_directory,
-                                    parse_options, print_version, run_directory, run_tool,
-                                    time_limit, write_text)
+                                    TlsFiles, apply_log_option, default_remote, flush_output,
+                                    log_directory, parse_options, print_version, run_directory,
+                                    run_tool, time_limit, write_text)
 from utilities.json_input import JsonError, parse_json
 from utilities.remote import open_remote
 from utilities.table import Printer, Style, Table, pretty_json
@@ -232,7 +232,7 @@ def _handle_signals() -> None:
     import _signal
 
     def die(number: int, frame: object) -> None:
-        sys.stdout.flush()
+        flush_output()
         name = {_signal.SIGTERM: "Terminated", _signal.SIGINT: "Interrupt",
                 _signal.SIGHUP: "Hangup"}[number]
         LOG.log("fatal_signal", WARN, f"terminating with signal {number} ({name})")
@@ -490,7 +490,7 @@ def _backup(session: Session, arguments: list[str]) -> None:
     for json in (schema.to_json(), contents):
         body = json_text(json).encode() + b"\n"
         header = f"OVSDB JSON {len(body)} {sha1(body).hexdigest()}\n".encode()
-        sys.stdout.flush()
+        flush_output()
         sys.stdout.buffer.write(header + body)
 
 
@@ -698,7 +698,7 @@ class _Watcher:
             try:
                 message = self.connection.receive(0)
             except TimeoutError:
-                sys.stdout.flush()
+                flush_output()
                 self._wait()
                 continue
             except (ConnectionClosed, ProtocolError):
@@ -709,7 +709,7 @@ class _Watcher:
             self._handle(message, request_id)
             while self.is_blocked and not self.is_finished:
                 self._wait()
-        sys.stdout.flush()
+        flush_output()
 
     def _wait(self) -> None:
         import select
@@ -870,7 +870,7 @@ def _start_background(session: Session) -> None:
     settings = daemon.Settings(PROGRAM)
     for name, value in options.items():
         settings.apply(name, value)
-    sys.stdout.flush()
+    flush_output()
     try:
         session.daemon = daemon.Daemon.start(settings)
     except daemon.StartError as error:
@@ -879,7 +879,7 @@ def _start_background(session: Session) -> None:
 
 def _go_background(session: Session) -> None:
     """Let the parent return; what is printed still goes where it went."""
-    sys.stdout.flush()
+    flush_output()
     if session.daemon is None or not session.is_detached:
         return
     kept = [os.dup(fd) for fd in (1, 2)]

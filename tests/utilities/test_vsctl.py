@@ -284,6 +284,17 @@ def test_help_and_lists_know_every_command(server) -> None:
     assert "-t ARG" in options
 
 
+@pytest.mark.parametrize("redirections, code", [
+    (">/dev/full", 0), (">&-", 0), ("<&- >&- 2>&-", 0), ("2>&-", 0)])
+def test_unusable_standard_files_do_not_matter(server, redirections: str, code: int) -> None:
+    ok(server, "add-br br0")
+    program = (f"import sys; sys.path.insert(0, {str(ROOT)!r}); from utilities.vsctl import main;"
+               "sys.exit(main(sys.argv[1:]))")
+    line = f"{shlex.quote(sys.executable)} -I -c {shlex.quote(program)} list bridge {redirections}"
+    result = subprocess.run(["sh", "-c", line], env=server.environment, capture_output=True)
+    assert (result.returncode, result.stderr) == (code, b"")
+
+
 HEAVY = ("trio", "orjson", "jsonschema", "cffi", "argparse", "dataclasses", "inspect", "logging",
          "asyncio", "typing", "uuid", "ssl", "subprocess", "ovsdb_server.service", "datapath",
          "random", "pathlib", "tempfile", "json", "re", "enum", "socket", "functools")

@@ -9,9 +9,9 @@ import sys
 
 from utilities.command_line import (DBG, INFO, LOG, NO_ARGUMENT, REQUIRED_ARGUMENT, TABLE_OPTIONS,
                                     TLS_OPTIONS, VERBOSE_OPTIONS, WARN, Fatal, TlsFiles,
-                                    apply_log_option, default_remote, log_directory,
-                                    parse_options, print_error, print_options, print_version,
-                                    run_tool, time_limit, write_text)
+                                    apply_log_option, default_remote, flush_output,
+                                    log_directory, parse_options, print_error, print_options,
+                                    print_version, run_tool, time_limit, write_text)
 
 PROGRAM = "ovs-vsctl"
 
@@ -245,7 +245,7 @@ def _print_outputs(calls: list, settings: Settings) -> None:
             text = text.removesuffix("\n").replace("\\", "\\\\").replace("\n", "\\n") + "\n"
         if text:
             write_text(text)
-    sys.stdout.flush()
+    flush_output()
 
 
 def _wait_for_switch(run) -> int:
