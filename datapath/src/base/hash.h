@@ -18,13 +18,25 @@ hash_finish(uint64_t x)
     return x ^ x >> 32;
 }
 
-/* Folds the 128-bit product of 'x' and an odd constant chosen by 'position'. */
+/* An odd number for each 'position'. */
+static inline uint64_t
+hash_multiplier(unsigned int position)
+{
+    return (UINT64_C(0x9e3779b97f4a7c15) * (2 * position + 1)) | 1;
+}
+
+/* Folds the 128-bit product of 'x' and 'odd'. */
+static inline uint64_t
+hash_multiply(uint64_t x, uint64_t odd)
+{
+    unsigned __int128 product = (unsigned __int128) x * odd;
+    return (uint64_t) product ^ (uint64_t) (product >> 64);
+}
+
 static inline uint64_t
 hash_word(uint64_t x, unsigned int position)
 {
-    uint64_t odd = (UINT64_C(0x9e3779b97f4a7c15) * (2 * position + 1)) | 1;
-    unsigned __int128 product = (unsigned __int128) x * odd;
-    return (uint64_t) product ^ (uint64_t) (product >> 64);
+    return hash_multiply(x, hash_multiplier(position));
 }
 
 static inline uint32_t

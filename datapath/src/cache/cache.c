@@ -74,6 +74,24 @@ cache_destroy(struct cache *c)
     memset(c, 0, sizeof *c);
 }
 
+/* hash_word() with its multipliers made beforehand. */
+#define MULTIPLIERS (KEY_WORDS + FLOW_WORDS)
+static uint64_t multipliers[MULTIPLIERS];
+
+static void __attribute__((constructor))
+make_multipliers(void)
+{
+    for (uint32_t i = 0; i < MULTIPLIERS; i++) {
+        multipliers[i] = hash_multiplier(i);
+    }
+}
+
+static inline uint64_t
+mix_word(uint64_t x, uint32_t position)
+{
+    return hash_multiply(x, multipliers[position]);
+}
+
 static inline uint32_t
 hash_key(const struct subtable *st, const struct key *key)
 {
@@ -81,7 +99,7 @@ hash_key(const struct subtable *st, const struct key *key)
     uint64_t hash = 0;
     for (uint32_t i = 0; i < st->n_words; i++) {
         uint32_t at = st->words[i];
-        hash += hash_word(w[at] & m[at], at);
+        hash += mix_word(w[at] & m[at], at);
     }
     return hash_finish(hash);
 }
@@ -95,11 +113,11 @@ hash_flow(const struct subtable *st, const struct key *key,
     uint64_t hash = 0;
     for (uint32_t i = 0; i < st->n_words; i++) {
         uint32_t at = st->words[i];
-        hash += hash_word(w[at] & m[at], at);
+        hash += mix_word(w[at] & m[at], at);
     }
     for (uint32_t i = 0; i < st->n_outer; i++) {
         const struct outer *o = &st->outer[i];
-        hash += hash_word(f[o->word] & o->mask, KEY_WORDS + o->word);
+        hash += mix_word(f[o->word] & o->mask, KEY_WORDS + o->word);
     }
     return hash_finish(hash);
 }
@@ -225,11 +243,11 @@ hash_signature(const struct key *key)
     const word64 *w = key_words(key);
     uint64_t hash = 0;
     for (int i = 0; i < KEY_WORDS_SHORT; i++) {
-        hash += hash_word(w[i], i);
+        hash += mix_word(w[i], i);
     }
     if (key->eth_type == CONSTANT_BE16(ETH_TYPE_IPV6)) {
         for (int i = KEY_WORDS_SHORT; i < KEY_WORDS; i++) {
-            hash += hash_word(w[i], i);
+            hash += mix_word(w[i], i);
         }
     }
     return hash_finish(hash);
