@@ -72,22 +72,26 @@ remove_logged(struct datapath *dp, struct cache *c, struct megaflow *m)
     cache_remove(c, m);
 }
 
-/* Settles all megaflows of a worker and deletes the idle ones; at most every
- * SWEEP_INTERVAL_MS unless 'force'. */
-void
-flows_sweep(struct worker *w, struct datapath *dp, bool force)
+/* Settles megaflows of a worker and deletes idle ones: all of them, beginning
+ * every SWEEP_INTERVAL_MS, 'max' slots at a time.  Returns true when there is
+ * nothing left to do for now. */
+bool
+flows_sweep(struct worker *w, struct datapath *dp, uint32_t max)
 {
     struct dp_thread *dt = dp->threads[w->id];
     struct cache *c = &dt->cache;
-    int64_t now = clock_now();
+    int64_t now = w->now_ms;
 
-    if (!force && now - dt->swept_ms < SWEEP_INTERVAL_MS
-        && now >= dt->swept_ms) {
-        return;
+    if (!dt->sweeping) {
+        if (now - dt->swept_ms < SWEEP_INTERVAL_MS && now >= dt->swept_ms) {
+            return true;
+        }
+        dt->sweeping = true;
+        dt->swept_ms = now;
+        c->sweep_at = 0;
     }
-    dt->swept_ms = now;
-    for (uint32_t i = 0; i < c->n_slots; i++) {
-        struct megaflow *m = c->slots[i];
+    for (; c->sweep_at < c->n_slots && max; c->sweep_at++, max--) {
+        struct megaflow *m = c->slots[c->sweep_at];
         if (!m) {
             continue;
         }
@@ -99,6 +103,8 @@ flows_sweep(struct worker *w, struct datapath *dp, bool force)
         }
     }
     cache_quiesce(c);
+    dt->sweeping = c->sweep_at < c->n_slots;
+    return !dt->sweeping;
 }
 
 /* Translates one megaflow again; it may be gone afterwards. */
@@ -385,7 +391,11 @@ flows_revalidate(uint32_t handle)
         while (flows_revalidate_slice(w, dp, UINT32_MAX)) {
             continue;
         }
-        flows_sweep(w, dp, true);
+        struct dp_thread *dt = dp->threads[w->id];
+        w->now_ms = clock_now();
+        dt->sweeping = false;
+        dt->swept_ms = w->now_ms - SWEEP_INTERVAL_MS;
+        flows_sweep(w, dp, UINT32_MAX);
         worker_give(w);
     }
     return 0;

@@ -553,8 +553,9 @@ worker_run_once(struct worker *w)
         }
     }
     n_frames += inject_run(w);
+    w->now_ms = clock_now();
     for (struct datapath *dp = datapaths; dp; dp = dp->next) {
-        flows_sweep(w, dp, false);
+        flows_sweep(w, dp, w->id ? SWEEP_SLICE : UINT32_MAX);
     }
     count_add(&w->stats.n_packets, n_frames);
     return n_frames;

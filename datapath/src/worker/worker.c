@@ -178,6 +178,7 @@ worker_main(void *w_)
             if (!dp->paused) {
                 n += flows_revalidate_slice(w, dp, REVALIDATE_SLICE);
             }
+            n += dp->threads[w->id]->sweeping;
         }
         epoch_quiesce(&w->epoch);
         n_idle = n ? 0 : n_idle + 1;

@@ -28,6 +28,7 @@
 #define MAX_ODP 65536
 #define MAX_DEPTH 6             /* Recirculations of one frame. */
 #define SWEEP_INTERVAL_MS 500
+#define SWEEP_SLICE 256         /* Slots per round. */
 
 struct dp_thread {              /* Of one datapath, in one thread. */
     struct cache cache;
@@ -38,7 +39,8 @@ struct dp_thread {              /* Of one datapath, in one thread. */
     uint64_t revalidated;       /* Serial that all megaflows were checked at. */
     uint32_t revalidate_at;     /* Next slot to check. */
     uint64_t revalidating;      /* Serial of the pass under way. */
-    int64_t swept_ms;
+    int64_t swept_ms;           /* When the last sweep began. */
+    bool sweeping;              /* It has not ended. */
 } __attribute__((aligned(CACHE_LINE)));
 
 struct datapath {
@@ -127,7 +129,7 @@ void worker_translate(struct worker *, struct packet *, const struct flow *,
 void worker_init_executor(struct worker *);
 
 /* flow.c */
-void flows_sweep(struct worker *, struct datapath *, bool force);
+bool flows_sweep(struct worker *, struct datapath *, uint32_t max);
 uint32_t flows_revalidate_slice(struct worker *, struct datapath *,
                                 uint32_t max);
 void flows_settle_all(struct datapath *);
