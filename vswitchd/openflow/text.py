@@ -41,11 +41,6 @@ DEFAULT_PRIORITY = 32768
 
 # Protocols.
 
-PROTOCOLS: tuple[tuple[int, str], ...] = (
-    (NXM, "NXM-table_id"), (NXM_TID, "NXM+table_id"), (OF10, "OpenFlow10-table_id"),
-    (OF10_TID, "OpenFlow10+table_id"), (OF11, "OpenFlow11"), (OXM12, "OXM-OpenFlow12"),
-    (OXM13, "OXM-OpenFlow13"), (OXM14, "OXM-OpenFlow14"), (OXM15, "OXM-OpenFlow15"))
-
 
 def format_protocols(protocols: int) -> str:
     """A set of protocols as ovs-ofctl names it: 'OpenFlow10,NXM', 'any', 'none'."""
@@ -386,7 +381,8 @@ def _format_l3(fields: FieldDict, dl_type: int, proto: int, show_proto: bool,
 def _format_nsh(fields: FieldDict, add: Callable[[str], None]) -> None:
     for name in ("nsh_flags", "nsh_ttl", "nsh_mdtype", "nsh_np"):
         if name in fields:
-            add(_dec_masked(name, *fields[name], 0xff))
+            value, mask = fields[name]
+            add(f"{name}={value}" if mask == 0xff else f"{name}=0x{value:02x}/0x{mask:02x}")
     if "nsh_spi" in fields:
         add(_hex_masked("nsh_spi", *fields["nsh_spi"], 0xffffff))
     if "nsh_si" in fields:

@@ -130,6 +130,11 @@ def test_random_flows_encode_to_the_references_bytes():
         assert encode_instructions(flow.actions, data[0]) == data[at:], row["flow"]
 
 
+def test_random_flows_print_as_in_the_reference():
+    for row in rows("random_texts.jsonl"):
+        assert row["shown"].endswith(wire(parse_flow(row["flow"]), row["v"], row["nxm"])), row
+
+
 @pytest.mark.differential
 @pytest.mark.skipif(shutil.which("ovs-ofctl") is None, reason="ovs-ofctl is not installed")
 def test_a_sample_of_flows_reads_as_in_debians_ovs_ofctl(tmp_path):
