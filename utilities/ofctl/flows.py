@@ -238,6 +238,7 @@ def _print_bundle_error(settings, reply: bytes, request: bytes) -> None:
     sys.stdout.flush()
     text = format_message(request, settings.verbosity + 1, None, None, warn)
     sys.stderr.write(f"Error {decode_error(open_frame(reply)).name} for: {text}")
+    sys.stderr.flush()
 
 
 def add_flow(settings, arguments) -> None:

@@ -154,6 +154,7 @@ class _Monitor:
             now = time.time()
             stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now))
             sys.stderr.write(f"{stamp}.{int(now * 1000) % 1000:03d}: ")
+            sys.stderr.flush()
         self._print(data, 2)
         try:
             kind = identify(data)[0].kind
@@ -184,6 +185,7 @@ class _Monitor:
 
     def _say(self, data: bytes, extra: int) -> None:
         sys.stderr.write("send: ")
+        sys.stderr.flush()
         self._print(data, extra)
 
     def _obey(self, request: Request) -> None:
@@ -231,7 +233,7 @@ class _Monitor:
     def _packet_out(self, request: Request) -> None:
         from utilities.ofctl.flows import parse_packet_out
         from utilities.ofctl.ports import port_numbers, table_numbers
-        switch = self._connection.name
+        switch = self._connection.remote
         try:
             tables = table_numbers(self._settings, switch)
             ports = port_numbers(self._settings, switch)
