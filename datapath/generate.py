@@ -15,7 +15,7 @@ from schema.flow.drops import DROPS
 from schema.flow.fields import FIELDS, FLOW, FLOW_SIZE, OFFSET, Prereq, Stage
 from schema.flow.ops import OPS
 from schema.flow.seam import ENUMS
-from schema.flow.trace import TRACES
+from schema.flow.trace import TRACES, Node
 
 DIRECTORY = Path(__file__).parent / "src" / "generated"
 
@@ -131,7 +131,10 @@ def trace_header() -> str:
     lines = [_HEAD.format(source="schema/flow/trace.py"), "enum trace_kind {"]
     lines += [f"    TRACE_{trace.name.upper()} = {number}," for number, trace
               in enumerate(TRACES, 1)]
-    return "\n".join([*lines, "};"]) + "\n"
+    first = next(trace for trace in TRACES if trace.node is Node.ERROR)
+    lines += ["};\n", "/* Kinds from here on are logged where nothing traces. */",
+              f"#define TRACE_FIRST_ERROR TRACE_{first.name.upper()}"]
+    return "\n".join(lines) + "\n"
 
 
 def _layout(texts: dict[str, str]) -> int:

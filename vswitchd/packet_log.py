@@ -11,9 +11,13 @@ from vswitchd.dpctl import format_ufid
 from vswitchd.openflow import packed
 from vswitchd.openflow.text import format_flow
 from vswitchd.switch.switch import Switch
+from vswitchd.trace import format_complaint
+from vswitchd.trace_command import names_of
 
 _dpif = vlog.module("dpif")
 _netdev = vlog.module("dpif_netdev")
+_xlate = vlog.module("ofproto_dpif_xlate")
+_COMPLAINTS = vlog.RateLimit(10, 5)
 
 
 def follow_levels(switch: Switch) -> None:
@@ -43,6 +47,9 @@ def print_records(switch: Switch) -> int:
         elif upcall.reason in (SEAM["LOG_FLOW_ADD"], SEAM["LOG_FLOW_DELETE"]):
             _print_flow(datapath.title, face.unpack_flow(upcall.data),
                         upcall.reason == SEAM["LOG_FLOW_ADD"])
+        elif upcall.reason == SEAM["LOG_TRANSLATE"]:
+            _xlate.warn(format_complaint(upcall.data, upcall.flow, upcall.bridge,
+                                         names_of(switch)), _COMPLAINTS)
     return count
 
 

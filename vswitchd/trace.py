@@ -10,6 +10,7 @@ Control task only.
 """
 
 import re
+import struct
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from vswitchd.openflow.match import Match
 from vswitchd.openflow.text import format_flow, format_match, format_megaflow
 from vswitchd.openflow.value_text import format_value
 
+_EVENT = struct.Struct("=HHIQ4Q")
 _TERMINAL = frozenset((Node.ACTION, Node.BUCKET, Node.DETAIL, Node.WARN, Node.ERROR))
 _MARKS = {Node.DETAIL: " -> {}", Node.WARN: " >> {}", Node.ERROR: " >>>> {} <<<<"}
 _MEMBERS = (TRACE["member"], TRACE["unroll_member"])
@@ -182,6 +184,18 @@ def build_tree(events: Sequence[Event], names: Names, program: Actions = ()) -> 
         stack[min(event.depth, len(stack) - 1)].append(line)
         stack.append(line.below)
     return root
+
+
+def format_complaint(event: bytes, flow: bytes, bridge: int, names: Names) -> str:
+    """The sentence that the reference logs when a real packet meets an error.
+
+    event: the packed struct trace_event of a LOG record; flow, bridge: that record's.
+    """
+    kind, depth, place, rule, *arguments = _EVENT.unpack(event)
+    writer = _Writer(names, ())
+    writer.bridges.append((0, bridge))
+    text = writer.text(Event(kind, depth, place, rule, tuple(arguments)), ())
+    return f"{text} on bridge {names.bridge(bridge)} while processing {_flow_text(flow, names)}"
 
 
 def format_tree(lines: Sequence[Line], level: int = 0) -> str:

@@ -79,6 +79,29 @@ def _arguments(args: list[str]) -> _Arguments:
     return found
 
 
+def names_of(switch: Switch, bridge: Bridge | None = None, with_names: bool = False) -> trace.Names:
+    """What traces and complaints need to know of a switch; numbers or the names of `bridge`."""
+    by_handle = {row.handle: row for row in switch.bridges.values()}
+
+    def bundle(handle: int, identity: int) -> str:
+        owner = by_handle.get(handle)
+        found = owner.port_of(identity) if owner else None
+        if found is None:
+            return str(identity)
+        return next((port.name for port in owner.bundles for iface in port.interfaces
+                     if iface.name == found[0]), found[0])
+
+    def bucket(handle: int, group: int, index: int) -> Actions:
+        for row in face.groups(handle, group):
+            return groups.unpack(row).buckets[index].actions
+        return ()
+
+    return trace.Names(
+        lambda handle: by_handle[handle].name if handle in by_handle else "?", bundle, bucket,
+        {port.ofport: name for name, port in bridge.ports.items()} if with_names else None,
+        bridge.datapath.port_names() if with_names else None)
+
+
 class TraceCommands:
     """Handlers over the living switch; `settle` finishes what has been started."""
 
@@ -146,27 +169,6 @@ class TraceCommands:
         parsed = text.unpack(face.frame_parse(frame, 0))
         return text.pack({**parsed, **metadata}), frame
 
-    def _names(self, bridge: Bridge, with_names: bool) -> trace.Names:
-        by_handle = {row.handle: row for row in self.switch.bridges.values()}
-
-        def bundle(handle: int, identity: int) -> str:
-            owner = by_handle.get(handle)
-            found = owner.port_of(identity) if owner else None
-            if found is None:
-                return str(identity)
-            return next((port.name for port in owner.bundles for iface in port.interfaces
-                         if iface.name == found[0]), found[0])
-
-        def bucket(handle: int, group: int, index: int) -> Actions:
-            for row in face.groups(handle, group):
-                return groups.unpack(row).buckets[index].actions
-            return ()
-
-        return trace.Names(
-            lambda handle: by_handle[handle].name if handle in by_handle else "?", bundle, bucket,
-            {port.ofport: name for name, port in bridge.ports.items()} if with_names else None,
-            bridge.datapath.port_names() if with_names else None)
-
     # -- commands
 
     def trace(self, args: list[str]) -> str:
@@ -182,8 +184,8 @@ class TraceCommands:
         bridge, flow = self._start(words)
         flow, frame = self._frame(found, flow, packet)
         written = trace.trace_flow(
-            bridge.datapath.handle, bridge.handle, flow, self._names(bridge, found.with_names),
-            frame, bool(frame), ct_next=found.ct_next)
+            bridge.datapath.handle, bridge.handle, flow,
+            names_of(self.switch, bridge, found.with_names), frame, bool(frame), ct_next=found.ct_next)
         self.settle()
         return written
 
@@ -204,8 +206,8 @@ class TraceCommands:
         except (FlowTextError, OpenFlowError) as error:
             raise CommandError(f"Bad actions: {error}") from None
         written = trace.trace_flow(
-            bridge.datapath.handle, bridge.handle, flow, self._names(bridge, found.with_names),
-            frame, bool(frame), program, actions, found.ct_next)
+            bridge.datapath.handle, bridge.handle, flow,
+            names_of(self.switch, bridge, found.with_names), frame, bool(frame), program, actions, found.ct_next)
         self.settle()
         return written
 

@@ -9,7 +9,8 @@ priority of the event's rule, `{action}` its source action, `{subfield}` and `{v
 {field, offset << 16 | bits, high, low} in the arguments, `{members}` the actions of the `member`
 events that follow.
 
-Source: ofproto/trace as seen of the reference. Any thread; nothing changes after import.
+Source: ofproto/trace as seen of the reference. Rows of `Node.ERROR` come last: they are also
+logged when a real packet meets them. Any thread; nothing changes after import.
 """
 
 from enum import Enum

@@ -6,11 +6,13 @@ import re
 import pytest
 
 from datapath import face
+from datapath.upcall import Queue, take
 from schema.flow.fields import FIELD
+from schema.flow.seam import SEAM
 from tests.vswitchd.twin import HAS_REFERENCE, Ours, Reference
 from vswitchd.openflow import packed
 from vswitchd.openflow.text import parse_flow
-from vswitchd.trace import build_tree, tree_value
+from vswitchd.trace import build_tree, format_complaint, tree_value
 
 needs_reference = pytest.mark.skipif(not HAS_REFERENCE, reason="Debian's Open vSwitch is not here")
 PREFIXES = (FIELD["ip_dst"].id, FIELD["ip_src"].id)     # 3.1 has no others by default
@@ -357,3 +359,16 @@ def test_normal_and_patches_are_traced_alike():
     finally:
         real.close()
         ours.close()
+
+
+def test_a_packet_that_loops_is_complained_about(switch):
+    list(take(Queue.LOG))
+    switch.flows("br0", ["priority=200,in_port=4 actions=resubmit(,0)"])
+    switch.receive(4, "in_port(4),eth(src=50:54:00:00:00:09,dst=50:54:00:00:00:0a),"
+                      "eth_type(0x0800),ipv4(src=192.168.0.1,dst=192.168.0.2,proto=1,tos=0,ttl=64,"
+                      "frag=no),icmp(type=8,code=0)")
+    found, = [upcall for upcall in take(Queue.LOG) if upcall.reason == SEAM["LOG_TRANSLATE"]]
+    assert format_complaint(found.data, found.flow, found.bridge, switch.names()) == (
+        "over max translation depth 64 on bridge br0 while processing icmp,in_port=4,"
+        "vlan_tci=0x0000,dl_src=50:54:00:00:00:09,dl_dst=50:54:00:00:00:0a,nw_src=192.168.0.1,"
+        "nw_dst=192.168.0.2,nw_tos=0,nw_ecn=0,nw_ttl=64,nw_frag=no,icmp_type=8,icmp_code=0")

@@ -522,7 +522,7 @@ bridge_del(uint32_t handle)
         link = &(*link)->next;
     }
     *link = bridge->next;
-    bridge->dead = true;
+    __atomic_store_n(&bridge->dead, true, __ATOMIC_RELAXED);
     handle_remove(&bridge_handles, handle);
     bridge_rules_destroy(bridge);
     bridge_groups_destroy(bridge);

@@ -712,8 +712,8 @@ record_put(const struct rule *rule, uint8_t *buffer, uint32_t size)
     r->used_ms = __atomic_load_n(&rule->counters->used_ms, __ATOMIC_RELAXED);
     r->priority = rule->cls.priority;
     r->flags = rule->flags;
-    r->idle_timeout = rule->idle_timeout;
-    r->hard_timeout = rule->hard_timeout;
+    r->idle_timeout = __atomic_load_n(&rule->idle_timeout, __ATOMIC_RELAXED);
+    r->hard_timeout = __atomic_load_n(&rule->hard_timeout, __ATOMIC_RELAXED);
     r->importance = rule->importance;
     r->table = rule->table;
     r->tag = rule->tag;
@@ -867,7 +867,7 @@ table_set(uint32_t handle, uint32_t id, const struct table_config *config)
     if (config->n_prefixes != UINT32_MAX && config->n_prefixes > 4) {
         return error_set(EINVAL, "more than 4 prefixes");
     }
-    table->miss = config->miss;
+    __atomic_store_n(&table->miss, config->miss, __ATOMIC_RELAXED);
     table->max_flows = config->max_flows;
     table->flags = config->flags;
     table->n_prefixes = config->n_prefixes;
@@ -891,18 +891,19 @@ table_set(uint32_t handle, uint32_t id, const struct table_config *config)
 static int64_t
 rule_deadline(const struct rule *rule, uint8_t *reason)
 {
+    uint16_t hard = __atomic_load_n(&rule->hard_timeout, __ATOMIC_RELAXED);
+    uint16_t idle = __atomic_load_n(&rule->idle_timeout, __ATOMIC_RELAXED);
     int64_t deadline = INT64_MAX;
 
-    if (rule->hard_timeout) {
-        deadline = rule->modified_ms + rule->hard_timeout * INT64_C(1000);
+    if (hard) {
+        deadline = rule->modified_ms + hard * INT64_C(1000);
         *reason = RR_HARD_TIMEOUT;
     }
-    if (rule->idle_timeout) {
-        int64_t idle = __atomic_load_n(&rule->counters->used_ms,
-                                       __ATOMIC_RELAXED)
-                       + rule->idle_timeout * INT64_C(1000);
-        if (idle < deadline) {
-            deadline = idle;
+    if (idle) {
+        int64_t used = __atomic_load_n(&rule->counters->used_ms,
+                                       __ATOMIC_RELAXED);
+        if (used + idle * INT64_C(1000) < deadline) {
+            deadline = used + idle * INT64_C(1000);
             *reason = RR_IDLE_TIMEOUT;
         }
     }

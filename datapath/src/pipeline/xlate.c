@@ -7,6 +7,7 @@
  * Every bit of the flow that a decision depended on is added to the mask.
  *
  * Limits and reports are the reference's.  Any thread inside an epoch. */
+#include "base/upcall.h"
 #include "pipeline/xlate.h"
 
 #define MASK_ALL(X, MEMBER) \
@@ -40,6 +41,23 @@ xlate_report(struct xlate *x, enum trace_kind kind, uint64_t a, uint64_t b,
         e->arguments[3] = d;
     }
     sink->n++;
+}
+
+void
+xlate_complain(struct xlate *x, enum trace_kind kind, uint64_t a, uint64_t b,
+               uint64_t c)
+{
+    struct trace_event event = { .kind = kind, .arguments = { a, b, c } };
+    struct upcall_record record = {
+        .kind = UPCALL_LOG, .reason = LOG_TRANSLATE, .dp = x->pipeline->dp,
+        .bridge = x->bridge->handle, .ofp = be32_to(x->first.in_port),
+        .when_ms = x->in->now_ms,
+    };
+    struct upcall_part flow = { &x->first, sizeof x->first };
+    struct upcall_part data = { &event, sizeof event };
+
+    upcall_put(QUEUE_LOG, &record, flow, data,
+               (struct upcall_part) { NULL, 0 });
 }
 
 /* Credits. */
@@ -129,6 +147,17 @@ credits_unref(struct credits *credits)
     }
 }
 
+/* Lowers a timeout to 'limit' seconds; 0 is no timeout. */
+static void
+shorten(uint16_t *timeout, uint16_t limit)
+{
+    uint16_t now = __atomic_load_n(timeout, __ATOMIC_RELAXED);
+
+    if (limit && (!now || now > limit)) {
+        __atomic_store_n(timeout, limit, __ATOMIC_RELAXED);
+    }
+}
+
 void
 credits_settle(struct credits *credits, uint64_t n_packets, uint64_t n_bytes,
                int64_t used_ms, uint16_t tcp_flags)
@@ -159,7 +188,7 @@ credits_settle(struct credits *credits, uint64_t n_packets, uint64_t n_bytes,
             break;
         case CREDIT_MAC: {
             struct bridge *bridge = c->object;
-            if (!bridge->dead
+            if (!__atomic_load_n(&bridge->dead, __ATOMIC_RELAXED)
                 && mac_learn(&bridge->macs, bridge_conf(bridge), c->mac,
                              c->vlan, c->bundle, c->table & 1, c->table & 2,
                              used_ms)) {
@@ -170,15 +199,8 @@ credits_settle(struct credits *credits, uint64_t n_packets, uint64_t n_bytes,
         case CREDIT_FIN_TIMEOUT:
             if (tcp_flags & 5) {        /* FIN or RST. */
                 struct rule *rule = c->object;
-                uint16_t idle = c->vlan, hard = c->bundle;
-                if (idle && (!rule->idle_timeout
-                             || rule->idle_timeout > idle)) {
-                    rule->idle_timeout = idle;
-                }
-                if (hard && (!rule->hard_timeout
-                             || rule->hard_timeout > hard)) {
-                    rule->hard_timeout = hard;
-                }
+                shorten(&rule->idle_timeout, c->vlan);
+                shorten(&rule->hard_timeout, c->bundle);
             }
             break;
         case CREDIT_FROZEN:
@@ -691,7 +713,7 @@ lookup(struct xlate *x, uint8_t *table, uint32_t in_port, bool may_packet_in,
         if (!honor_miss) {
             break;
         }
-        config = t->miss;
+        config = __atomic_load_n(&t->miss, __ATOMIC_RELAXED);
         if (config != TABLE_MISS_CONTINUE || id == N_TABLES - 1) {
             break;
         }

@@ -68,10 +68,15 @@ xlate_traced(const struct xlate *x)
 }
 void xlate_report(struct xlate *, enum trace_kind, uint64_t a, uint64_t b,
                   uint64_t c, uint64_t d);
+/* Logs a report for a real packet. */
+void xlate_complain(struct xlate *, enum trace_kind, uint64_t a, uint64_t b,
+                    uint64_t c);
 #define REPORT(X, KIND, A, B, C)                                        \
     do {                                                                \
         if (xlate_traced(X)) {                                          \
             xlate_report(X, KIND, A, B, C, 0);                          \
+        } else if ((KIND) >= TRACE_FIRST_ERROR && (X)->in->learn) {     \
+            xlate_complain(X, KIND, A, B, C);                           \
         }                                                               \
     } while (0)
 
