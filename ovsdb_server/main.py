@@ -22,6 +22,7 @@ from ovsdb_server.service.commands import commands
 from ovsdb_server.service.config_file import apply_config
 from ovsdb_server.service.hosted import HostedDatabase
 from ovsdb_server.service.remotes import RemoteError
+from ovsdb_server.service.replication import parse_excluded
 from ovsdb_server.service.server import Server
 from ovsdb_server.service.tls import TlsFiles
 from ovsdb_server.storage.lockfile import LockError
@@ -42,8 +43,7 @@ _OPTIONS = OPTIONS + (
 )
 
 # Accepted options whose feature is absent: the program refuses to start without it.
-_ABSENT = {"sync-from": "active-backup replication", "record": "replay files",
-           "replay": "replay files"}
+_ABSENT = {"record": "replay files", "replay": "replay files"}
 
 _HELP = """\
 ovsdb-server: Open vSwitch database server
@@ -72,6 +72,13 @@ SSL options:
   --ssl-protocols=PROTOS  list of SSL protocols to enable
   --ssl-ciphers=CIPHERS   list of SSL ciphers to enable
 {daemon}
+Syncing options:
+  --sync-from=SERVER      sync DATABASE from active SERVER and start in
+                          backup mode (except with --active)
+  --sync-exclude-tables=DB:TABLE,...
+                          exclude the TABLE in DB from syncing
+  --active                with --sync-from, start in active mode
+
 Other options:
   --run COMMAND           run COMMAND as subprocess then exit
   --no-dbs                do not open a default database
@@ -97,6 +104,9 @@ class _Arguments:
         self.config_file: str | None = None
         self.files: dict[str, str] = {}
         self.has_column_diff = True
+        self.source = ""
+        self.excluded = ""
+        self.is_active = False
         self.action = ""
         options, self.databases = getopt(argv, _OPTIONS)
         names = {name for name, _ in options}
@@ -116,14 +126,22 @@ class _Arguments:
         if self.settings.apply(name, argument):
             return
         if name in _ABSENT:
-            raise OptionError(f"--{name}: {_ABSENT[name]} are not supported"
-                              if _ABSENT[name].endswith("s") else
-                              f"--{name}: {_ABSENT[name]} is not supported")
+            raise OptionError(f"--{name}: {_ABSENT[name]} are not supported")
         match name:
             case "remote":
                 self.remotes.append(argument)
             case "run":
                 self.run = argument
+            case "sync-from":
+                self.source = argument
+            case "sync-exclude-tables":
+                try:
+                    parse_excluded(argument)
+                except ValueError as error:
+                    raise OptionError(str(error)) from None
+                self.excluded = argument
+            case "active":
+                self.is_active = True
             case "config-file":
                 self.config_file = os.path.abspath(argument)
             case "disable-file-column-diff":
@@ -207,6 +225,9 @@ class _Runner:
             reload_config = self._load_config
             self._load_config()
         self._check_remotes()
+        server.replication.configure(self._arguments.source, self._arguments.excluded)
+        if self._arguments.source and not self._arguments.is_active:
+            server.replication.set_backup(True)
         control = None
         path = daemon.unixctl_path()
         if path is not None:

@@ -122,6 +122,19 @@ class Database:
             results += [None] * (total - len(results))
         return Execution(results, outcome, transaction, False, self.sequence)
 
+    def replace(self, rows: dict[str, dict[str, Row | None]], comment: str) -> Execution:
+        """Decide a transaction that puts rows in place ({table: {uuid: Row}}, None deletes).
+
+        For copies of another server's data; every check of a commit applies.  Raises OvsdbError.
+        """
+        transaction = Transaction(self, Context(is_internal=True), 0, self._new_uuid)
+        transaction.comments.append(comment)
+        for name, table_rows in rows.items():
+            view = transaction.view(name)
+            for uuid, row in table_rows.items():
+                view.put(uuid, row)
+        return Execution([], transaction.finish(), transaction, False, self.sequence)
+
     def commit(self, execution: Execution, write: Write) -> None:
         """Store and apply what `execution` decided.
 

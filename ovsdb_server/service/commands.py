@@ -160,8 +160,33 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
     def nothing(_args: list[str]) -> None:
         return None
 
-    def refuse_sync(_args: list[str]) -> None:
-        raise CommandError("active-backup replication is not supported")
+    replication = server.replication
+
+    def set_active(args: list[str]) -> None:
+        fixed_by_config()
+        replication.configure(source=args[0])
+
+    def connect_active(_args: list[str]) -> str | None:
+        fixed_by_config()
+        if not replication.source:
+            return "Unable to connect: active server is not specified."
+        replication.set_backup(True)
+        return None
+
+    def disconnect_active(_args: list[str]) -> None:
+        fixed_by_config()
+        replication.set_backup(False)
+
+    def set_probe(args: list[str]) -> None:
+        if not args[0].isdecimal():
+            raise CommandError("Invalid probe interval, integer value expected")
+        milliseconds = int(args[0])
+        replication.configure(
+            probe_interval=max(milliseconds, 1000) / 1000 if milliseconds else 0.0)
+
+    def set_excluded(args: list[str]) -> None:
+        fixed_by_config()
+        replication.configure(excluded=args[0] if args else "")
 
     def refuse_cluster(_args: list[str]) -> None:
         raise CommandError("clustered databases are not supported")
@@ -189,15 +214,18 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
         Command(f"{prefix}reload", "", 0, 0, reload),
         Command("ovsdb/file/column-diff-enable", "", 0, 0, column_diff),
         Command("ovsdb/file/no-data-conversion-enable", "", 0, 0, nothing),
-        Command(f"{prefix}sync-status", "", 0, 0, lambda args: "state: active"),
-        Command(f"{prefix}get-active-ovsdb-server", "", 0, 0, nothing),
-        Command(f"{prefix}set-active-ovsdb-server", "", 1, 1, refuse_sync),
-        Command(f"{prefix}connect-active-ovsdb-server", "", 0, 0,
-                lambda args: "Unable to connect: active server is not specified."),
-        Command(f"{prefix}disconnect-active-ovsdb-server", "", 0, 0, nothing),
-        Command(f"{prefix}set-active-ovsdb-server-probe-interval", "", 1, 1, refuse_sync),
-        Command(f"{prefix}get-sync-exclude-tables", "", 0, 0, nothing),
-        Command(f"{prefix}set-sync-exclude-tables", "", 0, 1, refuse_sync),
+        Command(f"{prefix}sync-status", "", 0, 0,
+                lambda args: replication.status()),
+        Command(f"{prefix}get-active-ovsdb-server", "", 0, 0,
+                lambda args: replication.source),
+        Command(f"{prefix}set-active-ovsdb-server", "", 1, 1, set_active),
+        Command(f"{prefix}connect-active-ovsdb-server", "", 0, 0, connect_active),
+        Command(f"{prefix}disconnect-active-ovsdb-server", "", 0, 0,
+                disconnect_active),
+        Command(f"{prefix}set-active-ovsdb-server-probe-interval", "", 1, 1, set_probe),
+        Command(f"{prefix}get-sync-exclude-tables", "", 0, 0,
+                lambda args: replication.excluded_text),
+        Command(f"{prefix}set-sync-exclude-tables", "", 0, 1, set_excluded),
         Command("cluster/cid", "DB", 1, 1, refuse_cluster),
         Command("cluster/sid", "DB", 1, 1, refuse_cluster),
         Command("cluster/status", "DB", 1, 1, refuse_cluster),

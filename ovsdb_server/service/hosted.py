@@ -16,6 +16,7 @@ from ovsdb_server.engine import database as engine
 from ovsdb_server.engine.database import Context, Database, Execution, Triggers
 from ovsdb_server.engine.error import OvsdbError, json_text
 from ovsdb_server.engine.schema import DatabaseSchema
+from ovsdb_server.engine.table import Row
 from ovsdb_server.storage.journal import COMPACTION_COMMENT, Journal
 from ovsdb_server.storage.memory import Memory
 
@@ -82,6 +83,15 @@ class HostedDatabase:
     def submit(self, operations: list, context: Context, token: object) -> Execution:
         """Run a transaction now; if it must wait, it is kept under `token`."""
         return self.triggers.submit(operations, context, trio.current_time(), token)
+
+    def replace(self, rows: dict[str, dict[str, Row | None]], comment: str) -> Execution:
+        """Make rows what another server says, as one commit.  Raises: OvsdbError."""
+        execution = self.database.replace(rows, comment)
+        self.database.commit(execution, self._write)
+        if execution.results:
+            failed = execution.results[-1]
+            raise OvsdbError(failed["error"], failed.get("details"))
+        return execution
 
     async def sync(self) -> None:
         """Wait until all that is written is on the disk.  Raises: OvsdbError."""

@@ -5,6 +5,7 @@
     run
      |- one task per remote (remotes.py), with a task per session below it
      |- one task that runs waiting transactions whose time is up
+     |- one task that copies an active server while this one is its backup (replication.py)
      |- one task that writes the status of remotes back, looks after compaction and counters
      `- short tasks that reply after an fsync
 
@@ -26,6 +27,7 @@ from ovsdb_server.service import remotes as remotes_module
 from ovsdb_server.service.hosted import HostedDatabase, new_server_database
 from ovsdb_server.service.locks import Locks, Notice
 from ovsdb_server.service.remotes import Remotes
+from ovsdb_server.service.replication import Replication
 from ovsdb_server.service.schema_check import find_fault, is_shipped
 from ovsdb_server.service.session import Policy, Session
 from ovsdb_server.service.tls import TlsFiles, make_context
@@ -54,13 +56,19 @@ class Server:
         self.has_cond = True
         self.remote_texts: dict[str, Policy | None] = {}
         self.tls = TlsFiles()
-        self.remotes = Remotes(self, note_file, self._tls_context, self._note_status)
+        self.remotes = Remotes(self, note_file, self.tls_context, self._note_status)
+        self.replication = Replication(self)
         self.stopped = trio.Event()
         self._nursery: trio.Nursery | None = None
         self._deadline_changed = trio.Event()
         self._status_changed = trio.Event()
         self._self = new_server_database()
         self.add_database(self._self)
+
+    @property
+    def is_backup(self) -> bool:
+        """Is this server a copy of an active one, and so read-only?"""
+        return self.replication.is_backup
 
     # Databases.
 
@@ -204,7 +212,9 @@ class Server:
     def _note_status(self) -> None:
         self._status_changed.set()
 
-    def _tls_context(self, is_server: bool):
+    def tls_context(self, is_server: bool):
+        """Return a TLS context from the configured files.  Raises: TlsNotConfigured, OSError."""
+
         def resolved(value: str | None) -> str | None:
             if value and value.startswith("db:"):
                 return remotes_module.read_string(value, self.databases)
@@ -253,6 +263,7 @@ class Server:
                 self.reload_remotes()
                 nursery.start_soon(self._serve_deadlines)
                 nursery.start_soon(self._serve_upkeep)
+                nursery.start_soon(self.replication.serve)
                 for hosted in self.databases.values():
                     nursery.start_soon(self._check_schema, hosted)
                 task_status.started()

@@ -84,7 +84,7 @@ class _Watch(NamedTuple):
 class Session:
     """One client.
 
-    Args: `server` has `databases` {name: HostedDatabase}, `locks`, `server_id`, `has_cond` and
+    Args: `server` has `databases` {name: HostedDatabase}, `locks`, `server_id`, `has_cond`, `is_backup` and
     `after_commit(hosted)`, `notify(notices)`, `convert(hosted, schema)`, `spawn(function, *args)`.
     """
 
@@ -289,9 +289,13 @@ class Session:
         self.is_change_aware = params[0]
         return {}
 
+    @property
+    def _is_read_only(self) -> bool:
+        return self.policy.is_read_only or self.server.is_backup
+
     def context(self) -> Context:
         """Return on whose behalf this session's transactions run."""
-        return Context(self.policy.is_read_only, self._owns_lock, self.policy.role,
+        return Context(self._is_read_only, self._owns_lock, self.policy.role,
                        self.channel.client_id)
 
     def _owns_lock(self, name: str) -> bool:
@@ -362,7 +366,7 @@ class Session:
                              f'RBAC rules for client "{self.channel.client_id}" role '
                              f'"{self.policy.role}" prohibit "convert" of database {hosted.name} '
                              "(only the root role may convert databases)")
-        if self.policy.is_read_only or hosted.name.startswith("_"):
+        if self._is_read_only or hosted.name.startswith("_"):
             raise OvsdbError("not allowed", "conversion is not allowed for read-only database "
                                             f"{hosted.name}")
         schema = DatabaseSchema.from_json(params[1])
@@ -375,7 +379,7 @@ class Session:
     # Locks.
 
     def _lock_name(self, request: Message) -> str:
-        if self.policy.is_read_only:
+        if self._is_read_only:
             raise RequestError("lock and unlock methods not allowed, DB server is read only.")
         params = request.params
         if len(params) != 1 or not isinstance(params[0], str) or not is_identifier(params[0]):

@@ -1,0 +1,283 @@
+"""Active-backup replication: while this server is a backup, it copies another server's data.
+
+For each database that both have, the tables (minus the excluded ones) are monitored in the first
+form, wiped, filled with the reply and then follow each update as one local commit.  Meanwhile all
+sessions are read-only.  Source: ovsdb(7), "Active-Backup Database Service Model".
+
+Runs as one task of the server.  Trio thread only.
+"""
+
+import trio
+
+from ovsdb_server import vlog
+from ovsdb_server.engine import datum
+from ovsdb_server.engine.atom import ZERO_UUID
+from ovsdb_server.engine.error import OvsdbError
+from ovsdb_server.engine.schema import DatabaseSchema, Table
+from ovsdb_server.engine.table import Row
+from ovsdb_server.rpc import address, message
+from ovsdb_server.rpc.backoff import Backoff
+from ovsdb_server.rpc.message import ERROR, NOTIFICATION, REPLY, REQUEST, Message
+from ovsdb_server.rpc.stream import CODEC, Channel, ProtocolError, connect
+
+_log = vlog.module("replication")
+_reconnect_log = vlog.module("reconnect")
+
+PROBE_INTERVAL = 60.0
+
+_COMMENT = "replicated from the active server"
+
+
+class ReplicationError(Exception):
+    """The active server cannot be copied; the text says why."""
+
+
+def parse_excluded(text: str) -> dict[str, set[str]]:
+    """Parse DB:TABLE,... of --sync-exclude-tables.  Raises: ValueError with the user's mistake."""
+    excluded: dict[str, set[str]] = {}
+    for word in text.split(","):
+        if not word:
+            continue
+        name, colon, table = word.partition(":")
+        if not colon or not name or not table:
+            raise ValueError(f"{word}: invalid syntax")
+        excluded.setdefault(name, set()).add(table)
+    return excluded
+
+
+class Replication:
+    """What is copied from where.
+
+    `source` is the active server's remote ("" for none); `is_backup`, whether copying is on;
+    `excluded` {database: table names} and `excluded_text` as given; `probe_interval` in seconds.
+    """
+
+    def __init__(self, server) -> None:
+        self.server = server
+        self.source = ""
+        self.is_backup = False
+        self.excluded: dict[str, set[str]] = {}
+        self.excluded_text = ""
+        self.probe_interval = PROBE_INTERVAL
+        self._states: dict[str, str] = {}
+        self._changed = trio.Event()
+        self._scope = trio.CancelScope()
+        self._pending: list[Message] = []
+        self._next_id = 0
+
+    # Settings; each takes effect at once.
+
+    def configure(self, source: str | None = None, excluded: str | None = None,
+                  probe_interval: float | None = None) -> None:
+        """Change settings; what is None stays.  Raises: ValueError."""
+        if excluded is not None:
+            self.excluded = parse_excluded(excluded)
+            self.excluded_text = ",".join(word for word in excluded.split(",") if word)
+        if source is not None:
+            self.source = source
+        if probe_interval is not None:
+            self.probe_interval = probe_interval
+        self._restart()
+
+    def set_backup(self, is_backup: bool) -> None:
+        """Become a backup or the active server; sessions that cannot know are sent away."""
+        if is_backup != self.is_backup:
+            self.is_backup = is_backup
+            self.server.disconnect_unaware("server becomes a backup" if is_backup
+                                           else "server becomes the active one")
+        self._states.clear()
+        self._restart()
+
+    def _restart(self) -> None:
+        self._scope.cancel()
+        self._changed.set()
+
+    def status(self) -> str:
+        """Return the text of ovsdb-server/sync-status."""
+        if not self.is_backup:
+            return "state: active"
+        lines = []
+        for name in sorted(name for name in self.server.databases if not name.startswith("_")):
+            state = self._states.get(name, "connecting")
+            lines += [f"database: {name}", "state: backup"]
+            if state == "replicating":
+                lines.append(f"replicating: {self.source}")
+                tables = ",".join(f"{name}:{table}" for table in sorted(
+                    self.excluded.get(name, ())))
+                if tables:
+                    lines.append(f"exclude: {tables}")
+            elif state == "connecting":
+                lines.append(f"connecting: {self.source}")
+            else:
+                lines.append(f"Replication to ({self.source}) failed")
+        return "\n".join(lines)
+
+    # The task.
+
+    async def serve(self) -> None:
+        """Copy whenever this server is a backup, until cancelled."""
+        while True:
+            self._changed = trio.Event()
+            if not self.is_backup or not self.source:
+                await self._changed.wait()
+                continue
+            with trio.CancelScope() as self._scope:
+                await self._copy_forever()
+
+    async def _copy_forever(self) -> None:
+        backoff = Backoff(self.source)
+        while True:
+            for name in self.server.databases:
+                self._states[name] = "connecting"
+            backoff.connecting()
+            try:
+                remote = address.parse_remote(self.source)
+                context = self.server.tls_context(False) if remote.is_tls else None
+                channel = await connect(remote, context)
+            except (OSError, ValueError) as error:
+                await trio.sleep(backoff.failed(getattr(error, "strerror", None) or str(error)))
+                continue
+            backoff.connected()
+            started = trio.current_time()
+            reason = await self._copy(channel)
+            await trio.sleep(backoff.lost(reason, trio.current_time() - started))
+
+    async def _copy(self, channel: Channel) -> str:
+        """Copy over one connection; return why it ended, "" if the active server closed it."""
+        self._pending.clear()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(channel.serve_backlog)
+                if self.probe_interval:
+                    nursery.start_soon(self._probe, channel)
+                try:
+                    await self._follow(channel)
+                except (ReplicationError, OvsdbError) as error:
+                    _log.warn(f"{self.source}: {error}")
+                    self._states = dict.fromkeys(self._states, "failed")
+                    # Trying again changes nothing until somebody acts.
+                    await trio.sleep_forever()
+                except ProtocolError:
+                    return "Protocol error"
+                except (EOFError, trio.ClosedResourceError):
+                    return ""
+                except OSError as error:
+                    return error.strerror or str(error)
+                finally:
+                    nursery.cancel_scope.cancel()
+        finally:
+            channel.close()
+        return ""
+
+    async def _probe(self, channel: Channel) -> None:
+        while True:
+            asked_at = channel.received_at
+            await trio.sleep_until(asked_at + self.probe_interval)
+            if channel.received_at > asked_at:
+                continue
+            channel.send(message.encode_request("echo", [], "echo"))
+            sent_at = trio.current_time()
+            await trio.sleep_until(sent_at + self.probe_interval)
+            if channel.received_at <= sent_at:
+                _reconnect_log.err(f"{self.source}: no response to inactivity probe after "
+                                   f"{self.probe_interval:g} seconds, disconnecting")
+                channel.close()
+                return
+
+    async def _follow(self, channel: Channel) -> None:
+        """Copy every common database and follow it.  Raises EOFError at the end of the stream."""
+        if await self._call(channel, "get_server_id", []) == self.server.server_id:
+            raise ReplicationError("self replication is not allowed")
+        theirs = await self._call(channel, "list_dbs", [])
+        for name in sorted(self.server.databases):
+            if name.startswith("_") or name not in theirs:
+                continue
+            schema = DatabaseSchema.from_json(await self._call(channel, "get_schema", [name]))
+            self._check_schema(name, schema)
+            tables = {table: {} for table in schema.tables
+                      if table not in self.excluded.get(name, ())}
+            self._fill(name, await self._call(channel, "monitor", [name, name, tables]))
+            self._states[name] = "replicating"
+        while True:
+            while self._pending:
+                self._take(self._pending.pop(0))
+            self._pending += await self._receive(channel)
+
+    async def _call(self, channel: Channel, method: str, params: list) -> object:
+        self._next_id += 1
+        channel.send(message.encode_request(method, params, self._next_id, CODEC))
+        while True:
+            received = await self._receive(channel)
+            for index, msg in enumerate(received):
+                if msg.kind in (REPLY, ERROR) and msg.id == self._next_id:
+                    self._pending += received[:index] + received[index + 1:]
+                    if msg.kind == ERROR:
+                        raise ReplicationError(f"{method} failed: {msg.error}")
+                    return msg.result
+            self._pending += received
+
+    async def _receive(self, channel: Channel) -> list[Message]:
+        messages = await channel.receive()
+        if messages is None:
+            raise EOFError
+        kept = []
+        for msg in messages:
+            if msg.kind == REQUEST and msg.method == "echo":
+                channel.send(message.encode_reply(msg.params, msg.id, CODEC))
+            elif msg.id != "echo":
+                kept.append(msg)
+        return kept
+
+    def _check_schema(self, name: str, theirs: DatabaseSchema) -> None:
+        """Raise ReplicationError unless our schema has all of theirs."""
+        ours = self.server.databases[name].database.schema
+        for table in theirs.tables.values():
+            mine = ours.tables.get(table.name)
+            for column in table.named_columns:
+                twin = mine.columns.get(column.name) if mine is not None else None
+                if twin is None or twin.type.to_json() != column.type.to_json():
+                    raise ReplicationError(f"Schema version mismatch, checking if {name} can "
+                                           "still be replicated failed")
+
+    def _take(self, msg: Message) -> None:
+        if msg.kind == NOTIFICATION and msg.method == "update" and len(msg.params) == 2:
+            name, updates = msg.params
+            if name in self.server.databases:
+                self._apply(name, self._rows(name, updates))
+
+    def _fill(self, name: str, updates: dict) -> None:
+        """Make our tables hold the reply of a monitor and nothing else."""
+        rows = self._rows(name, updates)
+        for table, table_rows in self.server.databases[name].database.tables.items():
+            if table not in self.excluded.get(name, ()):
+                mine = rows.setdefault(table, {})
+                for uuid in table_rows.rows:
+                    mine.setdefault(uuid, None)
+        self._apply(name, rows)
+
+    def _apply(self, name: str, rows: dict[str, dict[str, Row | None]]) -> None:
+        hosted = self.server.databases[name]
+        execution = hosted.replace(rows, _COMMENT)
+        if execution.delta:
+            self.server.after_commit(hosted, execution.delta)
+
+    def _rows(self, name: str, updates: dict) -> dict[str, dict[str, Row | None]]:
+        """Return table-updates as rows of ours; columns that the active lacks keep their value."""
+        tables = self.server.databases[name].database.tables
+        return {table: {uuid: _row(tables[table].schema, uuid, tables[table].rows.get(uuid),
+                                   update.get("new")) for uuid, update in changes.items()}
+                for table, changes in updates.items() if table in tables}
+
+
+def _row(table: Table, uuid: str, old: Row | None, json: dict | None) -> Row | None:
+    if json is None:
+        return None
+    cells = list(old or table.default_row)
+    cells[0] = (uuid,)
+    if old is None:
+        cells[1] = (ZERO_UUID,)
+    for name, value in json.items():
+        column = table.columns.get(name)
+        if column is not None:
+            cells[column.index] = datum.from_json(column.type, value)
+    return tuple(cells)

@@ -1,0 +1,107 @@
+"""Active and backup: ours copies ours and the reference, and the reference copies ours."""
+
+import time
+
+import pytest
+
+from ovsdb_server.engine.schema import DatabaseSchema
+from ovsdb_server.rpc import blocking
+from ovsdb_server.storage import journal
+
+SCHEMA = DatabaseSchema.from_json({"name": "D", "version": "1.0.0", "tables": {
+    "Root": {"isRoot": True, "columns": {"leaves": {"type": {
+        "key": {"type": "uuid", "refTable": "Leaf"}, "min": 0, "max": "unlimited"}}}},
+    "Leaf": {"columns": {"name": {"type": "string"}, "n": {"type": "integer"}}},
+    "Local": {"isRoot": True, "columns": {"x": {"type": "integer"}}}}})
+
+SELECT = {"op": "select", "table": "Leaf", "where": [], "columns": ["_uuid", "name", "n"]}
+
+
+def insert(name):
+    return [{"op": "insert", "table": "Leaf", "uuid-name": "l", "row": {"name": name}},
+            {"op": "insert", "table": "Root", "row": {"leaves": ["named-uuid", "l"]}}]
+
+
+def transact(server, *operations):
+    with blocking.connect(server.remote, 5) as connection:
+        return connection.call("transact", ["D", *operations], 5)
+
+
+def wait_for(read, wanted):
+    deadline = time.monotonic() + 10
+    while (seen := read()) != wanted:
+        assert time.monotonic() < deadline, seen
+        time.sleep(0.01)
+
+
+def rows(server):
+    return sorted(sorted(map(str, row.items())) for row in transact(server, SELECT)[0]["rows"])
+
+
+@pytest.fixture(params=[("ours", "ours"),
+                        pytest.param(("reference", "ours"), marks=pytest.mark.differential),
+                        pytest.param(("ours", "reference"), marks=pytest.mark.differential)],
+                ids="->".join)
+def pair(request, make_server):
+    """Return (active, backup), with a row in each before they meet."""
+    active = make_server(request.param[0], "active", files=("d.db",))
+    backup = make_server(request.param[1], "backup", files=("d.db",))
+    for server in (active, backup):
+        journal.create(str(server.directory / "d.db"), SCHEMA)
+    assert active.start("-vconsole:off").returncode == 0
+    transact(active, *insert("first"), {"op": "insert", "table": "Local", "row": {"x": 1}})
+    assert backup.start("-vconsole:off", "--log-file", f"--sync-from={active.remote}",
+                        "--sync-exclude-tables=D:Local").returncode == 0
+    return active, backup
+
+
+def test_a_backup_follows_is_read_only_and_takes_over(pair):
+    active, backup = pair
+    wait_for(lambda: rows(backup), rows(active))
+    transact(active, *insert("second"))
+    transact(active, {"op": "update", "table": "Leaf", "where": [["name", "==", "first"]],
+                      "row": {"n": 5}})
+    wait_for(lambda: rows(backup), rows(active))
+    assert transact(backup, {"op": "select", "table": "Local", "where": []}) == [{"rows": []}]
+    assert transact(backup, *insert("no"))[0]["error"] == "not allowed"
+    with blocking.connect(backup.remote, 5) as connection, pytest.raises(blocking.RpcError):
+        connection.call("lock", ["l"], 5)
+    transact(active, {"op": "delete", "table": "Root", "where": []})
+    wait_for(lambda: rows(backup), [])
+
+    status = set(backup.appctl("ovsdb-server/sync-status").stdout.splitlines())
+    assert {"state: backup", f"replicating: {active.remote}", "database: D",
+            "exclude: D:Local"} <= status
+    active.kill()
+    assert backup.appctl("ovsdb-server/disconnect-active-ovsdb-server").stderr == ""
+    assert "uuid" in transact(backup, *insert("mine"))[0]
+    assert backup.appctl("ovsdb-server/sync-status").stdout == "state: active\n"
+
+
+def test_what_was_copied_survives_a_restart(make_server):
+    active = make_server("ours", "active", files=("d.db",))
+    backup = make_server("ours", "backup", files=("d.db",))
+    for server in (active, backup):
+        journal.create(str(server.directory / "d.db"), SCHEMA)
+    assert active.start("-vconsole:off").returncode == 0
+    transact(active, *insert("first"))
+    assert backup.start("-vconsole:off", f"--sync-from={active.remote}").returncode == 0
+    wait_for(lambda: rows(backup), rows(active))
+    expected = rows(active)
+    backup.kill()
+    assert backup.start("-vconsole:off").returncode == 0
+    assert rows(backup) == expected
+
+
+def test_a_server_does_not_copy_itself(make_server):
+    server = make_server("ours", files=("d.db",))
+    journal.create(str(server.directory / "d.db"), SCHEMA)
+    assert server.start("-vconsole:off", "--log-file").returncode == 0
+    transact(server, *insert("first"))
+    before = rows(server)
+    server.appctl("ovsdb-server/set-active-ovsdb-server", server.remote)
+    server.appctl("ovsdb-server/connect-active-ovsdb-server")
+    wait_for(lambda: "self replication is not allowed" in server.log(), True)
+    assert rows(server) == before
+    assert server.appctl("ovsdb-server/get-active-ovsdb-server").stdout == f"{server.remote}\n"
+    assert "failed" in server.appctl("ovsdb-server/sync-status").stdout
