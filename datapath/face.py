@@ -757,6 +757,26 @@ def trace(dp: int, flow: bytes, bridge: int = 0, frame: bytes = b"", learn: bool
                  ffi.buffer(mask)[:], ffi.buffer(actions, result.actions_size)[:])
 
 
+class Frozen(NamedTuple):
+    """Where a frame goes on that comes back with a recirculation id."""
+
+    bridge: int
+    table: int
+    in_port: int
+
+
+_FROZEN = struct.Struct("=IIIBBxxQQIIII")
+
+
+def frozen(dp: int, recirc_id: int) -> Frozen | None:
+    """The frozen state of a recirculation id, None if there is none."""
+    buffer, n_bytes = ffi.new("uint8_t[]", BUFFER), ffi.new("uint32_t *")
+    if lib.frozen_get(dp, recirc_id, buffer, BUFFER, n_bytes):
+        return None
+    _, _, bridge, table, _, _, _, _, _, _, in_port = _FROZEN.unpack_from(ffi.buffer(buffer))
+    return Frozen(bridge, table, in_port)
+
+
 # ---- frames
 
 class Injection(NamedTuple):

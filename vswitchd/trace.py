@@ -301,7 +301,8 @@ def trace_flow(dp: int, bridge: int, flow: bytes, names: Names, frame: bytes = b
         named = "|".join(name for name, bit in CT_STATE_BITS.items() if shown_state & bit)
         how = (f"with default ct_state={_state_text(shown_state)} (use --ct-next to customize)"
                if state is None else f"with ct_state={named}")
-        out += f"\n\n{_RULE_LINE}\nrecirc({recirc_id:#x}) - resume conntrack {how}\n{_RULE_LINE}\n\n"
+        out += (f"\n\n{_RULE_LINE}\nrecirc({recirc_id:#x}) - resume conntrack {how}\n"
+                f"{_RULE_LINE}\n\n")
         traced = face.trace(dp, bytes(back), bridge, frame, learn)
         out += _section(bytes(back), bytes(back), traced, names, ())
         waiting += _returning(bytes(back), traced.events)

@@ -146,6 +146,13 @@ class TraceCommands:
 
     def _of_datapath(self, datapath: Datapath, key: text.Values) -> tuple[Bridge, bytes]:
         number = key.get("in_port", 0)
+        if key.get("recirc_id"):
+            frozen = face.frozen(datapath.handle, key["recirc_id"])
+            if frozen is None:
+                raise CommandError(f"no recirculation data for recirc_id {key['recirc_id']:#x}")
+            for bridge in self.switch.bridges.values():
+                if bridge.handle == frozen.bridge:
+                    return bridge, text.pack({**key, "in_port": frozen.in_port})
         for bridge in self.switch.bridges.values():
             for port in bridge.ports.values():
                 if bridge.datapath is datapath and port.number == number:
@@ -161,7 +168,7 @@ class TraceCommands:
                 raise CommandError("Trailing garbage in packet data" if word else
                                    "unable to parse packet") from None
         elif found.generates:
-            frame = face.frame_compose(flow, found.l7_size or 64)
+            return flow, face.frame_compose(flow, found.l7_size or 64)
         else:
             return flow, b""
         metadata = {name: value for name, value in text.unpack(flow).items()
@@ -185,7 +192,8 @@ class TraceCommands:
         flow, frame = self._frame(found, flow, packet)
         written = trace.trace_flow(
             bridge.datapath.handle, bridge.handle, flow,
-            names_of(self.switch, bridge, found.with_names), frame, bool(frame), ct_next=found.ct_next)
+            names_of(self.switch, bridge, found.with_names), frame, bool(frame),
+            ct_next=found.ct_next)
         self.settle()
         return written
 
@@ -207,7 +215,8 @@ class TraceCommands:
             raise CommandError(f"Bad actions: {error}") from None
         written = trace.trace_flow(
             bridge.datapath.handle, bridge.handle, flow,
-            names_of(self.switch, bridge, found.with_names), frame, bool(frame), program, actions, found.ct_next)
+            names_of(self.switch, bridge, found.with_names), frame, bool(frame), program,
+            actions, found.ct_next)
         self.settle()
         return written
 

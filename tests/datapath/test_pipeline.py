@@ -259,3 +259,13 @@ def test_table_statistics_count_lookups(switch):
     face.flows_settle(switch.dp)
     stats = face.tables_stats(switch.bridges["br0"], 2)
     assert [(row.n_active, row.n_lookup, row.n_matched) for row in stats] == [(1, 1, 1), (0, 1, 0)]
+
+
+def test_equal_frozen_states_share_an_id(switch):
+    switch.group("br0", 2, "select", ["output:1", "output:2"])
+    switch.flows("br0", ["in_port=3 actions=group:2,output:1"])
+    flow = f"in_port=3,tcp,{MAC}"
+    assert actions(switch, flow) == "hash(sym_l4(0)),recirc(0x1)"
+    assert actions(switch, f"recirc_id=1,{flow}") == "hash(sym_l4(0)),recirc(0x1)"
+    found = face.frozen(switch.dp, 1)
+    assert found == (switch.bridges["br0"], 0, 3) and face.frozen(switch.dp, 99) is None

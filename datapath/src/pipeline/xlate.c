@@ -297,7 +297,10 @@ xlate_finish_freezing(struct xlate *x, uint8_t table)
         return 0;
     }
     xlate_commit(x);
+    uint64_t cookie = x->cookie;
+    x->cookie = 0;              /* What goes on says whose it is. */
     struct frozen *frozen = freeze_state(x, table, &x->frozen_ops, NULL, 0);
+    x->cookie = cookie;
     if (x->hash_for_recirc) {
         struct action_hash *h = actions_put(x->actions, ACTION_HASH,
                                             sizeof *h);
@@ -1753,7 +1756,6 @@ thaw(struct xlate *x, const struct frozen *f, const struct op **ops,
     at += ROUND_UP(f->action_set_size, 8);
     *ops = (const void *) at;
     *ops_size = f->ops_size;
-    x->cookie = f->cookie;
     if (f->ops_size && xlate_traced(x)) {
         xlate_report(x, TRACE_RESTORE_ACTIONS, f->id, 0, 0, 0);
         report_members(x, *ops, f->ops_size);
