@@ -37,142 +37,7 @@ INSERT = '["ordinals",%s]' % ",".join(
         '{"number":-3,"name":"a\\"b","ref":["uuid","00000000-1111-1111-1111-111111111111"]}')))
 
 # Lines that start with "~" print in hash order: their lines are compared sorted.
-SCRIPT = r"""
-.
-foo
-list-dbs
-list-dbs x
-list-dbs unix:/nonexistent
-list-dbs tcp:127.0.0.1:1
-list-dbs unix:DIR/db.sock
-list-dbs unix:db.sock
-list-dbs unix:DIR/db.sock a
-list-dbs unix:/nonexistent,unix:/nonexistent
-list-dbs --foo
--f foo list-dbs
--t x list-dbs
--t 0 list-dbs
--x
-get-schema
-get-schema ordinals
-get-schema unix:DIR/db.sock ordinals
---pretty get-schema
-get-schema nosuch
-get-schema ordinals x
-get-schema unix:/nonexistent,unix:DIR/db.sock
-get-schema-version
-get-schema-version _Server
-get-schema-cksum
-~list-tables
-~list-tables ordinals
-~-f csv list-tables
-~--no-headings list-tables
-~-d json list-tables
-list-tables _Server
--f json list-tables _Server
-list-tables ordinals x
-~list-columns
-~list-columns ordinals
-~list-columns ordinals ordinals
-~-f csv list-columns ordinals ordinals
-~-f list list-columns ordinals empty
-list-columns ordinals nosuch
-list-columns ordinals ordinals x
-transact
-transact [
-transact {}
-transact []
-transact x
-transact ''
-transact '["ordinals"'
-transact '["ordinals",]'
-transact '["ordinals"] x'
-transact '["ordinals"] []'
-transact '{"a":1'
-transact '{"a" 1}'
-transact '{"a":1 "b"}'
-transact '{a:1}'
-transact '["a\q"]'
-transact '["a\u12"]'
-transact '["a\uzzzz"]'
-transact '"abc'
-transact '[01]'
-transact '[-]'
-transact '[1.]'
-transact '[1e]'
-transact '[1 2]'
-transact 'nul'
-transact '[#]'
-transact '["ordinals"]'
-transact '["nosuch"]'
-transact '["ordinals",{"op":"foo"}]'
-transact '["ordinals",{"op":"abort"}]'
-transact '["ordinals",{"op":"comment","comment":"x"},{"op":"foo"},{"op":"abort"}]'
-transact '["ordinals",{"op":"select","table":"empty","where":[]}]'
---pretty transact '["ordinals",{"op":"select","table":"ordinals","where":[["number","==",1]],"columns":["number","name","m","r"]}]'
-transact unix:DIR/db.sock '["ordinals",{"op":"abort"}]'
-transact unix:DIR/db.sock '["ordinals",{"op":"abort"}]' x
-query '["ordinals",{"op":"insert","table":"ordinals","row":{"number":77}}]'
-query '["ordinals",{"op":"foo"}]'
-query '["ordinals"]'
-query '["ordinals",{"op":"abort"},{"op":"comment","comment":"x"}]'
-query '["nosuch"]'
-dump
-dump ordinals
-dump ordinals ordinals
-dump ordinals empty
-dump ordinals ordinals name number
-dump ordinals ordinals number
-dump ordinals ordinals r m
-dump ordinals ordinals number _uuid
-dump ordinals ordinals name,number
-dump ordinals nosuch
-dump ordinals ordinals nosuch
-dump nosuch
-dump unix:DIR/db.sock ordinals empty
--f csv dump
--f json dump
---pretty -f json dump ordinals ordinals name m
--f list dump
--f html dump
---no-headings dump
---bare dump
--d json dump ordinals ordinals name m
--d bare dump ordinals ordinals name m
---max-column-width=3 dump ordinals ordinals name m
-backup x
-convert
-convert nosuch
-convert /dev/null
-convert DIR/conf.db
-needs-conversion /dev/null
-needs-conversion DIR/bad.ovsschema
-convert DIR/bad.ovsschema
-needs-conversion DIR/same.ovsschema
-needs-conversion DIR/next.ovsschema
-wait ordinals added
-wait ordinals connected
-wait nosuch removed
-wait ordinals foo
-wait ordinals
--t 1 wait ordinals removed
--t 1 lock l1
--t 1 steal l1
--t 1 unlock l1
-lock
-monitor
-monitor ordinals nosuch
-monitor ordinals ordinals nosuch
-monitor ordinals ordinals name,name
-monitor ordinals ordinals number '!initial'
-monitor-cond ordinals x ordinals
-monitor-cond ordinals '[["x","==",1]]' ordinals
-monitor-cond ordinals '[]' ALL
-monitor-cond ordinals
-convert DIR/next.ovsschema
-get-schema-version
-convert DIR/same.ovsschema
-"""
+SCRIPT = Path(__file__).parent / "ovsdb_client_script.txt"
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +58,7 @@ def pair(tmp_path_factory):
 
 def test_runs_print_the_same(pair) -> None:
     failures = []
-    for line in SCRIPT.strip().splitlines():
+    for line in SCRIPT.read_text().splitlines():
         argv = shlex.split(line.lstrip("~"))
         if argv == ["."]:
             argv = []
@@ -363,3 +228,32 @@ def test_a_detached_monitor_is_a_daemon(pair) -> None:
     os.kill(pid, signal.SIGTERM)
     _wait_for(lambda: not control.exists(), "the control socket stays")
     assert not (server.directory / "m.pid").exists()
+
+
+def test_conditions_can_be_changed_while_watching(pair) -> None:
+    texts = []
+    for server, is_ours in zip(pair.sides, (True, False)):
+        _transact(server, *({"op": "insert", "table": "ordinals", "row": {"number": number}}
+                            for number in (501, 510)))
+        output = server.directory / "cond.out"
+        argv = ["--detach", "--no-chdir", "--pidfile", "-f", "csv", "monitor-cond", "ordinals",
+                '[["number","==",501]]', "ordinals", "number"]
+        if is_ours:
+            _start_ours(server, argv, output)
+        else:
+            with open(output, "wb") as file:
+                subprocess.run(["ovsdb-client", *argv], cwd=server.directory, check=True,
+                               env=server.environment, stdout=file, stderr=file)
+
+        def appctl(*words: str) -> str:
+            return subprocess.run(["ovs-appctl", "-t", "ovsdb-client", *words],
+                                  env=server.environment, check=True, capture_output=True,
+                                  text=True).stdout
+        assert appctl("ovsdb-client/cond_change", "ordinals",
+                      '[["number","==",510]]').strip() == "condition changed"
+        _wait_for(lambda: "delete" in output.read_text(), "no change after the condition")
+        appctl("exit")
+        _wait_for(lambda: not (server.directory / "ovsdb-client.pid").exists(), "no exit")
+        texts.append(sorted(line.partition(",")[2] for line in output.read_text().splitlines()))
+    assert texts[0] == texts[1]
+    assert "insert,510" in texts[0]

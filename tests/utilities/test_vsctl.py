@@ -29,7 +29,8 @@ def server(tmp_path_factory):
 def empty(server) -> None:
     """Let every test begin with an empty database."""
     server.transact({"op": "update", "table": "Open_vSwitch", "where": [], "row": {
-        "ovs_version": ["set", []], "bridges": ["set", []], "manager_options": ["set", []], "datapaths": ["map", []]}},
+        "ovs_version": ["set", []], "bridges": ["set", []], "manager_options": ["set", []],
+        "datapaths": ["map", []]}},
         {"op": "delete", "table": "Flow_Sample_Collector_Set", "where": []})
 
 
@@ -98,7 +99,8 @@ def test_show_can_be_filtered(server) -> None:
 
 
 def test_zone_limits(server) -> None:
-    ok(server, "-- --id=@d create Datapath capabilities:a=b -- set Open_vSwitch . datapaths:netdev=@d")
+    ok(server, "-- --id=@d create Datapath capabilities:a=b "
+               "-- set Open_vSwitch . datapaths:netdev=@d")
     fails(server, "set-zone-limit system zone=1 5", "datapath system does not exist")
     ok(server, "set-zone-limit netdev zone=1 5 -- set-zone-limit netdev default 10")
     assert ok(server, "list-zone-limits netdev") == "Default, Limit: 10\nZone: 1, Limit: 5\n"

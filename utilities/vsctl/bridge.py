@@ -494,11 +494,6 @@ def iface_to_br(ctx: Context) -> None:
     ctx.print(find_interface(ctx, ctx.arguments[0]).port.bridge.name)
 
 
-def want_port_settings(ctx: Context) -> None:
-    """Ask for what additions need; the settings are of a new row, so they need nothing."""
-    want_additions(ctx)
-
-
 def add_port(ctx: Context) -> None:
     """BRIDGE PORT [COLUMN[:KEY]=VALUE]..."""
     bridge, port, *settings = ctx.arguments
@@ -645,12 +640,12 @@ BRIDGE_COMMANDS = (
     Command("br-get-external-id", 1, 2, "!BRIDGE ?KEY", want_external_ids, br_get_external_id),
     Command("list-ports", 1, 1, "!BRIDGE", want_bridges, list_ports),
     Command("add-port", 2, UNLIMITED, "!BRIDGE !NEW-PORT *COLUMN?:KEY=VALUE",
-            want_port_settings, add_port, None, "--may-exist", True),
+            want_additions, add_port, None, "--may-exist", True),
     Command("del-port", 1, 2, "?BRIDGE !PORT|IFACE", want_bridges, del_port, None,
             "--if-exists --with-iface", True),
     Command("port-to-br", 1, 1, "!PORT", want_bridges, port_to_br),
     Command("add-bond", 4, UNLIMITED, "!BRIDGE !BOND +IFACE *COLUMN?:KEY=VALUE",
-            want_port_settings, add_bond, None, "--may-exist --fake-iface", True),
+            want_additions, add_bond, None, "--may-exist --fake-iface", True),
     Command("add-bond-iface", 2, 2, "!BOND !IFACE", want_additions, add_bond_iface, None,
             "--may-exist", True),
     Command("del-bond-iface", 1, 2, "?BOND !IFACE", want_bridges, del_bond_iface, None,
