@@ -114,16 +114,28 @@ class Outcome:
         return clean(self.stdout), clean(self.stderr), self.code
 
 
-def run_reference(program: str, argv: list[str], server: Server,
-                  stdin: bytes = b"") -> Outcome:
-    """Run the installed program."""
+def start_reference(program: str, argv: list[str], server: Server,
+                    stdin: bytes = b"") -> subprocess.Popen:
+    """Start the installed program."""
     with tempfile.TemporaryFile() as source:
         source.write(stdin)
         source.seek(0)
-        result = subprocess.run([program, *argv], cwd=server.directory, stdin=source,
-                                env=server.environment, capture_output=True, timeout=30)
-    return Outcome(result.stdout.decode("utf-8", "surrogateescape"),
-                   result.stderr.decode("utf-8", "surrogateescape"), result.returncode)
+        return subprocess.Popen([program, *argv], cwd=server.directory, stdin=source,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                env=server.environment)
+
+
+def finish_reference(process: subprocess.Popen) -> Outcome:
+    """Wait for a program that `start_reference` started."""
+    stdout, stderr = process.communicate(timeout=30)
+    return Outcome(stdout.decode("utf-8", "surrogateescape"),
+                   stderr.decode("utf-8", "surrogateescape"), process.returncode)
+
+
+def run_reference(program: str, argv: list[str], server: Server,
+                  stdin: bytes = b"") -> Outcome:
+    """Run the installed program."""
+    return finish_reference(start_reference(program, argv, server, stdin))
 
 
 def run_ours(main, argv: list[str], server: Server, stdin: bytes = b"") -> Outcome:
@@ -200,8 +212,8 @@ class Pair:
         """Run one command line on both sides; "DIR" in it is the side's directory."""
         ours, reference = ([word.replace("DIR", str(server.directory)) for word in argv]
                            for server in self.sides)
-        return (run_ours(main, ours, self.sides[0], stdin),
-                run_reference(program, reference, self.sides[1], stdin))
+        process = start_reference(program, reference, self.sides[1], stdin)
+        return run_ours(main, ours, self.sides[0], stdin), finish_reference(process)
 
     def compare(self, program: str, main, argv: list[str], is_sorted: bool = False,
                 stdin: bytes = b"") -> None:
