@@ -95,6 +95,7 @@ COMMANDS: tuple[tuple[str, int, int, str, str, bool], ...] = (
     ("del-tlv-map", 1, 2, "switch [map]", "groups.del_tlv_map", True),
     ("ct-flush", 1, 4, "switch [zone=N] [ct-orig-tuple [ct-reply-tuple]]", "groups.ct_flush",
      True),
+    ("bundle", 2, 2, "switch file", "groups.bundle", True),
     ("probe", 1, 1, "target", "switch.probe", False),
     ("ping", 1, 2, "target [n]", "switch.ping", False),
     ("benchmark", 3, 3, "target n count", "switch.benchmark", False),
@@ -115,12 +116,22 @@ COMMANDS: tuple[tuple[str, int, int, str, str, bool], ...] = (
     ("list-commands", 0, _MANY, "", "list", False),
     ("parse-flow", 1, 1, "", "flows.parse_flow_command", False),
     ("parse-flows", 1, 1, "", "flows.parse_flows_command", False),
+    ("parse-actions", 1, 1, "", "debug.parse_actions", False),
+    ("parse-instructions", 1, 1, "", "debug.parse_instructions", False),
+    ("parse-group", 1, 1, "", "debug.parse_group", False),
+    ("parse-key-value", 1, _MANY, "", "debug.parse_key_value", False),
+    ("parse-pcap", 1, _MANY, "", "packets.parse_pcap", False),
+    ("parse-packet", 0, 0, "", "packets.parse_packet", False),
+    ("compose-packet", 1, 2, "", "packets.compose_packet", False),
+    ("encode-error-reply", 2, 2, "", "debug.encode_error_reply", False),
     ("print-error", 1, 1, "", "debug.print_error", False),
     ("ofp-print", 1, 2, "", "debug.ofp_print", False),
     ("encode-hello", 1, 1, "", "debug.encode_hello", False),
 )
 
-_NOT_YET = frozenset()
+_NOT_YET = frozenset((
+    "ofp-parse-pcap", "parse-nx-match", "parse-nxm", "parse-oxm", "parse-ofp10-match",
+    "parse-ofp11-match", "check-vlan"))
 """Commands of the reference that we do not have."""
 
 

@@ -68,7 +68,7 @@ def print_error(settings, arguments) -> None:
     from schema.openflow.errors import ERRORS
     for error in ERRORS:
         if error.name == arguments[0]:
-            print(error.name)
+            print(_describe_codes(error))
             return
     raise Fatal(f'unknown error "{arguments[0]}"')
 
@@ -82,3 +82,89 @@ def encode_hello(settings, arguments) -> None:
     data = encode(Hello(versions), max(versions), 1)
     print(hex_dump(data, False), end="")
     print_message(data, settings, 0)
+
+
+def _describe_codes(error) -> str:
+    """The code points of an error in each version."""
+    vendors = {"OF": 0, "NX": 0x2320, "ONF": 0x4F4E4600}
+    lines = []
+    for version in range(1, 7):
+        for point in error.codes:
+            if point.low <= version <= point.high:
+                code = 0 if point.code is None else point.code
+                text = f"vendor {vendors[point.vendor]:#x}, type {point.type}, code {code}"
+                text = text.replace("vendor 0x0,", "vendor 0,")
+                lines.append(f"OpenFlow 1.{version - 1}: {text}")
+                break
+    return "\n".join(lines)
+
+
+def encode_error_reply(settings, arguments) -> None:
+    from schema.openflow.errors import ERRORS
+    from vswitchd.openflow.messages import encode
+    from vswitchd.openflow.messages.base import hex_dump
+    from vswitchd.openflow.messages.session import answer_error
+    name, request = arguments[0], read_hex(arguments[1])
+    if name not in {error.name for error in ERRORS}:
+        raise Fatal(f'unknown error "{name}"')
+    header = parse_header(request)
+    data = encode(answer_error(name, request), header.version, header.xid)
+    print(hex_dump(data, False), end="")
+
+
+def _parse_wire(settings, arguments, decode_list) -> None:
+    from utilities.ofctl import protocol
+    from vswitchd.openflow.error import OpenFlowError
+    from vswitchd.openflow.text import format_actions
+    version = min(protocol.parse_versions(arguments[0]), default=1)
+    for line in sys.stdin:
+        text = line.split("#", 1)[0]
+        if not text.strip():
+            continue
+        try:
+            data = read_hex(text)
+        except Fatal:
+            raise Fatal("Trailing garbage in hex data") from None
+        try:
+            _write(f"actions={format_actions(decode_list(data, version))}\n\n")
+        except OpenFlowError as error:
+            from utilities.ofctl.connection import warn
+            for module, said in error.log or ((error.module, error.reason),):
+                if said:
+                    warn(module, said)
+            _write(f"bad {arguments[0]} {decode_list.__name__.removeprefix('decode_')}: "
+                   f"{error.name}\n\n")
+
+
+def parse_actions(settings, arguments) -> None:
+    from vswitchd.openflow.actions import decode_actions
+    _parse_wire(settings, arguments, decode_actions)
+
+
+def parse_instructions(settings, arguments) -> None:
+    from vswitchd.openflow.actions import decode_instructions
+    _parse_wire(settings, arguments, decode_instructions)
+
+
+def parse_group(settings, arguments) -> None:
+    from schema.openflow.messages import VERSION_NAMES
+    from utilities.ofctl import protocol
+    from utilities.ofctl.connection import next_xid
+    from utilities.ofctl.groups import parse_group_mod
+    from vswitchd.openflow.messages import encode
+    from vswitchd.openflow.text import FlowTextError
+    try:
+        mod, usable = parse_group_mod(arguments[0], "add", None, None)
+    except FlowTextError as error:
+        raise Fatal(str(error)) from None
+    print(f"usable protocols: {protocol.format_protocols(usable)}")
+    allowed = usable & settings.protocols if settings.protocols_given else usable
+    version = min(protocol.to_versions(allowed & -allowed))
+    print(f"chosen version: {VERSION_NAMES[version]}")
+    print_message(encode(mod, version, next_xid()), settings, 0)
+
+
+def parse_key_value(settings, arguments) -> None:
+    from vswitchd.openflow.text import key_values
+    for text in arguments:
+        print(", ".join(f"{key}={value}" if value else key for key, value in key_values(text)))

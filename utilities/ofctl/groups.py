@@ -440,3 +440,46 @@ def _parse_tuple(text: str):
         except ValueError:
             raise FlowTextError(f"failed to parse field {key}") from None
     return CtTuple(**members), number
+
+
+# Bundles of mixed messages.
+
+
+def bundle(settings, arguments) -> None:
+    """Sends the flow_mods, group_mods and packet-outs of a file in one bundle."""
+    from utilities.ofctl.flows import make_flow_mod, parse_packet_out
+    from vswitchd.openflow.text import parse_flow
+    switch, name = arguments
+    settings.bundle = True
+    protocol.settle(settings)
+    tables = table_numbers(settings, switch)
+    ports = port_numbers(settings, switch)
+    usable, makers = protocol.OF13_UP, []
+    for number, line in read_lines(name):
+        word, _, text = line.partition(" ")
+        try:
+            if word == "flow":
+                flow = parse_flow(text.strip(), "auto", ports, tables)
+                usable &= flow.usable
+                makers.append(lambda chosen, flow=flow: make_flow_mod(flow, chosen)[0])
+            elif word == "group":
+                text = text.strip()
+                verb = re.match(r"[^, \t]*", text)[0]
+                command, rest = (verb, text[len(verb):]) if verb in _VERBS else ("add", text)
+                mod, said = parse_group_mod(rest, command, ports, tables)
+                usable &= said
+                makers.append(lambda chosen, mod=mod: mod)
+            elif word == "packet-out":
+                value, said = parse_packet_out(text.strip(), ports, tables)
+                usable &= said
+                makers.append(lambda chosen, value=value: value)
+            else:
+                raise FlowTextError(f"Unsupported bundle message type: {word}")
+        except FlowTextError as error:
+            raise Fatal(f"{name}:{number}: {error}") from None
+        except Fatal as fatal:
+            raise Fatal(f"{name}:{number}: {fatal.text}") from None
+    connection, chosen = open_for_changes(settings, switch, usable)
+    messages = [encode(make(chosen), connection.version, next_xid()) for make in makers]
+    send_bundle(settings, connection, messages)
+    connection.close()

@@ -39,7 +39,7 @@ def parse_packet(data: bytes, packet_type: int = 0) -> Parsed:
 
 
 def _parse_ethernet(data: bytes, out: Parsed) -> None:
-    out.put(packet_type=0, eth_dst=0, eth_src=0, vlan_tci=0, eth_type=0x05FF)
+    out.put(packet_type=0, eth_dst=0, eth_src=0, vlan_tci=0, eth_type=0)
     if len(data) < 14:
         return
     out.put(eth_dst=int.from_bytes(data[0:6], "big"), eth_src=int.from_bytes(data[6:12], "big"))

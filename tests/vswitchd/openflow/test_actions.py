@@ -226,7 +226,7 @@ def name_of(call, *args, **kwargs) -> str:
 
 
 def test_errors_of_lists_and_instructions():
-    assert name_of(decode_actions, bytes(4), 4) == "OFPBAC_BAD_LEN"
+    assert name_of(decode_actions, bytes(4), 4) == "OFPBRC_BAD_LEN"
     assert name_of(decode_actions, bytes.fromhex("0063000800000000"), 4) == "OFPBAC_BAD_TYPE"
     assert name_of(decode_actions, bytes.fromhex("0000000800010000"), 4) == "OFPBAC_BAD_LEN"
     assert name_of(decode_actions, bytes.fromhex("ffff001000001234" "0000000000000000"),
