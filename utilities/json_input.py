@@ -17,13 +17,16 @@ class JsonError(ValueError):
 
 
 def parse_json(text: str):
-    """Return the value of a JSON text.  Raises JsonError."""
+    """Return the object or array that a JSON text is.  Raises JsonError."""
     def refuse(name: str):
         raise ValueError(name)
     try:
-        return json.loads(text, parse_constant=refuse)
+        value = json.loads(text, parse_constant=refuse)
+        if isinstance(value, (dict, list)):
+            return value
     except (ValueError, RecursionError):
-        raise JsonError(_explain(text)) from None
+        pass
+    raise JsonError(_explain(text)) from None
 
 
 class _Mistake(Exception):
@@ -35,6 +38,8 @@ class _Mistake(Exception):
 
 def _explain(text: str) -> str:
     """Return what is wrong with `text`: "line L, column C, byte B: reason"."""
+    # One character per byte: the reference counts bytes, and names them.
+    text = text.encode("utf-8", "surrogateescape").decode("latin-1")
     try:
         _walk(text)
         position, reason, extra = len(text), "syntax error", 0
@@ -43,8 +48,7 @@ def _explain(text: str) -> str:
     head = text[:position]
     line = head.count("\n")
     column = len(head) - (head.rfind("\n") + 1) + extra
-    size = len(head.encode("utf-8", "surrogateescape")) + extra
-    return f"line {line}, column {column}, byte {size}: {reason}"
+    return f"line {line}, column {column}, byte {len(head) + extra}: {reason}"
 
 
 def _walk(text: str) -> None:
@@ -83,9 +87,7 @@ def _step(state: str, kind: str, stack: list[str], where: int) -> str:
                 raise _Mistake(where, f"input exceeds maximum nesting depth {_DEPTH_MAX}")
             return "object start" if kind == "{" else "array start"
         if state == "start":
-            if kind not in ("string", "other"):
-                raise _Mistake(where, "syntax error at beginning of input")
-            return "end"
+            raise _Mistake(where, "syntax error at beginning of input")
         if kind not in ("string", "other"):
             raise _Mistake(where, "syntax error expecting value")
         return _after(stack)

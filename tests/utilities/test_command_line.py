@@ -109,8 +109,8 @@ def test_the_tools_share_one_log() -> None:
 
 
 @pytest.mark.parametrize("text, value", [
-    ("[]", []), ('{"a":[1,2.5,"x"]}', {"a": [1, 2.5, "x"]}), ('"\\ud83d\\ude00"', "\U0001f600"),
-    (" null ", None)])
+    ("[]", []), ('{"a":[1,2.5,"x"]}', {"a": [1, 2.5, "x"]}),
+    (' ["\\ud83d\\ude00", null] ', ["\U0001f600", None])])
 def test_json_is_parsed(text: str, value) -> None:
     assert parse_json(text) == value
 
@@ -127,6 +127,9 @@ def test_json_is_parsed(text: str, value) -> None:
     ("[01]", "line 0, column 3, byte 3: leading zeros not allowed"),
     ("[1.]", "line 0, column 3, byte 3: decimal point must be followed by digit"),
     ("O", "line 0, column 0, byte 0: invalid character 'O'"),
+    ("null", "line 0, column 4, byte 4: syntax error at beginning of input"),
+    ('"a"', "line 0, column 2, byte 2: syntax error at beginning of input"),
+    ("[é", "line 0, column 1, byte 1: invalid character U+00c3"),
     ("[\n\n x]", "line 2, column 2, byte 5: invalid keyword 'x'"),
 ])
 def test_json_mistakes_are_placed(text: str, complaint: str) -> None:
