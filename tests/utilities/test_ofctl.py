@@ -120,6 +120,7 @@ def test_outputs_are_those_of_the_reference(switch, section):
 @pytest.mark.differential
 @pytest.mark.skipif(not shutil.which("ovs-appctl"), reason="ovs-appctl is not installed")
 def test_a_detached_monitor_prints_and_obeys(switch, tmp_path):
+    make_bridges(switch)
     directory = switch.directory
     texts = []
     for side in ("ours", "reference"):
@@ -157,7 +158,8 @@ def test_a_detached_monitor_prints_and_obeys(switch, tmp_path):
         assert not list(directory.glob("ovs-ofctl*"))
         # A packet-in may come before or after the reply to the barrier.
         texts.append((answers, sorted(normal(log.read_text()).splitlines())))
-    assert texts[0] == texts[1]
+    assert texts[0][0] == texts[1][0]
+    assert texts[0][1] == texts[1][1]
 
 
 def run(*words: str) -> tuple[str, str, int]:
