@@ -21,6 +21,7 @@ from ovsdb_server.rpc.unixctl import Server as ControlServer
 from ovsdb_server.service.commands import commands
 from ovsdb_server.service.config_file import apply_config
 from ovsdb_server.service.hosted import HostedDatabase
+from ovsdb_server.service.relay import Relay, split_argument
 from ovsdb_server.service.remotes import RemoteError
 from ovsdb_server.service.replication import parse_excluded
 from ovsdb_server.service.server import Server
@@ -120,7 +121,10 @@ class _Arguments:
             self.databases = [os.path.join(database_directory(), "conf.db")]
         for text in self.databases:
             if text.startswith("relay:"):
-                raise OptionError(f"{text}: relay databases are not supported")
+                try:
+                    split_argument(text)
+                except ValueError as error:
+                    raise OptionError(str(error)) from None
 
     def _apply(self, name: str, argument: str | None) -> None:
         if self.settings.apply(name, argument):
@@ -269,6 +273,9 @@ class _Runner:
 
     def _open_databases(self, paths: list[str]) -> None:
         for path in paths:
+            if path.startswith("relay:"):
+                self._server.add_relay(Relay(*split_argument(path)))
+                continue
             try:
                 hosted = HostedDatabase.open_file(path)
             except LockError as error:

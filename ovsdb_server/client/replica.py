@@ -71,7 +71,8 @@ class Feed:
     def take(self) -> Changes:
         """Return what is pending without waiting."""
         pending, self._pending = self._pending, {}
-        self._event = trio.Event()
+        if self._event.is_set():
+            self._event = trio.Event()
         return {name: table for name, table in pending.items() if table}
 
 
@@ -86,7 +87,7 @@ class Replica:
     def __init__(self, remotes: str, schema: DatabaseSchema, columns=None, lock: str | None = None,
                  probe_interval: float = PROBE_INTERVAL, leader_only: bool = True,
                  max_backoff: float = 8.0, tls_context=None) -> None:
-        self._remotes = _split(remotes)
+        self._remotes = address.split_remotes(remotes)
         self._core = Core(schema, columns, lock, leader_only)
         self._lock_name = lock
         self._probe_interval = probe_interval
@@ -191,15 +192,15 @@ class Replica:
     async def _read(self, channel: Channel) -> str:
         try:
             while (messages := await channel.receive()) is not None:
-                had_lock = self._core.has_lock
+                before = self._core.has_lock, self._core.is_synced
                 for received in messages:
                     if _rpc_log.is_dbg:
-                        _rpc_log.dbg(f"{channel.name}: received {received!r}")
+                        _rpc_log.dbg(f"{channel.name}: received {message.describe(received)}")
                     if not self._core.receive(received):
                         self._finish_call(received)
                 self._send_output()
                 self._publish()
-                if self._core.has_lock != had_lock:
+                if (self._core.has_lock, self._core.is_synced) != before:
                     self._wake()
                 if self._core.complaint:
                     _log.info(f"{channel.name}: {self._core.complaint}; trying another server"
@@ -351,17 +352,6 @@ class _Call:
     def __init__(self) -> None:
         self.event = trio.Event()
         self.reply: message.Message | None = None
-
-
-def _split(remotes: str) -> list[str]:
-    """Split remotes at the commas that separate connection methods."""
-    found: list[str] = []
-    for part in remotes.split(","):
-        if part.split(":")[0] in address.ACTIVE or not found:
-            found.append(part)
-        else:
-            found[-1] += "," + part
-    return found
 
 
 __all__ = ["Feed", "RemoteError", "Replica", "Status", "Transaction"]

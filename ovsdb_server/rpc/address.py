@@ -86,6 +86,17 @@ def parse_remote(text: str, default_port: int = DEFAULT_PORT) -> Remote:
     return Remote(text, kind, host=host, port=_port(port, default_port, text))
 
 
+def split_remotes(text: str) -> list[str]:
+    """Split a list of active remotes at the commas that separate them."""
+    found: list[str] = []
+    for part in text.split(","):
+        if part.split(":")[0] in ACTIVE or not found:
+            found.append(part)
+        else:
+            found[-1] += "," + part
+    return found
+
+
 def _split_host(rest: str, text: str) -> tuple[str, str]:
     """Split HOST[:PORT], where HOST may be an IPv6 address in brackets."""
     if rest.startswith("["):

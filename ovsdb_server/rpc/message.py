@@ -162,6 +162,16 @@ class Message:
         return f"<error {self.error} id={self.id!r}>"
 
 
+def describe(message: Message) -> str:
+    """Return a message as debug logs show it."""
+    parts = []
+    for name in ("method", "params", "result", "error", "id"):
+        value = getattr(message, name)
+        if value is not None:
+            parts.append(f"{name}={STANDARD.dumps(value).decode('utf-8', 'replace')}")
+    return f"{message.kind}, {', '.join(parts)}"
+
+
 def decode(data: bytes, codec: Codec = STANDARD) -> Message:
     """Parse one whole JSON text into a Message.  Raises: ProtocolError."""
     try:

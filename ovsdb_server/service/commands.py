@@ -10,6 +10,7 @@ from collections.abc import Callable
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.rpc.unixctl import Command, CommandError
 from ovsdb_server.service.hosted import HostedDatabase
+from ovsdb_server.service.relay import Relay, split_argument
 from ovsdb_server.service.remotes import RemoteError
 from ovsdb_server.service.server import Server
 
@@ -40,6 +41,12 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
 
     def add_db(args: list[str]) -> None:
         fixed_by_config()
+        if args[0].startswith("relay:"):
+            name, remotes = split_argument(args[0])
+            if name in server.databases:
+                raise CommandError(f"ovsdb error: {args[0]}: already open")
+            server.add_relay(Relay(name, remotes))
+            return
         path = os.path.join(working_directory, args[0])
         if any(hosted.path and os.path.realpath(os.path.join(working_directory, hosted.path))
                == os.path.realpath(path) for hosted in server.databases.values()):

@@ -2,7 +2,8 @@
 
     {"remotes": {TARGET: {"inactivity-probe": ms, "max-backoff": ms, "read-only": bool,
                           "role": text, "dscp": n}},
-     "databases": {FILE: {"service-model": "standalone"}}}
+     "databases": {FILE: {"service-model": "standalone"},
+                   NAME: {"service-model": "relay", "source": {TARGET: {...}}}}}
 
 `apply_config` reads it and makes the server look like it; also for ovsdb-server/reload.
 """
@@ -14,6 +15,7 @@ import orjson
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.service import remotes
 from ovsdb_server.service.hosted import HostedDatabase
+from ovsdb_server.service.relay import Relay
 from ovsdb_server.service.session import Policy
 
 _MODELS = ("standalone", "relay", "active-backup", "clustered")
@@ -32,10 +34,15 @@ def apply_config(server, path: str, directory: str) -> None:
     config = _read(path)
     wanted_remotes = {target: _policy(target, options)
                       for target, options in _members(config, "remotes").items()}
-    wanted_files = {}
+    wanted_files, relays = {}, {}
     for name, options in _members(config, "databases").items():
-        _check_model(name, options)
-        wanted_files[os.path.join(directory, name)] = name
+        if _model(name, options) == "relay":
+            relays[name] = _sources(name, options)
+        else:
+            wanted_files[os.path.join(directory, name)] = name
+    for name, hosted in list(server.databases.items()):
+        if hosted.relay is not None and relays.get(name) != hosted.relay.remotes:
+            server.remove_database(name)
     open_files = {os.path.realpath(hosted.path): hosted.name
                   for hosted in server.databases.values() if hosted.path}
     keep = {os.path.realpath(file) for file in wanted_files}
@@ -53,6 +60,9 @@ def apply_config(server, path: str, directory: str) -> None:
             hosted.close()
             raise ConfigError(f"ovsdb error: {name}: duplicate database name")
         server.add_database(hosted)
+    for name, sources in relays.items():
+        if name not in server.databases:
+            server.add_relay(Relay(name, sources))
     for target in wanted_remotes:
         try:
             server.check_remote(target)
@@ -82,16 +92,26 @@ def _members(config: dict, name: str) -> dict:
     return value
 
 
-def _check_model(name: str, options: object) -> None:
+def _model(name: str, options: object) -> str:
+    """Return the service model of a database.  Raises: ConfigError."""
     options = options or {}
     if not isinstance(options, dict):
         raise ConfigError(f"config-file: database '{name}' is not a JSON object")
     model = options.get("service-model", "standalone")
     if model not in _MODELS:
         raise ConfigError(f"config-file: '{model}' is not a valid service model")
-    if model in ("relay", "active-backup"):
+    if model == "active-backup":
         raise ConfigError(f"config-file: database '{name}': service model {model} is not "
-                          "supported")
+                          "supported here; use --sync-from")
+    return model
+
+
+def _sources(name: str, options: dict) -> str:
+    """Return the remotes of a relay's source, separated by commas.  Raises: ConfigError."""
+    source = options.get("source")
+    if not isinstance(source, dict) or not source:
+        raise ConfigError(f"config-file: database '{name}': no source to relay")
+    return ",".join(source)
 
 
 def _policy(target: str, options: object) -> Policy:

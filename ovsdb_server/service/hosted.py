@@ -29,7 +29,7 @@ class HostedDatabase:
 
     `name`; `path` of the file as the user wrote it, "" if in memory; `database`; `triggers`;
     `uuid`, the row of `_Server`'s table that describes it ("" before there is one);
-    `logged_tables`, names whose transactions are logged (tlog-set).
+    `relay`, its `relay.Relay` if it is a copy of another server's; `logged_tables`, names whose transactions are logged (tlog-set).
     """
 
     def __init__(self, database: Database, storage: Journal | Memory, path: str = "") -> None:
@@ -37,9 +37,9 @@ class HostedDatabase:
         self.path = path
         self.storage = storage
         self.triggers = Triggers(database, self._write)
+        self.relay = None
         self.uuid = ""
         self.logged_tables: set[str] = set()
-        self.is_closed = False
         self._syncs_wanted = 0
         self._syncs_done = 0
         self._sync_running = False
@@ -70,7 +70,8 @@ class HostedDatabase:
         return json_text(self.database.schema.to_json())
 
     def close(self) -> None:
-        self.is_closed = True
+        if self.relay is not None:
+            self.relay.close()
         self.storage.close()
 
     def _write(self, delta: dict, comment: str | None) -> None:
@@ -127,15 +128,19 @@ class HostedDatabase:
                 await trio.to_thread.run_sync(compaction.write)
             self.storage.finish_compaction(compaction)
 
-    def convert(self, schema: DatabaseSchema) -> None:
-        """Put the data under another schema, in file and memory.  Raises: OvsdbError.
+    def convert(self, schema: DatabaseSchema) -> Database:
+        """Put the data under another schema in the file; return the new database.
 
-        Waiting transactions must have been cancelled.
+        `replace_database` makes it the one that is served.  Raises: OvsdbError.
         """
         converted = engine.convert(self.database, schema)
         self.storage.replace(converted, "converted by ovsdb-server", int(time.time() * 1000))
-        self.database = converted
-        self.triggers = Triggers(converted, self._write)
+        return converted
+
+    def replace_database(self, database: Database) -> None:
+        """Serve `database` from now on; what waits on the old one must have been cancelled."""
+        self.database = database
+        self.triggers = Triggers(database, self._write)
 
 
 def load_server_schema() -> DatabaseSchema:

@@ -5,6 +5,7 @@
     run
      |- one task per remote (remotes.py), with a task per session below it
      |- one task that runs waiting transactions whose time is up
+     |- one task per relay database (relay.py)
      |- one task that copies an active server while this one is its backup (replication.py)
      |- one task that writes the status of remotes back, looks after compaction and counters
      `- short tasks that reply after an fsync
@@ -19,13 +20,14 @@ import trio
 from ovsdb_server import vlog
 from ovsdb_server.coverage import COVERAGE
 from ovsdb_server.engine.atom import random_uuid
-from ovsdb_server.engine.database import Context
+from ovsdb_server.engine.database import Context, Database
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.engine.table import Delta
 from ovsdb_server.service import remotes as remotes_module
 from ovsdb_server.service.hosted import HostedDatabase, new_server_database
 from ovsdb_server.service.locks import Locks, Notice
+from ovsdb_server.service.relay import Relay
 from ovsdb_server.service.remotes import Remotes
 from ovsdb_server.service.replication import Replication
 from ovsdb_server.service.schema_check import find_fault, is_shipped
@@ -83,7 +85,7 @@ class Server:
     async def _check_schema(self, hosted: HostedDatabase) -> None:
         """Look at the form of a schema and log what is odd about it."""
         schema = hosted.database.schema
-        if hosted is self._self or is_shipped(schema):
+        if hosted is self._self or hosted.relay is not None or is_shipped(schema):
             return
         fault = await trio.to_thread.run_sync(find_fault, schema, abandon_on_cancel=True)
         if fault is not None:
@@ -101,11 +103,34 @@ class Server:
 
     def convert(self, hosted: HostedDatabase, schema: DatabaseSchema, requester: Session) -> None:
         """Change a database's schema.  Raises: OvsdbError, and then nothing has changed."""
+        converted = hosted.convert(schema)
+        self._replace_database(hosted, converted, requester)
+
+    def _replace_database(self, hosted: HostedDatabase, database: Database,
+                          requester: Session | None = None) -> None:
         self._part_from(hosted)
-        hosted.convert(schema)
+        hosted.replace_database(database)
         self._write_server_row(hosted)
         self.disconnect_unaware(f"database {hosted.name} schema conversion", requester)
         self.reload_remotes()
+
+    def add_relay(self, relay: Relay) -> None:
+        """Serve a copy of another server's database."""
+        self.add_database(relay.hosted)
+        if self._nursery is not None:
+            self.spawn(relay.serve, self)
+
+    def change_schema(self, hosted: HostedDatabase, schema: DatabaseSchema) -> None:
+        """Begin anew with an empty database of another schema (a relay's source has told it)."""
+        self._replace_database(hosted, Database(schema))
+
+    def note_relay(self, hosted: HostedDatabase) -> None:
+        """The connection of a relay to its source has come or gone."""
+        if not hosted.relay.is_connected:
+            self.disconnect_unaware(f"relay database {hosted.name} lost its source")
+        self.execute(self._self, [{
+            "op": "update", "table": "Database", "row": {"connected": hosted.relay.is_connected},
+            "where": [["_uuid", "==", ["uuid", hosted.uuid]]]}])
 
     def _part_from(self, hosted: HostedDatabase) -> None:
         """Cancel what clients have going on in a database that changes under them."""
@@ -122,9 +147,13 @@ class Server:
     def _write_server_row(self, hosted: HostedDatabase) -> None:
         operations = [_delete_row(hosted.uuid)] if hosted.uuid else []
         hosted.uuid = random_uuid()
-        operations.append({"op": "insert", "table": "Database", "uuid": hosted.uuid, "row": {
-            "name": hosted.name, "model": "standalone", "connected": True, "leader": True,
-            "schema": hosted.schema_text}})
+        row = {"name": hosted.name, "model": "standalone", "connected": True, "leader": True,
+               "schema": hosted.schema_text}
+        if hosted.relay is not None:
+            row |= {"model": "relay", "connected": hosted.relay.is_connected, "leader": False}
+            if not hosted.relay.has_schema:
+                del row["schema"]
+        operations.append({"op": "insert", "table": "Database", "uuid": hosted.uuid, "row": row})
         self._change_server_rows(operations)
 
     def _change_server_rows(self, operations: list) -> None:
@@ -266,6 +295,8 @@ class Server:
                 nursery.start_soon(self.replication.serve)
                 for hosted in self.databases.values():
                     nursery.start_soon(self._check_schema, hosted)
+                    if hosted.relay is not None:
+                        nursery.start_soon(hosted.relay.serve, self)
                 task_status.started()
                 await self.stopped.wait()
                 self.remotes.close()

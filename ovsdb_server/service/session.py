@@ -15,6 +15,7 @@ from typing import NamedTuple
 import trio
 
 from ovsdb_server import vlog
+from ovsdb_server.client.replica import RemoteError
 from ovsdb_server.engine.atom import ZERO_UUID, is_uuid
 from ovsdb_server.engine.database import Context, Execution
 from ovsdb_server.engine.error import OvsdbError, json_text, syntax_error
@@ -25,6 +26,7 @@ from ovsdb_server.rpc import message
 from ovsdb_server.rpc.message import Message, ProtocolError
 from ovsdb_server.rpc.stream import CODEC, Channel
 from ovsdb_server.service.hosted import HostedDatabase
+from ovsdb_server.service.relay import Relay, is_write
 
 _log = vlog.module("ovsdb_jsonrpc_server")
 _rpc_log = vlog.module("jsonrpc")
@@ -179,7 +181,7 @@ class Session:
     def _take(self, request: Message) -> bool:
         """Handle one message; return whether the session goes on."""
         if _rpc_log.is_dbg:
-            _rpc_log.dbg(f"{self.name}: received {_describe(request)}")
+            _rpc_log.dbg(f"{self.name}: received {message.describe(request)}")
         match request.kind:
             case message.REQUEST:
                 self._answer(request)
@@ -235,7 +237,7 @@ class Session:
 
     def _send(self, data: bytes) -> None:
         if _rpc_log.is_dbg:
-            _rpc_log.dbg(f"{self.name}: send {_describe(message.decode(data))}")
+            _rpc_log.dbg(f"{self.name}: send {message.describe(message.decode(data))}")
         self.channel.send(data)
 
     def send_updates(self) -> None:
@@ -268,6 +270,10 @@ class Session:
         if hosted is None:
             raise syntax_error(params, f"{request.method} request specifies unknown database "
                                        f"{params[0]}", "unknown database")
+        if hosted.relay is not None and not hosted.relay.has_schema:
+            raise syntax_error(params, f"{request.method} request specifies database {params[0]} "
+                                       "which is not yet available because it has not completed "
+                                       "joining its cluster", "database not available")
         return hosted
 
     def _echo(self, request: Message) -> object:
@@ -311,6 +317,9 @@ class Session:
         hosted = self._find(request)
         key = self._new_transaction_key(request)
         self._transactions[key] = hosted, request.id
+        if hosted.relay is not None and not self._is_read_only and is_write(request.params[1:]):
+            self.server.spawn(self._forward, key, hosted.relay, request.params)
+            return _LATER
         execution = hosted.submit(request.params[1:], self.context(), (self, key))
         if execution.is_waiting:
             self.server.note_waiting()
@@ -319,6 +328,22 @@ class Session:
         if execution.delta:
             self.server.after_commit(hosted, execution.delta)
         return _LATER
+
+    async def _forward(self, key: bytes, relay: Relay, params: list) -> None:
+        """Let the source of a relay database run a transaction."""
+        try:
+            result = await relay.forward(params)
+        except RemoteError as error:
+            result = RequestError(error.error)
+        except ConnectionError:
+            result = RequestError("canceled")
+        entry = self._transactions.pop(key, None)
+        if entry is None:
+            return
+        if isinstance(result, RequestError):
+            self.reply_error(entry[1], result.error)
+        else:
+            self.reply(entry[1], result)
 
     def finish(self, key: bytes, hosted: HostedDatabase, execution: Execution) -> None:
         """Reply to a transaction that ran to its end; `key` as in the token (session, key)."""
@@ -484,22 +509,6 @@ def _as_reference_number(value: object) -> object:
     if isinstance(value, dict):
         return {name: _as_reference_number(member) for name, member in value.items()}
     return value
-
-
-def _describe(msg: Message) -> str:
-    """Return a message as the debug log shows it."""
-    parts = []
-    if msg.method is not None:
-        parts.append(f'method="{msg.method}"')
-    if msg.params is not None:
-        parts.append(f"params={json_text(msg.params)}")
-    if msg.result is not None:
-        parts.append(f"result={json_text(msg.result)}")
-    if msg.error is not None:
-        parts.append(f"error={json_text(msg.error)}")
-    if msg.id is not None:
-        parts.append(f"id={json_text(msg.id)}")
-    return f"{msg.kind}, {', '.join(parts)}"
 
 
 _METHODS: dict[str, Callable[[Session, Message], object]] = {

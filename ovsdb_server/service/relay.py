@@ -1,0 +1,180 @@
+"""Relay databases: relay:DB:REMOTES serves a copy of another server's database, in memory.
+
+Reads, waits and monitors are answered from the copy; a transaction that writes is forwarded
+verbatim and answered with the source's reply, which comes after the updates it caused.  The copy
+is a `client.replica.Replica` whose changes are committed to a database of this server.
+
+Source: ovsdb(7), "Relay Service Model".  One task per relay database; trio thread only.
+"""
+
+import trio
+
+from ovsdb_server import vlog
+from ovsdb_server.client.replica import Feed, RemoteError, Replica
+from ovsdb_server.client.core import Changes
+from ovsdb_server.engine.atom import random_uuid
+from ovsdb_server.engine.database import Database
+from ovsdb_server.engine.error import OvsdbError
+from ovsdb_server.engine.schema import DatabaseSchema
+from ovsdb_server.engine.table import Row
+from ovsdb_server.rpc import address, message
+from ovsdb_server.rpc.backoff import Backoff
+from ovsdb_server.rpc.stream import ProtocolError, connect
+from ovsdb_server.service.hosted import HostedDatabase
+from ovsdb_server.storage.memory import Memory
+
+_log = vlog.module("relay")
+
+# Operations that change a database.
+WRITES = frozenset(("insert", "update", "mutate", "delete", "commit"))
+
+_COMMENT = "relayed"
+
+
+def split_argument(text: str) -> tuple[str, str]:
+    """Split relay:DB:REMOTES into (database, remotes).  Raises: ValueError."""
+    _, _, rest = text.partition(":")
+    name, colon, remotes = rest.partition(":")
+    if not name or not colon or not remotes:
+        raise ValueError(f"{text}: invalid syntax")
+    return name, remotes
+
+
+def is_write(operations: list) -> bool:
+    """Do any of a transaction's operations write?"""
+    return any(isinstance(operation, dict) and operation.get("op") in WRITES
+               for operation in operations)
+
+
+class Relay:
+    """The source of a relay database; `hosted.relay` of the database that it fills.
+
+    `is_connected`: is the copy up to date with a source that answers?  The database has no tables
+    until the source has told its schema.
+    """
+
+    def __init__(self, name: str, remotes: str) -> None:
+        self.name = name
+        self.remotes = remotes
+        self.is_connected = False
+        self.has_schema = False
+        self.hosted = HostedDatabase(Database(DatabaseSchema(name, "", "", [])), Memory())
+        self.hosted.relay = self
+        self._server = None
+        self._replica: Replica | None = None
+        self._feed: Feed | None = None
+        self._connected = trio.Event()
+        self._scope = trio.CancelScope()
+
+    async def forward(self, params: list) -> object:
+        """Send a transaction to the source; return its result.
+
+        Waits for a connection.  Raises: RemoteError with the source's error, ConnectionError.
+        """
+        while self._replica is None or not self._replica.is_connected:
+            await self._connected.wait()
+        result = await self._replica.call("transact", params)
+        # The reply may only be passed on when the copy shows its effect.
+        if self._feed is not None:
+            self._apply(self._feed.take())
+        return result
+
+    async def serve(self, server) -> None:
+        """Keep the copy until cancelled; `server` is told of commits and changes of state."""
+        self._server = server
+        with self._scope:
+            while True:
+                schema = await self._find_schema()
+                if not self.has_schema or schema != self.hosted.database.schema:
+                    self.has_schema = True
+                    server.change_schema(self.hosted, schema)
+                await self._follow(schema)
+
+    def close(self) -> None:
+        """Stop copying."""
+        self._scope.cancel()
+
+    async def _find_schema(self) -> DatabaseSchema:
+        """Ask the remotes in turn for the schema until one tells it."""
+        remotes = [Backoff(remote) for remote in address.split_remotes(self.remotes)]
+        while True:
+            delay = 0.0
+            for backoff in remotes:
+                backoff.connecting()
+                try:
+                    return await self._ask_schema(backoff.name)
+                except OSError as error:
+                    delay = backoff.failed(error.strerror or str(error))
+                except (ValueError, EOFError, RemoteError, OvsdbError, ProtocolError) as error:
+                    delay = backoff.failed(str(error))
+            await trio.sleep(delay)
+
+    async def _ask_schema(self, remote: str) -> DatabaseSchema:
+        parsed = address.parse_remote(remote)
+        context = self._server.tls_context(False) if parsed.is_tls else None
+        channel = await connect(parsed, context)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(channel.serve_backlog)
+                channel.send(message.encode_request("get_schema", [self.name], "schema"))
+                while (messages := await channel.receive()) is not None:
+                    for reply in messages:
+                        if reply.id == "schema" and reply.kind == message.ERROR:
+                            raise RemoteError(reply.error)
+                        if reply.id == "schema":
+                            nursery.cancel_scope.cancel()
+                            return DatabaseSchema.from_json(reply.result)
+                nursery.cancel_scope.cancel()
+                raise EOFError("connection closed by peer")
+        except ExceptionGroup as group:
+            # One task reads and one writes: the reader's failure is the one that counts.
+            raise group.exceptions[0] from None
+        finally:
+            channel.close()
+
+    async def _follow(self, schema: DatabaseSchema) -> None:
+        """Copy until the source's schema differs from `schema`."""
+        self._replica = replica = Replica(
+            self.remotes, schema, leader_only=False,
+            tls_context=lambda: self._server.tls_context(False))
+        feed = self._feed = replica.subscribe()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(replica.serve)
+                while True:
+                    changes = await feed.next()
+                    if replica.server_schema is not None and replica.server_schema != schema:
+                        break
+                    self._apply(changes)
+                    self._note_connection(replica.is_connected)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._replica = self._feed = None
+            self.is_connected = False
+
+    def _note_connection(self, is_connected: bool) -> None:
+        if is_connected:
+            event, self._connected = self._connected, trio.Event()
+            event.set()
+        if is_connected != self.is_connected:
+            self.is_connected = is_connected
+            self._server.note_relay(self.hosted)
+
+    def _apply(self, changes: Changes) -> None:
+        """Commit changes of the source here."""
+        if not changes:
+            return
+        rows: dict[str, dict[str, Row | None]] = {}
+        for name, table_changes in changes.items():
+            table = self.hosted.database.tables[name]
+            columns = table.schema.named_columns
+            rows[name] = {uuid: None if new is None else (
+                (uuid,), (random_uuid(),), *(new[column.name] for column in columns))
+                for uuid, (_, new) in table_changes.items()}
+        try:
+            execution = self.hosted.replace(rows, _COMMENT)
+        except OvsdbError as error:
+            _log.err(f"{self.name}: update from the source cannot be applied: {error}")
+            return
+        if execution.delta:
+            self._server.after_commit(self.hosted, execution.delta)
