@@ -420,7 +420,7 @@ _L4 = (TCP, UDP, SCTP)
 
 
 def normalize(match: Match) -> Match:
-    """Drops what can never be matched because its layer is not: nw_src without eth_type and so on."""
+    """Drops what can never be matched as its layer is not: nw_src without eth_type and so on."""
     fields = match.fields
     kind = eth_type(fields)
     proto = fields.get("nw_proto", _WILD)[0]

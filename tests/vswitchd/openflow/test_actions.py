@@ -255,6 +255,14 @@ def test_errors_carry_the_log_lines_of_the_reference():
          "00000010  00 63 00 08 00 00 00 00-"))
 
 
+def test_log_lines_name_actions_as_the_reference_does():
+    with pytest.raises(OpenFlowError, match="OpenFlow action OFPAT_OUTPUT length 8 not in valid "
+                                            r"range \[16,16\]"):
+        decode_actions(bytes.fromhex("0000000800000001"), 4)
+    with pytest.raises(OpenFlowError, match="OpenFlow action NXAST_POP_QUEUE length 32 exceeds"):
+        decode_actions(bytes.fromhex("ffff002000002320" "0005000000000000"), 4)
+
+
 def test_verify_keeps_instructions_in_order():
     assert name_of(verify, (GotoTable(1), Output(1))) == "OFPBAC_UNSUPPORTED_ORDER"
     assert name_of(verify, (GotoTable(1),), instructions=False) == "OFPBIC_UNSUP_INST"

@@ -17,8 +17,8 @@ from vswitchd.openflow.match import Match, normalize
 from vswitchd.openflow.oxm import decode_match, decode_nxm, encode_match, encode_nxm
 from vswitchd.openflow.text import (
     FlowTextError, format_actions, format_flow, format_match, format_megaflow, format_name,
-    format_protocols, format_value, key_values, parse_actions, parse_exact_flow, parse_flow, parse_match,
-    parse_port, parse_value,
+    format_protocols, format_value, key_values, parse_actions, parse_exact_flow, parse_flow,
+    parse_match, parse_port, parse_value,
 )
 
 DATA = Path(__file__).parent / "data"
