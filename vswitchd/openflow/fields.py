@@ -1,8 +1,8 @@
 """Match fields as the codecs use them: the field table with everything precomputed.
 
 `Info` is one row of schema/flow/fields.py with its OXM headers per version, its place (the key
-under which a `Match` holds it) and the set of protocols that can carry it. Used by match.py, oxm.py,
-actions.py, the text modules and ovs-ofctl. Any thread.
+under which a `Match` holds it) and the set of protocols that can carry it. Used by match.py,
+oxm.py, the codec of actions, the text modules and ovs-ofctl. Any thread.
 
 Ports are OpenFlow 1.0 numbers here as everywhere above the wire: 0xff00 and up are reserved.
 """

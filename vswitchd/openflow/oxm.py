@@ -639,8 +639,8 @@ def encode_match11(match: Match) -> bytes:
     return _MATCH11.pack(
         0, 88, in_port, wild, src.to_bytes(6, "big"), (~src_mask & _MAC).to_bytes(6, "big"),
         dst.to_bytes(6, "big"), (~dst_mask & _MAC).to_bytes(6, "big"), vlan, pcp, dl_type,
-        tos & 0xfc, proto & 0xff, ip_src, ~ip_src_mask & 0xffffffff, ip_dst, ~ip_dst_mask & 0xffffffff, tp_src,
-        tp_dst, label, tc, metadata, ~metadata_mask & _U64)
+        tos & 0xfc, proto & 0xff, ip_src, ~ip_src_mask & 0xffffffff, ip_dst,
+        ~ip_dst_mask & 0xffffffff, tp_src, tp_dst, label, tc, metadata, ~metadata_mask & _U64)
 
 
 def decode_match(data: bytes, at: int, version: int, *, strict: bool = True,
