@@ -4,6 +4,8 @@
 5 seconds and feeds the averages.  One thread.
 """
 
+from collections.abc import Callable
+
 from ovsdb_server.vlog import Command
 
 _TICK = 5.0
@@ -46,6 +48,7 @@ class Coverage:
 
     def __init__(self) -> None:
         self._counters = {name: Counter(name) for name in _NAMES}
+        self._sources: list[Callable[[], None]] = []
         self._tick = 0
         self._next = 0.0
 
@@ -55,6 +58,15 @@ class Coverage:
             self._counters[name] = Counter(name)
         return self._counters[name]
 
+    def add_source(self, refresh: Callable[[], None]) -> None:
+        """Have `refresh` called before counters are read: it sets what is counted elsewhere."""
+        self._sources.append(refresh)
+
+    def refresh(self) -> None:
+        """Bring counters that are counted elsewhere up to date."""
+        for refresh in self._sources:
+            refresh()
+
     def tick(self, now: float) -> None:
         """Move the averages on to `now`, monotonic seconds."""
         if not self._next:
@@ -62,6 +74,7 @@ class Coverage:
         for _ in range(720):
             if now < self._next:
                 return
+            self.refresh()
             for counter in self._counters.values():
                 counter._advance(self._tick)
             self._tick += 1
@@ -70,6 +83,7 @@ class Coverage:
 
     def show(self) -> str:
         """Return the text of coverage/show."""
+        self.refresh()
         hit = [counter for counter in self._counters.values() if counter.total]
         lines = ["Event coverage, avg rate over last: 5 seconds, last minute, last hour,  "
                  f"hash={hash(tuple(c.name for c in hit)) & 0xffffffff:08x}:"]
@@ -79,6 +93,7 @@ class Coverage:
 
     def read(self, args: list[str]) -> str:
         """Answer coverage/read-counter.  Raises: LookupError with the text for the user."""
+        self.refresh()
         counter = self._counters.get(args[0])
         if counter is None:
             raise LookupError("No such counter")

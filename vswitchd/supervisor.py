@@ -25,7 +25,10 @@ from datapath import face, upcall as upcalls
 from ovsdb_server import vlog
 from ovsdb_server.client.replica import Replica
 from ovsdb_server.client.transaction import Status, Transaction
+from ovsdb_server.coverage import COVERAGE
+from ovsdb_server.daemon import run_directory
 from ovsdb_server.engine.schema import DatabaseSchema
+from schema.flow.drops import DROPS
 from vswitchd.config import status
 from vswitchd.config.apply import apply
 from vswitchd.config.derive import derive
@@ -34,6 +37,7 @@ from vswitchd.config.diff import diff
 from vswitchd.openflow.actions import allow_debug_actions
 from vswitchd.openflow.agent import Agent
 from vswitchd.packet_log import follow_levels, print_records
+from vswitchd.switch.leftover import FILE_NAME, Leftovers
 from vswitchd.switch.stream import Streams
 from vswitchd.switch.switch import Switch
 
@@ -74,6 +78,7 @@ class Supervisor:
         self.is_configured = False
         self.complained: set = set()
         self.cur_cfg: int | None = None
+        self.leftovers = Leftovers(Path(run_directory()) / FILE_NAME)
 
     # -- time
 
@@ -114,6 +119,7 @@ class Supervisor:
         while True:
             self.settle()
             self.agent.tick()
+            COVERAGE.tick(self.clock.now())
             wait = (face.deadline() - self.clock.now() * 1000) / 1000
             # A second is the grain of rule timeouts and of fail-open.
             await trio.sleep(min(max(wait, 0.01), 1.0))
@@ -135,6 +141,7 @@ class Supervisor:
                 await trio.lowlevel.wait_readable(monitor.fileno())
                 if monitor.drain() and self.switch.follow_links():
                     self.publish()
+                    self.record_devices()
                     self.agent.ports_changed()
                     self.want_report()
                 # Changes come in crowds; one look at the end of a crowd is enough.
@@ -145,6 +152,20 @@ class Supervisor:
     def publish(self) -> None:
         """Hands changed bridges to the datapath."""
         self.switch.publish()
+
+    def record_devices(self) -> None:
+        """Keeps the list of devices that a crash would leave behind."""
+        try:
+            self.leftovers.follow(self.switch.outliving())
+        except OSError as error:
+            _log.info(f"cannot write {FILE_NAME}: {error.strerror}", _RATE)
+
+    def count_drops(self) -> None:
+        """Has coverage/show tell what the datapaths dropped."""
+        drops = self.switch.drops()
+        for row in DROPS:
+            if row.counter:
+                COVERAGE.counter(row.counter).total = drops[row.name]
 
     def want_report(self) -> None:
         """Has status written soon."""
@@ -175,6 +196,9 @@ class Supervisor:
                 self.publish()
             self.agent.ports_changed()
             self.settle()
+            if not self.is_configured:
+                self.leftovers.clear(self.switch.outliving())
+            self.record_devices()
             await self.write_status(top)
             if not self.is_configured:
                 self.is_configured = True
@@ -248,6 +272,7 @@ class Supervisor:
         """Runs until `stop`. `control` is the control socket or None; `make_commands(self)`
         returns the rows it gets once the switch lives."""
         self.follow_clock()
+        COVERAGE.add_source(self.count_drops)
         if self.dummy is not None:
             allow_debug_actions()
         async with trio.open_nursery() as nursery:
@@ -271,4 +296,6 @@ class Supervisor:
             await self.clock.settle()
             nursery.cancel_scope.cancel()
         self.switch.close(self.must_clean_up)
+        if self.must_clean_up:
+            self.record_devices()
         face.workers_set(0)

@@ -7,6 +7,7 @@ nor touched.
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -147,12 +148,15 @@ class Suite:
         self.vsctl("--no-wait", "init")
         self.options: tuple[str, ...] = ()
 
+    def command(self, name: str, *args: str) -> list[str]:
+        """The command that runs one of our programs here."""
+        return self.host.command(sys.executable, "-I", "-c",
+                                 _RUN.format(root=str(ROOT), name=name), *args)
+
     def tool(self, name: str, *args: str, check: bool = True, timeout: float = 20) -> str:
         """Runs one of our programs; returns what it printed."""
-        command = self.host.command(sys.executable, "-I", "-c",
-                                    _RUN.format(root=str(ROOT), name=name), *args)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
-                              env=self.environment, cwd=self.directory)
+        done = subprocess.run(self.command(name, *args), capture_output=True, text=True,
+                              timeout=timeout, env=self.environment, cwd=self.directory)
         assert not check or done.returncode == 0, (name, args, done.stdout, done.stderr)
         return done.stdout
 
@@ -184,8 +188,17 @@ class Suite:
         return self.vsctl("get", table, record, *columns).splitlines()
 
     def statistics(self, name: str) -> dict[str, int]:
-        """Interface.statistics, fresh."""
+        """Interface.statistics, as the database has them."""
         return eval_map(self.vsctl("get", "interface", name, "statistics"))
+
+    def statistics_now(self, name: str) -> tuple[int, int]:
+        """(received, sent) frames of a port, asked of the datapath."""
+        lines = self.appctl("dpctl/show", "-s").splitlines()
+        start = next(index for index, line in enumerate(lines)
+                     if re.fullmatch(rf"\s*port \d+: {name}( .*)?", line))
+        received, sent = (int(re.search(r"packets:(\d+)", line)[1])
+                          for line in lines[start + 1:start + 3])
+        return received, sent
 
     def counter(self, name: str) -> int:
         """A coverage counter."""

@@ -7,6 +7,7 @@ import pytest
 from tests.system.network import transfer, wait
 
 pytestmark = pytest.mark.system
+SHOWN = ("-o -4 addr show br0", "route show", "-o -6 addr show in0")
 
 
 def mac_of(suite, device):
@@ -111,15 +112,12 @@ def test_addresses_and_routes_survive(fresh_suite, make_host, how):
     suite.host.ip("link set in0 up")
     suite.host.ip("route add 10.99.0.0/16 via 10.3.0.1 dev br0")
     assert host.pings("10.3.0.9")
-    before = [suite.host.ip(line) for line in ("-4 addr show br0", "route show",
-                                               "-br link show in0")]
+    before = [suite.host.ip(line).split() for line in SHOWN]
     numbers = suite.get("interface", "p1", "ofport") + suite.get("interface", "in0", "ofport")
     suite.stop() if how == "exit" else suite.kill(signal.SIGKILL)
     assert suite.host.exists("br0") and suite.host.exists("in0")
     suite.start()
-    assert [suite.host.ip(line).replace("linkdown", "").split()
-            for line in ("-4 addr show br0", "route show", "-br link show in0")] == [
-        text.split() for text in before]
+    assert [suite.host.ip(line).split() for line in SHOWN] == before
     assert host.pings("10.3.0.9")
     assert numbers == (suite.get("interface", "p1", "ofport")
                        + suite.get("interface", "in0", "ofport"))

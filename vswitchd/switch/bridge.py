@@ -51,6 +51,7 @@ class Bridge:
         self.datapath = datapath
         self.ports: dict[str, BridgePort] = {}
         self.errors: dict[str, str] = {}
+        self.former: dict[str, int] = {}        # OpenFlow port numbers of vanished devices
         self.bundles: tuple[Port, ...] = ()
         self.wanted: dict[str, Interface] = {}
         self.mac = self.default_mac()
@@ -91,12 +92,17 @@ class Bridge:
         return int(self.mac.replace(":", ""), 16)
 
     def best_mac(self) -> str:
-        """other_config:hwaddr, else the lowest MAC of the other ports, else one of our own."""
+        """other_config:hwaddr, else the lowest MAC of the other ports, else one of our own.
+
+        As in the reference a MAC that somebody made up (locally administered) does not count beside
+        one that a manufacturer gave.
+        """
         if self.desired.hwaddr:
             return self.desired.hwaddr
         macs = [port.netdev.state().mac for port in self.ports.values() if port.ofport != LOCAL]
         usable = [mac for mac in macs if not int(mac[:2], 16) & 1 and mac.strip("0:")]
-        return min(usable, default=self.default_mac())
+        given = [mac for mac in usable if not int(mac[:2], 16) & 2]
+        return min(given or usable, default=self.default_mac())
 
     def follow_mac(self) -> None:
         """Give the bridge and its LOCAL device the MAC they should have."""
@@ -129,7 +135,8 @@ class Bridge:
         """The OpenFlow port number that is requested or was had before, where it is free, else the
         next one not in use."""
         used = {port.ofport for port in self.ports.values()}
-        for wish in (interface.ofport_request, interface.last_ofport):
+        for wish in (interface.ofport_request, self.former.get(interface.name),
+                     interface.last_ofport):
             if wish and 0 < wish < MAX_OFPORT and wish not in used:
                 return wish
         for step in range(1, MAX_OFPORT):
@@ -185,6 +192,7 @@ class Bridge:
         self.wanted.pop(name, None)
         self.errors.pop(name, None)
         self.drop(name, cleanup)
+        self.former.pop(name, None)
 
     def drop(self, name: str, cleanup: bool,
              bridges: "dict[str, Bridge] | None" = None) -> None:
@@ -193,6 +201,7 @@ class Bridge:
         if port is None:
             return
         self.is_published = False
+        self.former[name] = port.ofport
         _log.info(f"bridge {self.name}: deleted interface {name} on port {port.ofport}")
         self.publish(bridges or {})
         if port.number is not None:

@@ -141,7 +141,11 @@ class SystemDevice(_LinkDevice):
                 pass            # the link is gone, and its filter with it
 
     def is_present(self) -> bool:
-        return links.name_of(self.ifindex) == self.name
+        # A socket whose link was unregistered has forgotten it, even if the link comes back under
+        # the same index.
+        with socket.socket(fileno=os.dup(self.fd)) as sock:
+            is_bound = sock.getsockname()[0] == self.name
+        return is_bound and links.name_of(self.ifindex) == self.name
 
     def config(self) -> PortConfig:
         state = self.state()

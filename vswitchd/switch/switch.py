@@ -5,6 +5,7 @@ Control task only.
 """
 
 import os
+from collections import Counter
 from dataclasses import replace
 
 from datapath import face
@@ -12,6 +13,7 @@ from ovsdb_server import vlog
 from vswitchd.config.desired import Settings
 from vswitchd.switch.bridge import Bridge
 from vswitchd.switch.datapath import Datapath
+from vswitchd.switch.leftover import Device, device_of
 from vswitchd.switch.netdev import DUMMY_KINDS, Netdev
 
 
@@ -25,6 +27,7 @@ class Switch:
         self.settings = Settings()
         self.datapaths: dict[str, Datapath] = {}
         self.bridges: dict[str, Bridge] = {}
+        self.past_drops: Counter[str] = Counter()       # of datapaths that are closed
         self.n_workers = 0
 
     def datapath_types(self) -> tuple[str, ...]:
@@ -44,9 +47,21 @@ class Switch:
 
     def delete_datapath(self, datapath: Datapath) -> None:
         """Closes a datapath without bridges (dpctl/del-dp)."""
-        datapath.close(True)
+        self.close_datapath(datapath, True)
+
+    def close_datapath(self, datapath: Datapath, cleanup: bool) -> None:
+        """Closes a datapath; what it dropped stays counted."""
+        self.past_drops.update(face.drops(datapath.handle))
+        datapath.close(cleanup)
         self.datapaths = {key: other for key, other in self.datapaths.items()
                           if other is not datapath}
+
+    def drops(self) -> Counter[str]:
+        """Frames dropped since the start, by the names of schema/flow/drops.py."""
+        total = Counter(self.past_drops)
+        for datapath in self.datapaths.values():
+            total.update(face.drops(datapath.handle))
+        return total
 
     def set(self, settings: Settings) -> None:
         """Gives all datapaths other settings."""
@@ -95,8 +110,7 @@ class Switch:
         bridge.close(cleanup)
         datapath = bridge.datapath
         if not any(other.datapath is datapath for other in self.bridges.values()):
-            datapath.close(cleanup)
-            del self.datapaths[datapath.kind]
+            self.close_datapath(datapath, cleanup)
 
     def publish(self) -> None:
         """Hands every bridge that changed to its datapath; peers of patch ports follow."""
@@ -144,6 +158,12 @@ class Switch:
                     return netdev
         return None
 
+    def outliving(self) -> frozenset[Device]:
+        """The devices of which something would outlive this process."""
+        rows = (device_of(netdev) for datapath in self.datapaths.values()
+                for netdev in datapath.ports.values())
+        return frozenset(row for row in rows if row is not None)
+
     def dummies(self) -> list[Netdev]:
         """All dummy devices by name."""
         found = {netdev.name: netdev for datapath in self.datapaths.values()
@@ -154,3 +174,5 @@ class Switch:
         """Closes everything; without `cleanup` devices that outlive the daemon stay."""
         for name in list(self.bridges):
             self.delete_bridge(name, cleanup)
+        for datapath in list(self.datapaths.values()):
+            self.close_datapath(datapath, cleanup)

@@ -136,9 +136,7 @@ af_packet_transmit(struct port *port, struct packet *burst, uint32_t n,
         } else if (errno == EAGAIN || errno == ENOBUFS) {
             break;
         } else if (errno != EINTR) {
-            /* The device refuses this one frame. */
-            count_add(&port->stats[tx->thread].tx_errors, 1);
-            count_add(&tx->drops[DROP_TX_ERROR], 1);
+            port_refused(port, &burst[done], errno, tx);
             done++;
         }
     }

@@ -139,12 +139,35 @@ port_receive_burst(struct port *port, uint32_t queue, uint32_t thread,
     return n;
 }
 
+void
+port_refused(struct port *port, const struct packet *p, int error,
+             struct tx_context *tx)
+{
+    struct port_stats *stats = &port->stats[tx->thread];
+    tx->n_refused++;
+    tx->n_refused_bytes += p->size;
+    if (error == EIO || error == ENETDOWN || error == ENXIO) {
+        /* So taps and packet sockets say that their device is down. */
+        count_add(&stats->tx_dropped, 1);
+        count_add(&tx->drops[DROP_PORT_DOWN], 1);
+    } else if (error == EMSGSIZE) {
+        count_add(&stats->tx_dropped, 1);
+        count_add(&stats->tx_too_big, 1);
+        count_add(&tx->drops[DROP_TOO_BIG], 1);
+    } else {
+        count_add(&stats->tx_errors, 1);
+        count_add(&tx->drops[DROP_TX_ERROR], 1);
+    }
+}
+
 /* Passes 'n' ready frames to the kind. */
 static void
 send(struct port *port, struct packet *burst, uint32_t n,
      struct tx_context *tx)
 {
     struct port_stats *stats = &port->stats[tx->thread];
+    tx->n_refused = 0;
+    tx->n_refused_bytes = 0;
     uint32_t n_sent = port->ops->transmit(port, burst, n, tx);
     uint64_t n_bytes = 0;
     for (uint32_t i = 0; i < n_sent; i++) {
@@ -153,8 +176,8 @@ send(struct port *port, struct packet *burst, uint32_t n,
             pcap_write(port->tx_pcap, burst[i].data, burst[i].size);
         }
     }
-    count_add(&stats->tx_packets, n_sent);
-    count_add(&stats->tx_bytes, n_bytes);
+    count_add(&stats->tx_packets, n_sent - tx->n_refused);
+    count_add(&stats->tx_bytes, n_bytes - tx->n_refused_bytes);
     if (UNLIKELY(n_sent < n)) {
         count_add(&stats->tx_dropped, n - n_sent);
         count_add(&tx->drops[DROP_TX_FULL], n - n_sent);

@@ -32,6 +32,8 @@ struct tx_context {
     struct arena *arena;
     uint32_t thread;            /* Index of the worker. */
     uint64_t *drops;            /* Counters, by drop_reason. */
+    uint32_t n_refused;         /* Of the frames accepted, by the device... */
+    uint64_t n_refused_bytes;   /* ...for port_refused(). */
 };
 
 struct port_ops {
@@ -46,7 +48,8 @@ struct port_ops {
     uint32_t (*receive)(struct port *, uint32_t queue, struct packet *burst,
                         uint32_t max);
     /* Sends 'n' frames and returns how many were accepted, from the first; the
-     * others count as DROP_TX_FULL. */
+     * others count as DROP_TX_FULL.  One of the accepted that the device did
+     * not take goes to port_refused(). */
     uint32_t (*transmit)(struct port *, struct packet *burst, uint32_t n,
                          struct tx_context *);
     /* A descriptor that is readable while 'queue' has frames, or -1. */
@@ -83,6 +86,10 @@ uint32_t port_receive_burst(struct port *, uint32_t queue, uint32_t thread,
 
 /* Sends the frames of 'batch' and empties it. */
 void port_transmit(struct tx_batch *, struct tx_context *);
+
+/* Counts '*p', which the device refused with 'error' when it was sent. */
+void port_refused(struct port *, const struct packet *, int error,
+                  struct tx_context *);
 
 void port_stats_sum(const struct port *, struct port_stats *);
 

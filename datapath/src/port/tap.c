@@ -86,9 +86,7 @@ tap_transmit(struct port *port, struct packet *burst, uint32_t n,
                 return i;
             }
             if (errno != EINTR) {
-                /* The device is down or refuses this one frame. */
-                count_add(&port->stats[tx->thread].tx_errors, 1);
-                count_add(&tx->drops[DROP_TX_ERROR], 1);
+                port_refused(port, &burst[i], errno, tx);
                 break;
             }
         }
