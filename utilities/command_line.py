@@ -463,9 +463,13 @@ class TlsFiles:
         self.certificate: str | None = None
         self.ca_certificate: str | None = None
         self.bootstrap = False
+        self.protocols: str | None = None
+        self.ciphers: str | None = None
+        self.server_name: str | None = None
+        self.peer_ca_certificate: str | None = None
 
     def apply_option(self, name: str, value: str | None) -> bool:
-        """Take note of a TLS option; return whether `name` is one."""
+        """Take note of a TLS option; return whether `name` is one.  Raises Fatal."""
         if name == "private-key":
             self.private_key = _readable(value, "SSL_use_PrivateKey_file")
         elif name == "certificate":
@@ -480,8 +484,18 @@ class TlsFiles:
             else:
                 self.ca_certificate = _readable(
                     value, f"failed to load client certificates from {value}")
-        elif name not in ("peer-ca-cert", "ssl-protocols", "ssl-ciphers", "ssl-ciphersuites",
-                          "ssl-server-name"):
+        elif name == "ssl-protocols":
+            self.protocols = value
+        elif name == "ssl-ciphers":
+            self.ciphers = value
+        elif name == "ssl-server-name":
+            self.server_name = value
+        elif name == "peer-ca-cert":
+            self.peer_ca_certificate = _readable(
+                value, f"failed to load client certificates from {value}")
+        elif name == "ssl-ciphersuites":
+            raise Fatal("--ssl-ciphersuites is not supported")
+        else:
             return False
         return True
 

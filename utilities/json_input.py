@@ -20,8 +20,12 @@ def parse_json(text: str):
     """Return the object or array that a JSON text is.  Raises JsonError."""
     def refuse(name: str):
         raise ValueError(name)
+
+    def real(digits: str) -> float:
+        value = float(digits)
+        return refuse(digits) if value in (float("inf"), float("-inf")) else value
     try:
-        value = json.loads(text, parse_constant=refuse)
+        value = json.loads(text, parse_constant=refuse, parse_float=real)
         if isinstance(value, (dict, list)):
             return value
     except (ValueError, RecursionError):
@@ -206,3 +210,5 @@ def _check_number(text: str, end: int) -> None:
             position += 1
     if position < len(digits):
         raise _Mistake(end, "syntax error in number")
+    if float(text) in (float("inf"), float("-inf")):
+        raise _Mistake(end, "number outside valid range")

@@ -17,21 +17,38 @@ def open_remote(remote: str, files: TlsFiles) -> Connection:
     if files.complain():
         raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
     authority = files.ca_certificate
-    tls = Tls(files.private_key, files.certificate, None if authority == "none" else authority)
+    tls = _tls(files, None if authority == "none" else authority)
     try:
         if files.bootstrap and not os.path.exists(authority):
             _fetch_authority(remote, files)
         return connect(remote, None, tls)
     except OSError as error:
+        if not type(error).__name__.startswith("SSL"):
+            raise
+        # The ssl module is loaded by now.  Without a reason it is our list of ciphers.
         reason = getattr(error, "reason", None)
         if not isinstance(reason, str):
-            raise
-        # An ssl.SSLError: the ssl module is loaded by now.
+            LOG.log("stream_ssl", ERR,
+                    "SSL_CTX_set_cipher_list: error:0A0000B9:SSL routines::no cipher match")
+            raise OSError(errno.EPROTO, os.strerror(errno.EPROTO)) from None
         import _ssl
         library, code = _ssl.err_names_to_codes.get(reason, (0, 0))
         LOG.log("stream_ssl", WARN, f"SSL_connect: error:{library << 23 | code:08X}:"
                 f"{error.library} routines::{reason.lower().replace('_', ' ')}")
         raise OSError(errno.EPROTO, os.strerror(errno.EPROTO)) from None
+
+
+def _tls(files: TlsFiles, authority: str | None) -> Tls:
+    certificate = files.certificate
+    if files.peer_ca_certificate is not None:
+        # Certificates that follow ours in the file are sent to the peer with it.
+        fd = os.memfd_create("certificates")
+        for path in (files.certificate, files.peer_ca_certificate):
+            with open(path, "rb") as file:
+                os.write(fd, file.read())
+        certificate = f"/proc/self/fd/{fd}"
+    return Tls(files.private_key, certificate, authority, files.protocols, files.ciphers,
+               files.server_name)
 
 
 def _fetch_authority(remote: str, files: TlsFiles) -> None:
@@ -40,7 +57,7 @@ def _fetch_authority(remote: str, files: TlsFiles) -> None:
     Whoever answers now is trusted from then on: that is what bootstrapping means.
     """
     import ssl
-    with connect(remote, None, Tls(files.private_key, files.certificate, None)) as connection:
+    with connect(remote, None, _tls(files, None)) as connection:
         chain = connection.peer_chain()
     if not chain:
         LOG.log("stream_ssl", ERR, "could not obtain CA certificate from peer")

@@ -29,14 +29,23 @@ class ConnectionClosed(EOFError):
 
 
 class Tls:
-    """Files for ssl: remotes; `ca_certificate` None means that the peer is not verified."""
+    """Files for ssl: remotes; `ca_certificate` None means that the peer is not verified.
 
-    __slots__ = ("private_key", "certificate", "ca_certificate")
+    `protocols` and `ciphers` limit what is offered, `server_name` is told to the server (SNI).
+    """
 
-    def __init__(self, private_key: str, certificate: str, ca_certificate: str | None) -> None:
+    __slots__ = ("private_key", "certificate", "ca_certificate", "protocols", "ciphers",
+                 "server_name")
+
+    def __init__(self, private_key: str, certificate: str, ca_certificate: str | None,
+                 protocols: str | None = None, ciphers: str | None = None,
+                 server_name: str | None = None) -> None:
         self.private_key = private_key
         self.certificate = certificate
         self.ca_certificate = ca_certificate
+        self.protocols = protocols
+        self.ciphers = ciphers
+        self.server_name = server_name
 
 
 def connect(remote: str, timeout: float | None = None, tls: Tls | None = None) -> "Connection":
@@ -83,13 +92,19 @@ def _wrap_tls(sock, is_server: bool, tls: Tls | None):
         raise ValueError("Private key must be configured to use SSL")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if is_server else ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
+    if tls.protocols:
+        from ovsdb_server.rpc.tls import limit_versions
+        limit_versions(context, tls.protocols)
+    if tls.ciphers:
+        context.set_ciphers(tls.ciphers)
     context.load_cert_chain(tls.certificate, tls.private_key)
     if tls.ca_certificate is None:
         context.verify_mode = ssl.CERT_NONE
     else:
         context.load_verify_locations(tls.ca_certificate)
         context.verify_mode = ssl.CERT_REQUIRED
-    return context.wrap_socket(sock, server_side=is_server)
+    return context.wrap_socket(sock, server_side=is_server,
+                               server_hostname=None if is_server else tls.server_name)
 
 
 class Connection:

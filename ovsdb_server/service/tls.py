@@ -9,8 +9,7 @@ import os
 import ssl
 from typing import NamedTuple
 
-_VERSIONS = {"TLSv1": ssl.TLSVersion.TLSv1, "TLSv1.1": ssl.TLSVersion.TLSv1_1,
-             "TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
+from ovsdb_server.rpc.tls import limit_versions
 
 
 class TlsFiles(NamedTuple):
@@ -49,17 +48,7 @@ def make_context(files: TlsFiles, is_server: bool) -> ssl.SSLContext:
     else:
         context.verify_mode = ssl.CERT_NONE
     if files.protocols:
-        _limit_versions(context, files.protocols)
+        limit_versions(context, files.protocols)
     if files.ciphers:
         context.set_ciphers(files.ciphers)
     return context
-
-
-def _limit_versions(context: ssl.SSLContext, protocols: str) -> None:
-    """Accept the versions in a list such as "TLSv1.2,TLSv1.3" or "TLSv1.2+"."""
-    words = protocols.replace(",", " ").split()
-    chosen = [_VERSIONS[word.rstrip("+")] for word in words if word.rstrip("+") in _VERSIONS]
-    if chosen:
-        context.minimum_version = min(chosen)
-        if not any(word.endswith("+") for word in words):
-            context.maximum_version = max(chosen)

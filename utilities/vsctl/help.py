@@ -110,7 +110,7 @@ SSL/TLS options:
   --bootstrap-ca-cert=FILE    the same, fetched from the peer if it does not exist
   --ssl-protocols=PROTOS      protocols to allow
   --ssl-ciphers=CIPHERS       ciphers to allow up to TLSv1.2
-  --ssl-ciphersuites=SUITES   cipher suites to allow from TLSv1.3
+  --ssl-server-name=NAME      the name to tell the server (SNI)
 
 Other options:
   -h, --help                  print this
