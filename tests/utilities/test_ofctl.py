@@ -91,6 +91,11 @@ def make_bridges(server: Server) -> None:
                       "type=dummy", f"ofport_request={number}"]
     subprocess.run(["ovs-vsctl", *words], env=server.environment, cwd=server.directory,
                    check=True)
+    # A bridge that is deleted and made again in one transaction keeps its flows.
+    for bridge in ("br0", "br1"):
+        for command in ("del-groups", "del-flows"):
+            subprocess.run(["ovs-ofctl", command, bridge], env=server.environment,
+                           cwd=server.directory, check=True)
 
 
 def normal(text: str) -> str:

@@ -168,3 +168,42 @@ def parse_key_value(settings, arguments) -> None:
     from vswitchd.openflow.text import key_values
     for text in arguments:
         print(", ".join(f"{key}={value}" if value else key for key, value in key_values(text)))
+
+
+def _parse_tlvs(settings, version: int) -> None:
+    """Reads matches as raw TLVs, judges them, and prints them as we would send them."""
+    from vswitchd.openflow.error import OpenFlowError
+    from vswitchd.openflow.messages.base import hex_dump
+    from vswitchd.openflow.oxm import decode_nxm, encode_nxm
+    from vswitchd.openflow.oxm_text import format_oxm, parse_oxm as read_oxm
+    from vswitchd.openflow.value_text import FlowTextError
+    for line in sys.stdin:
+        text = line.split("#", 1)[0].strip()
+        if not text:
+            _write(line)
+            continue
+        try:
+            data = read_oxm(text)
+        except FlowTextError as error:
+            raise Fatal(str(error)) from None
+        try:
+            match, cookie, mask = decode_nxm(data, strict=settings.strict, cookie=not version)
+        except OpenFlowError as error:
+            _write(f"nx_pull_match() returned error {error.name}\n")
+            continue
+        data = encode_nxm(match, version, cookie, mask)
+        _write(format_oxm(data) + "\n")
+        if settings.verbosity > 0:
+            _write(hex_dump(data + bytes(-len(data) % 8), False))
+
+
+def parse_nxm(settings, arguments) -> None:
+    _parse_tlvs(settings, 0)
+
+
+def parse_oxm(settings, arguments) -> None:
+    from utilities.ofctl import protocol
+    version = min(protocol.parse_versions(arguments[0]), default=0)
+    if version < 3:
+        raise Fatal(f"invalid OXM version {arguments[0]}")
+    _parse_tlvs(settings, version)

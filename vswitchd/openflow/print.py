@@ -66,10 +66,13 @@ def format_message(data: bytes, verbosity: int = 0, port_names: dict[int, str] |
 
 def _log(error: OpenFlowError, warn: Callable[[str, str], None]) -> None:
     """Says what the error says, in the order in which Open vSwitch says it."""
-    if error.reason and (error.module, error.reason) not in error.log:
-        warn(error.module, error.reason)
-    for module, text in error.log:
-        warn(module, text)
+    said = list(error.log)
+    if error.reason and (error.module, error.reason) not in said:
+        said.insert(0, (error.module, error.reason))
+    for module, text in said:
+        # What is wrong with a match is worth a debug line only.
+        if module != "nx_match":
+            warn(module, text)
 
 
 def _format_wrong_size(data: bytes, header: Header) -> str:
