@@ -44,11 +44,12 @@ class Server:
             **{f"OVS_{name}": str(directory) for name in
                ("RUNDIR", "LOGDIR", "DBDIR", "SYSCONFDIR", "PKGDATADIR")}}
         self.socket = f"unix:{directory}/db.sock"
-        self._run("ovsdb-tool", is_ours, "create", "conf.db", str(schema))
-        self._run("ovsdb-server", is_ours, "--detach", "--no-chdir", "--pidfile", "--log-file",
+        self.run("ovsdb-tool", is_ours, "create", "conf.db", str(schema))
+        self.run("ovsdb-server", is_ours, "--detach", "--no-chdir", "--pidfile", "--log-file",
                   "-vconsole:off", "--remote=punix:db.sock")
 
-    def _run(self, program: str, is_ours: bool, *argv: str) -> None:
+    def run(self, program: str, is_ours: bool, *argv: str) -> None:
+        """Run ovsdb-tool or ovsdb-server, ours or the reference's, here."""
         command = [program]
         if is_ours:
             module = {"ovsdb-tool": "utilities.ovsdb_tool",
