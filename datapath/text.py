@@ -381,7 +381,10 @@ def format_flow(key: Mapping[str, int], mask: Mapping[str, int] | None = None,
         value = key.get("packet_type", 0)
         found.append(f"packet_type(ns={value >> 16},id={_hash_x(value & 0xffff)})")
     if not key.get("packet_type", 0) >> 16:
-        found.append(format_key(ETH, key, mask, verbose))
+        shown = format_key(ETH, key, mask, verbose)
+        if shown is None and mask is not None and not mask.get("packet_type"):
+            shown = "eth()"     # nothing else says that it is Ethernet
+        found.append(shown)
         found.extend(_vlans(key, mask, verbose, 0))
     else:
         found.extend(_layers(key, mask, verbose))

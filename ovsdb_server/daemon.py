@@ -314,6 +314,7 @@ class Daemon:
             os.close(self._ready_fd)
             self._ready_fd = -1
         if self.settings.detach:
+            vlog.set_level(None, vlog.CONSOLE, vlog.OFF)
             null = os.open(os.devnull, os.O_RDWR)
             for fd in range(3):
                 os.dup2(null, fd)

@@ -115,7 +115,7 @@ def _ask_daemon(command: str, arguments: list[str]) -> int:
     except Failure as failure:
         raise Fatal(failure.text) from None
     if is_error:
-        raise Fatal(answer.rstrip("\n"))
+        raise Fatal(answer.rstrip("\n").removeprefix("ovs-vswitchd: "))
     command_line.write_text(answer)
     return 0
 

@@ -133,7 +133,7 @@ class Commands:
             found = bridge.port_of(int(args[1]))
             port = found[1] if found else None
         if port is None:
-            raise CommandError("no such port")
+            raise CommandError("software error, odp port is present but no ofp port")
         face.mac_set(bridge.handle, self._mac(args[3]), self._vlan(args[2]), port.ofport)
 
     def fdb_del(self, args: list[str]) -> None:
@@ -141,7 +141,7 @@ class Commands:
         try:
             face.mac_del(bridge.handle, self._mac(args[2]), self._vlan(args[1]))
         except face.DatapathError:
-            raise CommandError("cannot find entry") from None
+            raise CommandError("could not find static mac entry") from None
 
     def fdb_flush(self, args: list[str]) -> str:
         bridges = [self.bridge(args[0])] if args else list(self.switch.bridges.values())
@@ -215,6 +215,8 @@ class Commands:
     def dummy_set_admin_state(self, args: list[str]) -> str:
         if args[-1] not in ("up", "down"):
             raise CommandError("Invalid Admin State")
+        if len(args) > 1 and not isinstance(self.switch.netdev(args[0]), Dummy):
+            raise CommandError("Unknown Dummy Interface")
         netdevs = [self.dummy(args[0])] if len(args) > 1 else self.switch.dummies()
         for netdev in netdevs:
             netdev.set_up(args[-1] == "up")

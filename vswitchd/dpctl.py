@@ -4,6 +4,7 @@ A datapath is named "TYPE@NAME" or "NAME"; where only one exists it need not be 
 reference's. Control task only. Source: ovs-dpctl(8).
 """
 
+import errno
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from vswitchd.switch.datapath import Datapath
 from vswitchd.switch.netdev import DeviceError, Netdev, make
 from vswitchd.switch.switch import Switch
 
-_STATIC = SEAM["FLOW_STATIC"]
+_NO_FAMILY = "Address family not supported by protocol"
 
 
 class Record(NamedTuple):
@@ -138,7 +139,7 @@ def set_features(datapath: Datapath, args: list[str]) -> str | None:
         return "\n".join(_describe(datapath, row) for row in rows)
     row = next((row for row in rows if row.name == args[0]), None)
     if row is None:
-        raise CommandError("Unexpected support field")
+        return "Unexpected support field"
     if len(args) == 1:
         return _describe(datapath, row)
     if not row.bit:
@@ -203,7 +204,7 @@ class Dpctl:
         for name in names:
             datapath = self.find(name)
             if datapath is None:
-                raise CommandError(f"opening datapath {name} failed (No such device)")
+                raise CommandError(f"opening datapath {name} failed ({_NO_FAMILY})")
             found.append(datapath)
         self.settle()
         if not names:
@@ -273,7 +274,6 @@ class Dpctl:
         except text.TextError as error:
             raise CommandError(f"{error}\nparsing flow key (Invalid argument)") from None
         mask.setdefault("recirc_id", 0xffffffff)
-        mask.setdefault("packet_type", 0xffffffff)
         return text.pack(key), text.pack(mask)
 
     def _actions(self, datapath: Datapath, written: str) -> bytes:
@@ -353,7 +353,8 @@ class Dpctl:
         try:
             face.flow_del(datapath.handle, key, mask)
         except face.DatapathError as error:
-            raise CommandError(f"deleting flow ({error.reason})") from None
+            hint = "\nPerhaps you need to specify a UFID?" if error.number == errno.ENOENT else ""
+            raise CommandError(f"deleting flow ({error.reason}){hint}") from None
         return None
 
     def del_flows(self, args: list[str]) -> None:
@@ -369,7 +370,7 @@ class Dpctl:
         kind, _, name = args[0].rpartition("@")
         kind = kind or "system"
         if kind not in self.switch.datapath_types():
-            raise CommandError(f"add_dp (Address family not supported by protocol)")
+            raise CommandError(f"add_dp ({_NO_FAMILY})")
         if self.find(args[0]):
             raise CommandError("add_dp (File exists)")
         self.switch.add_datapath(kind, name)
@@ -379,7 +380,7 @@ class Dpctl:
     def del_dp(self, args: list[str]) -> None:
         datapath = self.find(args[0])
         if datapath is None:
-            raise CommandError(f"opening datapath {args[0]} failed (No such device)")
+            raise CommandError(f"opening datapath {args[0]} failed ({_NO_FAMILY})")
         if any(bridge.datapath is datapath for bridge in self.switch.bridges.values()):
             raise CommandError("del_dp (Device or resource busy)")
         self.switch.delete_datapath(datapath)
@@ -387,7 +388,7 @@ class Dpctl:
     def add_if(self, args: list[str]) -> None:
         datapath = self.find(args[0])
         if datapath is None:
-            raise CommandError(f"opening datapath {args[0]} failed (No such device)")
+            raise CommandError(f"opening datapath {args[0]} failed ({_NO_FAMILY})")
         for spec in args[1:]:
             name, *words = spec.split(",")
             options = dict(word.partition("=")[::2] for word in words)
@@ -414,14 +415,14 @@ class Dpctl:
     def del_if(self, args: list[str]) -> None:
         datapath = self.find(args[0])
         if datapath is None:
-            raise CommandError(f"opening datapath {args[0]} failed (No such device)")
+            raise CommandError(f"opening datapath {args[0]} failed ({_NO_FAMILY})")
         for name in args[1:]:
             datapath.detach(self._port(datapath, name)).close(True)
 
     def set_if(self, args: list[str]) -> None:
         datapath = self.find(args[0])
         if datapath is None:
-            raise CommandError(f"opening datapath {args[0]} failed (No such device)")
+            raise CommandError(f"opening datapath {args[0]} failed ({_NO_FAMILY})")
         for spec in args[1:]:
             self._port(datapath, spec.split(",")[0])
 
@@ -438,7 +439,18 @@ class Dpctl:
             for row in self.rows())
 
     def rows(self) -> tuple[Command, ...]:
-        """The table."""
+        """The table; errors name the program, as a tool's do."""
+        def named(handler: Callable) -> Callable:
+            def run(args: list[str]):
+                try:
+                    return handler(args)
+                except CommandError as error:
+                    raise CommandError(f"ovs-vswitchd: {error}") from None
+            return run
+
+        return tuple(row._replace(handler=named(row.handler)) for row in self._rows())
+
+    def _rows(self) -> tuple[Command, ...]:
         return (
             Command("dpctl/add-dp", "dp [iface...]", 1, None, self.add_dp),
             Command("dpctl/add-flow", "[dp] flow actions", 2, 4, self.add_flow),

@@ -25,7 +25,8 @@ from schema.flow.seam import SEAM
 from schema.openflow.messages import VERSION_NAMES
 from vswitchd.config.actions import SetControllers
 from vswitchd.config.desired import Controller
-from vswitchd.openflow import messages
+from vswitchd.openflow import messages, tables
+from vswitchd.openflow.bundles import BundleFailed
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.framing import HEADER, Splitter, open_frame
 from vswitchd.openflow.messages import session as session_messages
@@ -38,6 +39,7 @@ OPENFLOW_PORT = 6653
 ALL_VERSIONS = frozenset(VERSION_NAMES)
 _QUEUE_LENGTH = 65536           # messages that a slow reader may have waiting
 _RATE = vlog.RateLimit(60, 60)
+_ERROR_DATA = 0xffff - 12       # most bytes of a message that an error returns
 _FLOW_MODS = ("OFPT_FLOW_MOD", "NXT_FLOW_MOD")      # whose form NXT_FLOW_MOD_TABLE_ID changes
 
 _connmgr = vlog.module("connmgr")
@@ -422,6 +424,10 @@ class BridgeAgent:
         except OpenFlowError as error:
             self.answer_error(connection, message, error)
             return
+        except BundleFailed as failure:
+            self.answer_error(connection, failure.message, failure.error)
+            self.answer_error(connection, message, OpenFlowError("OFPBFC_MSG_FAILED"))
+            return
         except Exception as error:
             # A mistake in one message must not end the daemon.
             _connmgr.err(f"{self.bridge.name}<->{session.name}: "
@@ -435,13 +441,14 @@ class BridgeAgent:
                 self.transmit(connection, part)
         if not self.bridge.is_published:
             self.agent.publish()
+            self.ports_changed()
         await trio.lowlevel.checkpoint()
 
     def answer_error(self, connection: Connection, message: bytes, error: OpenFlowError) -> None:
         """Answers a message that cannot be served."""
         for module, text in error.log:
             vlog.module(module).warn(text, _RATE)
-        reply = session_messages.Error(error.name, message[:64])
+        reply = session_messages.Error(error.name, message[:_ERROR_DATA])
         self.transmit(connection, messages.encode(reply, connection.session.version,
                                                   HEADER.unpack_from(message)[3]))
         _connmgr.info(f"{self.bridge.name}<->{connection.session.name}: sending "
@@ -612,6 +619,11 @@ class Agent:
         """Tells all controllers what changed in their ports."""
         for bridge in self.bridges.values():
             bridge.ports_changed()
+
+    def dump_all_flows(self, bridge: Bridge) -> str:
+        """bridge/dump-flows: all rules, hidden ones too."""
+        return "\n".join(tables.describe(rule, face.now())
+                         for rule in face.rules(bridge.handle, hidden=True))
 
     def find(self, handle: int) -> BridgeAgent | None:
         """The bridge of a library handle."""

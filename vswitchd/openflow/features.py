@@ -17,6 +17,7 @@ N_TABLES = 254                  # tables that are told of
 LAST_TABLE = 254                # and one more that goto_table could name
 MAX_ENTRIES = 1_000_000
 _ALL_ONES = (1 << 64) - 1
+_GOTO_TABLE = 0b10
 _INSTRUCTIONS, _WITH_METER = 0b0111110, 0b1111110
 
 _COMMON = ("dec_mpls_ttl", "dec_ttl", "group", "mod_nw_ttl", "output", "pop_mpls", "push_mpls",
@@ -54,9 +55,11 @@ def table_features(table: int, version: int, has_miss: bool = False) -> TableFea
                              if field.writable and field.name in fields)
         actions, metadata = _ACTIONS_12, _ALL_ONES
     apply = ActionFeatures(actions, settable)
-    flow = InstructionFeatures(frozenset(range(table + 1, LAST_TABLE + 1)),
-                               _WITH_METER if version in (OF13, OF13 + 1) else _INSTRUCTIONS,
-                               apply, apply)
+    is_last = table + 1 == N_TABLES
+    instructions = _WITH_METER if version in (OF13, OF13 + 1) else _INSTRUCTIONS
+    flow = InstructionFeatures(
+        frozenset() if is_last else frozenset(range(table + 1, LAST_TABLE + 1)),
+        instructions & ~_GOTO_TABLE if is_last else instructions, apply, apply)
     newer = False if version > OF13 else None
     return TableFeatures(table, "", metadata, metadata, miss, newer, newer, MAX_ENTRIES, flow, flow,
                          fields, mask, fields)

@@ -14,9 +14,11 @@ from vswitchd.openflow import source
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
+from vswitchd.openflow.features import table_features
 from vswitchd.openflow.match import Match
 from vswitchd.openflow.messages.group import (Bucket, GroupDesc, GroupFeaturesReply, GroupMod,
                                               GroupStats, Selection)
+from vswitchd.openflow.messages.table import actions_to_bits
 
 _ANY = face.ANY
 _METHODS = {"": SEAM["GROUP_METHOD_DEFAULT"], "dp_hash": SEAM["GROUP_METHOD_DP_HASH"],
@@ -61,9 +63,10 @@ def statistics(bridge: int, number: int, now_ms: int) -> tuple[GroupStats, ...]:
     return tuple(found)
 
 
-def features() -> GroupFeaturesReply:
+def features(version: int) -> GroupFeaturesReply:
     """What groups can be."""
-    return GroupFeaturesReply(_TYPES, _CAPABILITIES, (_MAX_GROUPS,) * 4, (0,) * 4)
+    actions = actions_to_bits(table_features(0, version).hit.apply.actions, version)
+    return GroupFeaturesReply(_TYPES, _CAPABILITIES, (_MAX_GROUPS,) * 4, (actions,) * 4)
 
 
 def _numbered(buckets: tuple[Bucket, ...]) -> tuple[Bucket, ...]:

@@ -13,15 +13,15 @@ from typing import NamedTuple
 from datapath import face
 from schema.openflow.limits import BUFFER_NONE, PORT_NONE, TABLE_ALL
 from vswitchd.config.desired import LOCAL
-from vswitchd.openflow import groups, packed, tables
+from vswitchd.openflow import bundles, groups, packed, tables
 from vswitchd.openflow.action_types import Output
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.features import N_TABLES, encoded_reply, table_features
 from vswitchd.openflow.match import Match
-from vswitchd.openflow.messages import (Message, flow, group, packet, port, queue, session,
-                                        table)
+from vswitchd.openflow.messages import (Message, bundle, flow, group, packet, port, queue,
+                                        session, table)
 from vswitchd.openflow.messages import switch as description
 from vswitchd.openflow.session import OF10, OF11, OF13, Session
 from vswitchd.switch.bridge import Bridge, BridgePort
@@ -39,6 +39,8 @@ _CONFIG_11 = 0x65
 PS_LINK_DOWN, PS_LIVE = 1, 4
 ADDED, DELETED, MODIFIED = 0, 1, 2
 NORMAL = 0xfffa
+
+_EVICTION_FLAGS = 7             # other, importance, lifetime
 
 
 class Encoded(NamedTuple):
@@ -120,7 +122,8 @@ class Service:
     def features(self, conn: Session, value: session.FeaturesRequest):
         ports = tuple(self.ports().values()) if conn.version < OF13 else ()
         capabilities = (_CAPABILITIES_10 if conn.version == OF10 else
-                        _CAPABILITIES | {"ARP_MATCH_IP"} if conn.version == OF11 else _CAPABILITIES)
+                        _CAPABILITIES | {"ARP_MATCH_IP"} if conn.version == OF11 else
+                        _CAPABILITIES | {"BUNDLES"} if conn.version > OF13 else _CAPABILITIES)
         yield session.FeaturesReply(self.bridge.datapath_id, 0, N_TABLES, 0, capabilities,
                                     _ACTIONS_10 if conn.version == OF10 else frozenset(), ports)
 
@@ -207,7 +210,22 @@ class Service:
         yield Encoded(encoded_reply(conn.version))
 
     def table_desc(self, conn: Session, value: table.TableDescRequest):
-        yield table.TableDescReply(tuple(table.TableDesc(number) for number in range(N_TABLES)))
+        yield table.TableDescReply(tuple(table.TableDesc(number, False, _EVICTION_FLAGS)
+                                         for number in range(N_TABLES)))
+
+    # -- bundles
+
+    def bundle_control(self, conn: Session, value: bundle.BundleControl):
+        def commit(added: list[bytes]) -> None:
+            self.settle()
+            for message in bundles.carry_out(self.dp, self.bridge.handle, added):
+                self.handle(conn, message)
+
+        yield bundles.control(conn.bundles, value, commit)
+
+    def bundle_add(self, conn: Session, value: bundle.BundleAdd):
+        bundles.add(conn.bundles, value)
+        return ()
 
     # -- groups
 
@@ -224,7 +242,7 @@ class Service:
         yield group.GroupStatsReply(groups.statistics(self.bridge.handle, value.group, face.now()))
 
     def group_features(self, conn: Session, value: group.GroupFeaturesRequest):
-        yield groups.features()
+        yield groups.features(conn.version)
 
     # -- ports and queues
 
@@ -255,7 +273,8 @@ class Service:
             raise OpenFlowError("OFPPMFC_BAD_HW_ADDR")
         mask = value.mask & (_CONFIG_10 if conn.version == OF10 else _CONFIG_11)
         config = row.config & ~mask | value.config & mask
-        if (config ^ row.config) & PC_PORT_DOWN:
+        is_down = not row.netdev.state().is_up
+        if mask & PC_PORT_DOWN and bool(config & PC_PORT_DOWN) != is_down:
             row.netdev.set_up(not config & PC_PORT_DOWN)
             if row.number is not None:
                 self.bridge.datapath.update(row.number)
@@ -356,6 +375,8 @@ _HANDLERS = {
     table.TableStatsRequest: Service.table_stats,
     table.TableFeaturesRequest: Service.table_features,
     table.TableDescRequest: Service.table_desc,
+    bundle.BundleControl: Service.bundle_control,
+    bundle.BundleAdd: Service.bundle_add,
     group.GroupMod: Service.group_mod,
     group.GroupDescRequest: Service.group_desc,
     group.GroupStatsRequest: Service.group_stats,

@@ -42,6 +42,7 @@ class Session:
     controller_id: int = 0
     primary: dict[str, int] = field(default_factory=_primary)
     secondary: dict[str, int] = field(default_factory=_secondary)
+    bundles: dict = field(default_factory=dict)     # {id: bundles.Bundle}
     next_xid: int = 1
 
     def xid(self) -> int:

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 
 from datapath import face
 from schema.flow.seam import SEAM
-from schema.openflow.limits import COOKIE_NONE, GROUP_ANY, PORT_NONE, TABLE_ALL
+from schema.openflow.limits import (COOKIE_NONE, GROUP_ANY, PORT_NONE, PRIORITY_DEFAULT,
+                                    TABLE_ALL)
 from vswitchd.openflow import packed, source
 from vswitchd.openflow.action_types import Actions
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.match import Match
+from vswitchd.openflow.text import format_actions, format_match
 from vswitchd.openflow.messages.flow import COMMANDS, FlowMod, FlowStats, FlowStatsRequest
 
 N_TABLES = 255                  # table 254 is for rules of our own and is not told
@@ -35,7 +37,7 @@ def change_of(bridge: int, mod: FlowMod, tag: int = 0) -> face.RuleChange:
     if table == TABLE_ALL and command == _ADD:
         table = 0
     elif table == HIDDEN_TABLE:
-        raise OpenFlowError("OFPFMFC_EPERM")
+        raise OpenFlowError("OFPBRC_EPERM")
     actions, program = mod.actions, b""
     if command <= SEAM["RULE_MODIFY_STRICT"]:
         actions, _ = check(actions, mod.match, table=table, n_tables=N_TABLES)
@@ -81,6 +83,19 @@ def stats_of(rule: face.Rule, now_ms: int) -> FlowStats:
         rule.hard_timeout, max(0, now_ms - rule.used_ms) // 1000,
         max(0, now_ms - rule.modified_ms) // 1000, rule.n_packets, rule.n_bytes, rule.flags & 0x1f,
         rule.importance)
+
+
+def describe(rule: face.Rule, now_ms: int) -> str:
+    """A rule as bridge/dump-flows shows it."""
+    match = packed.unpack(rule.value, rule.mask)
+    seconds = max(0, now_ms - rule.created_ms) // 1000
+    shown = format_match(match)
+    words = [f"table_id={rule.table}"] if rule.table else []
+    words += [f"duration={seconds}s", f"n_packets={rule.n_packets}", f"n_bytes={rule.n_bytes}"]
+    if rule.priority != PRIORITY_DEFAULT:
+        words.append(f"priority={rule.priority}")
+    words += [shown] if shown else []
+    return ", ".join(words) + f",actions={format_actions(source.unpack(rule.source)) or 'drop'}"
 
 
 def select(bridge: int, request: FlowStatsRequest) -> Iterator[face.Rule]:

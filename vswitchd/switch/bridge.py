@@ -56,6 +56,7 @@ class Bridge:
         self.wanted: dict[str, Interface] = {}
         self.mac = self.default_mac()
         self.last_ofport = 0
+        self.freed: set[int] = set()    # numbers that a port had: taken again only in need
         self.is_published = False
         self.handle = face.bridge_add(datapath.handle, self.settings())
 
@@ -139,11 +140,15 @@ class Bridge:
                      interface.last_ofport):
             if wish and 0 < wish < MAX_OFPORT and wish not in used:
                 return wish
+        used |= self.freed
         for step in range(1, MAX_OFPORT):
             number = (self.last_ofport + step - 1) % (MAX_OFPORT - 1) + 1
             if number not in used:
                 self.last_ofport = number
                 return number
+        if self.freed:
+            self.freed.clear()
+            return self.free_ofport(interface)
         raise DeviceError("no OpenFlow port number is free")
 
     def add(self, interface: Interface, has_dummy: bool) -> None:
@@ -202,6 +207,7 @@ class Bridge:
             return
         self.is_published = False
         self.former[name] = port.ofport
+        self.freed.add(port.ofport)
         _log.info(f"bridge {self.name}: deleted interface {name} on port {port.ofport}")
         self.publish(bridges or {})
         if port.number is not None:
@@ -230,7 +236,7 @@ class Bridge:
         """Hands ports and bundles to the datapath. `bridges` finds the peers of patch ports."""
         ofports, bundles, members = [], [], []
         bundle_of: dict[str, int] = {}
-        for port in self.bundles:
+        for port in sorted(self.bundles, key=self.first_ofport):
             numbers = [self.ports[iface.name].ofport for iface in port.interfaces
                        if iface.name in self.ports]
             if not numbers:
@@ -255,6 +261,11 @@ class Bridge:
         face.bridge_ports_set(self.handle, ofports)
         face.bundles_set(self.handle, bundles, members)
         self.is_published = True
+
+    def first_ofport(self, port: Port) -> int:
+        """The lowest OpenFlow port of a bundle: frames are flooded in this order."""
+        return min((self.ports[iface.name].ofport for iface in port.interfaces
+                    if iface.name in self.ports), default=0)
 
     def find_peer(self, port: BridgePort, bridges: dict[str, "Bridge"]) -> tuple[int, int]:
         """(bridge handle, OpenFlow port) of a patch port's other end, (0, 0) where there is none.

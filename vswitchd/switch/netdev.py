@@ -140,7 +140,7 @@ class Dummy(Netdev):
 
     def _follow(self) -> None:
         self.options = dict(self.interface.options)
-        if self.interface.mac:
+        if self.interface.mac and self.kind == "dummy-internal":
             self.mac = self.interface.mac
         if self.interface.mtu_request:
             self.mtu = self.interface.mtu_request
@@ -167,7 +167,7 @@ class Dummy(Netdev):
                           tx_pcap=options.get("tx_pcap", both))
 
     def state(self) -> DeviceState:
-        return DeviceState(self.mac, self.mtu, is_up=self.is_up)
+        return DeviceState(self.mac, self.mtu, is_up=self.is_up, has_carrier=self.is_up)
 
     def add_address(self, address: str) -> None:
         """Gives the device an IP address. Raises ValueError."""

@@ -90,7 +90,7 @@ def test_an_impossible_difference_is_refused():
 
 
 @pytest.mark.parametrize("text, expected", [
-    ("1,2,3-5", "[1, 2, 3, 4, 5]"), ("[1 2 3]", "[1, 2, 3]"), (" [ ] ", "[]"), ("", "[]"),
+    ("1,2,3-5", "[1, 2, 3, 4, 5]"), ("[1 2 3]", "[1, 2, 3]"), (" [ ] ", "[]"), ("", 'use "[]" to specify the empty set'),
     ("[1,,2", '[1,,2: unexpected "," parsing set of up to 4096 integers'),
     ("[1,2]x", '[1,2]x: trailing garbage after "]"'),
     ("1,2]", '1,2]: unexpected "]" parsing set of up to 4096 integers'),

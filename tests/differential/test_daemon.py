@@ -1,0 +1,143 @@
+"""Debian's unmodified tools get the same answers from our daemons as from Debian's.
+
+Each case is a script of shell lines, run against both; what the lines print is compared after
+`switches.normal`. Differences that are meant stand in docs/compatibility.md.
+"""
+
+import pytest
+
+from tests.differential.switches import Switch, is_installed, normal
+
+pytestmark = [pytest.mark.differential,
+              pytest.mark.skipif(not is_installed(), reason="Debian's openvswitch-switch is absent")]
+
+SETUP = """
+ovs-vsctl -- add-br br0 -- set bridge br0 datapath-type=dummy fail-mode=secure other-config:datapath-id=fedcba9876543210 other-config:hwaddr=aa:55:aa:55:00:00 protocols='[OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15]' -- add-port br0 p1 -- set Interface p1 type=dummy ofport_request=1 mac='"02:00:00:00:00:01"' -- add-port br0 p2 -- set Interface p2 type=dummy ofport_request=2 mac='"02:00:00:00:00:02"' -- add-port br0 p3 -- set Interface p3 type=dummy ofport_request=3 mac='"02:00:00:00:00:03"'
+"""
+E = "eth(src=50:54:00:00:00:05,dst=50:54:00:00:00:07)"
+TCP = f"in_port(1),{E},eth_type(0x0800),ipv4(src=10.1.0.1,dst=10.0.0.2,proto=6,tos=0,ttl=64,frag=no),tcp(src=8,dst=80)"
+UDP = f"in_port(2),{E},eth_type(0x0800),ipv4(src=10.1.0.1,dst=10.0.0.2,proto=17,tos=0,ttl=64,frag=no),udp(src=8,dst=80)"
+ARP = "in_port(1),eth(src=50:54:00:00:00:05,dst=ff:ff:ff:ff:ff:ff),eth_type(0x0806),arp(sip=1.2.3.4,tip=1.2.3.5,op=1,sha=50:54:00:00:00:05,tha=00:00:00:00:00:00)"
+BACK = "in_port(2),eth(src=50:54:00:00:00:07,dst=50:54:00:00:00:05),eth_type(0x0806),arp(sip=1.2.3.5,tip=1.2.3.4,op=2,sha=50:54:00:00:00:07,tha=50:54:00:00:00:05)"
+
+SCRIPTS = {
+    "switch features": [
+        f"ovs-ofctl -O OpenFlow1{n} {command} br0" for n in range(6)
+        for command in ("show", "dump-desc", "dump-ports", "dump-aggregate", "get-frags")],
+    "tables": ["ovs-ofctl dump-tables br0", "ovs-ofctl -O OpenFlow11 dump-tables br0",
+               "ovs-ofctl -O OpenFlow13 dump-tables br0", "ovs-ofctl -O OpenFlow14 dump-table-desc br0"],
+    "flows": [
+        "ovs-ofctl add-flow br0 'in_port=1,cookie=0x5,idle_timeout=60,actions=2'",
+        "ovs-ofctl -O OpenFlow13 add-flow br0 'table=3,priority=7,ip,nw_src=10.0.0.0/8,actions=set_field:1->reg0,goto_table:4'",
+        "ovs-ofctl add-flow br0 'priority=9,tcp,tp_dst=80,actions=dec_ttl,output:3,controller'",
+        "ovs-ofctl dump-flows br0", "ovs-ofctl -O OpenFlow13 dump-flows br0",
+        "ovs-ofctl --no-stats dump-flows br0 table=3", "ovs-ofctl dump-flows br0 cookie=5/-1",
+        "ovs-ofctl dump-flows br0 out_port=3", "ovs-ofctl dump-aggregate br0 table=0",
+        "ovs-ofctl mod-flows br0 'in_port=1,actions=3'", "ovs-ofctl --sort dump-flows br0",
+        "ovs-ofctl --strict mod-flows br0 'priority=9,tcp,tp_dst=80,actions=drop'",
+        "ovs-ofctl --sort dump-flows br0", "ovs-ofctl del-flows br0 tcp",
+        "ovs-ofctl --strict del-flows br0 'table=3,priority=8,ip,nw_src=10.0.0.0/8'",
+        "ovs-ofctl --sort dump-flows br0", "ovs-appctl bridge/dump-flows br0 | grep -v table_id=254",
+        "ovs-ofctl del-flows br0", "ovs-ofctl dump-flows br0"],
+    "flow errors": [
+        "ovs-ofctl add-flow br0 'table=254,actions=1'", "ovs-ofctl -O OpenFlow13 add-flow br0 'actions=group:7'",
+        "ovs-ofctl add-flow br0 'actions=goto_table:1'", "ovs-ofctl add-flow br0 'ip,actions=output:70000'",
+        "ovs-ofctl -O OpenFlow13 add-flow br0 'check_overlap,priority=5,ip,actions=1'",
+        "ovs-ofctl -O OpenFlow13 add-flow br0 'check_overlap,priority=5,tcp,actions=1'",
+        "ovs-ofctl add-flow br0 'foo=1,actions=1'", "ovs-ofctl dump-flows nobridge"],
+    "files of flows": [
+        "printf 'in_port=1,actions=2\\nin_port=2,actions=1\\n' > flows; ovs-ofctl add-flows br0 flows",
+        "printf 'in_port=1,actions=3\\nin_port=3,actions=1\\n' > other; ovs-ofctl diff-flows br0 other",
+        "ovs-ofctl replace-flows br0 other", "ovs-ofctl --sort dump-flows br0",
+        "ovs-ofctl --bundle -O OpenFlow14 add-flows br0 flows", "ovs-ofctl --sort dump-flows br0"],
+    "packets": [
+        "ovs-ofctl add-flow br0 'in_port=1,tcp,actions=dec_ttl,set_field:00:00:00:00:00:09->eth_dst,2,push_vlan:0x8100,set_field:4196->vlan_vid,3' -O OpenFlow13",
+        f"ovs-appctl netdev-dummy/receive p1 '{TCP}'", f"ovs-appctl netdev-dummy/receive p1 '{TCP}'",
+        f"ovs-appctl netdev-dummy/receive p2 '{UDP}'", "ovs-appctl revalidator/wait",
+        "ovs-appctl dpctl/dump-flows", "ovs-appctl dpctl/dump-flows --names", "ovs-appctl dpif/dump-flows br0",
+        "ovs-ofctl dump-flows br0", "ovs-ofctl dump-ports br0 2", "ovs-appctl dpif/show",
+        "ovs-appctl dpctl/show -s", "ovs-appctl revalidator/purge", "ovs-appctl dpctl/dump-flows"],
+    "normal": [
+        "ovs-ofctl add-flow br0 actions=normal", "ovs-vsctl set port p2 tag=10 -- set port p3 trunks=10,20",
+        f"ovs-appctl netdev-dummy/receive p1 '{ARP}'", f"ovs-appctl netdev-dummy/receive p2 '{BACK}'",
+        f"ovs-appctl netdev-dummy/receive p1 '{ARP}'", "ovs-appctl dpctl/dump-flows | sort",
+        "ovs-appctl fdb/show br0 | sort", "ovs-appctl fdb/stats-show br0",
+        "ovs-appctl fdb/add br0 p1 0 50:54:00:00:00:99", "ovs-appctl fdb/show br0 | sort",
+        "ovs-appctl fdb/del br0 0 50:54:00:00:00:99", "ovs-appctl fdb/del br0 0 50:54:00:00:00:99",
+        "ovs-appctl fdb/add br0 nope 0 50:54:00:00:00:99", "ovs-appctl fdb/add br0 p1 5000 50:54:00:00:00:99",
+        "ovs-appctl fdb/flush br0", "ovs-appctl fdb/show br0", "ovs-appctl fdb/show nope"],
+    "patch": [
+        "ovs-vsctl -- add-br br1 -- set bridge br1 datapath-type=dummy other-config:hwaddr=aa:55:aa:66:00:00 -- add-port br1 p4 -- set interface p4 type=dummy -- add-port br0 q0 -- set interface q0 type=patch options:peer=q1 ofport_request=10 -- add-port br1 q1 -- set interface q1 type=patch options:peer=q0 ofport_request=11",
+        "ovs-ofctl add-flow br0 actions=normal", f"ovs-appctl netdev-dummy/receive p1 '{ARP}'",
+        "ovs-appctl dpctl/dump-flows", "ovs-appctl dpif/show", "ovs-ofctl dump-ports br1 11",
+        "ovs-vsctl get interface q0 statistics:tx_packets", "ovs-vsctl del-port q1",
+        "ovs-vsctl get interface q0 error", "ovs-appctl dpif/show", "ovs-appctl ofproto/list",
+        "ovs-vsctl del-br br1", "ovs-appctl dpif/dump-dps"],
+    "groups": [
+        "ovs-ofctl -O OpenFlow13 add-group br0 group_id=1,type=all,bucket=output:2,bucket=output:3",
+        "ovs-ofctl -O OpenFlow13 add-group br0 group_id=2,type=indirect,bucket=output:2",
+        "ovs-ofctl -O OpenFlow13 add-group br0 group_id=2,type=indirect,bucket=output:2",
+        "ovs-ofctl -O OpenFlow13 add-flow br0 in_port=1,actions=group:1", f"ovs-appctl netdev-dummy/receive p1 '{TCP}'",
+        "ovs-appctl dpctl/dump-flows", "ovs-ofctl -O OpenFlow13 dump-groups br0",
+        "ovs-ofctl -O OpenFlow15 dump-groups br0 1", "ovs-appctl revalidator/wait",
+        "ovs-ofctl -O OpenFlow13 dump-group-stats br0", "ovs-ofctl -O OpenFlow13 dump-group-features br0",
+        "ovs-ofctl -O OpenFlow13 mod-group br0 group_id=1,type=all,bucket=output:3", "ovs-ofctl -O OpenFlow13 dump-groups br0",
+        "ovs-ofctl -O OpenFlow13 del-groups br0", "ovs-ofctl -O OpenFlow13 dump-groups br0", "ovs-ofctl dump-flows br0"],
+    "ports": [
+        "ovs-ofctl mod-port br0 p1 no-flood", "ovs-ofctl show br0", "ovs-ofctl mod-port br0 p1 flood",
+        "ovs-ofctl mod-port br0 p2 down", "ovs-ofctl -O OpenFlow13 dump-ports-desc br0", "ovs-ofctl mod-port br0 p2 up",
+        "ovs-ofctl mod-port br0 nope up", "ovs-appctl netdev-dummy/set-admin-state p1 down",
+        "ovs-ofctl show br0", "ovs-appctl netdev-dummy/set-admin-state p1 up", "ovs-appctl netdev-dummy/set-admin-state nope up",
+        "ovs-appctl netdev-dummy/set-admin-state p1 sideways"],
+    "dpctl": [
+        "ovs-appctl dpctl/add-flow 'in_port(1),eth(),eth_type(0x0800),ipv4()' 2", "ovs-appctl dpctl/dump-flows",
+        "ovs-appctl dpctl/add-flow 'in_port(1),eth(),eth_type(0x0800),ipv4()' 3",
+        "ovs-appctl dpctl/mod-flow 'in_port(1),eth(),eth_type(0x0800),ipv4()' 3", "ovs-appctl dpctl/dump-flows",
+        "ovs-appctl dpctl/del-flow 'in_port(1),eth(),eth_type(0x0800),ipv4()'", "ovs-appctl dpctl/dump-flows",
+        "ovs-appctl dpctl/del-flow 'in_port(1),eth(),eth_type(0x0800),ipv4()'", "ovs-appctl dpctl/dump-dps",
+        "ovs-appctl dpctl/show", "ovs-appctl dpctl/show nope", "ovs-appctl dpctl/dump-flows nope", "ovs-appctl dpctl/parse-actions 1,2,zz",
+        "ovs-appctl dpctl/add-dp dummy@dp1", "ovs-appctl dpctl/add-if dummy@dp1 x1,type=dummy", "ovs-appctl dpctl/show dummy@dp1",
+        "ovs-appctl dpctl/del-if dummy@dp1 x1", "ovs-appctl dpctl/del-dp dummy@dp1", "ovs-appctl dpctl/dump-dps"],
+    "database": [
+        "ovs-vsctl --columns=name,ofport,type,error,mac_in_use,mtu,admin_state,link_state,ifindex list interface p1 br0",
+        "ovs-vsctl get bridge br0 datapath_id", "ovs-vsctl get open . cur_cfg next_cfg",
+        "ovs-vsctl add-port br0 nope", "ovs-vsctl get interface nope error ofport", "ovs-vsctl del-port nope",
+        "ovs-vsctl get interface p1 statistics:rx_packets", "ovs-vsctl set interface p1 ofport_request=7", "ovs-vsctl get interface p1 ofport",
+        "ovs-vsctl add-port br0 p9 -- set interface p9 type=dummy", "ovs-vsctl get interface p9 ofport",
+        "ovs-vsctl del-port p9", "ovs-vsctl add-port br0 p8 -- set interface p8 type=dummy", "ovs-vsctl get interface p8 ofport",
+        "ovs-vsctl set bridge br0 other-config:datapath-id=0000000000000005; ovs-vsctl get bridge br0 datapath_id",
+        "ovs-vsctl del-br br0; ls | grep br0", "ovs-ofctl show br0"],
+    "time": [
+        "ovs-appctl time/stop", "ovs-ofctl add-flow br0 idle_timeout=5,in_port=1,actions=2",
+        "ovs-ofctl add-flow br0 hard_timeout=20,in_port=2,actions=1", "ovs-appctl time/warp 4000", "ovs-ofctl dump-flows br0",
+        "ovs-appctl time/warp 3000 500", "ovs-ofctl dump-flows br0", "ovs-appctl time/warp 15000 1000", "ovs-ofctl dump-flows br0",
+        "ovs-appctl time/warp x", "ovs-appctl time/warp"],
+    "commands": [
+        "ovs-appctl version | cut -d' ' -f1-3", "ovs-appctl nosuch", "ovs-appctl fdb/show", "ovs-appctl vlog/list | grep -E '^(vconn|bridge) '",
+        "ovs-appctl vlog/set nosuch:dbg", "ovs-appctl coverage/read-counter dp_packet_batch_grow",
+        "ovs-appctl upcall/disable-megaflows", "ovs-appctl upcall/enable-megaflows", "ovs-appctl ofproto/trace nope in_port=1",
+        "ovs-appctl ofproto/trace br0 in_port=1,foo=2", "ovs-appctl ofproto/trace", "ovs-appctl netdev-dummy/receive p1 zz",
+        "ovs-appctl netdev-dummy/receive nope 00", "ovs-appctl qos/show-types p1", "ovs-appctl dpif/set-dp-features br0 clone",
+        "ovs-appctl dpif/set-dp-features br0 clone false", "ovs-appctl dpif/set-dp-features br0 clone", "ovs-appctl dpif/set-dp-features br0 nope"],
+    "packet in and out": [
+        "ovs-ofctl add-flow br0 in_port=1,actions=controller", "ovs-ofctl monitor br0 65534 --detach --no-chdir --pidfile 2> mon",
+        f"ovs-appctl netdev-dummy/receive p1 '{TCP}'", "ovs-ofctl packet-out br0 'in_port=controller packet=50540000000750540000000508060001080006040001505400000005010203040000000000000102030505 actions=2,3'",
+        "ovs-appctl -t ovs-ofctl ofctl/barrier", "ovs-appctl -t ovs-ofctl exit", "cat mon", "ovs-ofctl dump-ports br0 2"],
+    "port status and flow removed": [
+        "ovs-ofctl -O OpenFlow13 monitor br0 65534 --detach --no-chdir --pidfile 2> mon", "ovs-vsctl add-port br0 p5 -- set interface p5 type=dummy ofport_request=5 mac='\"02:00:00:00:00:05\"'",
+        "ovs-ofctl mod-port br0 p5 no-flood", "ovs-vsctl del-port p5", "ovs-ofctl add-flow br0 send_flow_rem,in_port=2,actions=3", "ovs-ofctl del-flows br0",
+        "ovs-appctl -t ovs-ofctl ofctl/barrier", "ovs-appctl -t ovs-ofctl exit", "cat mon"],
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_our_switch_answers_as_the_real_one(name, tmp_path):
+    answers = []
+    for real in (True, False):
+        switch = Switch(tmp_path / ("real" if real else "ours"), real)
+        try:
+            answers.append([f"$ {line}\n" + normal(switch.run(line), switch.directory)
+                            for line in [SETUP.strip(), *SCRIPTS[name]]])
+        finally:
+            switch.close()
+    assert "".join(answers[1]) == "".join(answers[0])

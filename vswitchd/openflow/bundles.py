@@ -1,0 +1,118 @@
+"""Bundles: messages that are collected and then carried out together, or not at all.
+
+Flow and group changes of a bundle are staged in one version of the tables and published at once, so
+no packet sees half of it; port changes and packets follow when that has succeeded. Control task
+only. Source: OpenFlow 1.5.1 section 6.8.
+"""
+
+from dataclasses import dataclass, field
+
+from datapath import face
+from vswitchd.openflow import groups, messages, tables
+from vswitchd.openflow.error import OpenFlowError
+from vswitchd.openflow.messages.bundle import BundleAdd, BundleControl
+from vswitchd.openflow.messages.flow import FlowMod
+from vswitchd.openflow.messages.group import GroupMod
+
+OPEN, CLOSE, COMMIT, DISCARD = range(0, 8, 2)     # each reply is its request plus one
+_ATOMIC, _ORDERED = 1, 2
+
+
+@dataclass(slots=True)
+class Bundle:
+    """One bundle of a connection."""
+
+    flags: int
+    is_closed: bool = False
+    added: list[bytes] = field(default_factory=list)
+
+
+class BundleFailed(Exception):
+    """Message `message` of a bundle cannot be carried out, so none is."""
+
+    def __init__(self, message: bytes, error: OpenFlowError) -> None:
+        super().__init__(str(error))
+        self.message = message
+        self.error = error
+
+
+def add(bundles: dict[int, Bundle], value: BundleAdd) -> None:
+    """Puts a message into a bundle, which the first one opens. Raises OpenFlowError."""
+    bundle = bundles.setdefault(value.bundle, Bundle(value.flags))
+    if bundle.is_closed:
+        raise OpenFlowError("OFPBFC_BUNDLE_CLOSED")
+    if bundle.flags != value.flags:
+        raise OpenFlowError("OFPBFC_BAD_FLAGS")
+    messages.decode(value.message)
+    bundle.added.append(value.message)
+
+
+def control(bundles: dict[int, Bundle], value: BundleControl, commit) -> BundleControl:
+    """Carries out a request about a bundle; `commit(messages)` does what it holds.
+
+    Raises OpenFlowError, BundleFailed.
+    """
+    bundle = bundles.get(value.bundle)
+    if value.type == OPEN:
+        if bundle is not None:
+            del bundles[value.bundle]
+            raise OpenFlowError("OFPBFC_BAD_ID")
+        if value.flags & ~(_ATOMIC | _ORDERED):
+            raise OpenFlowError("OFPBFC_BAD_FLAGS")
+        bundles[value.bundle] = Bundle(value.flags)
+    elif value.type == CLOSE:
+        _check(bundles, value, bundle)
+        if bundle.is_closed:
+            del bundles[value.bundle]
+            raise OpenFlowError("OFPBFC_BUNDLE_CLOSED")
+        bundle.is_closed = True
+    elif value.type == COMMIT:
+        _check(bundles, value, bundle)
+        del bundles[value.bundle]
+        commit(bundle.added)
+    elif value.type == DISCARD:
+        if bundle is None:
+            raise OpenFlowError("OFPBFC_BAD_ID")
+        del bundles[value.bundle]
+    else:
+        raise OpenFlowError("OFPBFC_BAD_TYPE")
+    return BundleControl(value.bundle, value.type + 1, 0)
+
+
+def _check(bundles: dict[int, Bundle], value: BundleControl, bundle: Bundle | None) -> None:
+    if bundle is None:
+        raise OpenFlowError("OFPBFC_BAD_ID")
+    if bundle.flags != value.flags:
+        del bundles[value.bundle]
+        raise OpenFlowError("OFPBFC_BAD_FLAGS")
+
+
+def carry_out(dp: int, bridge: int, added: list[bytes]) -> list[messages.Message]:
+    """Stages and publishes the flow and group changes of a bundle; returns the other messages.
+
+    Raises BundleFailed, and nothing has changed.
+    """
+    others = []
+    version = face.version_open(dp)
+    message = b""
+    try:
+        for message in added:
+            decoded = messages.decode(message)
+            match decoded.value:
+                case FlowMod() as mod:
+                    face.rules_stage(version, [tables.change_of(bridge, mod)])
+                case GroupMod() as mod:
+                    face.groups_stage(version, [groups.change_of(bridge, mod)])
+                case _:
+                    others.append(decoded)
+    except OpenFlowError as error:
+        face.version_abort(version)
+        raise BundleFailed(message, error) from None
+    except face.RuleError as error:
+        face.version_abort(version)
+        raise BundleFailed(message, OpenFlowError(error.name)) from None
+    except BaseException:
+        face.version_abort(version)
+        raise
+    face.version_commit(version)
+    return others
