@@ -92,9 +92,8 @@ def describe(rule: face.Rule, now_ms: int) -> str:
     shown = format_match(match)
     words = [f"table_id={rule.table}"] if rule.table else []
     words += [f"duration={seconds}s", f"n_packets={rule.n_packets}", f"n_bytes={rule.n_bytes}"]
-    if rule.priority != PRIORITY_DEFAULT:
-        words.append(f"priority={rule.priority}")
-    words += [shown] if shown else []
+    priority = f"priority={rule.priority}" if rule.priority != PRIORITY_DEFAULT else ""
+    words += [",".join(filter(None, (priority, shown)))] if priority or shown else []
     return ", ".join(words) + f",actions={format_actions(source.unpack(rule.source)) or 'drop'}"
 
 
