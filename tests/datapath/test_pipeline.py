@@ -13,8 +13,8 @@ from datapath import face
 from datapath.action_text import format_actions
 from schema.flow.seam import SEAM
 from tests.vswitchd.twin import Ours
-from vswitchd.openflow import packed
-from vswitchd.openflow.text import parse_flow
+from vswitchd.openflow import packed, source
+from vswitchd.openflow.text import format_actions as format_of_actions, format_match, parse_flow
 
 MAC = "dl_src=00:00:00:00:00:01,dl_dst=00:00:00:00:00:02"
 
@@ -269,3 +269,53 @@ def test_equal_frozen_states_share_an_id(switch):
     assert actions(switch, f"recirc_id=1,{flow}") == "hash(sym_l4(0)),recirc(0x1)"
     found = face.frozen(switch.dp, 1)
     assert found == (switch.bridges["br0"], 0, 3) and face.frozen(switch.dp, 99) is None
+
+
+LEARNER = ("priority=9,in_port=2 actions=learn(table=1,hard_timeout=30,cookie=0x7,priority=5,"
+           "NXM_OF_VLAN_TCI[0..11],NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],"
+           "load:NXM_OF_IN_PORT[]->NXM_NX_REG0[0..15],output:NXM_OF_IN_PORT[]%s),1")
+
+
+def learned(switch: Ours) -> list[str]:
+    return [format_match(packed.unpack(rule.value, rule.mask), None, rule.priority)
+            + " " + format_of_actions(source.unpack(rule.source))
+            for rule in face.rules(switch.bridges["br0"], 1)]
+
+
+def test_learn_makes_rules_and_refreshes_them(switch):
+    switch.flows("br0", [LEARNER % ""])
+    key = ("in_port(2),eth(src=00:00:00:00:00:01,dst=00:00:00:00:00:02),eth_type(0x0800),"
+           "ipv4(src=1.1.1.1,dst=2.2.2.2,proto=17,tos=0,ttl=64,frag=no),udp(src=1,dst=2)")
+    switch.receive(2, key)
+    expected = ["priority=5,vlan_tci=0x0000/0x0fff,dl_dst=00:00:00:00:00:01 "
+                "load:0x2->NXM_NX_REG0[0..15],output:2"]
+    assert learned(switch) == expected
+    face.clock(True, 21_000)
+    switch.receive(2, key)              # Seen again: the timeout begins anew.
+    face.clock(True, 40_000)
+    face.pump()
+    assert learned(switch) == expected
+    face.clock(True, 52_000)
+    face.pump()
+    assert learned(switch) == []
+
+
+def test_a_trace_learns_only_when_told(switch):
+    switch.flows("br0", [LEARNER % ""])
+    actions(switch, f"in_port=2,{MAC}")
+    face.pump()
+    assert learned(switch) == []
+    actions(switch, f"in_port=2,{MAC}", learn=True)
+    face.pump()
+    assert len(learned(switch)) == 1
+
+
+def test_learned_rules_go_with_the_last_learner(switch):
+    other = (LEARNER % ",delete_learned").replace("in_port=2 ", "in_port=3 ", 1)
+    switch.flows("br0", [LEARNER % ",delete_learned", other])
+    actions(switch, f"in_port=2,{MAC}", learn=True)
+    face.pump()
+    switch.flows("br0", ["in_port=2"], "delete")
+    assert len(learned(switch)) == 1
+    switch.flows("br0", ["in_port=3"], "delete")
+    assert learned(switch) == []

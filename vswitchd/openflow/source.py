@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from vswitchd.openflow import action_types
 from vswitchd.openflow.action_types import Actions, Value
+from vswitchd.openflow.learned import MARK, unpack_learned
 
 _CLASSES: tuple[type, ...] = tuple(sorted(
     (kind for kind in vars(action_types).values()
@@ -40,5 +41,7 @@ def pack(actions: Actions) -> bytes:
 
 @lru_cache(4096)
 def unpack(source: bytes) -> Actions:
-    """The actions of such bytes."""
+    """The actions of such bytes, or of what the library says of a learned rule."""
+    if source.startswith(MARK):
+        return unpack_learned(source)
     return _value(marshal.loads(source)) if source else ()

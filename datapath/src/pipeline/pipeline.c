@@ -70,6 +70,7 @@ pipeline_open(uint32_t dp, uint64_t features)
             p->features = features;
             lock_init(&p->mutex);
             lock_init(&p->frozen_lock);
+            lock_init(&p->learn_lock);
             p->next_recirc_id = 1;
             p->next_expiry_ms = INT64_MAX;
             atomic_init(&p->version, (i + 1ULL) << VERSION_SLOT_SHIFT);
@@ -108,6 +109,11 @@ pipeline_free(void *p_)
     free(p->changes);
     lock_destroy(&p->mutex);
     lock_destroy(&p->frozen_lock);
+    lock_destroy(&p->learn_lock);
+    for (uint32_t i = 0; i < p->n_learned; i++) {
+        learned_unref(p->learned[i]);
+    }
+    free(p->learned);
     free(p);
 }
 

@@ -322,6 +322,11 @@ struct pipeline {
     struct frozen *frozen_by_id[FROZEN_HASH];
     uint32_t next_recirc_id;
     uint64_t n_frozen;
+    struct lock learn_lock;
+    struct learned **learned;   /* What waits to become rules. */
+    uint32_t n_learned;         /* Atomic; written under learn_lock. */
+    uint32_t allocated_learned;
+    struct learned *orphans;    /* Deletions that a commit brought about. */
 };
 
 extern struct pipeline_hooks pipeline_hooks;
@@ -378,10 +383,61 @@ void groups_aborted(struct staged_change *);
 uint32_t rules_stage_group_deletion(struct pipeline *, struct bridge *,
                                     uint32_t group, uint64_t version);
 
+/* Learning.  The bytes of a learn op, as compile.py packs them. */
+enum { LEARN_MATCH = 0, LEARN_LOAD = 1, LEARN_OUTPUT = 2 };
+enum { LEARN_SEND_FLOW_REM = 1, LEARN_DELETE_LEARNED = 2,
+       LEARN_WRITE_RESULT = 4 };
+
+struct learn_args {
+    uint8_t table, pad;
+    uint16_t priority, idle, hard, fin_idle, fin_hard, flags, n_specs;
+    uint32_t limit, pad1;
+    uint64_t cookie;
+    struct subfield result;
+};
+
+struct learn_spec {
+    uint16_t n_bits;
+    uint16_t kind;              /* LEARN_MATCH and so on. */
+    uint16_t from_field;        /* 'src' rather than 'value'. */
+    uint16_t pad;
+    struct subfield src, dst;
+    uint8_t value[16];          /* Right adjusted. */
+};
+
+_Static_assert(sizeof(struct learn_args) == 40, "learn_args");
+_Static_assert(sizeof(struct learn_spec) == 40, "learn_spec");
+
+struct learned {                /* A rule to be made. */
+    uint32_t refs;              /* Atomic. */
+    uint32_t bridge;            /* Handle. */
+    struct learned *next;       /* Of the orphans. */
+    struct program *program;
+    struct learn_args args;
+    struct flow value, mask;
+};
+
+int learn_verify(const struct op_learn *);
+struct learned *learn_make(const struct op_learn *, const struct flow *,
+                           uint32_t bridge);
+void learned_ref(struct learned *);
+void learned_unref(struct learned *);
+/* Puts 'l' into the list of what waits. */
+void learn_later(struct pipeline *, struct learned *l);
+uint64_t learn_apply(struct pipeline *);
+/* Notes that 'rule' is gone; learn_delete_orphans() after the commit. */
+void learn_forget(struct rule *);
+void learn_delete_orphans(struct pipeline *);
+void rules_stage_learned(struct pipeline *, struct bridge *,
+                         const struct learned *, uint64_t version);
+void rules_stage_removal(struct pipeline *, struct rule *, uint8_t reason,
+                         uint64_t version);
+
 /* Credits. */
 enum credit_kind {
     CREDIT_RULE, CREDIT_MATCHED, CREDIT_MISSED, CREDIT_COUNTERS,
     CREDIT_MAC, CREDIT_FROZEN, CREDIT_FIN_TIMEOUT, CREDIT_GROUP,
+    CREDIT_LEARN,
 };
 
 struct credit {

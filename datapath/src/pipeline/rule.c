@@ -267,6 +267,7 @@ commit_change(struct pipeline *p, struct staged_change *change)
                 rule_tell(removed, UPCALL_RULE_REMOVED, removed->reason);
             }
         }
+        learn_forget(removed);
         rule_unlist(p, removed);
         epoch_retire(removed, rule_unlink);
     }
@@ -297,6 +298,7 @@ version_commit(uint64_t version)
     if (changed) {
         pipeline_changed(p);
         epoch_reclaim();
+        learn_delete_orphans(p);
     }
     return 0;
 }
@@ -405,14 +407,13 @@ cookie_matches(const struct rule *rule, uint64_t cookie, uint64_t mask)
 
 /* Staging. */
 
-static int
-stage_rule_removal(struct pipeline *p, struct rule *rule, uint8_t reason,
-                   uint64_t version)
+void
+rules_stage_removal(struct pipeline *p, struct rule *rule, uint8_t reason,
+                    uint64_t version)
 {
     atomic_store(&rule->cls.removed, version);
     rule->reason = reason;
     stage_change(p)->removed = rule;
-    return 0;
 }
 
 /* Stages a copy of 'old' with other actions. */
@@ -487,7 +488,7 @@ stage_addition(struct pipeline *p, struct bridge *bridge,
                 || victim->importance > c->importance) {
                 return RULE_E_TABLE_FULL;
             }
-            stage_rule_removal(p, victim, RR_EVICTION, version);
+            rules_stage_removal(p, victim, RR_EVICTION, version);
         }
     }
     bool keep = old && !(c->flags & RF_RESET_COUNTS);
@@ -514,6 +515,36 @@ stage_addition(struct pipeline *p, struct bridge *bridge,
     change->removed = old;
     c->n_affected = 1;
     return 0;
+}
+
+void
+rules_stage_learned(struct pipeline *p, struct bridge *bridge,
+                    const struct learned *l, uint64_t version)
+{
+    struct table *table = &bridge->tables[l->args.table];
+    struct rule_change c = {
+        .bridge = bridge->handle, .table = l->args.table,
+        .priority = l->args.priority, .cookie = l->args.cookie,
+        .idle_timeout = l->args.idle, .hard_timeout = l->args.hard,
+        .flags = l->args.flags & LEARN_SEND_FLOW_REM ? RF_SEND_FLOW_REM : 0,
+    };
+    struct cls_rule *r = table->cls
+        ? classifier_find(table->cls, &l->value, &l->mask, c.priority,
+                          version) : NULL;
+
+    if (!r) {
+        stage_addition(p, bridge, &c, l->program, &l->value, &l->mask,
+                       version);
+        return;
+    }
+    struct rule *rule = CONTAINER_OF(r, struct rule, cls);
+    if (rule->cookie == c.cookie && rule->program->size == l->program->size
+        && !memcmp(rule->program->bytes, l->program->bytes,
+                   l->program->size)) {
+        rule->modified_ms = clock_now();        /* Only seen again. */
+    } else {
+        stage_modification(p, rule, &c, l->program, version);
+    }
 }
 
 /* Checks what a program refers to. */
@@ -623,7 +654,7 @@ stage_one(struct pipeline *p, struct rule_change *c, const uint8_t *blob,
             if (writes) {
                 stage_modification(p, rule, c, program, version);
             } else {
-                stage_rule_removal(p, rule, c->reason, version);
+                rules_stage_removal(p, rule, c->reason, version);
             }
             c->n_affected++;
         }
@@ -677,7 +708,7 @@ rules_stage_group_deletion(struct pipeline *p, struct bridge *bridge,
              rule = rule->next) {
             if (cls_rule_visible(&rule->cls, version)
                 && rule_reaches(rule, UINT32_MAX, group)) {
-                stage_rule_removal(p, rule, RR_GROUP_DELETE, version);
+                rules_stage_removal(p, rule, RR_GROUP_DELETE, version);
                 n++;
             }
         }
@@ -916,6 +947,9 @@ pipeline_deadline(const struct pipeline *p_)
     struct pipeline *p = (struct pipeline *) p_;
     int64_t deadline = p->due ? p->next_expiry_ms : INT64_MAX;
 
+    if (__atomic_load_n(&p->n_learned, __ATOMIC_RELAXED)) {
+        return clock_now();
+    }
     for (struct bridge *b = p->bridges; b; b = b->next) {
         int64_t macs = mac_deadline(&b->macs, bridge_conf(b));
         deadline = MIN(deadline, macs);
@@ -926,7 +960,7 @@ pipeline_deadline(const struct pipeline *p_)
 int64_t
 pipeline_expire(struct pipeline *p, int64_t now_ms, uint64_t *n_work)
 {
-    uint64_t n = 0;
+    uint64_t n = learn_apply(p);
 
     for (struct bridge *b = p->bridges; b; b = b->next) {
         const struct conf *conf = bridge_conf(b);
@@ -957,7 +991,7 @@ pipeline_expire(struct pipeline *p, int64_t now_ms, uint64_t *n_work)
                 deadline = rule_deadline(rule, &reason);
             }
             if (deadline <= now_ms) {
-                stage_rule_removal(p, rule, reason, version);
+                rules_stage_removal(p, rule, reason, version);
                 n++;
             } else {
                 next = MIN(next, deadline);

@@ -59,7 +59,7 @@ check(const uint8_t *ops, uint32_t size, unsigned depth)
         FIXED(PUSH_MPLS, push_mpls), FIXED(POP_MPLS, pop_mpls),
         FIXED(DEC_MPLS_TTL, dec_mpls_ttl), FIXED(DEC_TTL, dec_ttl),
         FIXED(RESUBMIT, resubmit), FIXED(GOTO_TABLE, goto_table),
-        FIXED(GROUP, group), FIXED(CONJUNCTION, conjunction),
+        FIXED(GROUP, group), FIXED(LEARN, learn), FIXED(CONJUNCTION, conjunction),
         FIXED(CT, ct), FIXED(CT_CLEAR, ct_clear), FIXED(NAT, nat),
         FIXED(CLONE, clone), FIXED(EXIT, exit), FIXED(NOTE, note),
         FIXED(FIN_TIMEOUT, fin_timeout),
@@ -161,6 +161,9 @@ check(const uint8_t *ops, uint32_t size, unsigned depth)
             tail = (const uint8_t *) o->tail;
             break;
         }
+        case OP_LEARN:
+            error = learn_verify((const void *) op);
+            break;
         case OP_CLONE:
             tail = (const uint8_t *) ((const struct op_clone *) op)->tail;
             break;

@@ -126,6 +126,9 @@ credit_release(struct pipeline *p, struct credit *c)
     case CREDIT_FROZEN:
         frozen_unref(p, c->object);
         break;
+    case CREDIT_LEARN:
+        learned_unref(c->object);
+        break;
     }
 }
 
@@ -202,6 +205,9 @@ credits_settle(struct credits *credits, uint64_t n_packets, uint64_t n_bytes,
                 shorten(&rule->idle_timeout, c->vlan);
                 shorten(&rule->hard_timeout, c->bundle);
             }
+            break;
+        case CREDIT_LEARN:
+            learn_later(credits->pipeline, c->object);
             break;
         case CREDIT_FROZEN:
             break;
@@ -1362,6 +1368,24 @@ op_ct(struct xlate *x, const struct op_ct *op)
 }
 
 static void
+op_learn(struct xlate *x, const struct op_learn *op)
+{
+    const struct learn_args *args = (const void *) op->tail;
+    const struct learn_spec *specs = (const void *) (args + 1);
+
+    for (unsigned i = 0; i < args->n_specs; i++) {
+        if (specs[i].from_field) {
+            subfield_mask(&specs[i].src, x->wc);
+        }
+    }
+    struct learned *l = learn_make(op, &x->flow, x->bridge->handle);
+    if (x->in->learn) {
+        learn_later(x->pipeline, l);
+    }
+    xlate_credit(x, CREDIT_LEARN, l);
+}
+
+static void
 op_check_larger(struct xlate *x, const struct op_check_pkt_larger *op,
                 const struct op *rest, const struct op *end)
 {
@@ -1509,6 +1533,9 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
         break;
     case OP_GROUP:
         xlate_group(x, ((const struct op_group *) op)->group);
+        break;
+    case OP_LEARN:
+        op_learn(x, (const void *) op);
         break;
     case OP_CT:
         op_ct(x, (const void *) op);
