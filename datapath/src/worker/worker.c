@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/upcall.h"
 
-#define IDLE_ROUNDS 64          /* Empty rounds before a worker sleeps. */
+#define IDLE_ROUNDS 16          /* Empty rounds before a worker sleeps. */
 #define REVALIDATE_SLICE 64     /* Megaflows per round. */
 
 struct worker *workers[MAX_THREADS];
