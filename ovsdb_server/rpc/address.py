@@ -19,14 +19,15 @@ DEFAULT_PORT = 6640
 _PATH_MAX = 107
 
 ACTIVE = ("tcp", "ssl", "unix")
-PASSIVE = ("ptcp", "pssl", "punix")
+PASSIVE = ("ptcp", "pssl", "punix", "pfd")
 
 
 class Remote:
     """A parsed connection method.
 
     `kind` is one of ACTIVE or PASSIVE.  Unix kinds have `path` (absolute or relative to the
-    current directory); the others `host` (without brackets; "" means any) and `port`.
+    current directory); pfd has the number of an inherited descriptor in `port`; the others have
+    `host` (without brackets; "" means any) and `port`.
     `text` is what the user wrote.
     """
 
@@ -77,6 +78,10 @@ def parse_remote(text: str, default_port: int = DEFAULT_PORT) -> Remote:
         if not host:
             raise ValueError(f"{text}: host must be specified")
         return Remote(text, kind, host=host, port=_port(port, default_port, text))
+    if kind == "pfd":
+        if not rest.isdecimal():
+            raise ValueError(f"{text}: file descriptor number expected")
+        return Remote(text, kind, port=int(rest))
     # Passive: [PORT][:HOST].
     port, _, host = rest.partition(":")
     if host.startswith("["):
@@ -198,6 +203,12 @@ def listen_unix(path: str, mode: int = 0o770, backlog: int = 1024):
         sock.close()
         raise
     return sock
+
+
+def listen_inherited(number: int):
+    """Return the listening socket.socket that is our descriptor `number`.  Raises: OSError."""
+    import socket
+    return socket.socket(fileno=os.dup(number))
 
 
 def listen_tcp(host: str, port: int, backlog: int = 1024):

@@ -76,6 +76,8 @@ def connect_path(path: str, timeout: float | None = None) -> "Connection":
 def _accept_one(parsed: address.Remote, timeout: float | None):
     if parsed.is_unix:
         listener = address.listen_unix(parsed.path)
+    elif parsed.kind == "pfd":
+        listener = address.listen_inherited(parsed.port)
     else:
         listener = address.listen_tcp(parsed.host, parsed.port)
     try:

@@ -83,7 +83,7 @@ class Remote:
 
     @property
     def is_passive(self) -> bool:
-        return self.target.startswith(("punix:", "ptcp:", "pssl:"))
+        return self.target.startswith(("punix:", "ptcp:", "pssl:", "pfd:"))
 
     def open(self) -> None:
         """Listen, if passive.  Trouble is logged, and `serve` tries again."""
@@ -107,6 +107,8 @@ class Remote:
             self._socket = address.listen_unix(parsed.path)
             self._path = parsed.path
             self._remotes.note_file(parsed.path, True)
+        elif parsed.kind == "pfd":
+            self._socket = address.listen_inherited(parsed.port)
         else:
             self._socket = address.listen_tcp(parsed.host, parsed.port)
             self.bound_port = self._socket.getsockname()[1]
@@ -159,9 +161,9 @@ class Remote:
                 await trio.sleep(0.1)
 
     async def _serve_accepted(self, sock: socket.socket, peer: object) -> None:
-        name = self._remotes.next_name(self._parsed, peer)
+        name = self._remotes.next_name(sock, peer, self._parsed.is_tls)
         try:
-            if not self._parsed.is_unix:
+            if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 _set_dscp(sock, self.policy.dscp)
             if self._parsed.is_tls:
@@ -298,14 +300,14 @@ class Remotes:
             remote.close()
         self.running.clear()
 
-    def next_name(self, parsed: address.Remote, peer: object) -> str:
+    def next_name(self, sock: socket.socket, peer: object, is_tls: bool) -> str:
         """Return what logs call a new passive session."""
-        if parsed.is_unix:
+        if sock.family == socket.AF_UNIX:
             self._n_unix += 1
             return f"unix#{self._n_unix - 1}"
         host, port = peer[0], peer[1]
         shown = f"[{host}]" if ":" in host else host
-        return f"{'ssl' if parsed.is_tls else 'tcp'}:{shown}:{port}"
+        return f"{'ssl' if is_tls else 'tcp'}:{shown}:{port}"
 
 
 # Remotes that a table lists.

@@ -152,7 +152,8 @@ class Replication:
                     nursery.start_soon(self._probe, channel)
                 try:
                     await self._follow(channel)
-                except (ReplicationError, OvsdbError) as error:
+                except (ReplicationError, OvsdbError, TypeError, KeyError, ValueError,
+                        AttributeError) as error:
                     _log.warn(f"{self.source}: {error}")
                     self._states = dict.fromkeys(self._states, "failed")
                     # Trying again changes nothing until somebody acts.

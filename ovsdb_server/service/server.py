@@ -14,6 +14,7 @@ Everything is called in the trio thread.
 """
 
 import math
+import traceback
 
 import trio
 
@@ -215,8 +216,15 @@ class Server:
             notice.holder.notify(notice.method, [notice.name])
 
     def spawn(self, function, *args: object) -> None:
-        """Run an async function beside everything else."""
-        self._nursery.start_soon(function, *args)
+        """Run an async function beside everything else; a defect in it ends only itself."""
+        self._nursery.start_soon(self._guard, function, *args)
+
+    @staticmethod
+    async def _guard(function, *args: object) -> None:
+        try:
+            await function(*args)
+        except Exception as error:
+            _log.err("internal error: " + "".join(traceback.format_exception(error)))
 
     # Remotes.
 
@@ -258,7 +266,7 @@ class Server:
             self._write_status(now)
             for hosted in list(self.databases.values()):
                 if hosted.is_compaction_due(now):
-                    self.spawn(self.compact, hosted)
+                    self.spawn(self._compact_when_due, hosted)
             with trio.move_on_after(_STATUS_INTERVAL):
                 await self._status_changed.wait()
             self._status_changed = trio.Event()
@@ -272,6 +280,12 @@ class Server:
                         self.execute(*work)
                     except OvsdbError as error:
                         _log.err(f"failed to update remote status: {error}", _STATUS_LIMIT)
+
+    async def _compact_when_due(self, hosted: HostedDatabase) -> None:
+        try:
+            await self.compact(hosted)
+        except OvsdbError:
+            pass        # Logged; the file stays as it is and is looked at again later.
 
     async def compact(self, hosted: HostedDatabase) -> None:
         """Compact a database's file; trouble is logged.  Raises: OvsdbError."""
@@ -292,11 +306,11 @@ class Server:
                 self.reload_remotes()
                 nursery.start_soon(self._serve_deadlines)
                 nursery.start_soon(self._serve_upkeep)
-                nursery.start_soon(self.replication.serve)
+                self.spawn(self.replication.serve)
                 for hosted in self.databases.values():
-                    nursery.start_soon(self._check_schema, hosted)
+                    self.spawn(self._check_schema, hosted)
                     if hosted.relay is not None:
-                        nursery.start_soon(hosted.relay.serve, self)
+                        self.spawn(hosted.relay.serve, self)
                 task_status.started()
                 await self.stopped.wait()
                 self.remotes.close()

@@ -4,8 +4,10 @@ import fcntl
 import os
 import re
 import signal
+import socket
 import stat
 import struct
+import subprocess
 import time
 from pathlib import Path
 
@@ -115,6 +117,21 @@ def test_port_zero_tells_the_port_in_the_log(server):
                      server.log(), re.MULTILINE).group(1)
     with blocking.connect(f"tcp:127.0.0.1:{port}", 5) as connection:
         assert connection.call("echo", [1], 5) == [1]
+
+
+def test_a_passed_descriptor_is_listened_on(server):
+    path = str(server.directory / "passed.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        done = subprocess.run(
+            [*server.command, "--detach", "--no-chdir", "--pidfile", "-vconsole:off",
+             f"--remote=pfd:{listener.fileno()}"], env=server.environment, cwd=server.directory,
+            pass_fds=[listener.fileno()], timeout=20)
+        assert done.returncode == 0
+    server.pid = int((server.directory / "ovsdb-server.pid").read_text())
+    with blocking.connect(f"unix:{path}", 5) as connection:
+        assert connection.call("list_dbs", [], 5) == ["T", "_Server"]
 
 
 def test_a_missing_database_is_named(server):
