@@ -69,7 +69,7 @@ def decode_actions(data: bytes, version: int, start: int = 0, end: int | None = 
     """
     if end is None:
         end = len(data)
-    if (end - start) % 8:
+    if (end - start) % 8 or end > len(data) or end < start:
         raise bad("OFPBRC_BAD_LEN", f"OpenFlow message actions length {end - start} is not a "
                   "multiple of 8")
     return _decode_list(data, version, start, end, debug)

@@ -139,6 +139,8 @@ def decode_nxm(data: bytes, start: int = 0, end: int | None = None, *, strict: b
     """
     if end is None:
         end = len(data)
+    elif end > len(data):
+        raise _error("OFPBMC_BAD_LEN", f"match ends {end - len(data)} bytes behind the message")
     fields: FieldDict = {}
     cookie_value = cookie_mask = 0
     at = start
