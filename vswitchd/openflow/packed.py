@@ -6,8 +6,9 @@ which the field table has places. Any thread.
 
 from functools import cache
 
-from datapath.match import get_member, pack_match
+from datapath.match import MatchError, get_member, pack_match
 from schema.flow.fields import FIELD, FLOW, MEMBER
+from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.fields import INFO, PLACES
 from vswitchd.openflow.match import Match, put
 
@@ -44,8 +45,11 @@ _MEMBERS = tuple(row.name for row in FLOW if row.name in _KEYS)
 
 
 def pack(match: Match) -> tuple[bytes, bytes]:
-    """(value, mask) of a match."""
-    return pack_match(match.fields)
+    """(value, mask) of a match. Raises OpenFlowError for tunnel metadata that is not mapped."""
+    try:
+        return pack_match(match.fields)
+    except MatchError as error:
+        raise OpenFlowError("NXFMFC_INVALID_TLV_FIELD", str(error)) from None
 
 
 def unpack(value: bytes, mask: bytes) -> Match:

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from schema.flow.fields import Prereq
+from vswitchd.openflow import packed
+from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.fields import INFO, INFOS
 from vswitchd.openflow.match import (
     EMPTY, Match, get, is_wild, normalize, prerequisites_hold, put, value_is_valid,
@@ -104,6 +106,13 @@ def test_normalizing_drops_what_has_no_layer_below():
     assert normalize(match) is match
     arp = Match.of(eth_type=0x806, arp_spa=5, arp_op=1, arp_sha=3, nw_ttl=3)
     assert normalize(arp).fields.keys() == arp.fields.keys() - {"nw_ttl"}
+
+
+def test_unmapped_tunnel_metadata_is_refused_by_the_switch():
+    with pytest.raises(OpenFlowError, match="NXFMFC_INVALID_TLV_FIELD"):
+        packed.pack(Match.of(tun_metadata0=5))
+    value, mask = packed.pack(Match.of(eth_type=0x800, nw_proto=6, tcp_dst=80))
+    assert packed.unpack(value, mask) == Match.of(eth_type=0x800, nw_proto=6, tcp_dst=80)
 
 
 def test_matches_hash_by_content():
