@@ -10,7 +10,7 @@ import os
 import sys
 
 from utilities.command_line import (
-    LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, TLS_OPTIONS, VERBOSE_OPTIONS, Fatal,
+    NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, TLS_OPTIONS, VERBOSE_OPTIONS, Fatal,
     TlsFiles, apply_log_option, parse_options, print_options, print_version, run_tool,
     time_limit,
 )
@@ -288,8 +288,3 @@ def _help() -> int:
     logdir = os.environ.get("OVS_LOGDIR") or "/var/log/openvswitch"
     sys.stdout.write(TEXT.format(rundir=rundir, logdir=logdir))
     return 0
-
-
-def warn(module: str, text: str) -> None:
-    """Logs a warning as the reference would."""
-    LOG.log(module, 3, text)

@@ -52,7 +52,14 @@ class Connection:
     def negotiate(self, versions: frozenset[int]) -> None:
         """Exchanges hellos.  Raises Fatal."""
         from vswitchd.openflow.messages.session import Hello
-        self.send_bytes(encode(Hello(versions), max(versions), next_xid()))
+        try:
+            self.send_bytes(encode(Hello(versions), max(versions), next_xid()))
+        except Fatal as fatal:
+            reason = fatal.text.rpartition("(")[2].rstrip(")")
+            if ":" in self.name:
+                raise Fatal(f"connecting to {self.name} ({reason})") from None
+            raise Fatal(f"{self.remote.removeprefix('unix:')}: failed to open socket "
+                        f"({reason})") from None
         data = self.receive_bytes(f"{self.name}: failed to connect to socket")
         header = parse_header(data)
         if header.type != 0:

@@ -63,7 +63,8 @@ def monitor(settings, arguments) -> None:
     if "invalid_ttl" in arguments[1:]:
         settings.versions = settings.versions & {1, 2, 3}
         if not settings.versions:
-            raise Fatal("invalid_ttl requires OpenFlow 1.0, 1.1 or 1.2")
+            raise Fatal("invalid_ttl requires one of the OpenFlow versions OpenFlow10, OpenFlow11, "
+                        "OpenFlow12 but none is enabled (use -O)")
     connection = open_switch(settings, switch)
     resume = False
     for word in arguments[1:]:

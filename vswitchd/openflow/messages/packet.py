@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from schema.openflow.limits import BUFFER_NONE, COOKIE_NONE, PORT_CONTROLLER, PRIORITY_DEFAULT
-from schema.openflow.messages import OF10, OF11, OF12, OF13, OF15
+from schema.openflow.messages import OF10, OF11, OF13, OF15
 from vswitchd.openflow.action_types import UnrollXlate
 from vswitchd.openflow.actions import decode_actions, encode_actions
 from vswitchd.openflow.framing import Frame, OpenFlowError
@@ -371,7 +371,7 @@ def decode_packet_out(frame: Frame) -> PacketOut:
             raise OpenFlowError("OFPBRC_BAD_PORT", error.reason, error.module) from None
         metadata, start = Match.of(in_port=port), 16
     if start + length > len(body):
-        raise OpenFlowError("OFPBAC_BAD_LEN" if False else "OFPBRC_BAD_LEN")
+        raise OpenFlowError("OFPBRC_BAD_LEN")
     port = metadata.value("in_port")
     if 0xFF00 <= port and port not in (0xFFFE, 0xFFFF, 0xFFFD) and not 0xFFF8 <= port:
         raise OpenFlowError("OFPBRC_BAD_PORT",

@@ -179,7 +179,8 @@ def show_error(frame: Frame, out: list[str], style: Style) -> None:
 
 
 def _printable(data: bytes) -> str:
-    return "".join(chr(c) if 0x20 <= c < 0x7F and c not in (0x22, 0x5C) else f"\\{c:03o}" for c in data)
+    return "".join(chr(c) if 0x20 <= c < 0x7F and c not in (0x22, 0x5C) else f"\\{c:03o}"
+                   for c in data)
 
 
 # Echo and barrier.
@@ -718,7 +719,8 @@ def decode_async_config(frame: Frame) -> AsyncConfig:
         if mask & ~allowed and not loose:
             raise OpenFlowError("OFPACFC_INVALID",
                                 f"bad value {hash_hex(mask)} for {name.upper()} "
-                                f"(allowed mask {hash_hex(allowed)})", "ofp_connection")
+                                f"(allowed mask {hash_hex(allowed)})",
+                                "ofp_connection")
         table[name] = mask & allowed
     return AsyncConfig(primary, secondary, form[kind])
 
