@@ -28,6 +28,7 @@ from vswitchd.openflow.action_text import format_actions, format_subfield
 from vswitchd.openflow.action_types import Actions, Subfield
 from vswitchd.openflow.compile import number_actions
 from vswitchd.openflow.fields import INFO
+from vswitchd.openflow.learned import MARK, unpack_learned
 from vswitchd.openflow.match import Match
 from vswitchd.openflow.text import format_flow, format_match, format_megaflow
 from vswitchd.openflow.value_text import format_value
@@ -35,7 +36,7 @@ from vswitchd.openflow.value_text import format_value
 _EVENT = struct.Struct("=HHIQ4Q")
 _TERMINAL = frozenset((Node.ACTION, Node.BUCKET, Node.DETAIL, Node.WARN, Node.ERROR))
 _MARKS = {Node.DETAIL: " -> {}", Node.WARN: " >> {}", Node.ERROR: " >>>> {} <<<<"}
-_MEMBERS = (TRACE["member"], TRACE["unroll_member"])
+_MEMBERS = (TRACE["member"], TRACE["unroll_member"], TRACE["part"])
 _FIELD_NAMES = {row.id: row.name for row in FIELDS}
 _PLACEHOLDER = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 _RULE_LINE = "="*79
@@ -132,6 +133,23 @@ class _Writer:
             return format_value(info, value, names=self.names.ports)
         return f"{value:#x}" if value else "0"
 
+    def learned(self, event: Event, parts: Sequence[Event]) -> str:
+        """The flow that a learn action makes, as the reference shows it."""
+        words: dict[int, int] = {part.arguments[0]: part.arguments[1] for part in parts}
+        data = b"".join(words.get(index, 0).to_bytes(8, sys.byteorder)
+                        for index in range(max(words, default=0) + 1)).ljust(2 * FLOW_SIZE, b"\0")
+        data += bytes(64)       # Zero words are not told.
+        value, mask, ops = data[:FLOW_SIZE], data[FLOW_SIZE:2 * FLOW_SIZE], data[2 * FLOW_SIZE:]
+        table, priority, cookie, timeouts = event.arguments
+        out = f"table={table} {format_match(packed.unpack(value, mask), self.names.ports)}"
+        out += f" priority={priority}"
+        for name, number in (("cookie", cookie), ("idle", timeouts >> 16),
+                             ("hard", timeouts & 0xffff)):
+            if number:
+                out += f" {name}={number:#x}" if name == "cookie" else f" {name}={number}"
+        actions = format_actions(unpack_learned(MARK + ops), self.names.ports)
+        return f"{out} actions={actions}"
+
     def text(self, event: Event, members: Sequence[Event]) -> str:
         """The text of an event; `members` are those that it lists."""
         bridge = self.bridges[-1][1] if self.bridges else 0
@@ -139,6 +157,8 @@ class _Writer:
         def fill(match: re.Match) -> str:
             name, form = match.groups()
             if not name.isdigit():
+                if name == "learned":
+                    return self.learned(event, members)
                 if name == "members":
                     return ",".join(self.text(member, ()) for member in members) or "drop"
                 return {"rule": self.rule_text, "action": self.action, "subfield": self.subfield,

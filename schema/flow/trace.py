@@ -7,7 +7,7 @@ In a text, `{N}` is argument N in decimal, `{N:x}` in hexadecimal, `{N:mac}` an 
 `{N:bridge}` the name of a bridge, `{N:field}` a match field. `{rule}` is the match and
 priority of the event's rule, `{action}` its source action, `{subfield}` and `{value}` the bits
 {field, offset << 16 | bits, high, low} in the arguments, `{members}` the actions of the `member`
-events that follow.
+events that follow, `{learned}` the flow in the `part` events that follow.
 
 Source: ofproto/trace as seen of the reference. Rows of `Node.ERROR` come last: they are also
 logged when a real packet meets them. Any thread; nothing changes after import.
@@ -62,6 +62,8 @@ TRACES: tuple[Trace, ...] = (
     Trace("drop", Node.ACTION, "drop"),
     Trace("member", Node.ACTION, "{action}"),
     Trace("unroll_member", Node.ACTION, "unroll_xlate(table={0}, cookie={1:#x})"),
+    # Word 0 (in memory order) of what is learned is 1: value and mask of the match, then ops.
+    Trace("part", Node.HIDDEN, "{0} {1}"),
     Trace("unroll", Node.ACTION, "unroll_xlate(table={0}, cookie={1:#x})"),
     Trace("miss_controller", Node.ACTION, "CONTROLLER:65535"),
     Trace("bucket", Node.BUCKET, "bucket {0}"),
@@ -87,8 +89,10 @@ TRACES: tuple[Trace, ...] = (
         output_port output port is {0}
         queue queue = {0:#x}
         action_set_is action set is: {members}
+        learns {learned}
         mirror_ports_off mirror truncate to ODPP_NONE, skipping output"""),
     *_rows(Node.WARN, """
+        learn_ignored suppressing side effects, so learn action ignored
         no_port Nonexistent output port
         to_input skipping output to input port
         no_group output to nonexistent group {0}

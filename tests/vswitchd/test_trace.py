@@ -156,6 +156,16 @@ def test_generate_learns(switch):
     assert "learned that" not in switch.trace("br0", flow, generate=True)
 
 
+def test_learn_tells_what_it_would_make(switch):
+    switch.flows("br0", ["priority=200,in_port=4 actions=learn(table=1,hard_timeout=30,cookie=0x7,"
+                         "NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:0->NXM_NX_REG0[0..15],"
+                         "output:NXM_OF_IN_PORT[])"])
+    flow = "in_port=4,dl_src=00:00:00:00:00:01"
+    assert "     >> suppressing side effects, so learn action ignored\n" in switch.trace("br0", flow)
+    assert ("     -> table=1 dl_dst=00:00:00:00:00:01 priority=32768 cookie=0x7 hard=30 "
+            "actions=load:0->NXM_NX_REG0[0..15],output:4\n") in switch.trace("br0", flow, True)
+
+
 def test_an_unknown_recirculation_id_is_an_error(switch):
     assert switch.trace("br0", "recirc_id=9,in_port=2").endswith(
         "     >>>> Recirculation context not found for ID 9 <<<<\n\nFinal flow: unchanged\n"

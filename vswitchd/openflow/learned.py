@@ -22,6 +22,8 @@ def unpack_learned(source: bytes) -> Actions:
     ops, found, at = source[len(MARK):], [], 0
     while at < len(ops):
         code, size, _, _ = _HEAD.unpack_from(ops, at)
+        if not size:            # Zeros up to the end.
+            break
         found.append(_action(code, ops[at + _HEAD.size:at + size]))
         at += size
     return tuple(found)

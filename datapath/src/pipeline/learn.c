@@ -30,11 +30,15 @@ learned_unref(struct learned *l)
 static void *
 put_op(struct buffer *ops, unsigned code, uint32_t size)
 {
-    struct op *op = buffer_put_zeros(ops, ROUND_UP(size, 8));
+    uint16_t source = 0;
 
+    OPS_FOR_EACH (before, ops->data, ops->size) {
+        source = before->source + 1;
+    }
+    struct op *op = buffer_put_zeros(ops, ROUND_UP(size, 8));
     op->code = code;
     op->size = ROUND_UP(size, 8);
-    op->source = UINT16_MAX;
+    op->source = source;
     return op;
 }
 

@@ -1368,6 +1368,25 @@ op_ct(struct xlate *x, const struct op_ct *op)
 }
 
 static void
+report_learned(struct xlate *x, const struct learned *l)
+{
+    const void *parts[] = { &l->value, &l->mask, l->program->bytes };
+    uint32_t sizes[] = { sizeof l->value, sizeof l->mask, l->program->size };
+    uint64_t index = 0;
+
+    xlate_report(x, TRACE_LEARNS, l->args.table, l->args.priority,
+                 l->args.cookie, l->args.idle << 16 | l->args.hard);
+    for (unsigned i = 0; i < N_ELEMENTS(parts); i++) {
+        for (uint32_t at = 0; at < sizes[i]; at += 8, index++) {
+            uint64_t word = get_u64((const char *) parts[i] + at);
+            if (word) {
+                xlate_report(x, TRACE_PART, index, word, 0, 0);
+            }
+        }
+    }
+}
+
+static void
 op_learn(struct xlate *x, const struct op_learn *op)
 {
     const struct learn_args *args = (const void *) op->tail;
@@ -1381,6 +1400,11 @@ op_learn(struct xlate *x, const struct op_learn *op)
     struct learned *l = learn_make(op, &x->flow, x->bridge->handle);
     if (x->in->learn) {
         learn_later(x->pipeline, l);
+        if (xlate_traced(x)) {
+            report_learned(x, l);
+        }
+    } else {
+        REPORT(x, TRACE_LEARN_IGNORED, 0, 0, 0);
     }
     xlate_credit(x, CREDIT_LEARN, l);
 }
