@@ -260,7 +260,7 @@ class BridgeAgent:
                 try:
                     stream = await open_stream(parsed)
                 except OSError as error:
-                    failure = os.strerror(error.errno) if error.errno else str(error)
+                    failure = reason_of(error)
             if stream is None:
                 _rconn.warn(f"{name}: connection failed ({failure})", _RATE)
                 remote.last_error = failure
@@ -546,6 +546,18 @@ def peer_name(stream: trio.SocketStream) -> str:
     except OSError:
         return "tcp:?"
     return f"tcp:[{host}]:{port}" if ":" in host else f"tcp:{host}:{port}"
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a connection could not be made, as the system says it; trio wraps the first reason."""
+    while True:
+        if isinstance(error, OSError) and error.errno:
+            return os.strerror(error.errno)
+        inner = (error.exceptions[0] if isinstance(error, BaseExceptionGroup)
+                 else error.__cause__)
+        if inner is None:
+            return str(error)
+        error = inner
 
 
 async def open_stream(parsed: address.Remote) -> trio.SocketStream:
