@@ -308,7 +308,7 @@ class BridgeAgent:
                 # ends when its queue is empty.
                 send.close()
                 nursery.cancel_scope.deadline = trio.current_time() + 1
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass                                    # the peer left
         finally:
             self.forget(connection, remote)
