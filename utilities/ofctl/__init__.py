@@ -97,7 +97,7 @@ COMMANDS: tuple[tuple[str, int, int, str, str, bool], ...] = (
     ("dump-ipfix-bridge", 1, 1, "switch", "switch.dump_ipfix_bridge", False),
     ("dump-ipfix-flow", 1, 1, "switch", "switch.dump_ipfix_flow", False),
     ("ct-flush-zone", 2, 2, "switch zone", "switch.ct_flush_zone", True),
-    ("ct-flush", 1, 4, "switch [zone=N] [ct-orig-tuple [ct-reply-tuple]]", "groups.ct_flush", True),
+    ("ct-flush", 1, 6, "switch [zone=N] [ct-orig-tuple [ct-reply-tuple]]", "groups.ct_flush", True),
     ("ofp-parse", 1, 1, "file", "debug.ofp_parse", False),
     ("add-group", 2, 2, "switch group", "groups.add_group", True),
     ("add-groups", 2, 2, "switch file", "groups.add_groups", True),

@@ -392,12 +392,15 @@ def del_tlv_map(settings, arguments) -> None:
 def ct_flush(settings, arguments) -> None:
     from vswitchd.openflow.messages.switch import CtFlush
     words = list(arguments[1:])
-    zone = None
-    if words and words[0].startswith("zone="):
-        text = words.pop(0)[5:]
-        if not text.isdigit() or int(text) > 0xFFFF:
-            raise Fatal("Failed to parse zone")
-        zone = int(text)
+    zone, masked = None, {}
+    while words and words[0].startswith(("zone=", "mark=", "labels=")):
+        key, _, text = words.pop(0).partition("=")
+        if key == "zone":
+            if not text.isdigit() or int(text) > 0xFFFF:
+                raise Fatal("Failed to parse zone")
+            zone = int(text)
+        else:
+            masked[key] = _parse_masked(key, text, 32 if key == "mark" else 128)
     sides, protocol_number = [], 0
     for word in words:
         try:
@@ -409,8 +412,21 @@ def ct_flush(settings, arguments) -> None:
     sides += [None] * (2 - len(sides))
     connection = open_switch(settings, arguments[0])
     send_silent(settings, connection, [encode(
-        CtFlush(protocol_number, zone, sides[0], sides[1]), connection.version, next_xid())])
+        CtFlush(protocol_number, zone, sides[0], sides[1], masked.get("mark"),
+                masked.get("labels")), connection.version, next_xid())])
     connection.close()
+
+
+def _parse_masked(key: str, text: str, bits: int) -> tuple[int, int]:
+    """(value, mask) of `V[/M]`; without a mask all bits count.  Raises Fatal."""
+    value, slash, mask = text.partition("/")
+    try:
+        pair = int(value, 0), int(mask, 0) if slash else (1 << bits) - 1
+    except ValueError:
+        raise Fatal(f"Failed to parse {key}") from None
+    if any(number < 0 or number >> bits for number in pair):
+        raise Fatal(f"Failed to parse {key}")
+    return pair
 
 
 def _parse_tuple(text: str):
