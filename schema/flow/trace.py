@@ -127,6 +127,7 @@ TRACES: tuple[Trace, ...] = (
           """have more MPLS LSEs than the {0} supported.
         mpls_pop dropping packet on which an MPLS pop action can't be performed as it has more """
           """MPLS LSEs than the {0} supported.
+        unsupported headers of this kind cannot be added or removed
         stack_empty stack underflow"""),
 )
 

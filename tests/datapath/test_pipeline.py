@@ -166,8 +166,8 @@ def count(switch: Ours) -> int:
 
 
 def test_commands(switch):
-    switch.flows("br0", ["in_port=1,cookie=1 actions=1", "priority=40000,in_port=1,tcp,cookie=2 actions=2",
-                         "in_port=2 actions=3"])
+    switch.flows("br0", ["in_port=1,cookie=1 actions=1",
+                         "priority=40000,in_port=1,tcp,cookie=2 actions=2", "in_port=2 actions=3"])
     switch.flows("br0", ["cookie=5,in_port=1 actions=output:3"], "modify")
     assert actions(switch, f"in_port=1,tcp,{MAC}") == "3"
     switch.flows("br0", ["cookie=6,in_port=1 actions=output:2"], "modify_strict")
@@ -245,10 +245,26 @@ def test_frozen_frames_go_on_where_they_were(switch):
     assert [line.rsplit("actions:", 1)[1] for line in found] == ["recirc(0x1)", "5,1,3"]
 
 
-def test_unsupported_actions_are_refused(switch):
+def test_what_cannot_be_translated_is_refused_or_dropped(switch):
     with pytest.raises(face.RuleError) as info:
-        switch.flows("br0", ["actions=bundle(eth_src,0,hrw,ofport,members:1,2)"])
+        switch.flows("br0", ["actions=learn(result_dst=NXM_NX_REG0[0],NXM_OF_ETH_DST[])"])
     assert info.value.name == "OFPBAC_BAD_TYPE"
+    switch.flows("br0", ["in_port=1 actions=2,decap(),3"])
+    assert actions(switch, f"in_port=1,{MAC}") == "drop"
+
+
+def test_hashes_choose_among_live_members(switch):
+    switch.flows("br0", [
+        "in_port=1 actions=bundle(eth_src,0,active_backup,ofport,members:99,3,2)",
+        "in_port=2 actions=bundle_load(eth_src,0,hrw,ofport,NXM_NX_REG0[0..15],members:99,3),"
+        "output:NXM_NX_REG0[0..15]",
+        "in_port=3,ip actions=multipath(symmetric_l3,7,modulo_n,1,0,NXM_NX_REG1[]),"
+        "output:NXM_NX_REG1[]",
+        "in_port=4 actions=sample(probability=5,collector_set_id=1),1"])
+    assert actions(switch, f"in_port=1,{MAC}") == "3"
+    assert actions(switch, f"in_port=2,{MAC}") == "3"
+    assert actions(switch, "in_port=3,ip,nw_src=1.1.1.1") == "drop"     # to port 0
+    assert actions(switch, f"in_port=4,{MAC}") == "1"
 
 
 def test_table_statistics_count_lookups(switch):

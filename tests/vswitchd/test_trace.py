@@ -1,4 +1,4 @@
-"""ofproto/trace: goldens of the real Open vSwitch, and both switches side by side on random tables."""
+"""ofproto/trace: goldens of the real one, and both switches side by side on random tables."""
 
 import random
 import re
@@ -161,7 +161,8 @@ def test_learn_tells_what_it_would_make(switch):
                          "NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:0->NXM_NX_REG0[0..15],"
                          "output:NXM_OF_IN_PORT[])"])
     flow = "in_port=4,dl_src=00:00:00:00:00:01"
-    assert "     >> suppressing side effects, so learn action ignored\n" in switch.trace("br0", flow)
+    assert "     >> suppressing side effects, so learn action ignored\n" in switch.trace("br0",
+                                                                                       flow)
     assert ("     -> table=1 dl_dst=00:00:00:00:00:01 priority=32768 cookie=0x7 hard=30 "
             "actions=load:0->NXM_NX_REG0[0..15],output:4\n") in switch.trace("br0", flow, True)
 
@@ -348,12 +349,13 @@ def test_normal_and_patches_are_traced_alike():
                 "table=1 actions=normal,set_field:5->reg0",
                 "table=2 actions=resubmit(,3),resubmit(,3)", "table=3 actions=output:4",
                 "priority=9,in_port=21,cookie=0x5 actions=group:1,2",
-                "priority=9,in_port=22 actions=group:2,1", "priority=9,in_port=23 actions=flood,all",
+                "priority=9,in_port=22 actions=group:2,1",
+                "priority=9,in_port=23 actions=flood,all",
                 "priority=9,in_port=24 actions=resubmit(,4)", "table=4 actions=resubmit(,4)",
                 "priority=9,in_port=25,tcp actions=ct(table=3,zone=1),resubmit(,3)",
                 "priority=9,in_port=26,mpls actions=dec_mpls_ttl,output:1,pop_mpls:0x8847,output:2",
-                "priority=9,in_port=27,ip actions=push_mpls:0x8847,set_field:9->mpls_label,output:1",
-                "priority=9,in_port=28 actions=controller,clone(push_vlan:0x8100,output:1),output:2",
+                "priority=9,in_port=27,ip actions=push_mpls:0x8847,set_field:9->mpls_label,1",
+                "priority=9,in_port=28 actions=controller,clone(push_vlan:0x8100,1),output:2",
                 "priority=0 actions=normal"])
             switch.flows("br9", ["actions=normal"])
         macs = "dl_src=00:00:00:00:00:0{},dl_dst=00:00:00:00:00:0{}"

@@ -124,9 +124,8 @@ learn_verify(const struct op_learn *op)
         || args->table >= N_TABLES) {
         return error_set(EINVAL, "op learn: wrong size or table");
     }
-    if (args->flags & LEARN_WRITE_RESULT || args->limit) {
-        return error_set(EOPNOTSUPP, "learn with limit or result_dst is not "
-                         "supported");
+    if (args->flags & LEARN_WRITE_RESULT) {
+        return error_set(EOPNOTSUPP, "learn with result_dst is not supported");
     }
     for (unsigned i = 0; i < args->n_specs; i++) {
         const struct learn_spec *s = &specs[i];

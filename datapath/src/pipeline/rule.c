@@ -532,6 +532,16 @@ rules_stage_learned(struct pipeline *p, struct bridge *bridge,
         ? classifier_find(table->cls, &l->value, &l->mask, c.priority,
                           version) : NULL;
 
+    if (!r && l->args.limit) {
+        uint32_t n = 0;
+        for (struct rule *rule = table->first; rule; rule = rule->next) {
+            n += cls_rule_visible(&rule->cls, version)
+                 && rule->cookie == c.cookie;
+        }
+        if (n >= l->args.limit) {
+            return;
+        }
+    }
     if (!r) {
         stage_addition(p, bridge, &c, l->program, &l->value, &l->mask,
                        version);

@@ -139,6 +139,128 @@ hash_symmetric_l4(struct xlate *x)
     return hash_bytes(&key, sizeof key, 0);
 }
 
+/* Hashes the fields that multipath and bundle name by number. */
+static uint32_t
+hash_fields(struct xlate *x, unsigned which, uint32_t basis)
+{
+    enum { ETH_SRC, SYMMETRIC_L4, SYMMETRIC_L3L4, SYMMETRIC_L3L4_UDP, NW_SRC,
+           NW_DST, SYMMETRIC_L3 };
+    const struct flow *f = &x->flow;
+    struct flow *wc = x->wc;
+    bool v4 = f->eth_type == CONSTANT_BE16(ETH_IP);
+    bool v6 = f->eth_type == CONSTANT_BE16(ETH_IPV6);
+    uint64_t hash = basis;
+
+    switch (which) {
+    case ETH_SRC:
+        memset(wc->eth_src, 0xff, 6);
+        return hash_bytes(f->eth_src, 6, basis);
+    case SYMMETRIC_L4:
+        return hash_u32(hash_symmetric_l4(x), basis);
+    case NW_SRC:
+    case NW_DST:
+        if (v4) {
+            *(which == NW_SRC ? &wc->nw_src : &wc->nw_dst) = UINT32_MAX;
+            return hash_u32(which == NW_SRC ? f->nw_src : f->nw_dst, basis);
+        }
+        if (v6) {
+            memset(which == NW_SRC ? wc->ipv6_src : wc->ipv6_dst, 0xff, 16);
+            return hash_bytes(which == NW_SRC ? f->ipv6_src : f->ipv6_dst, 16,
+                              basis);
+        }
+        return basis;
+    }
+    /* Layer 3 both ways, and ports where asked for. */
+    if (v4) {
+        wc->nw_src = wc->nw_dst = UINT32_MAX;
+        hash = hash_u32(f->nw_src ^ f->nw_dst, hash);
+    } else if (v6) {
+        memset(wc->ipv6_src, 0xff, 16);
+        memset(wc->ipv6_dst, 0xff, 16);
+        for (unsigned i = 0; i < 16; i += 8) {
+            hash = hash_u64(get_u64(f->ipv6_src + i)
+                            ^ get_u64(f->ipv6_dst + i), hash);
+        }
+    } else {
+        return basis;
+    }
+    if (which != SYMMETRIC_L3) {
+        wc->nw_proto = 0xff;
+        if (f->nw_proto == 6 || f->nw_proto == 132
+            || (f->nw_proto == 17 && which == SYMMETRIC_L3L4_UDP)) {
+            wc->tp_src = wc->tp_dst = UINT16_MAX;
+            hash = hash_u32(f->tp_src ^ f->tp_dst, hash);
+        }
+    }
+    return hash;
+}
+
+void
+xlate_multipath(struct xlate *x, const struct op_multipath *op)
+{
+    enum { MODULO_N, HASH_THRESHOLD, HIGHEST_WEIGHT, ITER_HASH };
+    uint32_t hash = hash_fields(x, op->fields, op->basis);
+    uint32_t n = op->max_link + 1, link = 0;
+
+    switch (op->algorithm) {
+    case MODULO_N:
+        link = hash % n;
+        break;
+    case HASH_THRESHOLD:
+        link = (uint64_t) hash * n >> 32;
+        break;
+    case HIGHEST_WEIGHT: {
+        uint32_t best = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t weight = hash_u32(i, hash);
+            if (!i || weight > best) {
+                best = weight;
+                link = i;
+            }
+        }
+        break;
+    }
+    case ITER_HASH: {
+        /* Smallest power of two that holds 'arg' or n links; hash again
+         * until a link comes out that exists. */
+        uint32_t modulus = 1, tries = 0;
+        while (modulus < n || modulus < op->arg) {
+            modulus *= 2;
+        }
+        do {
+            link = hash & (modulus - 1);
+            hash = hash_u32(++tries, hash);
+        } while (link >= n && tries < 64);
+        link = link < n ? link : link % n;
+        break;
+    }
+    }
+    subfield_mask(&op->dst, x->wc);
+    subfield_set_u64(&op->dst, link, &x->flow);
+}
+
+uint32_t
+xlate_bundle(struct xlate *x, const struct op_bundle *op)
+{
+    uint32_t chosen = RESERVED_NONE, best = 0;
+    uint32_t hash = op->algorithm ? hash_fields(x, op->fields, op->basis) : 0;
+
+    for (uint32_t i = 0; i < op->n; i++) {
+        if (!port_is_live(x, op->tail[i])) {
+            continue;
+        }
+        if (!op->algorithm) {
+            return op->tail[i];
+        }
+        uint32_t weight = hash_u32(i, hash);
+        if (chosen == RESERVED_NONE || weight > best) {
+            best = weight;
+            chosen = op->tail[i];
+        }
+    }
+    return chosen;
+}
+
 /* Picks the live bucket with the highest weighted score for 'hash'. */
 static uint32_t
 pick_by_score(struct xlate *x, const struct group *group, uint32_t hash)

@@ -66,6 +66,10 @@ check(const uint8_t *ops, uint32_t size, unsigned depth)
         FIXED(CHECK_PKT_LARGER, check_pkt_larger),
         FIXED(WRITE_ACTIONS, write_actions),
         FIXED(CLEAR_ACTIONS, clear_actions), FIXED(METER, meter),
+        FIXED(SAMPLE, sample), FIXED(BUNDLE, bundle),
+        FIXED(MULTIPATH, multipath), FIXED(DELETE_FIELD, delete_field),
+        FIXED(ENCAP, encap), FIXED(DECAP, decap),
+        FIXED(DEC_NSH_TTL, dec_nsh_ttl),
         FIXED(DEBUG_RECIRC, debug_recirc), FIXED(DEBUG_SLOW, debug_slow),
     };
 #undef FIXED
@@ -159,6 +163,20 @@ check(const uint8_t *ops, uint32_t size, unsigned depth)
                 error = check_subfield(op, &o->zone_src, false);
             }
             tail = (const uint8_t *) o->tail;
+            break;
+        }
+        case OP_MULTIPATH:
+            error = check_subfield(
+                op, &((const struct op_multipath *) op)->dst, true);
+            break;
+        case OP_BUNDLE: {
+            const struct op_bundle *o = (const void *) op;
+            if (o->n > (op->size - sizeof *o) / sizeof *o->tail) {
+                return bad(op, "too few members");
+            }
+            if (o->dst.n_bits) {
+                error = check_subfield(op, &o->dst, true);
+            }
             break;
         }
         case OP_LEARN:

@@ -1558,6 +1558,35 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
     case OP_GROUP:
         xlate_group(x, ((const struct op_group *) op)->group);
         break;
+    case OP_MULTIPATH:
+        xlate_multipath(x, (const void *) op);
+        break;
+    case OP_BUNDLE: {
+        const struct op_bundle *o = (const void *) op;
+        uint32_t port = xlate_bundle(x, o);
+        if (o->dst.n_bits) {
+            subfield_mask(&o->dst, x->wc);
+            subfield_set_u64(&o->dst, port, &x->flow);
+        } else {
+            output_action(x, port, 0, 0, false, last);
+        }
+        break;
+    }
+    case OP_DEC_NSH_TTL:
+        if (x->flow.eth_type == CONSTANT_BE16(ETH_NSH)) {
+            MASK_ALL(x, nsh_ttl);
+            if (x->flow.nsh_ttl <= 1) {
+                packet_in(x, UINT16_MAX, REASON_INVALID_TTL, 0, NULL, 0);
+                return false;
+            }
+            x->flow.nsh_ttl--;
+        }
+        break;
+    case OP_ENCAP:
+    case OP_DECAP:
+        REPORT(x, TRACE_UNSUPPORTED, 0, 0, 0);
+        x->error = DROP_UNSUPPORTED;
+        break;
     case OP_LEARN:
         op_learn(x, (const void *) op);
         break;

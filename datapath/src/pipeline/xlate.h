@@ -90,6 +90,9 @@ void xlate_normal(struct xlate *);
 void xlate_mirror(struct xlate *, const struct conf_bundle *,
                   uint32_t mirrors);
 void xlate_group(struct xlate *, uint32_t id);
+void xlate_multipath(struct xlate *, const struct op_multipath *);
+/* Returns the member chosen, RESERVED_NONE if none is live. */
+uint32_t xlate_bundle(struct xlate *, const struct op_bundle *);
 /* Runs ops; 'in_group' as a group's bucket. */
 void xlate_ops(struct xlate *, const void *ops, uint32_t size,
                bool in_group);
