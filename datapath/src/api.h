@@ -52,7 +52,7 @@ struct datapath_config {
     uint64_t features;          /* DPF_* that the translator may use. */
     uint32_t max_idle_ms;       /* A megaflow unused so long is deleted. */
     uint32_t flow_limit;        /* Most megaflows. */
-    uint32_t vlan_limit;        /* VLAN headers parsed, 1 or 2. */
+    uint32_t vlan_limit;        /* VLAN headers parsed, 1 or 2; 0: most. */
     uint32_t flags;             /* DP_MEGAFLOWS (else exact flows only),
                                  * DP_LOG_UPCALLS, DP_LOG_FLOWS, ... */
 };

@@ -204,6 +204,18 @@ def test_ipv6_addresses_change_the_tcp_checksum(switch):
     assert run(switch, set_key(8, value, mask) + output(2), TCP6) == [(2, expected)]
 
 
+@pytest.mark.parametrize("segments_left", [0, 1])
+def test_the_checksum_has_the_final_destination(switch, segments_left):
+    """With segments left in a routing header, the address that is set is only a stop."""
+    routing = struct.pack("!BBBB", 6, 2, 2, segments_left) + bytes(4) + f.IP6_A
+    frame = f.ethernet(f.ipv6(f.tcp(), 43, extensions=routing), 0x86DD)
+    value = bytes(16) + f.IP6_A + bytes(8)
+    mask = bytes(16) + b"\xff" * 16 + bytes(8)
+    (_, sent), = run(switch, set_key(8, value, mask) + output(2), frame)
+    assert sent[38:54] == f.IP6_A
+    assert (sent[94:96] == frame[94:96]) == bool(segments_left)
+
+
 def test_udp_without_a_checksum_stays_without(switch):
     frame = UDP[:40] + b"\0\0" + UDP[42:]
     sent = run(switch, set_key(10, struct.pack("!HH", 7, 8)) + output(2), frame)

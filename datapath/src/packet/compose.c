@@ -152,12 +152,11 @@ frame_make(const struct flow *flow, uint32_t payload_size, uint8_t *frame,
                 put(&m, &tci, 2);
             }
         }
-        if (type == CONSTANT_BE16(ETH_TYPE_NONE)) {
-            /* 802.2 LLC without SNAP: a length and three bytes. */
-            be16 length = be16_from(3 + payload_size);
-            static const uint8_t llc[3] = { 0x42, 0x42, 0x03 };
+        if (type == CONSTANT_BE16(ETH_TYPE_NONE) || !type) {
+            /* No type: a length, which Open vSwitch lets count all. */
+            uint32_t size = m.size + 2 + payload_size;
+            be16 length = be16_from(MIN(size, ETH_TYPE_MIN - 1));
             put(&m, &length, 2);
-            put(&m, llc, 3);
             put_payload(&m, payload_size);
             return m.full ? 0 : m.size;
         }
@@ -269,7 +268,7 @@ frame_make(const struct flow *flow, uint32_t payload_size, uint8_t *frame,
     if (m.full) {
         return 0;
     }
-    if (l4 && !(flow->nw_frag & FRAG_ANY)) {
+    if (l4 && !(flow->nw_frag & FRAG_LATER)) {
         p.size = m.size;
         p.l3_ofs = l3;
         p.l4_ofs = l4;

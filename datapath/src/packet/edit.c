@@ -296,6 +296,33 @@ packet_transport(const struct packet *p, uint8_t **checksum)
     return proto;
 }
 
+#define IPV6_DESTINATION 24     /* Its offset in the header. */
+
+/* Whether an IPv6 frame has a routing header with segments left: then the
+ * pseudo-header has the final destination, not that of the IPv6 header (RFC 8200
+ * section 8.1). */
+static bool
+is_routed(const struct packet *p)
+{
+    if (packet_network(p) != NETWORK_IPV6) {
+        return false;
+    }
+    const uint8_t *ip = p->data + p->l3_ofs;
+    uint32_t end = p->l4_ofs - p->l3_ofs;
+    uint8_t proto = ip[6];
+    for (uint32_t at = IPV6_HEADER; at + 8 <= end; ) {
+        if (proto == PROTO_ROUTING && ip[at + 3]) {
+            return true;
+        }
+        uint32_t size = (proto == PROTO_FRAGMENT ? 8
+                         : proto == PROTO_AH ? (ip[at + 1] + 2) * 4
+                         : (ip[at + 1] + 1) * 8);
+        proto = ip[at];
+        at += size;
+    }
+    return false;
+}
+
 static bool
 is_partial_here(const struct packet *p)
 {
@@ -340,7 +367,9 @@ edit_address(struct packet *p, uint32_t offset, const void *new, uint32_t n)
     if (!memcmp(ip + offset, new, n)) {
         return;
     }
-    correct_pseudo(p, ip + offset, new, n);
+    if (offset != IPV6_DESTINATION || !is_routed(p)) {
+        correct_pseudo(p, ip + offset, new, n);
+    }
     if (packet_network(p) == NETWORK_IPV4) {
         edit_ipv4_header(p, offset, new, n);
     } else {

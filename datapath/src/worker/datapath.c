@@ -113,7 +113,7 @@ static void
 apply(struct datapath *dp, const struct datapath_config *config)
 {
     dp->config = *config;
-    flow_set_vlan_limit(config->vlan_limit ? config->vlan_limit : 1);
+    flow_set_vlan_limit(config->vlan_limit ? config->vlan_limit : 2);
 }
 
 int
