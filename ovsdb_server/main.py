@@ -22,9 +22,9 @@ from ovsdb_server.service.commands import commands
 from ovsdb_server.service.config_file import apply_config
 from ovsdb_server.service.hosted import HostedDatabase
 from ovsdb_server.service.relay import Relay, split_argument
-from ovsdb_server.service.remotes import RemoteError
 from ovsdb_server.service.replication import parse_excluded
 from ovsdb_server.service.server import Server
+from ovsdb_server.service.targets import RemoteError
 from ovsdb_server.service.tls import TlsFiles
 from ovsdb_server.storage.lockfile import LockError
 

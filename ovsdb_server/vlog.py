@@ -421,7 +421,8 @@ def reopen_file() -> str | None:
 
 def list_levels() -> str:
     """Return the table of vlog/list."""
-    lines = ["                 console    syslog    file", "                 -------    ------    ------"]
+    lines = ["                 console    syslog    file",
+             "                 -------    ------    ------"]
     for name in sorted(LOG.loggers):
         levels = LOG.loggers[name].levels
         lines.append(f"{name:<16}  {LEVELS[levels[CONSOLE]]:>4}       "

@@ -11,8 +11,8 @@ from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.rpc.unixctl import Command, CommandError
 from ovsdb_server.service.hosted import HostedDatabase
 from ovsdb_server.service.relay import Relay, split_argument
-from ovsdb_server.service.remotes import RemoteError
 from ovsdb_server.service.server import Server
+from ovsdb_server.service.targets import RemoteError
 
 _SELF = "_Server"
 

@@ -13,7 +13,7 @@ import os
 import orjson
 
 from ovsdb_server.engine.error import OvsdbError
-from ovsdb_server.service import remotes
+from ovsdb_server.service import targets
 from ovsdb_server.service.hosted import HostedDatabase
 from ovsdb_server.service.relay import Relay
 from ovsdb_server.service.session import Policy
@@ -66,7 +66,7 @@ def apply_config(server, path: str, directory: str) -> None:
     for target in wanted_remotes:
         try:
             server.check_remote(target)
-        except remotes.RemoteError as error:
+        except targets.RemoteError as error:
             raise ConfigError(str(error)) from None
     server.remote_texts = wanted_remotes
     server.reload_remotes()
@@ -118,7 +118,7 @@ def _policy(target: str, options: object) -> Policy:
     options = options or {}
     if not isinstance(options, dict):
         raise ConfigError(f"config-file: remote '{target}' is not a JSON object")
-    policy = remotes.default_policy(target)
+    policy = targets.default_policy(target)
     probe = options.get("inactivity-probe")
     if isinstance(probe, int):
         policy = policy._replace(probe_interval=max(probe, 1000) / 1000 if probe > 0 else 0.0)

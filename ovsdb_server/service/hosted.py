@@ -28,8 +28,9 @@ class HostedDatabase:
     """One database of the server.
 
     `name`; `path` of the file as the user wrote it, "" if in memory; `database`; `triggers`;
-    `uuid`, the row of `_Server`'s table that describes it ("" before there is one);
-    `relay`, its `relay.Relay` if it is a copy of another server's; `logged_tables`, names whose transactions are logged (tlog-set).
+    `uuid`, the row of `_Server`'s table that describes it ("" before there is one); `relay`, its
+    `relay.Relay` if it is a copy of another server's; `logged_tables`, names whose transactions
+    are logged (tlog-set).
     """
 
     def __init__(self, database: Database, storage: Journal | Memory, path: str = "") -> None:

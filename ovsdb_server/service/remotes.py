@@ -2,20 +2,17 @@
 
 `Remotes.configure` takes the wanted {target: Policy} and starts and stops what differs.  A passive
 remote is a listening socket and a task that accepts; an active one is a task that connects with
-backoff.  `resolve` reads db:DB,TABLE,COLUMN.  Trio thread only.
+backoff.  Which remotes a table lists is `targets.py`'s.  Trio thread only.
 """
 
 import errno
 import os
 import socket
 import traceback
-from typing import NamedTuple
 
 import trio
 
 from ovsdb_server import vlog
-from ovsdb_server.engine.datum import Datum
-from ovsdb_server.engine.table import Row, TableRows
 from ovsdb_server.rpc import address
 from ovsdb_server.rpc.backoff import Backoff
 from ovsdb_server.rpc.stream import Channel, connect
@@ -27,8 +24,8 @@ _socket_log = vlog.module("socket_util")
 _unix_log = vlog.module("stream_unix")
 _ssl_log = vlog.module("stream_ssl")
 
-# Sessions over a network are probed after this many seconds of silence unless told otherwise.
-PROBE_INTERVAL = 5.0
+# A TLS handshake must be over after this many seconds.
+_HANDSHAKE_TIME = 10.0
 
 # A socket that cannot be opened is tried again after this many seconds.
 _RETRY_INTERVAL = 2.5
@@ -38,24 +35,6 @@ _ACCEPT_BURST = 32
 
 # DSCP of connections: network control.
 _DEFAULT_DSCP = 48
-
-
-class RemoteError(ValueError):
-    """A remote cannot be; the text is for the user."""
-
-
-class Target(NamedTuple):
-    """A remote wanted by a row: where its status is written back ("" uuid: nowhere)."""
-
-    text: str
-    policy: Policy
-    uuid: str = ""
-
-
-def default_policy(target: str) -> Policy:
-    """Return how sessions of a remote named on the command line are treated."""
-    is_network = target.startswith(("tcp:", "ssl:", "ptcp:", "pssl:"))
-    return Policy(PROBE_INTERVAL if is_network else 0.0)
 
 
 class Remote:
@@ -170,7 +149,7 @@ class Remote:
                 context = self._remotes.tls_context(True)
                 sock = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
             channel = Channel(sock, name)
-            with trio.fail_after(PROBE_INTERVAL * 2):
+            with trio.fail_after(_HANDSHAKE_TIME):
                 await channel.handshake()
         except TlsNotConfigured as error:
             _ssl_log.err(str(error), _HANDSHAKE_LIMIT)
@@ -308,149 +287,3 @@ class Remotes:
         host, port = peer[0], peer[1]
         shown = f"[{host}]" if ":" in host else host
         return f"{'ssl' if is_tls else 'tcp'}:{shown}:{port}"
-
-
-# Remotes that a table lists.
-
-
-def split_reference(text: str) -> tuple[str, str, str]:
-    """Split db:DB,TABLE,COLUMN.  Raises: RemoteError."""
-    words = text[3:].split(",")
-    if len(words) != 3 or not all(words):
-        raise RemoteError(f'"{text}": invalid syntax')
-    return words[0], words[1], words[2]
-
-
-def _find_column(text: str, databases: dict) -> tuple[TableRows, object, object]:
-    """Return (table, column, hosted) that db:DB,TABLE,COLUMN names.  Raises: RemoteError."""
-    name, table_name, column_name = split_reference(text)
-    hosted = databases.get(name)
-    if hosted is None:
-        raise RemoteError(f'"{text}": no database named {name}')
-    table = hosted.database.tables.get(table_name)
-    if table is None:
-        raise RemoteError(f'"{text}": no table named {table_name}')
-    column = table.schema.columns.get(column_name)
-    if column is None:
-        raise RemoteError(f'"{text}": table "{table_name}" has no column "{column_name}"')
-    return table, column, hosted
-
-
-def check_reference(text: str, databases: dict) -> None:
-    """Raise RemoteError unless db:DB,TABLE,COLUMN can name remotes."""
-    _, column, _ = _find_column(text, databases)
-    kind = column.type.key
-    if kind.type == "string" and column.type.value is None:
-        return
-    if kind.type == "uuid" and kind.ref_table and column.type.value is None:
-        return
-    raise RemoteError(f'"{text}": type mismatch: not a string or a reference to a table')
-
-
-def read_string(text: str, databases: dict) -> str | None:
-    """Return the first string in the column db:DB,TABLE,COLUMN, for file names and the like."""
-    try:
-        table, column, _ = _find_column(text, databases)
-    except RemoteError:
-        return None
-    for row in table.rows.values():
-        for value in row[column.index]:
-            if isinstance(value, str) and value:
-                return value
-    return None
-
-
-def resolve(text: str, databases: dict) -> list[Target]:
-    """Return the remotes that db:DB,TABLE,COLUMN lists now, none if it cannot be read."""
-    try:
-        table, column, hosted = _find_column(text, databases)
-    except RemoteError:
-        return []
-    values = [value for row in table.rows.values() for value in row[column.index]]
-    if column.type.key.type == "string":
-        return [Target(value, default_policy(value)) for value in values if value]
-    targets = hosted.database.tables.get(column.type.key.ref_table)
-    if targets is None:
-        return []
-    found = []
-    for uuid in values:
-        row = targets.rows.get(uuid)
-        if row is not None and (target := _row_target(targets, uuid, row)) is not None:
-            found.append(target)
-    return found
-
-
-def _row_target(table: TableRows, uuid: str, row: Row) -> Target | None:
-    """Return the remote that a row like those of table Manager describes."""
-
-    def cell(name: str) -> Datum:
-        column = table.schema.columns.get(name)
-        return () if column is None else row[column.index]
-
-    def scalar(name: str, kind: type) -> object:
-        value = cell(name)
-        return value[0] if len(value) == 1 and type(value[0]) is kind else None
-
-    text = scalar("target", str)
-    if not text:
-        return None
-    policy = default_policy(text)
-    probe_ms = scalar("inactivity_probe", int)
-    if probe_ms is not None:
-        policy = policy._replace(probe_interval=_probe_interval(probe_ms))
-    backoff_ms = scalar("max_backoff", int)
-    if backoff_ms is not None:
-        policy = policy._replace(max_backoff=max(backoff_ms, 1000) / 1000)
-    if scalar("read_only", bool):
-        policy = policy._replace(is_read_only=True)
-    policy = policy._replace(role=scalar("role", str) or "")
-    config = cell("other_config")
-    dscp = dict(config).get("dscp", "") if config and isinstance(config[0], tuple) else ""
-    if dscp.isdecimal() and int(dscp) < 64:
-        policy = policy._replace(dscp=int(dscp))
-    return Target(text, policy, uuid)
-
-
-def _probe_interval(milliseconds: int) -> float:
-    """Return a probe interval in seconds; below a second counts as one, 0 as never."""
-    if milliseconds <= 0:
-        return 0.0
-    return max(milliseconds, 1000) / 1000
-
-
-def status_operations(text: str, databases: dict, remotes: Remotes, now: float) -> tuple[
-        object, list] | None:
-    """Return (database, operations) that write the status of the remotes of `text` back.
-
-    None when there is nothing to write.
-    """
-    try:
-        _, column, hosted = _find_column(text, databases)
-    except RemoteError:
-        return None
-    if column.type.key.type != "uuid":
-        return None
-    table = hosted.database.tables[column.type.key.ref_table]
-    columns = table.schema.columns
-    operations = []
-    for target in resolve(text, databases):
-        remote = remotes.running.get(target.text)
-        if remote is None:
-            continue
-        is_connected, status = remote.status(now)
-        row = table.rows[target.uuid]
-        changes: dict[str, object] = {}
-        if "is_connected" in columns and row[columns["is_connected"].index] != (is_connected,):
-            changes["is_connected"] = is_connected
-        if "status" in columns:
-            pairs = tuple(sorted(status.items()))
-            if row[columns["status"].index] != pairs:
-                changes["status"] = ["map", [list(pair) for pair in pairs]]
-        if changes:
-            operations.append({"op": "update", "table": table.schema.name, "row": changes,
-                               "where": [["_uuid", "==", ["uuid", target.uuid]]]})
-    return (hosted, operations) if operations else None
-
-
-__all__ = ["Policy", "Remotes", "RemoteError", "Target", "check_reference", "default_policy",
-           "read_string", "resolve", "status_operations"]

@@ -25,7 +25,7 @@ from ovsdb_server.engine.database import Context, Database
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.engine.table import Delta
-from ovsdb_server.service import remotes as remotes_module
+from ovsdb_server.service import targets
 from ovsdb_server.service.hosted import HostedDatabase, new_server_database
 from ovsdb_server.service.locks import Locks, Notice
 from ovsdb_server.service.relay import Relay
@@ -231,7 +231,7 @@ class Server:
     def check_remote(self, text: str) -> None:
         """Raise RemoteError for a db: remote that names nothing."""
         if text.startswith("db:"):
-            remotes_module.check_reference(text, self.databases)
+            targets.check_reference(text, self.databases)
 
     def reload_remotes(self) -> None:
         """Open and close remotes as options and tables now want."""
@@ -240,10 +240,10 @@ class Server:
         wanted: dict[str, Policy] = {}
         for text, policy in self.remote_texts.items():
             if text.startswith("db:"):
-                for target in remotes_module.resolve(text, self.databases):
+                for target in targets.resolve(text, self.databases):
                     wanted.setdefault(target.text, target.policy)
             else:
-                wanted[text] = policy or remotes_module.default_policy(text)
+                wanted[text] = policy or targets.default_policy(text)
         self.remotes.configure(wanted, self._nursery)
 
     def _note_status(self) -> None:
@@ -254,7 +254,7 @@ class Server:
 
         def resolved(value: str | None) -> str | None:
             if value and value.startswith("db:"):
-                return remotes_module.read_string(value, self.databases)
+                return targets.read_string(value, self.databases)
             return value
         return make_context(TlsFiles(*map(resolved, self.tls)), is_server)
 
@@ -274,7 +274,7 @@ class Server:
     def _write_status(self, now: float) -> None:
         for text in self.remote_texts:
             if text.startswith("db:"):
-                work = remotes_module.status_operations(text, self.databases, self.remotes, now)
+                work = targets.status_operations(text, self.databases, self.remotes, now)
                 if work is not None:
                     try:
                         self.execute(*work)

@@ -86,8 +86,8 @@ class _Watch(NamedTuple):
 class Session:
     """One client.
 
-    Args: `server` has `databases` {name: HostedDatabase}, `locks`, `server_id`, `has_cond`, `is_backup` and
-    `after_commit(hosted)`, `notify(notices)`, `convert(hosted, schema)`, `spawn(function, *args)`.
+    Args: `server` has `databases` {name: HostedDatabase}, `sessions`, `locks`, `server_id`,
+    `has_cond`, `is_backup`, and `after_commit`, `note_waiting`, `notify`, `convert`, `spawn`.
     """
 
     def __init__(self, server, channel: Channel, policy: Policy) -> None:

@@ -30,7 +30,8 @@ def resident_kb(server) -> int:
 
 
 VALID = b'{"id":1,"method":"transact","params":["D",{"op":"insert","table":"A","row":{"x":1}}]}'
-HARMLESS = VALID.replace(b'"insert"', b'"delete"').replace(b'"row":{"x":1}', b'"where":[["x","==",1]]')
+HARMLESS = VALID.replace(b'"insert"', b'"delete"').replace(
+    b'"row":{"x":1}', b'"where":[["x","==",1]]')
 
 
 def mutated(rng: random.Random) -> bytes:
