@@ -152,9 +152,8 @@ class Settings:
         self.sort: list[tuple[str | None, bool]] = []
         self.names: bool | None = None
         self.stats = True
-        self.color = False
         self.unixctl: str | None = None
-        self.detach = self.monitor = False
+        self.detach = False
         self.no_chdir = self.overwrite_pidfile = False
         self.pidfile: str | None = None
         self.bare = self.bad_checksum = self.raw = False
@@ -231,7 +230,7 @@ def _apply(options: list[tuple[str, str | None]]) -> Settings:
             case "protocols":
                 settings.versions = protocol.parse_versions(value)
                 settings.protocols_given = True
-            case "strict" | "readd" | "bundle" | "timestamp" | "detach" | "monitor" | "raw":
+            case "strict" | "readd" | "bundle" | "timestamp" | "detach" | "raw":
                 setattr(settings, name, True)
             case "may-create" | "no-chdir" | "overwrite-pidfile" | "read-only" | "bare":
                 setattr(settings, name.replace("-", "_"), True)
@@ -250,9 +249,10 @@ def _apply(options: list[tuple[str, str | None]]) -> Settings:
             case "unixctl":
                 settings.unixctl = value
             case "color":
-                settings.color = _parse_color(value)
-            case "user":
-                pass
+                if _parse_color(value):
+                    raise Fatal("--color: not supported yet")
+            case "user" | "monitor":
+                raise Fatal(f"--{name}: not supported yet")
             case _:
                 if not apply_log_option(name, value):
                     settings.tls.apply_option(name, value)
@@ -265,13 +265,14 @@ def _apply(options: list[tuple[str, str | None]]) -> Settings:
 
 
 def _parse_color(value: str | None) -> bool:
+    """Whether output is to be coloured."""
     match value:
         case None | "always" | "yes" | "force":
             return True
         case "never" | "no" | "none":
             return False
         case "auto" | "tty" | "if-tty":
-            return sys.stdout.isatty()
+            return False
     raise Fatal(f"incorrect value `{value}' for --color")
 
 

@@ -86,7 +86,6 @@ Other options:
   --names                     show port names instead of numbers
   --no-names                  show port numbers, but not names
   --unixctl=SOCKET            set control socket name
-  --color[=always|never|auto] control use of color in output
   -h, --help                  display this help message
   -V, --version               display version information
 """
