@@ -205,7 +205,7 @@ class BridgeAgent:
                 while await stream.receive_some(65536):
                     pass
                 nursery.cancel_scope.cancel()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass                                    # the peer left
         finally:
             self.snoopers.discard(connection)

@@ -107,9 +107,9 @@ class Wire:
                         face.port_receive(self.datapath, self.number, 0, frame)
                     self.settle()
                 nursery.cancel_scope.cancel()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass                        # the peer left
-        except face.DatapathError:
+        except* face.DatapathError:
             pass                        # the port is gone; the wire is being ended
         finally:
             self.writers.discard(send)
