@@ -77,6 +77,18 @@ def test_macs_age_and_move(switch):
     assert not list(face.macs(bridge))
 
 
+def test_counts_that_come_late_do_not_move_a_mac_back(switch):
+    switch.flows("br0", ["actions=normal"])
+    key = ("in_port({}),eth(src=00:00:00:00:00:01,dst=00:00:00:00:00:02),eth_type(0x0800),"
+           "ipv4(src=1.1.1.1,dst=2.2.2.2,proto=17,tos=0,ttl=64,frag=no),udp(src=1,dst=2)")
+    for port, now in ((2, 2000), (2, 2001), (3, 2002)):
+        face.clock(True, now)
+        switch.receive(port, key.format(port))
+    face.flows_settle(switch.dp)
+    face.flows_revalidate(switch.dp)
+    assert [mac.ofp for mac in face.macs(switch.bridges["br0"])] == [3]
+
+
 def test_a_static_mac_stays_where_it_was_put(switch):
     switch.flows("br0", ["actions=normal"])
     bridge = switch.bridges["br0"]

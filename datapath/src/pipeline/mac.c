@@ -144,7 +144,8 @@ mac_lookup(struct mac_table *t, const struct conf *conf,
 bool
 mac_learn(struct mac_table *t, const struct conf *conf,
           const uint8_t *address, uint16_t vlan, uint32_t bundle, bool is_bond,
-          bool gratuitous_arp, int64_t now_ms)
+          bool gratuitous_arp, bool is_past,
+          int64_t now_ms)
 {
     bool news = false;
 
@@ -156,6 +157,9 @@ mac_learn(struct mac_table *t, const struct conf *conf,
     struct mac *m = *find(t, address, vlan);
     if (m && m->is_static) {
         goto done;
+    }
+    if (m && is_past && m->bundle != bundle && now_ms <= m->used_ms) {
+        goto done;              /* It has been seen elsewhere since. */
     }
     if (m && is_expired(m, conf, now_ms)) {
         remove_mac(t, m);

@@ -395,7 +395,8 @@ learn(struct xlate *x, const struct conf_bundle *in, uint16_t vlan,
 
     if (x->in->learn
         && mac_learn(&x->bridge->macs, x->conf, x->flow.eth_src, vlan,
-                     in->config.id, is_bond, gratuitous, x->in->now_ms)) {
+                     in->config.id, is_bond, gratuitous, false,
+                     x->in->now_ms)) {
         REPORT(x, TRACE_LEARNED, mac_number(x->flow.eth_src), in->config.id,
                vlan);
         pipeline_changed(x->pipeline);

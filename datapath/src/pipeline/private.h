@@ -240,10 +240,11 @@ void mac_table_destroy(struct mac_table *);
 bool mac_lookup(struct mac_table *, const struct conf *, const uint8_t *mac,
                 uint16_t vlan, int64_t now_ms, uint32_t *bundle,
                 bool *grat_arp_locked);
-/* Notes that 'mac' was seen; true: that is news. */
+/* Notes that 'mac' was seen; true: that is news.  'is_past': by a megaflow,
+ * which tells late. */
 bool mac_learn(struct mac_table *, const struct conf *, const uint8_t *mac,
                uint16_t vlan, uint32_t bundle, bool is_bond,
-               bool gratuitous_arp, int64_t now_ms);
+               bool gratuitous_arp, bool is_past, int64_t now_ms);
 /* Forgets MACs that are too old or whose bundle is gone; returns how many. */
 uint32_t mac_expire(struct mac_table *, const struct conf *, int64_t now_ms);
 int64_t mac_deadline(struct mac_table *, const struct conf *);

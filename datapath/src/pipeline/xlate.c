@@ -194,7 +194,7 @@ credits_settle(struct credits *credits, uint64_t n_packets, uint64_t n_bytes,
             if (!__atomic_load_n(&bridge->dead, __ATOMIC_RELAXED)
                 && mac_learn(&bridge->macs, bridge_conf(bridge), c->mac,
                              c->vlan, c->bundle, c->table & 1, c->table & 2,
-                             used_ms)) {
+                             true, used_ms)) {
                 pipeline_changed(bridge->pipeline);
             }
             break;
