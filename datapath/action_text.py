@@ -442,7 +442,7 @@ class _Parser:
             return record(Type.OUTPUT, int(name, 0))
         except TextError:
             raise
-        except (ValueError, KeyError, IndexError, struct.error):
+        except (ValueError, LookupError, TypeError, struct.error):
             self.at = start
             raise self.error() from None
 

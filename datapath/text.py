@@ -338,7 +338,9 @@ def _layers(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: boo
             if lse & 0x100:
                 break
         if verbose or mask is None or bits:
-            texts = [_format_part(part, key, mask, True) for part in lses]
+            texts = [f"{part.key}={part.kind.value(part.get(key))}"
+                     + ("" if mask is None else "/" + part.kind.mask(part.get(mask)))
+                     for part in lses]
             found.append(f"mpls({','.join(texts)})")
         return found
     for attribute in (*L3, *L4):
