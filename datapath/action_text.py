@@ -505,7 +505,7 @@ def pack_set(number: int, values: Values, masks: Values) -> bytes:
             if number == 21:
                 value >>= 96
             data += (struct.pack("=I", value) if number in _HOST_ORDER
-                     else value.to_bytes(width, "big"))
+                     else (value & (1 << 8 * width) - 1).to_bytes(width, "big"))
         halves.append(data)
     size = len(halves[0])
     return record(Type.SET, number, size, tail=_pad(halves[0]) + _pad(halves[1]))

@@ -387,6 +387,16 @@ edit_transport(struct packet *p, uint32_t offset, const void *new, uint32_t n)
     if (proto < 0 || !memcmp(l4 + offset, new, n)) {
         return;
     }
+    if (proto == PROTO_SCTP && !p->csum_partial) {
+        /* A wrong checksum stays as wrong as it was. */
+        be32 given = get_be32(l4 + 8);
+        checksum_transport(p);
+        be32 right = get_be32(l4 + 8);
+        memcpy(l4 + offset, new, n);
+        checksum_transport(p);
+        put_be32(l4 + 8, get_be32(l4 + 8) ^ given ^ right);
+        return;
+    }
     if (proto == PROTO_ICMP) {
         checksum = l4 + 2;
     }
@@ -399,9 +409,6 @@ edit_transport(struct packet *p, uint32_t offset, const void *new, uint32_t n)
         memcpy(l4 + offset, new, n);
     } else {
         memcpy(l4 + offset, new, n);
-    }
-    if (proto == PROTO_SCTP && !p->csum_partial) {
-        checksum_transport(p);
     }
 }
 
