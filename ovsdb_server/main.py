@@ -115,8 +115,9 @@ class _Arguments:
             self._apply(name, argument)
         if self.action:
             return
-        if self.config_file is not None and (self.databases or self.remotes):
-            raise OptionError("--config-file cannot be combined with databases or --remote")
+        if self.config_file is not None and (self.databases or self.remotes or self.source):
+            raise OptionError("--config-file cannot be combined with databases, --remote or "
+                              "--sync-from")
         if not self.databases and self.config_file is None and "no-dbs" not in names:
             self.databases = [os.path.join(database_directory(), "conf.db")]
         for text in self.databases:
@@ -229,9 +230,10 @@ class _Runner:
             reload_config = self._load_config
             self._load_config()
         self._check_remotes()
-        server.replication.configure(self._arguments.source, self._arguments.excluded)
-        if self._arguments.source and not self._arguments.is_active:
-            server.replication.set_backup(True)
+        if self._arguments.config_file is None:
+            server.replication.configure(self._arguments.source, self._arguments.excluded)
+            if self._arguments.source and not self._arguments.is_active:
+                server.replication.set_backup(True)
         control = None
         path = daemon.unixctl_path()
         if path is not None:

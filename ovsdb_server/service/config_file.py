@@ -3,7 +3,9 @@
     {"remotes": {TARGET: {"inactivity-probe": ms, "max-backoff": ms, "read-only": bool,
                           "role": text, "dscp": n}},
      "databases": {FILE: {"service-model": "standalone"},
-                   NAME: {"service-model": "relay", "source": {TARGET: {...}}}}}
+                   FILE: {"service-model": "active-backup", "backup": bool,
+                          "source": {TARGET: {}}, "exclude-tables": [NAME]},
+                   NAME: {"service-model": "relay", "source": {TARGET: {}}}}}
 
 `apply_config` reads it and makes the server look like it; also for ovsdb-server/reload.
 """
@@ -34,12 +36,19 @@ def apply_config(server, path: str, directory: str) -> None:
     config = _read(path)
     wanted_remotes = {target: _policy(target, options)
                       for target, options in _members(config, "remotes").items()}
-    wanted_files, relays = {}, {}
+    wanted_files, relays, backups = {}, {}, {}
     for name, options in _members(config, "databases").items():
-        if _model(name, options) == "relay":
+        model = _model(name, options)
+        if model == "relay":
             relays[name] = _sources(name, options)
-        else:
-            wanted_files[os.path.join(directory, name)] = name
+            continue
+        file = os.path.join(directory, name)
+        wanted_files[file] = name
+        if model == "active-backup" and options.get("backup") is True:
+            backups[os.path.realpath(file)] = (_sources(name, options),
+                                               options.get("exclude-tables") or [])
+    if len({source for source, _ in backups.values()}) > 1:
+        raise ConfigError("config-file: backups of more than one active server are not supported")
     for name, hosted in list(server.databases.items()):
         if hosted.relay is not None and relays.get(name) != hosted.relay.remotes:
             server.remove_database(name)
@@ -68,6 +77,7 @@ def apply_config(server, path: str, directory: str) -> None:
             server.check_remote(target)
         except targets.RemoteError as error:
             raise ConfigError(str(error)) from None
+    _apply_backups(server, backups)
     server.remote_texts = wanted_remotes
     server.reload_remotes()
 
@@ -100,17 +110,30 @@ def _model(name: str, options: object) -> str:
     model = options.get("service-model", "standalone")
     if model not in _MODELS:
         raise ConfigError(f"config-file: '{model}' is not a valid service model")
-    if model == "active-backup":
-        raise ConfigError(f"config-file: database '{name}': service model {model} is not "
-                          "supported here; use --sync-from")
     return model
 
 
+def _apply_backups(server, backups: dict[str, tuple[str, list]]) -> None:
+    """Copy the databases of `backups` {file: (source, names of tables not to copy)}."""
+    names, excluded, source = set(), [], ""
+    for hosted in server.databases.values():
+        if hosted.path and os.path.realpath(hosted.path) in backups:
+            source, tables = backups[os.path.realpath(hosted.path)]
+            names.add(hosted.name)
+            excluded += [f"{hosted.name}:{table}" for table in tables]
+    replication = server.replication
+    only = frozenset(names) or None
+    before = replication.source, replication.excluded_text, replication.only
+    if before != (source, ",".join(excluded), only):
+        replication.configure(source, ",".join(excluded))
+        replication.set_backup(bool(names), only)
+
+
 def _sources(name: str, options: dict) -> str:
-    """Return the remotes of a relay's source, separated by commas.  Raises: ConfigError."""
+    """Return the remotes of a database's source, separated by commas.  Raises: ConfigError."""
     source = options.get("source")
     if not isinstance(source, dict) or not source:
-        raise ConfigError(f"config-file: database '{name}': no source to relay")
+        raise ConfigError(f"config-file: database '{name}': no source")
     return ",".join(source)
 
 

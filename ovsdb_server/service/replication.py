@@ -49,7 +49,8 @@ class Replication:
     """What is copied from where.
 
     `source` is the active server's remote ("" for none); `is_backup`, whether copying is on;
-    `excluded` {database: table names} and `excluded_text` as given; `probe_interval` in seconds.
+    `excluded` {database: table names} and `excluded_text` as given; `only`, the databases that are
+    copied (None: all that both have); `probe_interval` in seconds.
     """
 
     def __init__(self, server) -> None:
@@ -58,12 +59,18 @@ class Replication:
         self.is_backup = False
         self.excluded: dict[str, set[str]] = {}
         self.excluded_text = ""
+        self.only: frozenset[str] | None = None
         self.probe_interval = PROBE_INTERVAL
         self._states: dict[str, str] = {}
         self._changed = trio.Event()
         self._scope = trio.CancelScope()
         self._pending: list[Message] = []
         self._next_id = 0
+
+    def copies(self, name: str) -> bool:
+        """Is the database `name` a copy now, and so read-only?"""
+        return self.is_backup and not name.startswith("_") and (
+            self.only is None or name in self.only)
 
     # Settings; each takes effect at once.
 
@@ -79,10 +86,13 @@ class Replication:
             self.probe_interval = probe_interval
         self._restart()
 
-    def set_backup(self, is_backup: bool) -> None:
-        """Become a backup or the active server; sessions that cannot know are sent away."""
-        if is_backup != self.is_backup:
-            self.is_backup = is_backup
+    def set_backup(self, is_backup: bool, only: frozenset[str] | None = None) -> None:
+        """Become a backup (of the databases `only`) or the active server.
+
+        Sessions that cannot know are sent away.
+        """
+        if (is_backup, only) != (self.is_backup, self.only):
+            self.is_backup, self.only = is_backup, only
             self.server.disconnect_unaware("server becomes a backup" if is_backup
                                            else "server becomes the active one")
         self._states.clear()
@@ -97,7 +107,7 @@ class Replication:
         if not self.is_backup:
             return "state: active"
         lines = []
-        for name in sorted(name for name in self.server.databases if not name.startswith("_")):
+        for name in sorted(filter(self.copies, self.server.databases)):
             state = self._states.get(name, "connecting")
             lines += [f"database: {name}", "state: backup"]
             if state == "replicating":
@@ -127,8 +137,7 @@ class Replication:
     async def _copy_forever(self) -> None:
         backoff = Backoff(self.source)
         while True:
-            for name in self.server.databases:
-                self._states[name] = "connecting"
+            self._states = dict.fromkeys(self.server.databases, "connecting")
             backoff.connecting()
             try:
                 remote = address.parse_remote(self.source)
@@ -191,7 +200,7 @@ class Replication:
             raise ReplicationError("self replication is not allowed")
         theirs = await self._call(channel, "list_dbs", [])
         for name in sorted(self.server.databases):
-            if name.startswith("_") or name not in theirs:
+            if not self.copies(name) or name not in theirs:
                 continue
             schema = DatabaseSchema.from_json(await self._call(channel, "get_schema", [name]))
             self._check_schema(name, schema)

@@ -68,11 +68,6 @@ class Server:
         self._self = new_server_database()
         self.add_database(self._self)
 
-    @property
-    def is_backup(self) -> bool:
-        """Is this server a copy of an active one, and so read-only?"""
-        return self.replication.is_backup
-
     # Databases.
 
     def add_database(self, hosted: HostedDatabase) -> None:

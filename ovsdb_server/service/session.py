@@ -87,7 +87,7 @@ class Session:
     """One client.
 
     Args: `server` has `databases` {name: HostedDatabase}, `sessions`, `locks`, `server_id`,
-    `has_cond`, `is_backup`, and `after_commit`, `note_waiting`, `notify`, `convert`, `spawn`.
+    `has_cond`, `replication`, and `after_commit`, `note_waiting`, `notify`, `convert`, `spawn`.
     """
 
     def __init__(self, server, channel: Channel, policy: Policy) -> None:
@@ -295,13 +295,12 @@ class Session:
         self.is_change_aware = params[0]
         return {}
 
-    @property
-    def _is_read_only(self) -> bool:
-        return self.policy.is_read_only or self.server.is_backup
+    def _is_read_only(self, hosted: HostedDatabase) -> bool:
+        return self.policy.is_read_only or self.server.replication.copies(hosted.name)
 
-    def context(self) -> Context:
-        """Return on whose behalf this session's transactions run."""
-        return Context(self._is_read_only, self._owns_lock, self.policy.role,
+    def context(self, hosted: HostedDatabase) -> Context:
+        """Return on whose behalf this session's transactions on a database run."""
+        return Context(self._is_read_only(hosted), self._owns_lock, self.policy.role,
                        self.channel.client_id)
 
     def _owns_lock(self, name: str) -> bool:
@@ -317,10 +316,10 @@ class Session:
         hosted = self._find(request)
         key = self._new_transaction_key(request)
         self._transactions[key] = hosted, request.id
-        if hosted.relay is not None and not self._is_read_only and is_write(request.params[1:]):
+        if hosted.relay is not None and not self._is_read_only(hosted) and is_write(request.params[1:]):
             self.server.spawn(self._forward, key, hosted.relay, request.params)
             return _LATER
-        execution = hosted.submit(request.params[1:], self.context(), (self, key))
+        execution = hosted.submit(request.params[1:], self.context(hosted), (self, key))
         if execution.is_waiting:
             self.server.note_waiting()
             return _LATER
@@ -391,7 +390,7 @@ class Session:
                              f'RBAC rules for client "{self.channel.client_id}" role '
                              f'"{self.policy.role}" prohibit "convert" of database {hosted.name} '
                              "(only the root role may convert databases)")
-        if self._is_read_only or hosted.name.startswith("_"):
+        if self._is_read_only(hosted) or hosted.name.startswith("_"):
             raise OvsdbError("not allowed", "conversion is not allowed for read-only database "
                                             f"{hosted.name}")
         schema = DatabaseSchema.from_json(params[1])
@@ -404,7 +403,7 @@ class Session:
     # Locks.
 
     def _lock_name(self, request: Message) -> str:
-        if self._is_read_only:
+        if self.policy.is_read_only or self.server.replication.is_backup:
             raise RequestError("lock and unlock methods not allowed, DB server is read only.")
         params = request.params
         if len(params) != 1 or not isinstance(params[0], str) or not is_identifier(params[0]):

@@ -1,5 +1,6 @@
 """Active and backup: ours copies ours and the reference, and the reference copies ours."""
 
+import json
 import time
 
 import pytest
@@ -105,3 +106,38 @@ def test_a_server_does_not_copy_itself(make_server):
     assert rows(server) == before
     assert server.appctl("ovsdb-server/get-active-ovsdb-server").stdout == f"{server.remote}\n"
     assert "failed" in server.appctl("ovsdb-server/sync-status").stdout
+
+
+def test_the_config_file_says_which_databases_are_copies(make_server):
+    active = make_server("ours", "active", files=("d.db",))
+    backup = make_server("ours", "backup")
+    other = DatabaseSchema.from_json({"name": "Other", "version": "1.0.0", "tables": {
+        "A": {"columns": {"x": {"type": "integer"}}}}})
+    journal.create(str(active.directory / "d.db"), SCHEMA)
+    journal.create(str(backup.directory / "d.db"), SCHEMA)
+    journal.create(str(backup.directory / "other.db"), other)
+    assert active.start("-vconsole:off").returncode == 0
+    transact(active, *insert("first"))
+    config = backup.directory / "config.json"
+
+    def write(is_backup):
+        config.write_text(json.dumps({
+            "remotes": {f"p{backup.remote}": {}}, "databases": {"other.db": None, "d.db": {
+                "service-model": "active-backup", "backup": is_backup,
+                "source": {active.remote: {}}, "exclude-tables": ["Local"]}}}))
+
+    write(True)
+    done = backup.run(*backup.command, "--detach", "--no-chdir", "--pidfile", "-vconsole:off",
+                      f"--config-file={config}")
+    assert (done.returncode, done.stderr) == (0, "")
+    backup.pid = int((backup.directory / "ovsdb-server.pid").read_text())
+    wait_for(lambda: rows(backup), rows(active))
+    assert transact(backup, *insert("no"))[0]["error"] == "not allowed"
+    assert backup.appctl("ovsdb-server/sync-status").stdout.splitlines() == [
+        "database: D", "state: backup", f"replicating: {active.remote}", "exclude: D:Local"]
+    with blocking.connect(backup.remote, 5) as connection:
+        assert "uuid" in connection.call("transact", ["Other", {
+            "op": "insert", "table": "A", "row": {"x": 1}}], 5)[0]
+    write(False)
+    assert backup.appctl("ovsdb-server/reload").stderr == ""
+    assert "uuid" in transact(backup, *insert("mine"))[0]
