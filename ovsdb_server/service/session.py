@@ -316,7 +316,8 @@ class Session:
         hosted = self._find(request)
         key = self._new_transaction_key(request)
         self._transactions[key] = hosted, request.id
-        if hosted.relay is not None and not self._is_read_only(hosted) and is_write(request.params[1:]):
+        if (hosted.relay is not None and not self._is_read_only(hosted)
+                and is_write(request.params[1:])):
             self.server.spawn(self._forward, key, hosted.relay, request.params)
             return _LATER
         execution = hosted.submit(request.params[1:], self.context(hosted), (self, key))
