@@ -31,10 +31,10 @@ void dp_clock(bool steered, int64_t now_ms);
 int64_t dp_now(void);           /* Any thread. */
 
 /* Runs, in the caller, everything that waits for the control thread or that
- * workers would do for ports in pump mode: pumped ports' receive queues, inject
- * rings, rule timeouts, MAC ageing, megaflow expiry, slices of revalidation and
- * settlement, reclamation.  Stores the number of frames and timers handled in
- * '*n_work' (0: nothing was left to do). */
+ * workers would do for ports in pump mode: pumped ports' receive queues,
+ * inject rings, rule timeouts, MAC ageing, megaflow expiry, slices of
+ * revalidation and settlement, reclamation.  Stores the number of frames and
+ * timers handled in '*n_work' (0: nothing was left to do). */
 int dp_pump(uint64_t *n_work);
 
 /* Returns the time at which dp_pump() has something to do next, INT64_MAX for
@@ -372,10 +372,10 @@ struct translation {            /* What became of it. */
 
 /* Translates 'flow' as if it came in and describes it: events, the flow at the
  * end, the mask and the datapath actions.  'start_bridge' 0: 'in_port' of
- * 'flow' is a datapath port that says which bridge; else it is an OpenFlow port
- * of that bridge.  recirc_id selects frozen state.  No side effects unless
- * 'frame' is given or 'learn' is true.  'program' NULL: the tables; else these
- * ops (trace-packet-out). */
+ * 'flow' is a datapath port that says which bridge; else it is an OpenFlow
+ * port of that bridge.  recirc_id selects frozen state.  No side effects
+ * unless 'frame' is given or 'learn' is true.  'program' NULL: the tables;
+ * else these ops (trace-packet-out). */
 int flow_trace(uint32_t dp, uint32_t start_bridge, const uint8_t *flow,
                const uint8_t *frame, uint32_t frame_size, bool learn,
                const uint8_t *program, uint32_t program_size,

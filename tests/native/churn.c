@@ -1,6 +1,6 @@
 /* churn.c: two or more workers forward while the control thread adds and
- * deletes ports, flows, bridges and rules, dumps, settles and changes the number
- * of workers.  Arguments: workers, rounds.  For ThreadSanitizer. */
+ * deletes ports, flows, bridges and rules, dumps, settles and changes the
+ * number of workers.  Arguments: workers, rounds.  For ThreadSanitizer. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,9 +1,10 @@
 /* fuzz_packet.c: hostile frames through the parsers, edits, segmenter and
- * executor.  Arguments: number of frames, seed.  Aborts on a broken promise; run
- * under sanitizers for the rest.  Prints the peak of memory in kB.
+ * executor.  Arguments: number of frames, seed.  Aborts on a broken promise;
+ * run under sanitizers for the rest.  Prints the peak of memory in kB.
  *
- * Frames are made from well-formed ones by random changes and lie at the end of
- * a heap block of exactly their size, so that any byte read behind one shows. */
+ * Frames are made from well-formed ones by random changes and lie at the end
+ * of a heap block of exactly their size, so that any byte read behind one
+ * shows. */
 #include <stdio.h>
 #include <sys/resource.h>
 

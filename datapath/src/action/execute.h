@@ -3,8 +3,9 @@
  * What the list asks of the rest of the datapath (send, look up again, tell
  * userspace, count a drop) goes through 'struct executor', which a worker
  * fills once.  A frame is copied only when it is changed while an output of it
- * is still waiting: a descriptor is marked shared then and packet_own() does the
- * rest.  The list must have passed actions_verify().  Owner: one worker. */
+ * is still waiting: a descriptor is marked shared then and packet_own() does
+ * the rest.  The list must have passed actions_verify().  Owner: one
+ * worker. */
 #pragma once
 
 #include "action/action.h"

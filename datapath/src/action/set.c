@@ -209,7 +209,8 @@ action_set_execute(struct packet *p, const struct action_set *a)
     switch ((enum key_type) a->key) {
     case KEY_SKB_PRIORITY: {
         const struct key_u32 *v = value, *m = mask;
-        p->skb_priority = (p->skb_priority & ~m->value) | (v->value & m->value);
+        p->skb_priority = ((p->skb_priority & ~m->value)
+                           | (v->value & m->value));
         return true;
     }
     case KEY_SKB_MARK: {

@@ -4,13 +4,13 @@
  * object and retires it; it is freed when every reader has been quiescent
  * since.
  *
- * How: a global epoch counts up with each retirement batch.  A reader stores the
- * epoch it has seen whenever it holds no pointer (epoch_quiesce(), once a
+ * How: a global epoch counts up with each retirement batch.  A reader stores
+ * the epoch it has seen whenever it holds no pointer (epoch_quiesce(), once a
  * burst), or goes offline before it sleeps.  epoch_reclaim() frees what was
  * retired before the oldest epoch that an online reader has seen.
  *
- * Thread safety: epoch_retire() any thread; epoch_reclaim() control thread, while
- * it holds no pointer itself.  The control thread is no reader: it runs
+ * Thread safety: epoch_retire() any thread; epoch_reclaim() control thread,
+ * while it holds no pointer itself.  The control thread is no reader: it runs
  * reclamation itself. */
 #pragma once
 

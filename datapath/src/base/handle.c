@@ -40,7 +40,8 @@ void *
 handle_find(const struct handle_table *table, uint32_t handle)
 {
     uint32_t index = (handle & 0xffffff) - 1;
-    struct handle_slot *slot = handle & 0xffffff ? slot_at(table, index) : NULL;
+    struct handle_slot *slot = (handle & 0xffffff
+                                ? slot_at(table, index) : NULL);
     if (!slot || __atomic_load_n(&slot->generation, __ATOMIC_RELAXED)
                  != handle >> 24) {
         return NULL;

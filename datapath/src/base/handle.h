@@ -1,10 +1,11 @@
-/* handle.h: tables that give objects integer handles which do not come back soon.
+/* handle.h: tables that give objects integer handles which do not come back
+ * soon.
  *
  * A 32-bit handle is {8 bits generation, 24 bits index + 1}; it is never 0.
  * Lookup by a handle whose object is gone gives NULL.
  *
- * Thread safety: lookup by any thread (the slots are published by release store
- * and never move); add and remove by one thread at a time. */
+ * Thread safety: lookup by any thread (the slots are published by release
+ * store and never move); add and remove by one thread at a time. */
 #pragma once
 
 #include "base/base.h"

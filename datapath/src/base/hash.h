@@ -1,7 +1,7 @@
 /* hash.h: hash functions for tables.
  *
- * hash_word() maps 0 to 0 whatever the seed, so that the sum of the hashes of a
- * sparse array of words needs only the words that are not zero: the megaflow
+ * hash_word() maps 0 to 0 whatever the seed, so that the sum of the hashes of
+ * a sparse array of words needs only the words that are not zero: the megaflow
  * table hashes a short key and a full flow to the same number that way. */
 #pragma once
 

@@ -1,5 +1,5 @@
-/* lock.h: mutexes whose misuse aborts.  Order of locks, outermost first: worker
- * turn (worker.h), pipeline mutex, tables' own locks, upcall queues. */
+/* lock.h: mutexes whose misuse aborts.  Order of locks, outermost first:
+ * worker turn (worker.h), pipeline mutex, tables' own locks, upcall queues. */
 #pragma once
 
 #include <pthread.h>

@@ -1,10 +1,11 @@
 /* upcall.h: the queues by which C speaks to Python.
  *
- * What.  Per queue an eventfd and lists of records, one list per input port (by
- * its number modulo UPCALL_LISTS), taken in turn, so that a port that floods a
- * queue only crowds out its own records.  A list or queue that is full drops
- * the record; the caller counts that.  QUEUE_EVENT never loses silently: when it
- * is full one UPCALL_RESYNC record takes the place of what was dropped.
+ * What.  Per queue an eventfd and lists of records, one list per input port
+ * (by its number modulo UPCALL_LISTS), taken in turn, so that a port that
+ * floods a queue only crowds out its own records.  A list or queue that is
+ * full drops the record; the caller counts that.  QUEUE_EVENT never loses
+ * silently: when it is full one UPCALL_RESYNC record takes the place of what
+ * was dropped.
  *
  * Why allocation and a lock: an upcall costs a wake-up of Python; the packet
  * path without upcalls never comes here.

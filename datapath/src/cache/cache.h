@@ -1,14 +1,15 @@
 /* cache.h: the megaflows of one worker, and how a packet finds its own.
  *
- * What.  A megaflow says what to do with all frames whose flow, under its mask,
- * equals its key.  Megaflows with the same mask form a subtable: a hash table
- * over the masked words.  A miss in all subtables is translated.
+ * What.  A megaflow says what to do with all frames whose flow, under its
+ * mask, equals its key.  Megaflows with the same mask form a subtable: a hash
+ * table over the masked words.  A miss in all subtables is translated.
  *
- * Why two forms of a flow.  A plain frame is a struct key of 64 or 96 bytes; the
- * other words of its flow are zero.  So a subtable's mask is kept in two parts:
- * its projection on keys, and the 'outer' words.  A plain frame is looked up by
- * its key alone, in megaflows whose outer words are zero ('plain'); others by
- * key and outer words.  hash_word(0) is 0, so both give the same hash.
+ * Why two forms of a flow.  A plain frame is a struct key of 64 or 96 bytes;
+ * the other words of its flow are zero.  So a subtable's mask is kept in two
+ * parts: its projection on keys, and the 'outer' words.  A plain frame is
+ * looked up by its key alone, in megaflows whose outer words are zero
+ * ('plain'); others by key and outer words.  hash_word(0) is 0, so both give
+ * the same hash.
  *
  * Signatures.  In front of the subtables, a table of 64-byte buckets of eight
  * {32-bit hash, slot} entries remembers which megaflow a key hit.  An entry

@@ -299,8 +299,8 @@ packet_transport(const struct packet *p, uint8_t **checksum)
 #define IPV6_DESTINATION 24     /* Its offset in the header. */
 
 /* Whether an IPv6 frame has a routing header with segments left: then the
- * pseudo-header has the final destination, not that of the IPv6 header (RFC 8200
- * section 8.1). */
+ * pseudo-header has the final destination, not that of the IPv6 header (RFC
+ * 8200 section 8.1). */
 static bool
 is_routed(const struct packet *p)
 {
@@ -352,7 +352,8 @@ correct_pseudo(struct packet *p, const void *old, const void *new, uint32_t n)
 }
 
 void
-edit_ipv4_header(struct packet *p, uint32_t offset, const void *new, uint32_t n)
+edit_ipv4_header(struct packet *p, uint32_t offset, const void *new,
+                 uint32_t n)
 {
     uint8_t *ip = p->data + p->l3_ofs;
     put_be16(ip + 10, checksum_update(get_be16(ip + 10), ip + offset, new, n));

@@ -1,8 +1,9 @@
 /* edit.h: changes to a frame that keep its offsets and checksums right.
  *
- * packet_own() comes first: it makes the frame this descriptor's own, with room
- * for new headers in front.  The edits need the offsets of the last parse and
- * move them.  An edit of a header that the frame does not have does nothing.
+ * packet_own() comes first: it makes the frame this descriptor's own, with
+ * room for new headers in front.  The edits need the offsets of the last parse
+ * and move them.  An edit of a header that the frame does not have does
+ * nothing.
  *
  * A partial checksum stays partial: the pseudo-header's sum is corrected.
  * Owner: one worker. */
@@ -35,7 +36,8 @@ void edit_pop_vlan(struct packet *);
 void edit_push_mpls(struct packet *, be16 eth_type, be32 lse);
 void edit_add_mpls(struct packet *, be16 eth_type, be32 lse, bool at_front);
 void edit_pop_mpls(struct packet *, be16 eth_type);
-void edit_push_eth(struct packet *, const uint8_t dst[6], const uint8_t src[6]);
+void edit_push_eth(struct packet *, const uint8_t dst[6],
+                   const uint8_t src[6]);
 void edit_pop_eth(struct packet *);
 
 /* Puts back the tag that the kernel took off. */

@@ -131,7 +131,8 @@ parse_nd(struct cursor *c, const uint8_t *icmp, struct flow *flow)
     }
 }
 
-/* Whether 'size' bytes at 'h' hold the TCP header that its data offset says. */
+/* Whether 'size' bytes at 'h' hold the TCP header that its data offset
+ * says. */
 static inline bool
 tcp_is_whole(const uint8_t *h, uint32_t size)
 {

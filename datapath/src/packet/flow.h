@@ -3,13 +3,13 @@
  * Two parsers.  flow_extract() reads any frame into a whole struct flow.
  * key_extract() reads the common ones ('plain': Ethernet, VLANs, IPv4 or IPv6
  * without fragments and extension headers, no tunnel, mark or conntrack state)
- * into a struct key of 96 bytes, of which IPv4 and others use the first 64, and
- * says when a frame is not plain.  key_expand() makes the flow of a key:
+ * into a struct key of 96 bytes, of which IPv4 and others use the first 64,
+ * and says when a frame is not plain.  key_expand() makes the flow of a key:
  *
  *     key_extract(p, &key)  implies  key_expand(&key) == flow_extract(p)
  *
- * so every bit of the flow of a plain frame is either in the key or zero, and a
- * mask may be projected on keys.
+ * so every bit of the flow of a plain frame is either in the key or zero, and
+ * a mask may be projected on keys.
  *
  * Any thread. */
 #pragma once

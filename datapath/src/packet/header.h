@@ -1,8 +1,8 @@
 /* header.h: numbers of the headers that the parser and the edits know.
  *
  * Headers are read at byte offsets with get_be16() and friends, since frames
- * are not aligned.  Sources: IEEE 802.1Q, RFC 791, 826, 3032, 4861, 8200, 8300,
- * 9260, 9293. */
+ * are not aligned.  Sources: IEEE 802.1Q, RFC 791, 826, 3032, 4861, 8200,
+ * 8300, 9260, 9293. */
 #pragma once
 
 #include "base/base.h"

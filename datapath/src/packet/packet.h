@@ -10,11 +10,11 @@
  * Offload state.  As virtio-net headers say it.  'csum_partial': the checksum
  * at csum_start + csum_offset holds the sum of the pseudo-header only and
  * covers everything from csum_start.  'gso_type' not GSO_NONE: the frame is to
- * be cut into segments of 'gso_size' bytes of payload.  A port that cannot take
- * that gets packet_complete()d or segmented frames.
+ * be cut into segments of 'gso_size' bytes of payload.  A port that cannot
+ * take that gets packet_complete()d or segmented frames.
  *
- * Offsets are from 'data'; OFFSET_NONE where the layer is absent.  They are set
- * by packet_parse() and kept by the edits.
+ * Offsets are from 'data'; OFFSET_NONE where the layer is absent.  They are
+ * set by packet_parse() and kept by the edits.
  *
  * Thread safety: a descriptor belongs to one worker. */
 #pragma once

@@ -1,10 +1,10 @@
 /* bench.c: "generate", an endless source of small frames in memory, and
  * "discard", which counts what it is sent.
  *
- * The rx_pcap of a "generate" port says what it makes instead of naming a file:
- * "N,MODE,PORTS": N flows in MODE 0 sequential, 1 uniform random order,
- * with PORTS different UDP destination ports (65536: random headers).  Flow f is
- * 10.x.y.z -> 20.0.a.b, UDP, 60 bytes; the same f gives the same frame. */
+ * The rx_pcap of a "generate" port says what it makes instead of naming a
+ * file: "N,MODE,PORTS": N flows in MODE 0 sequential, 1 uniform random order,
+ * with PORTS different UDP destination ports (65536: random headers).  Flow f
+ * is 10.x.y.z -> 20.0.a.b, UDP, 60 bytes; the same f gives the same frame. */
 #include "port/kinds.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* dummy.c: ports without a device, for tests: "dummy", "dummy-internal" and, on
- * workers, "dummy-pmd".
+/* dummy.c: ports without a device, for tests: "dummy", "dummy-internal" and,
+ * on workers, "dummy-pmd".
  *
  * Frames enter by port_receive() of the seam; those sent are counted, go to
  * pcap files, and to QUEUE_FRAMES with PORT_TX_TO_QUEUE. */

@@ -1,5 +1,5 @@
-/* flow.c: megaflows as the seam sees them: dump, put, delete; and their upkeep:
- * settling, expiry, revalidation. */
+/* flow.c: megaflows as the seam sees them: dump, put, delete; and their
+ * upkeep: settling, expiry, revalidation. */
 #include "worker/worker.h"
 
 #include "base/clock.h"

@@ -1,4 +1,5 @@
-/* process.c: one burst of packets: parse, look up, translate, execute, send. */
+/* process.c: one burst of packets: parse, look up, translate, execute,
+ * send. */
 #include "worker/worker.h"
 
 #include "base/clock.h"
@@ -533,8 +534,8 @@ worker_translate(struct worker *w, struct packet *p, const struct flow *flow,
     }
 }
 
-/* One round: a burst of each queue, the inject ring, a slice of upkeep.  Returns
- * the number of frames. */
+/* One round: a burst of each queue, the inject ring, a slice of upkeep. 
+ * Returns the number of frames. */
 uint32_t
 worker_run_once(struct worker *w)
 {

@@ -1,8 +1,8 @@
 /* worker.h: datapaths, the threads that run them, and a packet's way through.
  *
- * Threads.  'workers[0]' is the control thread: what dp_pump() runs. workers[1]
- * and up are threads.  Each has its own cache per datapath, arena, transmit
- * batches and counters, so a burst takes no lock.
+ * Threads.  'workers[0]' is the control thread: what dp_pump() runs.
+ * workers[1] and up are threads.  Each has its own cache per datapath, arena,
+ * transmit batches and counters, so a burst takes no lock.
  *
  * Turns.  Whoever touches what belongs to a worker holds its turn: the worker
  * itself while it runs, or the control thread, which asks for it with
@@ -11,8 +11,9 @@
  * plain code.  Turns are taken in the order of workers, before any other lock:
  * nobody asks for a turn while he holds the pipeline mutex.
  *
- * Files: worker.c threads and turns, process.c a burst, flow.c megaflows as the
- * seam sees them, datapath.c datapaths and ports, inject.c frames from Python. */
+ * Files: worker.c threads and turns, process.c a burst, flow.c megaflows as
+ * the seam sees them, datapath.c datapaths and ports, inject.c frames from
+ * Python. */
 #pragma once
 
 #include <pthread.h>
@@ -36,7 +37,7 @@ struct dp_thread {              /* Of one datapath, in one thread. */
     uint64_t pinned_version;    /* Atomic: for version_reached(). */
     uint64_t n_hit, n_missed, n_lost;
     uint64_t drops[N_DROPS];
-    uint64_t revalidated;       /* Serial that all megaflows were checked at. */
+    uint64_t revalidated;       /* Serial of the last completed pass. */
     uint32_t revalidate_at;     /* Next slot to check. */
     uint64_t revalidating;      /* Serial of the pass under way. */
     int64_t swept_ms;           /* When the last sweep began. */
