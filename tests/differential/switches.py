@@ -114,6 +114,7 @@ class Switch:
 
 
 _RULES = (
+    (r"(?m)((?:[0-9a-f]{2}:){5}[0-9a-f]{2}) +\d+$", r"\1 AGE"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "UUID"),
     (r"duration=[\d.]+s", "duration=T"), (r"idle_age=\d+", "idle_age=N"),
     (r", hard_age=\d+", ""), (r"used:[\d.]+s", "used:T"), (r"used:never", "used:T"),
