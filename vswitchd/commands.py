@@ -69,7 +69,7 @@ class Commands:
                 for port_name, port in sorted(bridge.ports.items()):
                     number = "none" if port.number is None else port.number
                     lines.append(f"    {port_name} {port.ofport}/{number}: "
-                                 f"({dpctl.describe_netdev(port.netdev)})")
+                                 f"({dpctl.describe_netdev(port.netdev, datapath)})")
         return "\n".join(lines)
 
     def dump_dps(self, args: list[str]) -> str:

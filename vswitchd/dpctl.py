@@ -217,7 +217,7 @@ class Dpctl:
                  f"  lookups: hit:{stats.n_hit} missed:{stats.n_missed} lost:{stats.n_lost}",
                  f"  flows: {stats.n_flows}"]
         for number, netdev in sorted(datapath.ports.items()):
-            suffix = f" ({describe_netdev(netdev)})" if netdev.kind != "system" else ""
+            suffix = f" ({describe_netdev(netdev, datapath)})" if netdev.kind != "system" else ""
             lines.append(f"  port {number}: {netdev.name}{suffix}")
             if with_statistics:
                 counts = face.port_stats(datapath.handle, number)
@@ -479,12 +479,16 @@ _SHOWN_OPTIONS = {"patch": ("peer",), "dummy": ("pstream", "stream"),
                   "dummy-pmd": ("pstream", "stream")}
 
 
-def describe_netdev(netdev: Netdev) -> str:
-    """"patch: peer=x", "dummy": kind and configuration as dpif/show and dpctl/show print them."""
+def describe_netdev(netdev: Netdev, datapath: Datapath) -> str:
+    """"patch: peer=x", "dummy": kind and configuration as dpif/show and dpctl/show print them.
+
+    In the netdev datapath internal ports are taps, and are called so.
+    """
+    kind = "tap" if netdev.kind == "internal" and datapath.kind == "netdev" else netdev.kind
     options = dict(netdev.interface.options)
     shown = ", ".join(f"{key}={options[key]}" for key in _SHOWN_OPTIONS.get(netdev.kind, ())
                       if key in options)
-    return f"{netdev.kind}: {shown}" if shown else netdev.kind
+    return f"{kind}: {shown}" if shown else kind
 
 
 def _readable(n_bytes: int) -> str:

@@ -49,7 +49,8 @@ def interface_status(bridge: Bridge, name: str, error: str | None) -> Columns:
 
 def interface_statistics(bridge: Bridge, port: BridgePort) -> Columns:
     """Interface.statistics."""
-    return {"statistics": tuple(sorted(bridge.statistics(port).items()))}
+    counts = bridge.statistics(port) | port.netdev.counters()
+    return {"statistics": tuple(sorted(counts.items()))}
 
 
 def bridge_status(bridge: Bridge) -> Columns:

@@ -54,6 +54,14 @@ class Encoded(NamedTuple):
             yield part[:4] + xid.to_bytes(4, "big") + part[8:]
 
 
+def _device_errors(row: BridgePort) -> dict[str, int]:
+    """What a port's device counts, by the names of PortStats."""
+    counts = row.netdev.counters()
+    names = {"collisions": "collisions", "rx_crc_err": "rx_crc_errors",
+             "rx_frame_err": "rx_frame_errors", "rx_over_err": "rx_over_errors"}
+    return {names[name]: count for name, count in counts.items() if name in names}
+
+
 class Service:
     """OpenFlow of one bridge. `clock` tells monotonic seconds, `settle` finishes what packets have
     started, so that counters are up to date."""
@@ -74,6 +82,7 @@ class Service:
         state = bridge_port.netdev.state()
         speed = (state.speed or 0) // 1000
         current = {10_000: 2, 100_000: 8, 1_000_000: 32, 10_000_000: 64}.get(speed, 0)
+        current |= {"copper": 0x800, "fiber": 0x1000}.get(state.media, 0)
         is_down = not state.is_up
         config = bridge_port.config | (PC_PORT_DOWN if is_down else 0)
         is_live = state.has_carrier and not config & PC_PORT_DOWN
@@ -254,7 +263,8 @@ class Service:
             if not rows:
                 raise OpenFlowError("OFPBRC_BAD_PORT")
         yield port.PortStatsReply(tuple(
-            port.PortStats(row.ofport, **self.bridge.statistics(row), duration=row.duration())
+            port.PortStats(row.ofport, **self.bridge.statistics(row), **_device_errors(row),
+                           duration=row.duration())
             for row in sorted(rows, key=lambda row: (row.ofport != LOCAL, row.ofport))))
 
     def port_desc(self, conn: Session, value: port.PortDescRequest):

@@ -117,15 +117,16 @@ class Bridge:
             self.datapath.update(local.number)
 
     def follow_mtu(self) -> None:
-        """Give internal ports without mtu_request the smallest MTU of the others."""
-        internals, others = [], []
+        """Give internal ports and taps without mtu_request the smallest MTU of the others."""
+        followers, others = [], []
         for port in self.ports.values():
-            if port.netdev.kind in ("internal", "dummy-internal"):
-                internals.append(port)
+            has_own = port.netdev.kind not in ("internal", "tap", "dummy-internal")
+            if not has_own and not port.netdev.interface.mtu_request:
+                followers.append(port)
             elif port.number is not None:
                 others.append(port.netdev.state().mtu or 1500)
-        for port in internals:
-            mtu = port.netdev.interface.mtu_request or min(others, default=1500)
+        mtu = min(others, default=1500)
+        for port in followers:
             if port.netdev.state().mtu != mtu:
                 port.netdev.set_mtu(mtu)
                 self.datapath.update(port.number)

@@ -30,10 +30,14 @@ _SIOCGIFMTU, _SIOCSIFMTU = 0x8921, 0x8922
 _SIOCSIFHWADDR, _SIOCGIFHWADDR, _SIOCGIFINDEX = 0x8924, 0x8927, 0x8933
 _SIOCETHTOOL = 0x8946
 _ETHTOOL_GSET, _ETHTOOL_GDRVINFO = 0x01, 0x03
-_IFF_UP, _IFF_RUNNING = 0x1, 0x40
+_IFF_UP, _IFF_LOOPBACK, _IFF_RUNNING = 0x1, 0x8, 0x40
 _ARPHRD_ETHER = 1
 
 _RTMGRP_LINK = 1
+_RTM_GETLINK, _NLM_F_REQUEST, _IFLA_STATS64 = 18, 1, 23
+# Places in struct rtnl_link_stats64.
+_COUNTERS = {"collisions": 9, "rx_crc_err": 12, "rx_frame_err": 13, "rx_missed_errors": 15,
+             "rx_multicast_packets": 8, "rx_over_err": 11}
 _INGRESS = 0xfffffff2           # TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)
 _EGRESS = 0xfffffff3
 
@@ -87,6 +91,10 @@ class Link:
         flags = struct.unpack_from("H", self._ioctl(_SIOCGIFFLAGS))[0]
         return bool(flags & _IFF_UP), bool(flags & _IFF_RUNNING)
 
+    def is_loopback(self) -> bool:
+        """Whether it is a loopback device."""
+        return bool(struct.unpack_from("H", self._ioctl(_SIOCGIFFLAGS))[0] & _IFF_LOOPBACK)
+
     def set_up(self, is_up: bool) -> None:
         """Changes its administrative state."""
         flags = struct.unpack_from("H", self._ioctl(_SIOCGIFFLAGS))[0]
@@ -108,18 +116,35 @@ class Link:
                  for start in (4, 36, 68)]
         return dict(zip(("driver_name", "driver_version", "firmware_version"), texts))
 
-    def speed(self) -> tuple[int | None, str | None]:
-        """(bit/s, "full" or "half"), None where unknown."""
+    def speed(self) -> tuple[int | None, str | None, str | None]:
+        """(bit/s, "full" or "half", "copper" or "fiber"), None where unknown."""
         try:
             settings = self._ethtool(_ETHTOOL_GSET, 44)
         except OSError:
-            return None, None
-        low, duplex = struct.unpack_from("HB", settings, 12)
+            return None, None, None
+        low, duplex, media = struct.unpack_from("HBB", settings, 12)
         high = struct.unpack_from("H", settings, 28)[0]
         speed = low | high << 16
         if speed in (0, 0xffff, 0xffffffff):
-            return None, None
-        return speed * 1_000_000, {0: "half", 1: "full"}.get(duplex)
+            return None, None, None
+        return (speed * 1_000_000, {0: "half", 1: "full"}.get(duplex),
+                {0: "copper", 3: "fiber"}.get(media))
+
+    def counters(self) -> dict[str, int]:
+        """What the device itself counts beside frames, by the names of Interface.statistics."""
+        header = struct.pack("=IHHIIBxHiII", 32, _RTM_GETLINK, _NLM_F_REQUEST, 0, 0, 0, 0,
+                             self.ifindex(), 0, 0)
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
+            sock.sendto(header, (0, 0))
+            reply = sock.recv(65536)
+        at = 32
+        while at + 4 <= len(reply):
+            size, kind = struct.unpack_from("=HH", reply, at)
+            if kind == _IFLA_STATS64 and size >= 4 + 8 * 16:
+                values = struct.unpack_from("=16Q", reply, at + 4)
+                return {name: values[index] for name, index in _COUNTERS.items()}
+            at += max(4, size + -size % 4)
+        return {}
 
 
 def name_of(ifindex: int) -> str | None:

@@ -15,9 +15,12 @@ import os
 import socket
 import struct
 
+from ovsdb_server import vlog
 from vswitchd.config.desired import Interface
 from vswitchd.switch import link as links
 from vswitchd.switch.netdev import DeviceError, DeviceState, Netdev, PortConfig
+
+_log = vlog.module("netdev")
 
 _ETH_P_ALL = 3
 _SOL_PACKET = 263
@@ -40,6 +43,12 @@ def _cannot_add(name: str, error: OSError) -> DeviceError:
                        f"({os.strerror(error.errno)})")
 
 
+def _refused_loopback(name: str) -> DeviceError:
+    text = f"could not add network device {name} to ofproto (Invalid argument)"
+    return DeviceError(text, (("dpif_netdev", "err", f"{name}: cannot add a loopback device"),
+                              ("bridge", "warn", text)))
+
+
 class _LinkDevice(Netdev):
     """What system, internal and tap devices share: a link whose state can be asked and set."""
 
@@ -54,9 +63,9 @@ class _LinkDevice(Netdev):
             self.last_mac = self.link.mac()
             self.last_mtu = self.link.mtu()
             is_up, has_carrier = self.link.flags()
-            speed, duplex = self.link.speed()
+            speed, duplex, media = self.link.speed()
             return DeviceState(self.last_mac, self.last_mtu, self.link.ifindex(), is_up,
-                               has_carrier, speed=speed, duplex=duplex,
+                               has_carrier, speed=speed, duplex=duplex, media=media,
                                status=tuple(sorted(self.link.driver().items())))
         except OSError:
             return self.absent_state()
@@ -64,6 +73,12 @@ class _LinkDevice(Netdev):
     def absent_state(self) -> DeviceState:
         """State of a link that is not to be found here."""
         return DeviceState(self.last_mac, self.last_mtu, None, False, False)
+
+    def counters(self) -> dict[str, int]:
+        try:
+            return self.link.counters()
+        except OSError:
+            return {}           # not here
 
     def set_mac(self, mac: str) -> None:
         try:
@@ -77,8 +92,11 @@ class _LinkDevice(Netdev):
         try:
             if self.link.mtu() != mtu:
                 self.link.set_mtu(mtu)
-        except OSError:
-            pass                # gone, or refused: Interface.mtu shows what is true
+        except OSError as error:
+            # Interface.mtu shows what is true.
+            if error.errno != errno.ENODEV:
+                _log.warn(f"failed to set MTU for network device {self.name}: "
+                          f"{os.strerror(error.errno)}")
 
     def set_up(self, is_up: bool) -> None:
         self.link.set_up(is_up)
@@ -106,6 +124,9 @@ class SystemDevice(_LinkDevice):
         except OSError as error:
             self.link.close()
             raise _cannot_open(self.name, error) from None
+        if self.link.is_loopback():
+            self.link.close()
+            raise _refused_loopback(self.name)
         try:
             self.fd = self._open_socket()
             links.shield(self.ifindex)

@@ -37,6 +37,7 @@ class DeviceState:
     link_resets: int = 0
     speed: int | None = None        # bit/s
     duplex: str | None = None
+    media: str | None = None        # "copper" or "fiber"
     status: tuple[tuple[str, str], ...] = ()
 
 
@@ -100,6 +101,10 @@ class Netdev:
     def state(self) -> DeviceState:
         """What is true of it now."""
         raise NotImplementedError
+
+    def counters(self) -> dict[str, int]:
+        """What the device itself counts beside frames, by the names of Interface.statistics."""
+        return {}
 
     def is_present(self) -> bool:
         """Whether the device that was opened is still there."""
