@@ -185,7 +185,7 @@ class Supervisor:
             desired, complaints = derive(self.replica.rows, self.dummy, self.switch.has_system)
             for complaint in complaints:
                 if complaint not in self.complained:
-                    _log.warn(complaint.text)
+                    getattr(_log, complaint.level)(complaint.text)
             self.complained = set(complaints)
             actions = diff(self.desired, desired)
             await apply(actions, self.switch, self.agent)

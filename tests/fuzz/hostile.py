@@ -30,12 +30,12 @@ FLOWS = (
     "table=0,priority=5,in_port=2,actions=group:1",
     "table=0,priority=5,in_port=3,actions=push_vlan:0x88a8,push_vlan:0x8100,"
     "set_field:4200->vlan_vid,normal",
-    "table=0,priority=5,in_port=4,actions=pop_vlan,push_mpls:0x8847,set_field:77->mpls_label,"
+    "table=0,priority=5,in_port=4,actions=push_mpls:0x8847,set_field:77->mpls_label,"
     "push_mpls:0x8848,dec_mpls_ttl,output:5,pop_mpls:0x8847,output:6",
     "table=0,priority=5,in_port=5,actions=group:2,group:3",
     "table=0,priority=5,in_port=6,actions=move:NXM_OF_ETH_SRC[0..15]->NXM_NX_REG0[0..15],"
-    "push:NXM_OF_ETH_DST[],pop:NXM_NX_XXREG1[0..47],clone(dec_ttl,output:1),"
-    "debug_recirc,resubmit(,2)",
+    "push:NXM_OF_ETH_DST[],pop:NXM_NX_XXREG1[0..47],clone(push_vlan:0x8100,output:1),"
+    "resubmit(,2)",
     "table=1,priority=9,tcp,tp_dst=80/0xfff0,actions=dec_ttl,set_field:81->tcp_dst,"
     "set_field:7777->tcp_src,output:2",
     "table=1,priority=9,udp,actions=set_field:53->udp_src,set_field:54->udp_dst,output:3",
@@ -49,7 +49,7 @@ FLOWS = (
     "set_field:10.9.8.7->arp_spa,output:5",
     "table=1,priority=7,ip,nw_frag=later,actions=output:6",
     f"table=1,priority=6,ip,actions={_SET_ALL},output:6",
-    "table=1,priority=5,vlan_tci=0x1000/0x1000,actions=pop_vlan,pop_vlan,output:7",
+    "table=1,priority=5,vlan_tci=0x1000/0x1000,actions=pop_vlan,output:7,resubmit(,2)",
     "table=1,priority=5,mpls,actions=pop_mpls:0x0800,resubmit(,2)",
     "table=1,priority=0,actions=flood",
     "table=2,priority=5,tcp,actions=fin_timeout(idle_timeout=5),"
@@ -59,6 +59,8 @@ FLOWS = (
     "table=2,priority=0,actions=in_port,controller(max_len=64)",
     "table=3,priority=0,actions=output:NXM_NX_REG0[0..15],output(port=8,max_len=40)",
 )
+# ovs-ofctl does not read it back.
+DEBUG_FLOWS = ("table=1,priority=10,udp6,actions=output:1,debug_recirc,dec_ttl,resubmit(,2)",)
 GROUPS = {1: ("all", ("output:3,pop_vlan,output:4", "push_vlan:0x8100,output:5",
                       "set_field:02:00:00:00:00:77->eth_src,resubmit(,1),output:9")),
           2: ("select", ("output:6", "output:7", "pop_vlan,output:8")),

@@ -31,7 +31,7 @@ def build() -> Ours:
     ours.bridge("br1", {"q1": {"ofp": 11}, "pb": {"ofp": 8, "peer": ("br0", "pa")}})
     for number, (kind, buckets) in hostile.GROUPS.items():
         ours.group("br0", number, kind, list(buckets))
-    ours.flows("br0", list(hostile.FLOWS))
+    ours.flows("br0", [*hostile.FLOWS, *hostile.DEBUG_FLOWS])
     ours.flows("br1", ["actions=normal"])
     return ours
 

@@ -1,16 +1,21 @@
 """Actions -> the living switch. The third step of the road from database to switch.
 
-Each action is carried out on its own: one that fails leaves a complaint in its bridge and the
-others go on. Yields to the other tasks after a millisecond of work. Control task only.
+Each action is carried out on its own. What a device refuses is a complaint in its bridge; one that
+meets a defect is told in the log and the others go on. Yields to the other tasks after a
+millisecond of work. Control task only.
 """
 
 import time
+import traceback
 
 import trio
 
+from ovsdb_server import vlog
 from vswitchd.config.actions import (Action, AddBridge, AddInterface, DeleteBridge, DeleteInterface,
                                      SetBridge, SetControllers, SetInterface, SetPorts, SetSettings)
 from vswitchd.switch.switch import Switch
+
+_log = vlog.module("bridge")
 
 SLICE = 0.001       # seconds of work between two yields
 
@@ -60,7 +65,10 @@ async def apply(actions: list[Action], switch: Switch, agent) -> None:
     """Carries out all actions in order, then publishes what changed."""
     started = time.perf_counter()
     for action in actions:
-        apply_one(action, switch, agent)
+        try:
+            apply_one(action, switch, agent)
+        except Exception:       # All else keeps running, whatever was wrong with this one.
+            _log.err(f"cannot carry out {action}: {traceback.format_exc()}")
         if time.perf_counter() - started > SLICE:
             await trio.lowlevel.checkpoint()
             started = time.perf_counter()

@@ -7,6 +7,7 @@ meant. It never raises on what a user wrote.
 Source: ovs-vswitchd.conf.db(5). Pure function, no I/O; any thread.
 """
 
+import re
 from collections.abc import Mapping
 
 from vswitchd.config.desired import (ALL_VLANS, Bridge, Complaint, Controller, FlowTable, Interface,
@@ -15,6 +16,7 @@ from vswitchd.config.desired import (ALL_VLANS, Bridge, Complaint, Controller, F
 Row = Mapping[str, tuple]
 Snapshot = Mapping[str, Mapping[str, Row]]
 
+_MAC = re.compile(r"(?:(?:0[xX])?[0-9a-fA-F]{1,8}:){5}(?:0[xX])?[0-9a-fA-F]{1,8}")
 VLAN_MODES = ("access", "trunk", "native-tagged", "native-untagged", "dot1q-tunnel")
 
 
@@ -31,6 +33,14 @@ def integer(text: str | None, default: int, low: int, high: int) -> int:
     except ValueError:
         return default
     return value if low <= value <= high else default
+
+
+def mac_address(text: str | None) -> str | None:
+    """`text` as six pairs of lowercase digits; None where it is no MAC."""
+    if text is None or not _MAC.fullmatch(text):
+        return None
+    values = [int(part, 16) for part in text.split(":")]
+    return bytes(values).hex(":") if max(values) < 256 else None
 
 
 def is_true(text: str | None) -> bool:
@@ -57,8 +67,8 @@ class _Derivation:
         self.port_owner: dict[str, str] = {}
         self.interface_owner: dict[str, str] = {}
 
-    def complain(self, table: str, uuid: str, text: str) -> None:
-        self.complaints.append(Complaint(table, uuid, text))
+    def complain(self, table: str, uuid: str, text: str, level: str = "warn") -> None:
+        self.complaints.append(Complaint(table, uuid, text, level))
 
     def rows(self, table: str, uuids: tuple[str, ...]) -> list[tuple[str, Row]]:
         """The rows of `uuids` that the snapshot has, by name, so that order does not depend on
@@ -85,8 +95,12 @@ class _Derivation:
             kind = "dummy-internal"
         elif kind == "system" and self.dummy == "override":
             kind = "dummy"
-        mac = one(row, "mac")
-        return Interface(name, uuid, kind, one(row, "ofport_request"), mac and mac.lower(),
+        mac = mac_address(one(row, "mac"))
+        if mac and name == bridge:
+            self.complain("Interface", uuid, f"interface {name}: ignoring mac in Interface record "
+                          "(use Bridge record to set local port's mac)", "err")
+            mac = None
+        return Interface(name, uuid, kind, one(row, "ofport_request"), mac,
                          one(row, "mtu_request"), row["options"], row["other_config"],
                          one(row, "ofport"))
 
@@ -154,6 +168,20 @@ class _Derivation:
                                         table["prefixes"] or None))
         return tuple(tables)
 
+    def hwaddr(self, uuid: str, text: str | None, name: str) -> str | None:
+        """The MAC that a bridge is to have, None where it cannot have this one."""
+        mac = mac_address(text)
+        if mac is None:
+            return None
+        if int(mac[:2], 16) & 1:
+            self.complain("Bridge", uuid, f"bridge {name}: cannot set MAC address to multicast "
+                          f"address {mac}", "err")
+            return None
+        if not mac.strip("0:"):
+            self.complain("Bridge", uuid, f"bridge {name}: cannot set MAC address to zero", "err")
+            return None
+        return mac
+
     def bridge(self, uuid: str, row: Row) -> Bridge | None:
         name = one(row, "name")
         if "/" in name or not name:
@@ -171,7 +199,7 @@ class _Derivation:
             name, uuid, datapath, tuple(ports),
             tuple(self.controller(*item) for item in self.rows("Controller", row["controller"])),
             one(row, "fail_mode", "standalone"), row["protocols"],
-            config.get("datapath-id"), (config.get("hwaddr") or "").lower() or None,
+            config.get("datapath-id"), self.hwaddr(uuid, config.get("hwaddr"), name),
             config.get("dp-desc"), config.get("dp-sn"),
             integer(config.get("mac-aging-time"), 300, 15, 3600),
             integer(config.get("mac-table-size"), 8192, 10, 1_000_000),

@@ -116,8 +116,9 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """A mistake of the user: shown in `column` of the row (where the table has one) and logged."""
+    """A mistake of the user: `text` is logged at `level`."""
 
     table: str
     uuid: str
     text: str
+    level: str = "warn"

@@ -108,7 +108,7 @@ class Bridge:
     def follow_mac(self) -> None:
         """Give the bridge and its LOCAL device the MAC they should have."""
         local = self.ports.get(self.name)
-        mac = (local.netdev.interface.mac if local else None) or self.best_mac()
+        mac = self.best_mac()
         if mac != self.mac:
             self.mac = mac
             face.bridge_set(self.handle, self.settings())

@@ -11,6 +11,7 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from vswitchd.config.derive import integer
 from vswitchd.config.desired import Interface
 
 
@@ -166,7 +167,8 @@ class Dummy(Netdev):
         options = self.options
         both = options.get("pcap", "")
         return PortConfig(self.kind, self.name, self.mac, self.mtu, self.is_up,
-                          n_rxq=int(options.get("n_rxq", "1")) if self.kind == "dummy-pmd" else 1,
+                          n_rxq=(integer(options.get("n_rxq"), 1, 1, 1 << 16)
+                                 if self.kind == "dummy-pmd" else 1),
                           sends_to_queue="stream" in options or "pstream" in options,
                           rx_pcap=options.get("rxq_pcap", both),
                           tx_pcap=options.get("tx_pcap", both))

@@ -94,3 +94,25 @@ def test_settings_fall_back_where_they_make_no_sense():
     assert (settings.flow_limit, settings.max_idle_ms, settings.vlan_limit) == (200_000, 500, 2)
     assert integer("7", 1, 0, 5) == 1 and integer(None, 3, 0, 5) == 3
     assert vlan_set((0, 4095)) == 1 | 1 << 4095
+
+
+@pytest.mark.parametrize(("text", "mac", "complaint"), [
+    ("02:03:04:05:06:0A", "02:03:04:05:06:0a", None), ("2:3:4:5:6:0x7", "02:03:04:05:06:07", None),
+    ("zz", None, None), ("02:03:04:05:06", None, None), ("02:03:04:05:06:07x", None, None),
+    ("02-03-04-05-06-07", None, None), ("02:03:04:05:06:100", None, None),
+    ("01:02:03:04:05:06", None,
+     "bridge br0: cannot set MAC address to multicast address 01:02:03:04:05:06"),
+    ("00:00:00:00:00:00", None, "bridge br0: cannot set MAC address to zero")])
+def test_a_bridge_takes_only_macs_that_it_can_have(text, mac, complaint):
+    switch, complaints = derive(database({}, {"other_config": (("hwaddr", text),)}), "")
+    assert switch.bridges[0].hwaddr == mac
+    assert [(c.text, c.level) for c in complaints] == ([(complaint, "err")] if complaint else [])
+
+
+def test_the_mac_of_an_interface_is_not_for_the_local_port():
+    wanted = {"interface": {"mac": ("02:00:00:00:00:07",)}}
+    switch, complaints = derive(database({"p1": dict(wanted), "br0": dict(wanted)}), "")
+    macs = {port.name: port.interfaces[0].mac for port in switch.bridges[0].ports}
+    assert macs == {"p1": "02:00:00:00:00:07", "br0": None}
+    assert [c.text for c in complaints] == [
+        "interface br0: ignoring mac in Interface record (use Bridge record to set local port's mac)"]
