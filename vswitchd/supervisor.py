@@ -276,7 +276,8 @@ class Supervisor:
         if self.dummy is not None:
             allow_debug_actions()
         async with trio.open_nursery() as nursery:
-            self.agent = Agent(nursery, self.daemon, self.clock, self.settle, self.publish)
+            self.agent = Agent(nursery, self.daemon, self.clock, self.settle, self.publish,
+                               self.want_report)
             if self.dummy is not None:
                 self.streams = Streams(nursery, self.switch, self.settle)
             if control is not None:

@@ -27,8 +27,9 @@ from vswitchd.config.actions import SetControllers
 from vswitchd.config.desired import Controller
 from vswitchd.openflow import messages, tables
 from vswitchd.openflow.bundles import BundleFailed
+from vswitchd.openflow.connection import describe_versions
 from vswitchd.openflow.error import OpenFlowError
-from vswitchd.openflow.framing import HEADER, Splitter, open_frame
+from vswitchd.openflow.framing import HEADER, Splitter, identify, name_raw, open_frame
 from vswitchd.openflow.messages import session as session_messages
 from vswitchd.openflow.messages.flow import decode_flow_mod
 from vswitchd.openflow.service import Encoded, Service
@@ -37,15 +38,29 @@ from vswitchd.switch.bridge import Bridge
 
 OPENFLOW_PORT = 6653
 ALL_VERSIONS = frozenset(VERSION_NAMES)
+_HANDSHAKE = frozenset(("OFPT_HELLO", "OFPT_ERROR", "OFPT_ECHO_REQUEST", "OFPT_ECHO_REPLY",
+                        "OFPT_FEATURES_REQUEST", "OFPT_FEATURES_REPLY",
+                        "OFPT_GET_CONFIG_REQUEST", "OFPT_GET_CONFIG_REPLY", "OFPT_SET_CONFIG"))
 _QUEUE_LENGTH = 65536           # messages that a slow reader may have waiting
 _RATE = vlog.RateLimit(60, 60)
+_ERROR_RATE = vlog.RateLimit(10, 10)    # of error replies
 _ERROR_DATA = 0xffff - 12       # most bytes of a message that an error returns
+_HELLO_WAIT = 1.0               # seconds that a peer has for its hello
+_LAST_VERSIONLESS = 3           # hello, error and echo are understood in any version
 _FLOW_MODS = ("OFPT_FLOW_MOD", "NXT_FLOW_MOD")      # whose form NXT_FLOW_MOD_TABLE_ID changes
 
 _connmgr = vlog.module("connmgr")
 _rconn = vlog.module("rconn")
 _vconn = vlog.module("vconn")
+_vconn_stream = vlog.module("vconn_stream")
 _fail_open = vlog.module("fail_open")
+# Limits of what peers cause by bad messages: {log module: limit}.
+_LIMITS: dict[str, vlog.RateLimit] = {}
+
+
+def _limit(module: str) -> vlog.RateLimit:
+    return _LIMITS.setdefault(module, vlog.RateLimit(60, 5))
+
 
 
 @dataclass(eq=False, slots=True)
@@ -57,6 +72,7 @@ class Connection:
     controller: Controller | None = None
     last_heard: float = 0.0
     is_probing: bool = False
+    is_admitted: bool = False           # has asked for more than a handshake
     n_pending: int = 0
 
     def send(self, *values) -> None:
@@ -86,6 +102,7 @@ class Remote:
     state: str = "VOID"
     is_connected: bool = False
     changed_at: float = 0.0
+    admitted_at: float = 0.0            # when it was last heard as a controller, or added
     connected_at: float | None = None
     disconnected_at: float | None = None
     last_error: str = ""
@@ -107,7 +124,7 @@ class BridgeAgent:
         self.remotes: dict[str, Remote] = {}
         self.versions = ALL_VERSIONS
         self.fail_mode = "standalone"
-        self.is_failed_open = False
+        self.is_failed_open = False     # the hidden rule of fail-open is there
         self.has_normal = False
 
     # -- configuration
@@ -124,9 +141,11 @@ class BridgeAgent:
             if wanted.get(target) != remote.controller:
                 remote.scope.cancel()
                 del self.remotes[target]
+                _connmgr.info(f'{self.bridge.name}: removed primary controller "{target}"')
         for target, controller in wanted.items():
             if target not in self.remotes:
-                remote = Remote(controller, trio.CancelScope(), changed_at=self.agent.now())
+                now = self.agent.now()
+                remote = Remote(controller, trio.CancelScope(), changed_at=now, admitted_at=now)
                 self.remotes[target] = remote
                 self.agent.nursery.start_soon(self.serve_remote, remote)
         if had_controllers and not self.remotes or not had_controllers and self.remotes and (
@@ -251,10 +270,12 @@ class BridgeAgent:
     async def connect(self, parsed: address.Remote, remote: Remote) -> None:
         """Keeps a connection to a controller, with backoff between attempts."""
         name = f"{self.bridge.name}<->{parsed.text}"
+        limit = max(1.0, remote.controller.max_backoff)
         backoff = 0.0
         while True:
             self.move(remote, "CONNECTING")
-            _rconn.info(f"{name}: connecting...", _RATE)
+            if backoff < limit:
+                _rconn.info(f"{name}: connecting...", _RATE)
             stream, failure = None, "Connection timed out"
             with trio.move_on_after(max(1.0, backoff)):
                 try:
@@ -266,17 +287,17 @@ class BridgeAgent:
                 remote.last_error = failure
             else:
                 started = self.agent.now()
-                reason = await self.serve_stream(stream, Session(name), remote)
-                remote.last_error = reason
+                remote.last_error = await self.serve_stream(stream, Session(name), remote)
                 if self.agent.now() - started >= max(backoff, 1.0):
                     backoff = 0.0
-            backoff = min(max(1.0, 2 * backoff), remote.controller.max_backoff)
+            was_told, backoff = backoff < limit, min(max(1.0, 2 * backoff), limit)
             self.move(remote, "BACKOFF")
-            if backoff >= remote.controller.max_backoff:
+            self.agent.report()
+            if backoff < limit:
+                _rconn.info(f"{name}: waiting {backoff:.0f} seconds before reconnect", _RATE)
+            elif was_told:
                 _rconn.info(f"{name}: continuing to retry connections in the background but "
                             f"suppressing further logging", _RATE)
-            else:
-                _rconn.info(f"{name}: waiting {backoff:.0f} seconds before reconnect", _RATE)
             with trio.move_on_after(backoff):
                 await remote.kick.wait()
 
@@ -292,18 +313,23 @@ class BridgeAgent:
         send, receive = trio.open_memory_channel(_QUEUE_LENGTH)
         connection = Connection(session, send, remote.controller if remote else None,
                                 self.agent.now())
-        reason = "connection closed by peer"
+        reason, is_done = "", False
         try:
             async with stream, trio.open_nursery() as nursery:
                 nursery.start_soon(write_all, stream, receive, nursery.cancel_scope)
                 hello = session_messages.Hello(self.versions)
                 self.transmit(connection, messages.encode(hello, max(self.versions),
                                                           session.xid()))
+                nursery.start_soon(self.await_hello, connection, nursery.cancel_scope)
                 if not session.is_service:
                     nursery.start_soon(self.probe, connection, nursery.cancel_scope)
                     if remote:
                         nursery.start_soon(self.wait_kick, remote, nursery.cancel_scope)
-                reason = await self.read(connection, stream, remote) or reason
+                try:
+                    reason = await self.read(connection, stream, remote)
+                except trio.BrokenResourceError as error:
+                    reason = reason_of(error)
+                is_done = True
                 # What has been answered still goes out before the stream is closed: the writer
                 # ends when its queue is empty.
                 send.close()
@@ -312,7 +338,31 @@ class BridgeAgent:
             pass                                    # the peer left
         finally:
             self.forget(connection, remote)
-        return reason
+        if is_done:
+            self.log_end(connection, reason)
+        return reason or "End of file"
+
+    def log_end(self, connection: Connection, reason: str) -> None:
+        """Tells why the peer ended a connection, or why we had to."""
+        session = connection.session
+        name = f"{self.bridge.name}<->{session.name}" if session.is_service else session.name
+        if reason:
+            _rconn.warn(f"{name}: connection dropped ({reason})", _RATE)
+        elif not session.version:
+            if not session.is_service:
+                _rconn.info(f"{name}: connection failed (End of file)", _RATE)
+        elif not session.is_service:
+            _rconn.info(f"{name}: connection closed by peer", _RATE)
+
+    async def await_hello(self, connection: Connection, scope: trio.CancelScope) -> None:
+        """Ends a connection whose peer does not say hello in time."""
+        await trio.sleep(_HELLO_WAIT)
+        if not connection.session.version:
+            name = connection.session.name
+            if connection.session.is_service:
+                name = f"{self.bridge.name}<->{name}"
+            _rconn.info(f"{name}: connection timed out", _RATE)
+            scope.cancel()
 
     async def wait_kick(self, remote: Remote, scope: trio.CancelScope) -> None:
         """Ends a connection when bridge/reconnect asks for it."""
@@ -322,25 +372,38 @@ class BridgeAgent:
     def admit(self, connection: Connection, remote: Remote | None) -> None:
         """Takes a connection in whose version is known."""
         self.connections.add(connection)
+        self.service.sessions.append(connection.session)
         if remote is not None:
             remote.connections.add(connection)
             remote.is_connected = True
             remote.connected_at = self.agent.now()
             self.move(remote, "ACTIVE")
+            self.agent.report()
             if not connection.session.is_service:
                 _rconn.info(f"{connection.session.name}: connected")
         self.follow_failure()
 
+    def admit_by(self, connection: Connection, kind: str) -> None:
+        """Notes that a controller takes us for its switch: it asks for more than a handshake."""
+        connection.is_admitted = connection.is_admitted or kind not in _HANDSHAKE
+        if connection.is_admitted:
+            for remote in self.remotes.values():
+                if connection in remote.connections:
+                    remote.admitted_at = self.agent.now()
+            if self.is_failed_open:
+                self.follow_failure()
+
     def forget(self, connection: Connection, remote: Remote | None) -> None:
         """Lets a connection go."""
         self.connections.discard(connection)
+        if connection.session in self.service.sessions:
+            self.service.sessions.remove(connection.session)
         connection.send_queue.close()
         if remote is not None and connection in remote.connections:
             remote.connections.discard(connection)
             remote.is_connected = bool(remote.connections)
             remote.disconnected_at = self.agent.now()
-            if not connection.session.is_service:
-                _rconn.info(f"{connection.session.name}: connection closed by peer", _RATE)
+            self.agent.report()
         self.follow_failure()
 
     async def read(self, connection: Connection, stream, remote: Remote | None) -> str:
@@ -355,15 +418,21 @@ class BridgeAgent:
                     if not session.version:
                         if not self.negotiate(connection, message):
                             await trio.lowlevel.checkpoint()
-                            return "version negotiation failed"
+                            return "Protocol error"
                         self.admit(connection, remote)
-                    elif message[0] != session.version:
+                    elif message[0] != session.version and message[1] > _LAST_VERSIONLESS:
+                        _vconn.err(f"{session.name}: received OpenFlow version "
+                                   f"0x{message[0]:02x} != expected {session.version:02x}",
+                                   _limit("vconn"))
                         self.answer_error(connection, message, OpenFlowError("OFPBRC_BAD_VERSION"))
                     else:
                         await self.answer(connection, message)
             except OpenFlowError as error:
-                _vconn.err(f"{session.name}: received invalid message: {error}", _RATE)
+                _vconn_stream.err(error.reason, _limit("vconn_stream"))
                 return "Protocol error"
+        if splitter.pending:
+            _vconn_stream.err("connection dropped mid-packet", _limit("vconn_stream"))
+            return "Protocol error"
         return ""
 
     def negotiate(self, connection: Connection, message: bytes) -> bool:
@@ -371,22 +440,26 @@ class BridgeAgent:
         session = connection.session
         try:
             value = messages.decode(message).value
-        except OpenFlowError:
+        except OpenFlowError as error:
             value = None
+            self.complain(error)
         if not isinstance(value, session_messages.Hello):
-            _vconn.warn(f"{session.name}: received something else than OFPT_HELLO while "
-                        f"expecting it", _RATE)
+            _vconn.warn(f"{session.name}: received message while expecting hello: "
+                        f"{self.agent.describe(message)}", _limit("vconn"))
             return False
         common = self.versions & value.versions
         if not common:
-            ours = ", ".join(f"0x{version:02x}" for version in sorted(self.versions))
-            theirs = ", ".join(f"0x{version:02x}" for version in sorted(value.versions))
-            text = f"We support version {ours}, you support version {theirs}, no common versions."
-            _vconn.warn(f"{session.name}: version negotiation failed (we support version {ours}, "
-                        f"peer supports version {theirs})", _RATE)
+            ours, theirs = map(describe_versions, (self.versions, value.versions))
+            _vconn.warn(f"{session.name}: version negotiation failed (we support {ours}, "
+                        f"peer supports {theirs})", _limit("vconn"))
+            text = f"We support {ours}, you support {theirs}, no common versions."
+            version = max(value.versions)
+            if version not in ALL_VERSIONS:
+                vlog.module("ofp_errors").err(f"cannot encode error for unknown OpenFlow version "
+                                              f"0x{version:02x}", _limit("ofp_errors"))
+                version = min(ALL_VERSIONS)
             error = session_messages.Error("OFPHFC_INCOMPATIBLE", text.encode())
-            self.transmit(connection, messages.encode(error, max(self.versions),
-                                                      HEADER.unpack_from(message)[3]))
+            self.transmit(connection, messages.encode(error, version, 0))
             return False
         session.version = max(common)
         return True
@@ -413,6 +486,8 @@ class BridgeAgent:
             _vconn.dbg(f"{session.name}: received: {self.agent.describe(message)}")
         try:
             frame = open_frame(message)
+            self.admit_by(connection, frame.raw.kind)
+            self.service.check_kind(session, frame.raw.kind)
             if session.table_in_command and frame.raw.kind in _FLOW_MODS:
                 decoded = messages.Message(frame.raw, frame.version, frame.xid,
                                            decode_flow_mod(frame, True))
@@ -439,20 +514,36 @@ class BridgeAgent:
                      else messages.encode_parts(value, session.version, decoded.xid))
             for part in parts:
                 self.transmit(connection, part)
+        if isinstance(decoded.value, session_messages.RoleRequest):
+            for other in list(self.connections):
+                status = self.service.role_status(other.session)
+                if status is not None:
+                    self.tell(other, status)
+            self.agent.report()
         if not self.bridge.is_published:
             self.agent.publish()
             self.ports_changed()
         await trio.lowlevel.checkpoint()
 
     def answer_error(self, connection: Connection, message: bytes, error: OpenFlowError) -> None:
-        """Answers a message that cannot be served."""
-        for module, text in error.log:
-            vlog.module(module).warn(text, _RATE)
+        """Answers a message that cannot be served, in the message's own version."""
+        self.complain(error)
         reply = session_messages.Error(error.name, message[:_ERROR_DATA])
-        self.transmit(connection, messages.encode(reply, connection.session.version,
-                                                  HEADER.unpack_from(message)[3]))
-        _connmgr.info(f"{self.bridge.name}<->{connection.session.name}: sending "
-                      f"{error.name} error reply to a message", _RATE)
+        version = message[0] if message[0] in ALL_VERSIONS else connection.session.version
+        self.transmit(connection, messages.encode(reply, version, HEADER.unpack_from(message)[3]))
+        try:
+            what = name_raw(identify(message)[0])
+        except OpenFlowError:
+            what = "invalid"
+        _connmgr.info(f"{self.bridge.name}<->{connection.session.name}: sending {error.name} "
+                      f"error reply to {what} message", _ERROR_RATE)
+
+    @staticmethod
+    def complain(error: OpenFlowError) -> None:
+        """Logs what is wrong with a message."""
+        for module, text in error.log or ((error.module, error.reason),):
+            if text:
+                vlog.module(module).warn(text, _limit(module))
 
     async def probe(self, connection: Connection, scope: trio.CancelScope) -> None:
         """Sends an echo request after silence; ends the connection if it stays silent."""
@@ -512,25 +603,27 @@ class BridgeAgent:
         """Switches on its own where no controller is connected and fail_mode says so."""
         primaries = [remote for remote in self.remotes.values()
                      if not remote.controller.target.startswith("p")]
-        is_failed = (bool(primaries) and self.fail_mode == "standalone"
-                     and not any(remote.is_connected for remote in primaries)
-                     and self.patience(primaries) <= self.agent.now())
-        if is_failed != self.is_failed_open:
-            self.is_failed_open = is_failed
-            name = self.bridge.name
-            if is_failed:
-                _fail_open.warn(f"Could not connect to controller (or switch failed controller's "
-                                f"post-connection admission control policy) for some time, failing "
-                                f"open on {name}")
-            else:
-                _fail_open.warn(f"No longer in fail-open mode on {name}")
-            self.service.set_fail_open(is_failed)
-
-    @staticmethod
-    def patience(primaries: list[Remote]) -> float:
-        """When a bridge without controllers gives up waiting: thrice the longest probe."""
-        return max((remote.disconnected_at or remote.changed_at)
-                   + 3 * remote.controller.inactivity_probe for remote in primaries)
+        if not primaries or self.fail_mode != "standalone":
+            if self.is_failed_open:
+                self.is_failed_open = False
+                self.service.set_fail_open(False)
+            return
+        now = self.agent.now()
+        silence = min(now - remote.admitted_at for remote in primaries)
+        is_up = any(connection.is_admitted or now - (remote.connected_at or now) >= 30
+                    for remote in primaries for connection in remote.connections)
+        patience = max(3 * remote.controller.inactivity_probe for remote in primaries)
+        if self.is_failed_open and is_up:
+            self.is_failed_open = False
+            _fail_open.warn("No longer in fail-open mode")
+            self.service.set_fail_open(False)
+        elif not self.is_failed_open and not is_up and silence >= patience:
+            self.is_failed_open = True
+            _fail_open.warn(
+                "Could not connect to controller (or switch failed controller's post-connection "
+                f"admission control policy) for {silence:.0f} seconds, failing open")
+            self.service.flush()
+            self.service.set_fail_open(True)
 
     def close(self) -> None:
         """Ends all sockets and connections."""
@@ -569,25 +662,29 @@ async def open_stream(parsed: address.Remote) -> trio.SocketStream:
 
 
 async def write_all(stream, receive: trio.MemoryReceiveChannel, scope: trio.CancelScope) -> None:
-    """Writes what is queued for a stream; a peer that left ends the connection."""
+    """Writes what is queued for a stream; the end of the queue, or a peer that left, ends the
+    connection."""
     try:
         async for data in receive:
             await stream.send_all(data)
     except (trio.BrokenResourceError, trio.ClosedResourceError):
-        scope.cancel()
+        pass
+    scope.cancel()
 
 
 class Agent:
     """OpenFlow of all bridges. `nursery` runs the sockets, `settle` finishes what packets have
-    started, `publish` hands changed bridges to the datapath."""
+    started, `publish` hands changed bridges to the datapath, `report` has the
+    database's status columns written soon."""
 
     def __init__(self, nursery: trio.Nursery, daemon, clock, settle: Callable[[], None],
-                 publish: Callable[[], None]):
+                 publish: Callable[[], None], report: Callable[[], None]):
         self.nursery = nursery
         self.daemon = daemon
         self.clock = clock
         self.settle = settle
         self.publish = publish
+        self.report = report
         self.bridges: dict[str, BridgeAgent] = {}
         self._number = -1
 

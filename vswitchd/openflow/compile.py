@@ -146,6 +146,10 @@ def _refuse(action, source: int, compiler) -> bytes:
     raise OpenFlowError("OFPBAC_BAD_TYPE", f"{type(action).__name__} is only for continuations")
 
 
+def _no_meter(action, source: int, compiler) -> bytes:
+    raise OpenFlowError("OFPMMFC_INVALID_METER")    # no meter can be added, so none is known
+
+
 _EMITTERS: dict[type, Callable] = {
     t.Output: _plain("output", port="port", max_len="max_len"),
     t.Controller: _controller,
@@ -203,7 +207,7 @@ _EMITTERS: dict[type, Callable] = {
     t.CheckPktLarger: _plain("check_pkt_larger", length="size", dst="dst"),
     t.DebugRecirc: _plain("debug_recirc"),
     t.DebugSlow: _plain("debug_slow"),
-    t.Meter: _plain("meter", meter="meter"),
+    t.Meter: _no_meter,
     t.ClearActions: _plain("clear_actions"),
     t.WriteActions: _nested("write_actions"),
     t.WriteMetadata: lambda action, source, compiler: _set(

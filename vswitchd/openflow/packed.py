@@ -48,8 +48,8 @@ def pack(match: Match) -> tuple[bytes, bytes]:
     """(value, mask) of a match. Raises OpenFlowError for tunnel metadata that is not mapped."""
     try:
         return pack_match(match.fields)
-    except MatchError as error:
-        raise OpenFlowError("NXFMFC_INVALID_TLV_FIELD", str(error)) from None
+    except MatchError:
+        raise OpenFlowError("NXFMFC_INVALID_TLV_FIELD") from None
 
 
 def unpack(value: bytes, mask: bytes) -> Match:

@@ -11,17 +11,17 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from datapath import face
-from schema.openflow.limits import BUFFER_NONE, PORT_NONE, TABLE_ALL
+from schema.openflow.limits import BUFFER_NONE, PORT_NONE, QUEUE_ALL, TABLE_ALL
 from vswitchd.config.desired import LOCAL
-from vswitchd.openflow import bundles, groups, packed, tables
+from vswitchd.openflow import bundles, groups, meters, packed, tables
 from vswitchd.openflow.action_types import Output
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.features import N_TABLES, encoded_reply, table_features
 from vswitchd.openflow.match import Match
-from vswitchd.openflow.messages import (Message, bundle, flow, group, packet, port, queue,
-                                        session, table)
+from vswitchd.openflow.messages import (Message, bundle, flow, group, meter, packet, port,
+                                        queue, session, table)
 from vswitchd.openflow.messages import switch as description
 from vswitchd.openflow.session import OF10, OF11, OF13, Session
 from vswitchd.switch.bridge import Bridge, BridgePort
@@ -39,6 +39,8 @@ _CONFIG_11 = 0x65
 PS_LINK_DOWN, PS_LIVE = 1, 4
 ADDED, DELETED, MODIFIED = 0, 1, 2
 NORMAL = 0xfffa
+PRIMARY_REQUEST = 0             # why a role changed
+_OPTION_SPACE, _OPTIONS = 256, 64       # bytes and number of tunnel options
 
 _EVICTION_FLAGS = 7             # other, importance, lifetime
 
@@ -70,6 +72,9 @@ class Service:
         self.bridge = bridge
         self.settle = settle
         self.told: dict[int, port.Port] = {}    # ports as the controllers know them
+        self.sessions: list[Session] = []       # of all connections
+        self.generation_id: int | None = None   # of the last role request that had one
+        self.fragments = 0
 
     @property
     def dp(self) -> int:
@@ -118,9 +123,15 @@ class Service:
         handler = _HANDLERS.get(type(value))
         if handler is None:
             raise OpenFlowError("OFPBRC_BAD_TYPE")
-        if isinstance(value, _WRITES) and conn.role == "secondary":
-            raise OpenFlowError("OFPBRC_IS_SLAVE")
         return list(handler(self, conn, value))
+
+    @staticmethod
+    def check_kind(conn: Session, kind: str) -> None:
+        """Refuses messages by their kind, before they are decoded. Raises OpenFlowError."""
+        if kind in _UNASKED or kind.endswith("_REPLY") and kind != "OFPT_ECHO_REPLY":
+            raise OpenFlowError("OFPBRC_BAD_TYPE")
+        if conn.role == "secondary" and kind in _WRITES:
+            raise OpenFlowError("OFPBRC_IS_SECONDARY" if conn.version > OF10 else "OFPBRC_EPERM")
 
     def echo(self, conn: Session, value: session.EchoRequest):
         yield session.EchoReply(value.data)
@@ -137,11 +148,11 @@ class Service:
                                     _ACTIONS_10 if conn.version == OF10 else frozenset(), ports)
 
     def get_config(self, conn: Session, value: session.GetConfigRequest):
-        yield session.GetConfigReply(conn.fragments, conn.miss_send_len, conn.wants_invalid_ttl)
+        yield session.GetConfigReply(self.fragments, conn.miss_send_len, conn.wants_invalid_ttl)
 
     def set_config(self, conn: Session, value: session.SetConfig):
         conn.miss_send_len = value.miss_send_len
-        conn.fragments = value.fragments
+        self.fragments = value.fragments
         if value.invalid_ttl is not None:
             conn.wants_invalid_ttl = value.invalid_ttl
         return ()
@@ -152,16 +163,38 @@ class Service:
     def role(self, conn: Session, value: session.RoleRequest):
         if value.role != "nochange":
             if value.generation_id is not None and value.role in ("primary", "secondary"):
-                last = conn.generation_id
+                last = self.generation_id
                 if last is not None and (value.generation_id - last) & (1 << 63):
                     raise OpenFlowError("OFPRRFC_STALE")
-                conn.generation_id = value.generation_id
+                self.generation_id = value.generation_id
+            if value.role == "primary":
+                for other in self.sessions:
+                    if other is not conn and other.role == "primary":
+                        other.role = "secondary"
+                        other.is_demoted = True
             conn.role = value.role
-        yield session.RoleReply(conn.role, conn.generation_id
-                                if conn.generation_id is not None else (1 << 64) - 1, value.nicira)
+        yield session.RoleReply(conn.role, self.told_generation, value.nicira)
+
+    @property
+    def told_generation(self) -> int:
+        """The generation id as role replies tell it."""
+        return (1 << 64) - 1 if self.generation_id is None else self.generation_id
+
+    def role_status(self, conn: Session) -> session.RoleStatus | None:
+        """What a controller hears that another one has made secondary, None for nothing."""
+        if not conn.is_demoted:
+            return None
+        conn.is_demoted = False
+        if conn.version < OF13 or not conn.wants("role_status", PRIMARY_REQUEST):
+            return None
+        return session.RoleStatus(conn.role, PRIMARY_REQUEST, self.told_generation)
 
     def get_async(self, conn: Session, value: session.GetAsyncRequest):
-        yield session.AsyncConfig(conn.primary, conn.secondary, "reply")
+        def told(masks: dict[str, int]) -> dict[str, int]:
+            return masks if conn.version > OF13 else masks | {
+                "flow_removed": masks["flow_removed"] & 0xf}
+
+        yield session.AsyncConfig(told(conn.primary), told(conn.secondary), "reply")
 
     def set_async(self, conn: Session, value: session.AsyncConfig):
         conn.primary.update(value.primary)
@@ -222,6 +255,15 @@ class Service:
         yield table.TableDescReply(tuple(table.TableDesc(number, False, _EVICTION_FLAGS)
                                          for number in range(N_TABLES)))
 
+    def table_mod(self, conn: Session, value: table.TableMod):
+        if value.table >= N_TABLES and value.table != TABLE_ALL:
+            raise OpenFlowError("OFPTMFC_BAD_TABLE" if value.table == N_TABLES + 1
+                                else "OFPTMFC_EPERM")
+        if value.eviction or value.vacancy or value.miss in (1, 2):
+            # Evicting rules and a miss of its own for each table are not there.
+            raise OpenFlowError("OFPTMFC_EPERM" if conn.version > OF11 else "OFPTMFC_BAD_CONFIG")
+        return ()
+
     # -- bundles
 
     def bundle_control(self, conn: Session, value: bundle.BundleControl):
@@ -260,18 +302,13 @@ class Service:
         rows = self.bridge.ports.values()
         if value.port != PORT_NONE:
             rows = [row for row in rows if row.ofport == value.port]
-            if not rows:
-                raise OpenFlowError("OFPBRC_BAD_PORT")
         yield port.PortStatsReply(tuple(
             port.PortStats(row.ofport, **self.bridge.statistics(row), **_device_errors(row),
                            duration=row.duration())
             for row in sorted(rows, key=lambda row: (row.ofport != LOCAL, row.ofport))))
 
     def port_desc(self, conn: Session, value: port.PortDescRequest):
-        ports = self.ports()
-        if value.port not in (PORT_NONE, *ports):
-            raise OpenFlowError("OFPBRC_BAD_PORT")
-        yield port.PortDescReply(tuple(row for number, row in ports.items()
+        yield port.PortDescReply(tuple(row for number, row in self.ports().items()
                                        if value.port in (PORT_NONE, number)))
 
     def port_mod(self, conn: Session, value: port.PortMod):
@@ -293,15 +330,67 @@ class Service:
         return ()
 
     def queue_stats(self, conn: Session, value: queue.QueueStatsRequest):
-        yield queue.QueueStatsReply(())
+        rows = self.queues(value)
+        if not rows and value.queue != QUEUE_ALL:
+            raise OpenFlowError("OFPQOFC_BAD_QUEUE")
+        yield queue.QueueStatsReply(tuple(queue.QueueStats(*row) for row in rows))
 
     def queue_config(self, conn: Session, value: queue.QueueConfigRequest):
-        yield queue.QueueConfigReply(value.port, ())
+        rows = self.queues(value)
+        if conn.version > OF13:
+            rows.sort(key=lambda row: row[0] == LOCAL)
+        yield queue.QueueConfigReply(value.port, tuple(queue.QueueConfig(*row) for row in rows))
+
+    def queues(self, wanted) -> list[tuple[int, int]]:
+        """(port, queue) of the queues that a request asks for, LOCAL first. A dummy device has
+        queue 0; other devices have none unless QoS is configured."""
+        found = {row.ofport: row.netdev.kind for row in self.bridge.ports.values()}
+        if wanted.port not in (PORT_NONE, *found):
+            raise OpenFlowError("OFPQOFC_BAD_PORT")
+        return [(number, 0) for number in sorted(found, key=lambda number: (number != LOCAL,
+                                                                            number))
+                if wanted.port in (PORT_NONE, number) and wanted.queue in (QUEUE_ALL, 0)
+                and found[number].startswith("dummy")]
+
+    # -- meters
+
+    def meter_features(self, conn: Session, value: meter.MeterFeaturesRequest):
+        yield meters.FEATURES
+
+    def meter_stats(self, conn: Session, value: meter.MeterStatsRequest):
+        meters.check_number(value.meter)
+        yield meter.MeterStatsReply(())
+
+    def meter_config(self, conn: Session, value: meter.MeterConfigRequest):
+        meters.check_number(value.meter)
+        yield meter.MeterConfigReply(())
+
+    def meter_mod(self, conn: Session, value: meter.MeterMod):
+        meters.refuse(value)
+        return ()
 
     def desc(self, conn: Session, value: description.DescRequest):
         desired = self.bridge.desired
         yield description.DescReply("Nicira, Inc.", "Open vSwitch", "4.0.90",
                                     desired.dp_sn or "None", desired.dp_desc or "None")
+
+    # -- tunnel options, connections, exporters: nothing there to be told or changed
+
+    def tlv_table(self, conn: Session, value: description.TlvTableRequest):
+        yield description.TlvTableReply(_OPTION_SPACE, _OPTIONS)
+
+    def tlv_table_mod(self, conn: Session, value: description.TlvTableMod):
+        command = description.TLV_COMMANDS[value.command]
+        if command != "CLEAR":
+            raise OpenFlowError("NXTTMFC_TABLE_FULL" if command == "ADD"
+                                else "NXTTMFC_INVALID_TLV_DEL")
+        return ()
+
+    def ipfix(self, conn: Session, value):
+        raise OpenFlowError("NXST_NOT_CONFIGURED")
+
+    def cancel_monitor(self, conn: Session, value):
+        raise OpenFlowError("OFPMOFC_UNKNOWN_MONITOR")
 
     # -- packets
 
@@ -366,8 +455,6 @@ class Service:
 _HANDLERS = {
     session.EchoRequest: Service.echo,
     session.EchoReply: Service.nothing,
-    session.Hello: Service.nothing,
-    session.Error: Service.nothing,
     session.FlowAge: Service.nothing,
     session.FeaturesRequest: Service.features,
     session.GetConfigRequest: Service.get_config,
@@ -385,6 +472,7 @@ _HANDLERS = {
     table.TableStatsRequest: Service.table_stats,
     table.TableFeaturesRequest: Service.table_features,
     table.TableDescRequest: Service.table_desc,
+    table.TableMod: Service.table_mod,
     bundle.BundleControl: Service.bundle_control,
     bundle.BundleAdd: Service.bundle_add,
     group.GroupMod: Service.group_mod,
@@ -396,8 +484,29 @@ _HANDLERS = {
     port.PortMod: Service.port_mod,
     queue.QueueStatsRequest: Service.queue_stats,
     queue.QueueConfigRequest: Service.queue_config,
+    meter.MeterFeaturesRequest: Service.meter_features,
+    meter.MeterStatsRequest: Service.meter_stats,
+    meter.MeterConfigRequest: Service.meter_config,
+    meter.MeterMod: Service.meter_mod,
+    description.TlvTableRequest: Service.tlv_table,
+    description.TlvTableMod: Service.tlv_table_mod,
+    description.CtFlushZone: Service.nothing,
+    description.CtFlush: Service.nothing,
+    description.IpfixBridgeRequest: Service.ipfix,
+    description.IpfixFlowRequest: Service.ipfix,
     description.DescRequest: Service.desc,
     packet.PacketOut: Service.packet_out,
 }
 # Messages that a secondary controller may not send.
-_WRITES = (flow.FlowMod, group.GroupMod, port.PortMod, packet.PacketOut)
+_WRITES = frozenset((
+    "OFPT_FLOW_MOD", "NXT_FLOW_MOD", "OFPT_GROUP_MOD", "NXT_GROUP_MOD", "OFPT_METER_MOD",
+    "OFPT_PORT_MOD", "OFPT_TABLE_MOD", "OFPT_PACKET_OUT", "OFPT_BUNDLE_CONTROL",
+    "ONFT_BUNDLE_CONTROL", "OFPT_BUNDLE_ADD_MESSAGE", "ONFT_BUNDLE_ADD_MESSAGE",
+    "NXT_TLV_TABLE_MOD"))
+# Messages that only a switch sends; replies are known by their names.
+_UNASKED = frozenset((
+    "OFPT_HELLO", "OFPT_ERROR", "OFPT_PACKET_IN", "NXT_PACKET_IN", "NXT_PACKET_IN2",
+    "OFPT_FLOW_REMOVED", "NXT_FLOW_REMOVED", "OFPT_PORT_STATUS", "OFPT_TABLE_STATUS",
+    "OFPT_ROLE_STATUS", "ONFT_ROLE_STATUS", "OFPT_REQUESTFORWARD", "ONFT_REQUESTFORWARD",
+    "NXT_REQUESTFORWARD", "NXT_FLOW_MONITOR_PAUSED", "NXT_FLOW_MONITOR_RESUMED",
+    "ONFT_FLOW_MONITOR_PAUSED", "ONFT_FLOW_MONITOR_RESUMED"))

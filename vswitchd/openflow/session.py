@@ -11,9 +11,9 @@ OF10, OF11, OF12, OF13, OF14, OF15 = range(1, 7)
 # Kinds of asynchronous messages with a mask of 1 << reason, for primary or equal controllers and
 # for secondary ones: what is sent unless the controller asks otherwise.
 _PRIMARY = {"packet_in": 0b111111 & ~0b100, "port_status": 0b111, "flow_removed": 0b111111,
-            "role_status": 0b11, "table_status": 0b11 << 3, "requestforward": 0b11}
-_SECONDARY = {"packet_in": 0, "port_status": 0b111, "flow_removed": 0, "role_status": 0b11,
-              "table_status": 0b11 << 3, "requestforward": 0}
+            "role_status": 0, "table_status": 0, "requestforward": 0}
+_SECONDARY = {"packet_in": 0, "port_status": 0b111, "flow_removed": 0, "role_status": 0,
+              "table_status": 0, "requestforward": 0}
 
 
 def _primary() -> dict[str, int]:
@@ -32,9 +32,8 @@ class Session:
     is_service: bool = False            # on BRIDGE.mgmt or a passive remote: no unasked messages
     version: int = 0
     role: str = "equal"
-    generation_id: int | None = None
+    is_demoted: bool = False            # another one took its role of primary: not told yet
     miss_send_len: int = 128
-    fragments: int = 0
     wants_invalid_ttl: bool = False
     packet_in_format: str = "standard"
     flow_format: str = "of"             # of NXT_SET_FLOW_FORMAT: how OpenFlow 1.0 flows are told
