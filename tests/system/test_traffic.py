@@ -1,6 +1,7 @@
 """Frames between real hosts: nothing reaches the host's own stack, offloads and tags survive."""
 
 import select
+import struct
 import subprocess
 
 import pytest
@@ -170,3 +171,49 @@ def test_frames_that_leave_the_switch_otherwise_are_complete(suite, make_host, t
     sizes = [int(word.split("=")[1]) for line in lines for word in line.split()
              if word.startswith("total_len=")]
     assert sizes and max(sizes) <= 1514
+
+
+def frames_of(path):
+    """The frames of a pcap file."""
+    data, at = path.read_bytes(), 24
+    while at + 16 <= len(data):
+        size, = struct.unpack_from("=I", data, at + 8)
+        yield data[at + 16:at + 16 + size]
+        at += 16 + size
+
+
+def ones_sum(data):
+    """The Internet checksum's sum over `data`: 0xffff where a checksum within it is right."""
+    total = sum(struct.unpack(f">{len(data) // 2}H", data[:len(data) & ~1]))
+    total += data[-1] << 8 if len(data) & 1 else 0
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return total
+
+
+def test_frames_to_a_port_without_offloads_are_cut_and_complete(fresh_suite, make_host):
+    """h1 -- p1 [br0] p2 -- h2, and a dummy port with a pcap file that gets a copy."""
+    suite, first, second = fresh_suite, make_host(), make_host()
+    suite.start("--enable-dummy")
+    suite.add_bridge("br0")
+    suite.wire(first, "p1", "br0", "10.1.0.1/24")
+    suite.wire(second, "p2", "br0", "10.1.0.2/24")
+    path = suite.directory / "d1.pcap"
+    suite.vsctl("add-port", "br0", "d1", "--", "set", "interface", "d1", "type=dummy",
+                f"options:tx_pcap={path}")
+    assert first.pings("10.1.0.2")
+    number = suite.get("interface", "d1", "ofport")[0]
+    suite.ofctl("add-flow", "br0", f"tcp,tp_dst=5001,actions={number},normal")
+    size = 400_000
+    transfer(first, second, "10.1.0.2", size)
+    packets = [frame for frame in frames_of(path) if frame[12:14] == b"\x08\0" and frame[23] == 6]
+    payload = 0
+    for frame in packets:
+        assert len(frame) <= 1514
+        header, length = (frame[14] & 15) * 4, struct.unpack(">H", frame[16:18])[0]
+        assert ones_sum(frame[14:14 + header]) == 0xffff
+        segment = frame[14 + header:14 + length]
+        pseudo = frame[26:34] + struct.pack(">HH", 6, len(segment))
+        assert ones_sum(pseudo + segment) == 0xffff
+        payload += len(segment) - (segment[12] >> 4) * 4
+    assert payload >= size and len(packets) > size // 1460
