@@ -223,7 +223,7 @@ class Dpctl:
                 counts = face.port_stats(datapath.handle, number)
                 lines += [
                     f"    RX packets:{counts.rx_packets} errors:{counts.rx_errors} "
-                    f"dropped:{counts.rx_dropped} overruns:? frame:?",
+                    f"dropped:{counts.rx_dropped + netdev.n_overruns()} overruns:? frame:?",
                     f"    TX packets:{counts.tx_packets} errors:{counts.tx_errors} "
                     f"dropped:{counts.tx_dropped} aborted:? carrier:?",
                     "    collisions:?",

@@ -193,10 +193,17 @@ class Suite:
 
     def statistics_now(self, name: str) -> tuple[int, int]:
         """(received, sent) frames of a port, asked of the datapath."""
+        return self._counts(name, "packets")
+
+    def dropped(self, name: str) -> tuple[int, int]:
+        """Frames dropped on the way in and on the way out of a port."""
+        return self._counts(name, "dropped")
+
+    def _counts(self, name: str, word: str) -> tuple[int, int]:
         lines = self.appctl("dpctl/show", "-s").splitlines()
         start = next(index for index, line in enumerate(lines)
                      if re.fullmatch(rf"\s*port \d+: {name}( .*)?", line))
-        received, sent = (int(re.search(r"packets:(\d+)", line)[1])
+        received, sent = (int(re.search(rf"{word}:(\d+)", line)[1])
                           for line in lines[start + 1:start + 3])
         return received, sent
 

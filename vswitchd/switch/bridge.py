@@ -229,7 +229,10 @@ class Bridge:
             stats = face.port_stats(self.datapath.handle, port.number)
             names = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "rx_dropped",
                      "tx_dropped", "rx_errors", "tx_errors")
-        return {name: getattr(stats, name) for name in names}
+        counts = {name: getattr(stats, name) for name in names}
+        if port.number is not None:
+            counts["rx_dropped"] += port.netdev.n_overruns()
+        return counts
 
     # -- to the datapath
 

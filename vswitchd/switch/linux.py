@@ -25,7 +25,9 @@ _log = vlog.module("netdev")
 _ETH_P_ALL = 3
 _SOL_PACKET = 263
 _PACKET_ADD_MEMBERSHIP, _PACKET_AUXDATA, _PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING = 1, 8, 15, 23
-_PACKET_MR_PROMISC = 1
+_PACKET_MR_PROMISC, _PACKET_STATISTICS = 1, 6
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
+_SOCKET_BUFFER = 4 << 20        # bytes: some sixty frames of 64 kB
 
 _TUNSETIFF, _TUNSETPERSIST, _TUNSETOFFLOAD, _TUNSETVNETHDRSZ = (0x400454ca, 0x400454cb, 0x400454d0,
                                                                0x400454d8)
@@ -47,6 +49,14 @@ def _refused_loopback(name: str) -> DeviceError:
     text = f"could not add network device {name} to ofproto (Invalid argument)"
     return DeviceError(text, (("dpif_netdev", "err", f"{name}: cannot add a loopback device"),
                               ("bridge", "warn", text)))
+
+
+def _set_buffer(sock: socket.socket, forced: int, plain: int) -> None:
+    """Gives a socket a large buffer; beyond net.core.rmem_max where we may."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, forced, _SOCKET_BUFFER)
+    except PermissionError:
+        sock.setsockopt(socket.SOL_SOCKET, plain, _SOCKET_BUFFER)
 
 
 class _LinkDevice(Netdev):
@@ -117,6 +127,8 @@ class _LinkDevice(Netdev):
 class SystemDevice(_LinkDevice):
     """An existing link, taken from the host."""
 
+    _n_overruns = 0
+
     def open(self) -> None:
         self.link = links.Link(self.name)
         try:
@@ -140,8 +152,8 @@ class SystemDevice(_LinkDevice):
         try:
             for option in (_PACKET_VNET_HDR, _PACKET_AUXDATA, _PACKET_IGNORE_OUTGOING):
                 sock.setsockopt(_SOL_PACKET, option, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+            _set_buffer(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF)
+            _set_buffer(sock, _SO_SNDBUFFORCE, socket.SO_SNDBUF)
             sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP,
                             struct.pack("iHH8s", self.ifindex, _PACKET_MR_PROMISC, 0, b""))
             sock.bind((self.name, _ETH_P_ALL))
@@ -149,6 +161,14 @@ class SystemDevice(_LinkDevice):
             sock.close()
             raise
         return sock.detach()
+
+    def n_overruns(self) -> int:
+        if self.fd >= 0:
+            with socket.socket(fileno=os.dup(self.fd)) as sock:
+                # The kernel starts anew with each reading.
+                counts = sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
+            self._n_overruns += struct.unpack("=II", counts)[1]
+        return self._n_overruns
 
     def close(self, cleanup: bool) -> None:
         if self.fd >= 0:

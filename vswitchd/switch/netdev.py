@@ -103,6 +103,10 @@ class Netdev:
         """What is true of it now."""
         raise NotImplementedError
 
+    def n_overruns(self) -> int:
+        """Received frames that were lost because the datapath came too late for them."""
+        return 0
+
     def counters(self) -> dict[str, int]:
         """What the device itself counts beside frames, by the names of Interface.statistics."""
         return {}
