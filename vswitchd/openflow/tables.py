@@ -42,11 +42,15 @@ def change_of(bridge: int, mod: FlowMod, tag: int = 0) -> face.RuleChange:
     if command <= SEAM["RULE_MODIFY_STRICT"]:
         actions, _ = check(actions, mod.match, table=table, n_tables=N_TABLES)
         program = compile_actions(actions)
+    flags = mod.flags
+    if command in (_MODIFY, SEAM["RULE_MODIFY_STRICT"]) and mod.new_cookie != COOKIE_NONE:
+        # Before OpenFlow 1.2 a modification has a cookie to set, and adds what it does not find.
+        flags |= SEAM["RF_MODIFY_ADDS"]
     value, mask = packed.pack(mod.match)
     is_filtered = command != _ADD
     return face.RuleChange(
         bridge, command, table, mod.priority, value, mask, program, source.pack(actions),
-        mod.flags, mod.idle_timeout, mod.hard_timeout, mod.importance,
+        flags, mod.idle_timeout, mod.hard_timeout, mod.importance,
         _out(mod.out_port, PORT_NONE) if command >= SEAM["RULE_DELETE"] else _ANY,
         _out(mod.out_group, GROUP_ANY) if command >= SEAM["RULE_DELETE"] else _ANY,
         mod.new_cookie, mod.cookie if is_filtered else 0, mod.cookie_mask if is_filtered else 0,
@@ -63,8 +67,11 @@ def apply(dp: int, changes: list[face.RuleChange]) -> None:
 
 def simple_rule(bridge: int, match: Match, actions: Actions, priority: int = 0, table: int = 0,
                 is_deletion: bool = False) -> face.RuleChange:
-    """A rule of our own: NORMAL of a standalone bridge, fail-open."""
-    value, mask = packed.pack(match)
+    """A rule of our own: NORMAL of a standalone bridge, fail-open.
+
+    As any rule, it is about Ethernet: what OpenFlow 1.0 deletes by an empty match includes it.
+    """
+    value, mask = packed.pack(match.with_default_packet_type())
     return face.RuleChange(bridge, SEAM["RULE_DELETE_STRICT"] if is_deletion else _ADD, table,
                            priority, value, mask, compile_actions(actions), source.pack(actions))
 
