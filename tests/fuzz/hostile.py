@@ -162,33 +162,25 @@ def frame(rng: random.Random) -> bytes:
     return mutate(rng, good_frame(rng))
 
 
-_BODIES: dict[int, tuple[int, ...]] = {     # Bytes behind the header, by type (OpenFlow 1.0, 1.3).
-    0: (0, 8), 1: (4,), 2: (0, 5), 3: (0,), 4: (8, 16), 5: (0,), 7: (0,), 9: (4,), 13: (8, 16, 40),
-    14: (64, 40, 48, 72), 15: (24, 8, 16), 16: (4, 48, 32), 17: (4,), 18: (0, 8, 40),
-    20: (4, 0), 24: (16,), 26: (0,), 28: (24,), 29: (8, 24)}
+def openflow(rng: random.Random, seeds: list[bytes]) -> bytes:
+    """An OpenFlow message like one of `seeds`, changed behind its header; its length is right.
+
+    """
+    whole = rng.choice(seeds)
+    body = whole[8:]
+    match rng.randrange(6):
+        case 0 | 1 | 2 | 3:
+            body = mutate(rng, body, 3)[:65000]
+        case 4:
+            body = rng.randbytes(rng.choice((0, 1, 4, 8, 16, 40, 72)))
+    kind = whole[1:2] if rng.random() < 0.98 else rng.randbytes(1)
+    return whole[:1] + kind + struct.pack("!H", 8 + len(body)) + whole[4:8] + body
 
 
-def openflow(rng: random.Random, version: int) -> bytes:
-    """One OpenFlow message that looks like one, mostly with its right length."""
-    kind = rng.choice(tuple(_BODIES) + (rng.randrange(256),))
-    size = rng.choice(_BODIES.get(kind, (0, 8, 32)))
-    body = rng.randbytes(size) if rng.random() < 0.4 else bytes(size)
-    match rng.randrange(8):
-        case 0:
-            body += struct.pack("!HHI", rng.choice((0, 0xFFFF, 4, 22)),
-                                rng.choice((0, 4, 7, 8, 16, 0xFFFF)), rng.randrange(64))
-        case 1:                 # Nicira's messages.
-            kind, body = 4, struct.pack("!II", 0x2320, rng.randrange(40)) + body
-    length = rng.choice((8 + len(body),) * 9 + (0, 7, 8, 9 + len(body), 65535))
-    return struct.pack("!BBHI", rng.choice((version,) * 15 + (0, 9)), kind, length,
-                       rng.randrange(1 << 32)) + body
-
-
-def flow_mod(rng: random.Random, messages: list[bytes]) -> bytes:
-    """One of `messages`, changed behind its header; its length is right again."""
-    whole = rng.choice(messages)
-    body = mutate(rng, whole[8:], 3)[:60000]
-    return whole[:2] + struct.pack("!H", 8 + len(body)) + whole[4:8] + body
+def wrong_length(rng: random.Random, message: bytes) -> bytes:
+    """The same with a length that cannot be, or that is not the message's."""
+    length = rng.choice((0, 7, 8, len(message) - 1, len(message) + 1, 65535))
+    return message[:2] + struct.pack("!H", length) + message[4:]
 
 
 def hello(version: int) -> bytes:

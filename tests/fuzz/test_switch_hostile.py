@@ -5,6 +5,7 @@ socket, and configuration that cannot be right over the database. By default tho
 the tests marked `long` compare memory after 100 thousand and after a million.
 """
 
+import json
 import random
 import re
 import socket
@@ -21,7 +22,9 @@ from vswitchd.openflow.messages.flow import FlowMod
 from vswitchd.openflow.text import parse_flow
 
 PATIENCE = 60                   # Seconds for what takes a fraction of one.
-VERSIONS = (1, 4)               # OpenFlow 1.0 and 1.3.
+VERSIONS = (1, 4, 6)            # OpenFlow 1.0, 1.3 and 1.5.
+MARK = 0xFEEDBEEF               # Number of the echo request whose answer is waited for.
+RECORDED = Path(__file__).parents[1] / "vswitchd" / "openflow" / "data" / "printed.jsonl"
 SLACK_KB = 1024                 # Of what a small run may grow besides 5 %.
 
 
@@ -148,34 +151,56 @@ def test_hostile_frames_through_all_layers(target, early, late):
     assert "n_packets=" in target.check("ovs-ofctl dump-flows br0 table=1")
 
 
-def flow_mods() -> list[bytes]:
-    """The flow_mods that add the flows of `hostile`, of OpenFlow 1.3."""
-    messages = []
+def seeds() -> dict[int, list[bytes]]:
+    """Well-formed messages of each version that br0 speaks: recorded ones of every kind, and the
+    flow_mods for the flows of `hostile`."""
+    by_version: dict[int, list[bytes]] = {version: [] for version in VERSIONS}
+    with RECORDED.open() as file:
+        for line in file:
+            message = bytes.fromhex(json.loads(line)["message"])
+            if len(message) >= 8 and message[0] in by_version and message[1] != 0:
+                by_version[message[0]].append(message)
     for line in hostile.FLOWS:
         flow = parse_flow(line, "add")
-        messages.append(encode(FlowMod(flow.command, flow.match, flow.priority, flow.actions,
-                                       flow.table), 4, 7))
-    return messages
+        mod = FlowMod(flow.command, flow.match, flow.priority, flow.actions, flow.table)
+        by_version[4].append(encode(mod, 4, 7))
+    return by_version
 
 
-def attack_openflow(target: Target, rng: random.Random, mods: list[bytes], count: int) -> None:
-    """Sends messages over many sessions; each ends with half a message, or is just closed."""
+def attack_openflow(target: Target, rng: random.Random, count: int) -> int:
+    """Sends messages over many sessions, most of which end in half a message or a wrong length;
+    how many sessions lived until then."""
+    messages, lived = seeds(), 0
     while count > 0:
         version = rng.choice(VERSIONS)
+        n_messages = min(count, rng.randint(1, 60))
+        count -= n_messages
+        data = [hostile.openflow(rng, messages[version]) for _ in range(n_messages)]
         peer = target.connect("br0.mgmt")
         try:
             if rng.random() < 0.95:
                 peer.sendall(hostile.hello(version))
-            n_messages = min(count, rng.randint(1, 60))
-            count -= n_messages
-            for _ in range(n_messages):
-                peer.sendall(hostile.flow_mod(rng, mods) if version == 4 and rng.random() < 0.4
-                             else hostile.openflow(rng, version))
-            peer.sendall(hostile.echo(version, 99)[:rng.randint(1, 7)])
-            read_some(peer)
+            peer.sendall(b"".join(data) + hostile.echo(version, MARK))
+            lived += is_answered(peer, version)
+            last = hostile.echo(version, 7)
+            peer.sendall(last[:rng.randint(1, 7)] if rng.random() < 0.5
+                         else hostile.wrong_length(rng, last))
         except OSError:
-            pass                # The switch ended the session, as it should.
+            pass                # The switch ended the session, as it may.
         peer.close()
+    return lived
+
+
+def is_answered(peer: socket.socket, version: int) -> bool:
+    """Whether an answer to the echo request numbered MARK comes before the session ends."""
+    wanted = struct.pack("!BBHI", version, 3, 8, MARK)
+    heard = b""
+    while wanted not in heard:
+        more = peer.recv(1 << 18)
+        if not more:
+            return False
+        heard = heard[-len(wanted):] + more
+    return True
 
 
 def read_some(peer: socket.socket) -> bytes:
@@ -193,13 +218,15 @@ def read_some(peer: socket.socket) -> bytes:
     (3000, 6000), pytest.param(100_000, 1_000_000, marks=pytest.mark.long)])
 def test_hostile_openflow_ends_sessions_at_most(target, early, late):
     rng = random.Random(late)
-    mods = flow_mods()
+    lived = 0
 
     def attack(count: int) -> None:
-        attack_openflow(target, rng, mods, count)
+        nonlocal lived
+        lived += attack_openflow(target, rng, count)
         target.check("ovs-ofctl -O OpenFlow13 del-flows br0")
 
     grows_little(target, attack, early, late)
+    assert lived > late / 60            # Most of them.
     target.check("ovs-ofctl add-flow br0 in_port=1,actions=2")
     assert "in_port=1" in target.check("ovs-ofctl dump-flows br0")
 
