@@ -153,6 +153,14 @@ main(int argc, char **argv)
         check(datapath_stats_get(dp, &stats), "stats");
         check(port_stats_get(dp, 10, &port), "port stats");
         check(port_del(dp, 20), "port_del");
+        if (i % 4 == 1) {       /* Busy sources, the bridge's too. */
+            uint32_t source = 1 + i / 4 % 3;
+            check(port_del(dp, source), "port_del source");
+            if (i % 8 == 1) {
+                check(dp_pump(&n_work), "pump");
+            }
+            add_port(dp, source, "generate");
+        }
         change_rule(dp, bridge, 0, RULE_ADD, i % 3 ? 0xfffa : 0xfffb);
         change_rule(dp, bridge, 8 + i % 16, RULE_ADD, 10 + i % 2);
         if (i > 4) {
