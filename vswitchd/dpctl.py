@@ -400,7 +400,7 @@ class Dpctl:
                 netdev = make(Interface(name, "", kind, options=tuple(sorted(options.items()))),
                               self.switch.dummy is not None)
                 netdev.open()
-                datapath.attach(netdev, int(wanted) if wanted else None)
+                datapath.release(datapath.attach(netdev, int(wanted) if wanted else None))
             except (DeviceError, face.DatapathError) as error:
                 raise CommandError(f"{args[0]}: failed to add {name} ({error})") from None
 

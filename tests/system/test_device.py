@@ -135,3 +135,18 @@ def test_devices_tell_what_they_count(suite, bridge):
                      "rx_packets", "tx_bytes", "tx_dropped", "tx_errors", "tx_packets"}
     assert "current:    10GB-FD COPPER" in suite.ofctl("show", "br0")
     assert "frame=0, over=0, crc=0" in suite.ofctl("dump-ports", "br0", "p1")
+
+
+def test_traffic_does_not_meet_ports_that_come_and_go(suite, make_host):
+    """Many chatty ports are added and deleted: no frame comes to a bridge that does not know it."""
+    suite.add_bridge("br0")
+    names = [f"n{number}" for number in range(20)]
+    start = len(suite.complaints())
+    suite.host.run("sh", "-c", ";".join(
+        f"ip link add {name} type veth peer name {name}x; ip link set {name} up;"
+        f"ip link set {name}x up" for name in names))
+    for _ in range(3):
+        suite.vsctl(*(word for name in names for word in ("--", "add-port", "br0", name)))
+        suite.vsctl(*(word for name in names for word in ("--", "del-port", name)))
+    assert suite.complaints()[start:] == []
+    suite.host.run("sh", "-c", ";".join(f"ip link del {name}" for name in names))

@@ -210,9 +210,10 @@ class Bridge:
         self.former[name] = port.ofport
         self.freed.add(port.ofport)
         _log.info(f"bridge {self.name}: deleted interface {name} on port {port.ofport}")
-        self.publish(bridges or {})
+        # Detached first: a frame must not come from a port that its bridge has forgotten.
         if port.number is not None:
             self.datapath.detach(port.number)
+        self.publish(bridges or {})
         port.netdev.close(cleanup)
 
     def port_of(self, ofport: int) -> tuple[str, BridgePort] | None:
@@ -270,6 +271,14 @@ class Bridge:
         """The lowest OpenFlow port of a bundle: frames are flooded in this order."""
         return min((self.ports[iface.name].ofport for iface in port.interfaces
                     if iface.name in self.ports), default=0)
+
+    def release(self) -> None:
+        """Lets frames of new ports in: those that were handed to the datapath with a bundle."""
+        for bundle in self.bundles:
+            for interface in bundle.interfaces:
+                port = self.ports.get(interface.name)
+                if port is not None and port.number is not None:
+                    self.datapath.release(port.number)
 
     def find_peer(self, port: BridgePort, bridges: dict[str, "Bridge"]) -> tuple[int, int]:
         """(bridge handle, OpenFlow port) of a patch port's other end, (0, 0) where there is none.

@@ -6,6 +6,7 @@ number is taken, the lowest free one. Control task only.
 """
 
 import re
+from dataclasses import replace
 
 from datapath import face
 from schema.flow.seam import SEAM
@@ -32,6 +33,7 @@ class Datapath:
         self.kind = kind
         self.name = name or NAMES[kind]
         self.ports: dict[int, Netdev] = {}
+        self.held: set[int] = set()             # ports that no bridge knows yet
         self.has_dummy = has_dummy
         self.settings = settings
         self.features = face.FEATURES_ALL
@@ -91,17 +93,32 @@ class Datapath:
         """Adds an opened device as a port; returns its number. Raises DatapathError."""
         if number is None:
             number = self.free_number(netdev.name)
-        face.port_add(self.handle, number, netdev.config())
+        # Workers would hand frames to a bridge that does not know the port yet.
+        is_held = netdev.kind not in ("dummy", "dummy-internal")
+        face.port_add(self.handle, number, replace(netdev.config(), is_up=False) if is_held
+                      else netdev.config())
         self.ports[number] = netdev
+        if is_held:
+            self.held.add(number)
         return number
+
+    def release(self, number: int) -> None:
+        """Lets frames of a new port in, once its bridge knows it."""
+        if number in self.held:
+            self.held.discard(number)
+            self.update(number)
 
     def update(self, number: int) -> None:
         """Passes a changed device configuration on."""
-        face.port_set(self.handle, number, self.ports[number].config())
+        config = self.ports[number].config()
+        if number in self.held:
+            config = replace(config, is_up=False)
+        face.port_set(self.handle, number, config)
 
     def detach(self, number: int) -> Netdev:
         """Removes a port; its device is left to the caller."""
         face.port_del(self.handle, number)
+        self.held.discard(number)
         return self.ports.pop(number)
 
     def port_names(self) -> dict[int, str]:

@@ -121,6 +121,8 @@ class Switch:
             bridge.follow_mtu()
         for bridge in self.bridges.values():
             bridge.publish(self.bridges)
+        for bridge in self.bridges.values():
+            bridge.release()
         self.follow_workers()
 
     def retry_failed(self) -> bool:

@@ -120,6 +120,11 @@ port_receive_burst(struct port *port, uint32_t queue, uint32_t thread,
         return 0;
     }
     struct port_stats *stats = &port->stats[thread];
+    if (UNLIKELY(!(port->config.flags & PORT_UP))) {
+        /* No bridge has it yet, or it went down after it had heard them. */
+        count_add(&stats->rx_dropped, n);
+        return 0;
+    }
     uint64_t n_bytes = 0, n_gso = 0;
     for (uint32_t i = 0; i < n; i++) {
         n_bytes += burst[i].size;
