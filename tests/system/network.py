@@ -226,7 +226,11 @@ class Suite:
 
     def wire(self, host: Namespace, name: str, bridge: str | None = None, address: str = "",
              inside: str = "eth0", *settings: str) -> None:
-        """Joins a host's `inside` to `name` here, and that to a bridge."""
+        """Joins a host's `inside` to `name` here, and that to a bridge.
+
+        A device of that name whose peer's namespace has just ended goes a moment later.
+        """
+        wait(lambda: not self.host.ip(f"-oneline link show {name}", check=False))
         self.host.ip(f"link add {name} type veth peer name {inside} netns {host.pid}")
         self.host.ip(f"link set {name} up")
         host.ip(f"link set {inside} up")

@@ -62,7 +62,6 @@ def _limit(module: str) -> vlog.RateLimit:
     return _LIMITS.setdefault(module, vlog.RateLimit(60, 5))
 
 
-
 @dataclass(eq=False, slots=True)
 class Connection:
     """One live connection of a bridge."""
@@ -74,16 +73,6 @@ class Connection:
     is_probing: bool = False
     is_admitted: bool = False           # has asked for more than a handshake
     n_pending: int = 0
-
-    def send(self, *values) -> None:
-        """Queues messages of our own, each with a new transaction id."""
-        for value in values:
-            self.send_reply(value, self.session.xid())
-
-    def send_reply(self, value, xid: int) -> None:
-        """Queues one message."""
-        for part in messages.encode_parts(value, self.session.version, xid):
-            self.send_bytes(part)
 
     def send_bytes(self, data: bytes) -> None:
         """Queues encoded bytes; a peer that does not read loses what does not fit."""
@@ -125,7 +114,7 @@ class BridgeAgent:
         self.versions = ALL_VERSIONS
         self.fail_mode = "standalone"
         self.is_failed_open = False     # the hidden rule of fail-open is there
-        self.has_normal = False
+        self.is_plain: bool | None = None   # a switch on its own; None: not configured yet
 
     # -- configuration
 
@@ -135,7 +124,6 @@ class BridgeAgent:
         names = {name: version for version, name in VERSION_NAMES.items()}
         versions = frozenset(names[name] for name in action.protocols if name in names)
         self.versions = versions or ALL_VERSIONS
-        had_controllers = bool(self.remotes)
         wanted = {controller.target: controller for controller in action.controllers}
         for target, remote in list(self.remotes.items()):
             if wanted.get(target) != remote.controller:
@@ -148,14 +136,14 @@ class BridgeAgent:
                 remote = Remote(controller, trio.CancelScope(), changed_at=now, admitted_at=now)
                 self.remotes[target] = remote
                 self.agent.nursery.start_soon(self.serve_remote, remote)
-        if had_controllers and not self.remotes or not had_controllers and self.remotes and (
-                self.has_normal):
-            self.service.flush()
-            self.has_normal = False
-        is_normal = not self.remotes and self.fail_mode == "standalone"
-        if is_normal != self.has_normal:
-            self.service.set_normal(is_normal)
-            self.has_normal = is_normal
+        is_plain = not self.remotes and self.fail_mode == "standalone"
+        if is_plain != self.is_plain:
+            # Whoever takes over, a controller or the bridge itself, finds no flows.
+            if self.is_plain is not None:
+                self.service.flush()
+            if is_plain:
+                self.service.add_normal()
+            self.is_plain = is_plain
         self.follow_failure()
 
     def reconnect(self) -> None:
@@ -373,6 +361,7 @@ class BridgeAgent:
         """Takes a connection in whose version is known."""
         self.connections.add(connection)
         self.service.sessions.append(connection.session)
+        self.service.follow_misses()
         if remote is not None:
             remote.connections.add(connection)
             remote.is_connected = True
@@ -398,6 +387,7 @@ class BridgeAgent:
         self.connections.discard(connection)
         if connection.session in self.service.sessions:
             self.service.sessions.remove(connection.session)
+            self.service.follow_misses()
         connection.send_queue.close()
         if remote is not None and connection in remote.connections:
             remote.connections.discard(connection)
@@ -569,9 +559,8 @@ class BridgeAgent:
     # -- what is told without asking
 
     def tell(self, connection: Connection, value) -> None:
-        """Sends an asynchronous message."""
-        for part in messages.encode_parts(value, connection.session.version,
-                                          connection.session.xid()):
+        """Sends an asynchronous message: one that answers nothing has transaction id 0."""
+        for part in messages.encode_parts(value, connection.session.version, 0):
             self.transmit(connection, part)
 
     def packet_in(self, upcall: upcalls.Upcall) -> None:

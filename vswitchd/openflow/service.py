@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from datapath import face
+from schema.flow.seam import SEAM
 from schema.openflow.limits import BUFFER_NONE, PORT_NONE, QUEUE_ALL, TABLE_ALL
 from vswitchd.config.desired import LOCAL
 from vswitchd.openflow import bundles, groups, meters, packed, tables
@@ -75,6 +76,7 @@ class Service:
         self.sessions: list[Session] = []       # of all connections
         self.generation_id: int | None = None   # of the last role request that had one
         self.fragments = 0
+        self.sends_misses = False
 
     @property
     def dp(self) -> int:
@@ -152,6 +154,7 @@ class Service:
 
     def set_config(self, conn: Session, value: session.SetConfig):
         conn.miss_send_len = value.miss_send_len
+        self.follow_misses()
         self.fragments = value.fragments
         if value.invalid_ttl is not None:
             conn.wants_invalid_ttl = value.invalid_ttl
@@ -215,6 +218,7 @@ class Service:
 
     def set_controller_id(self, conn: Session, value: session.SetControllerId):
         conn.controller_id = value.controller_id
+        self.follow_misses()
         return ()
 
     # -- flows
@@ -435,10 +439,21 @@ class Service:
 
     # -- rules of our own
 
-    def set_normal(self, is_wanted: bool) -> None:
-        """Adds or removes the rule that makes a bridge without controllers a plain switch."""
-        tables.apply(self.dp, [tables.simple_rule(self.bridge.handle, Match(), (Output(NORMAL),),
-                                                  is_deletion=not is_wanted)])
+    def follow_misses(self) -> None:
+        """Sends packets that match no rule to controllers that speak less than OpenFlow 1.3, as
+        long as there are any; since then (5.4, "Table-miss") such packets are dropped."""
+        is_wanted = any(0 < conn.version < OF13 and conn.miss_send_len and not conn.controller_id
+                        for conn in self.sessions)
+        if is_wanted != self.sends_misses:
+            self.sends_misses = is_wanted
+            miss = SEAM["TABLE_MISS_CONTROLLER" if is_wanted else "TABLE_MISS_DEFAULT"]
+            for number in range(N_TABLES):
+                face.table_set(self.bridge.handle, number, miss)
+
+    def add_normal(self) -> None:
+        """Adds the rule that makes a bridge without controllers a plain switch."""
+        tables.apply(self.dp, [tables.simple_rule(self.bridge.handle, Match(),
+                                                  (Output(NORMAL),))])
 
     def set_fail_open(self, is_wanted: bool) -> None:
         """The same above all rules of controllers that have gone away."""

@@ -777,7 +777,7 @@ run_rule(struct xlate *x, struct rule *rule, enum miss miss, bool clone,
     x->last_is_last = last;
     x->rule = rule;
     x->rule_handle = rule ? rule->handle : 0;
-    x->cookie = rule ? rule->cookie : UINT64_MAX;
+    x->cookie = rule ? rule->cookie : 0;
     x->source = UINT32_MAX;
     if (rule) {
         credit_rule(x, rule);
