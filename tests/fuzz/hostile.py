@@ -157,7 +157,7 @@ def frame(rng: random.Random) -> bytes:
         case 4 | 5:
             whole = good_frame(rng)
             return whole[:rng.randrange(len(whole) + 1)]
-        case 6 if rng.random() < 0.1:
+        case 6 if rng.random() < 0.5:
             return good_frame(rng) + rng.randbytes(rng.choice((1500, 9000, 60000)))
     return mutate(rng, good_frame(rng))
 
