@@ -48,12 +48,14 @@ def test_deleted_device_is_detached_and_attached_again(suite, make_host, bridge)
     second = make_host()
     suite.wire(second, "p2", "br0", "10.2.0.2/24")
     assert second.pings("10.2.0.1")
+    number = suite.get("interface", "p2", "ofport")
     suite.host.ip("link del p2")
     wait(lambda: is_absent(suite, "p2"), SECOND)
     assert suite.get("interface", "p2", "mac_in_use", "ifindex", "link_state") == ["[]"] * 3
     assert "p2" not in suite.appctl("dpif/show")
     suite.wire(second, "p2", None, "10.2.0.2/24")
     wait(lambda: is_attached(suite, "p2"), SECOND)
+    assert suite.get("interface", "p2", "ofport") == number
     assert second.pings("10.2.0.1")
 
 
