@@ -27,13 +27,12 @@ from vswitchd.config.actions import SetControllers
 from vswitchd.config.desired import Controller
 from vswitchd.openflow import messages, tables
 from vswitchd.openflow.bundles import BundleFailed
-from vswitchd.openflow.connection import describe_versions
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.framing import HEADER, Splitter, identify, name_raw, open_frame
 from vswitchd.openflow.messages import session as session_messages
 from vswitchd.openflow.messages.flow import decode_flow_mod
 from vswitchd.openflow.service import Encoded, Service
-from vswitchd.openflow.session import Session
+from vswitchd.openflow.session import Session, describe_versions
 from vswitchd.switch.bridge import Bridge
 
 OPENFLOW_PORT = 6653

@@ -55,3 +55,11 @@ class Session:
             return False
         masks = self.secondary if self.role == "secondary" else self.primary
         return bool(masks.get(kind, 0) >> reason & 1)
+
+
+def describe_versions(versions) -> str:
+    """How Open vSwitch words a set of versions in logs and errors."""
+    rows = sorted(versions)
+    if len(rows) > 1 and rows == list(range(1, rows[-1] + 1)):
+        return f"version 0x{rows[-1]:02x} and earlier"
+    return f"version{'s' if len(rows) > 1 else ''} " + ", ".join(f"0x{v:02x}" for v in rows)
