@@ -8,9 +8,13 @@ the tests marked `long` compare memory after 100 thousand and after a million.
 import json
 import random
 import re
+import select
 import socket
 import struct
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -114,21 +118,43 @@ def target(shared_target):
     return shared_target
 
 
+@contextmanager
+def drained(peers: list[socket.socket]) -> Iterator[None]:
+    """Has what comes out by the ports read meanwhile, so that it does not pile up in the switch."""
+    stop_reader, stop_writer = socket.socketpair()
+
+    def drain() -> None:
+        while stop_reader not in (readable := select.select([*peers, stop_reader], [], [])[0]):
+            for peer in readable:
+                peer.recv(1 << 18)
+
+    thread = threading.Thread(target=drain)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop_writer.send(b"x")
+        thread.join()
+        stop_reader.close()
+        stop_writer.close()
+
+
 def send_frames(target: Target, rng: random.Random, count: int) -> None:
     """Sends frames by all ports and waits until the switch has taken them."""
     wanted = target.received() + count
     peers = [target.connect(target.path(n).name) for n in range(1, hostile.PORTS + 1)]
-    for start in range(0, count, 512):
-        batches = [bytearray() for _ in peers]
-        for _ in range(min(512, count - start)):
-            frame = hostile.frame(rng)[:65535]
-            rng.choice(batches).extend(struct.pack("!H", len(frame)) + frame)
-        for peer, batch in zip(peers, batches, strict=True):
-            peer.sendall(batch)
-    deadline = time.monotonic() + PATIENCE
-    while (now := target.received()) < wanted:
-        assert time.monotonic() < deadline, f"{now} of {wanted} frames"
-        time.sleep(0.05)
+    with drained(peers):
+        for start in range(0, count, 512):
+            batches = [bytearray() for _ in peers]
+            for _ in range(min(512, count - start)):
+                frame = hostile.frame(rng)[:65535]
+                rng.choice(batches).extend(struct.pack("!H", len(frame)) + frame)
+            for peer, batch in zip(peers, batches, strict=True):
+                peer.sendall(batch)
+        deadline = time.monotonic() + PATIENCE
+        while (now := target.received()) < wanted:
+            assert time.monotonic() < deadline, f"{now} of {wanted} frames"
+            time.sleep(0.05)
     for peer in peers:
         peer.close()
 
