@@ -24,7 +24,7 @@ from vswitchd.openflow.match import Match
 from vswitchd.openflow.messages import (Message, bundle, flow, group, meter, packet, port,
                                         queue, session, table)
 from vswitchd.openflow.messages import switch as description
-from vswitchd.openflow.session import OF10, OF11, OF13, Session
+from vswitchd.openflow.session import OF10, OF11, OF13, OF14, Session
 from vswitchd.switch.bridge import Bridge, BridgePort
 
 _CAPABILITIES_10 = frozenset(("FLOW_STATS", "TABLE_STATS", "PORT_STATS", "QUEUE_STATS",
@@ -40,6 +40,8 @@ _CONFIG_11 = 0x65
 PS_LINK_DOWN, PS_LIVE = 1, 4
 ADDED, DELETED, MODIFIED = 0, 1, 2
 NORMAL = 0xfffa
+NO_MATCH, ACTION, EXPLICIT_MISS = 0, 1, 6       # why a packet-in is sent
+_SINCE_14 = (3, 4, 5)           # action_set, group, packet_out
 PRIMARY_REQUEST = 0             # why a role changed
 _OPTION_SPACE, _OPTIONS = 256, 64       # bytes and number of tunnel options
 
@@ -63,6 +65,16 @@ def _device_errors(row: BridgePort) -> dict[str, int]:
     names = {"collisions": "collisions", "rx_crc_err": "rx_crc_errors",
              "rx_frame_err": "rx_frame_errors", "rx_over_err": "rx_over_errors"}
     return {names[name]: count for name, count in counts.items() if name in names}
+
+
+def told_reason(reason: int, version: int) -> int | None:
+    """A packet-in's reason as `version` has it, None if controllers of it do not hear of it: since
+    OpenFlow 1.3 a packet that no rule matches is dropped unless a table-miss rule sends it."""
+    if reason == NO_MATCH:
+        return None if version >= OF13 else NO_MATCH
+    if reason == EXPLICIT_MISS:
+        return NO_MATCH if version >= OF13 else ACTION
+    return ACTION if version < OF14 and reason in _SINCE_14 else reason
 
 
 class Service:
@@ -195,7 +207,7 @@ class Service:
     def get_async(self, conn: Session, value: session.GetAsyncRequest):
         def told(masks: dict[str, int]) -> dict[str, int]:
             return masks if conn.version > OF13 else masks | {
-                "flow_removed": masks["flow_removed"] & 0xf}
+                "packet_in": masks["packet_in"] & 7, "flow_removed": masks["flow_removed"] & 0xf}
 
         yield session.AsyncConfig(told(conn.primary), told(conn.secondary), "reply")
 
@@ -413,7 +425,8 @@ class Service:
 
     def packet_in(self, conn: Session, upcall) -> packet.PacketIn | None:
         """A packet-in for one connection, None where it does not want it."""
-        if (not conn.wants("packet_in", upcall.reason)
+        reason = told_reason(upcall.reason, conn.version)
+        if (reason is None or not conn.wants("packet_in", reason)
                 or upcall.controller_id != conn.controller_id):
             return None
         fields = packed.flow_fields(upcall.flow)
@@ -423,7 +436,7 @@ class Service:
         limit = conn.miss_send_len if upcall.reason == 0 else upcall.max_len
         frame = upcall.frame if limit >= 0xffff or limit >= len(upcall.frame) else (
             upcall.frame[:limit])
-        return packet.PacketIn(frame, Match(metadata), upcall.reason, upcall.total_len,
+        return packet.PacketIn(frame, Match(metadata), reason, upcall.total_len,
                                upcall.table, upcall.cookie, form=conn.packet_in_format,
                                userdata=upcall.data)
 

@@ -23,11 +23,20 @@ N_TABLES = 255                  # table 254 is for rules of our own and is not t
 HIDDEN_TABLE = 254
 FAIL_OPEN_PRIORITY = 0xf0f0f0   # above every priority that a controller can use
 _ANY = face.ANY
+_ETHERNET = (0, 0xffffffff)
 _ADD, _MODIFY = SEAM["RULE_ADD"], SEAM["RULE_MODIFY"]
 
 
 def _out(number: int, none: int) -> int:
     return _ANY if number == none else number
+
+
+def _pack(match: Match) -> tuple[bytes, bytes]:
+    """A match of a message in two packed parts. Raises OpenFlowError."""
+    if match.fields.get("packet_type") == _ETHERNET:
+        # Matches of OpenFlow 1.0 and 1.1 say it, later ones mean it: both are the same rule.
+        match = Match({name: row for name, row in match.fields.items() if name != "packet_type"})
+    return packed.pack(match)
 
 
 def change_of(bridge: int, mod: FlowMod, tag: int = 0) -> face.RuleChange:
@@ -46,7 +55,7 @@ def change_of(bridge: int, mod: FlowMod, tag: int = 0) -> face.RuleChange:
     if command in (_MODIFY, SEAM["RULE_MODIFY_STRICT"]) and mod.new_cookie != COOKIE_NONE:
         # Before OpenFlow 1.2 a modification has a cookie to set, and adds what it does not find.
         flags |= SEAM["RF_MODIFY_ADDS"]
-    value, mask = packed.pack(mod.match)
+    value, mask = _pack(mod.match)
     is_filtered = command != _ADD
     return face.RuleChange(
         bridge, command, table, mod.priority, value, mask, program, source.pack(actions),
@@ -106,13 +115,8 @@ def describe(rule: face.Rule, now_ms: int) -> str:
 
 def select(bridge: int, request: FlowStatsRequest) -> Iterator[face.Rule]:
     """The rules that a statistics request asks for."""
-    value, mask = packed.pack(request.match) if len(request.match) else (b"", b"")
+    value, mask = _pack(request.match) if len(request.match) else (b"", b"")
     return face.rules(bridge, request.table, value, mask,
                       out_port=_out(request.out_port, PORT_NONE),
                       out_group=_out(request.out_group, GROUP_ANY), cookie=request.cookie,
                       cookie_mask=request.cookie_mask)
-
-
-def keeps_cookie(mod: FlowMod) -> bool:
-    """Whether a modification leaves the cookie as it is."""
-    return mod.new_cookie == COOKIE_NONE
