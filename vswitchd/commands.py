@@ -6,6 +6,7 @@ datapath (dpctl/*) are in `dpctl.py`, those that translate packets in `trace.py`
 """
 
 from collections.abc import Callable
+from ipaddress import IPv4Interface, IPv6Interface
 
 from datapath import face, text
 from ovsdb_server.rpc.unixctl import Command, CommandError
@@ -47,11 +48,11 @@ class Commands:
             raise CommandError(complaint)
         return bridge
 
-    def dummy(self, name: str) -> Dummy:
+    def dummy(self, name: str, complaint: str = "Unknown Dummy Interface") -> Dummy:
         """The dummy device of that name. Raises CommandError."""
         netdev = self.switch.netdev(name)
         if not isinstance(netdev, Dummy):
-            raise CommandError("no such dummy netdev")
+            raise CommandError(complaint)
         return netdev
 
     # -- dpif/*
@@ -171,7 +172,7 @@ class Commands:
 
     def dummy_receive(self, args: list[str]) -> None:
         name, *rest = args
-        self.dummy(name)
+        self.dummy(name, "no such dummy netdev")
         queue, frames, index = 0, [], 0
         datapath, number = next((datapath, number) for datapath in self.switch.datapaths.values()
                                 for number, netdev in datapath.ports.items() if netdev.name == name)
@@ -215,8 +216,6 @@ class Commands:
     def dummy_set_admin_state(self, args: list[str]) -> str:
         if args[-1] not in ("up", "down"):
             raise CommandError("Invalid Admin State")
-        if len(args) > 1 and not isinstance(self.switch.netdev(args[0]), Dummy):
-            raise CommandError("Unknown Dummy Interface")
         netdevs = [self.dummy(args[0])] if len(args) > 1 else self.switch.dummies()
         for netdev in netdevs:
             netdev.set_up(args[-1] == "up")
@@ -229,14 +228,25 @@ class Commands:
                  if args or netdev.connection_state() != "unknown"]
         return "\n".join(lines)
 
-    def dummy_address(self, args: list[str]) -> str:
+    def dummy_ip4addr(self, args: list[str]) -> str:
+        return self._add_address(args, IPv4Interface, "IP address", "IPv4", 32)
+
+    def dummy_ip6addr(self, args: list[str]) -> str:
+        return self._add_address(args, IPv6Interface, "IPv6 address", "IPv6", 128)
+
+    def _add_address(self, args: list[str], parse: Callable, kind: str, version: str,
+                     n_bits: int) -> str:
         if len(args) < 2:
             raise CommandError("netdev and address are needed")
-        netdev = self.dummy(args[0])
+        netdev, text = self.dummy(args[0]), args[1]
+        prefix = text.partition("/")[2]
+        if prefix.isdecimal() and int(prefix) > n_bits:
+            raise CommandError(f"{text}: {version} network prefix bits not between 0 and {n_bits}, "
+                               f"inclusive")
         try:
-            netdev.add_address(args[1])
+            netdev.addresses.append(str(parse(text)))
         except ValueError:
-            raise CommandError("Invalid IP address") from None
+            raise CommandError(f"{text}: invalid {kind}") from None
         return "OK"
 
     def follow_devices(self) -> None:
@@ -359,8 +369,8 @@ class Commands:
         return (
             Command("netdev-dummy/conn-state", "[netdev]", 0, 1, self.dummy_conn_state),
             Command("netdev-dummy/ip4addr", "[netdev] ipaddr/mask-prefix-len", 1, 2,
-                    self.dummy_address),
-            Command("netdev-dummy/ip6addr", "[netdev] ip6addr", 1, 2, self.dummy_address),
+                    self.dummy_ip4addr),
+            Command("netdev-dummy/ip6addr", "[netdev] ip6addr", 1, 2, self.dummy_ip6addr),
             Command("netdev-dummy/receive", "name [--qid queue_id] packet|flow [--len packet_len]",
                     2, None, self.dummy_receive),
             Command("netdev-dummy/set-admin-state", "[netdev] up|down", 1, 2,

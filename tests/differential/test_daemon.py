@@ -131,6 +131,26 @@ SCRIPTS = {
         "ovs-ofctl -O OpenFlow13 monitor br0 65534 --detach --no-chdir --pidfile 2> mon", "ovs-vsctl add-port br0 p5 -- set interface p5 type=dummy ofport_request=5 mac='\"02:00:00:00:00:05\"'",
         "ovs-ofctl mod-port br0 p5 no-flood", "ovs-vsctl del-port p5", "ovs-ofctl add-flow br0 send_flow_rem,in_port=2,actions=3", "ovs-ofctl del-flows br0",
         "ovs-appctl -t ovs-ofctl ofctl/barrier", "ovs-appctl -t ovs-ofctl exit", "sed s/LIVE/0/ mon"],
+    "addresses and routes": [
+        "ovs-appctl ovs/route/show", "ovs-appctl netdev-dummy/ip4addr br0 10.9.0.1/24",
+        "ovs-appctl netdev-dummy/ip6addr br0 fd00::1/64",
+        "ovs-appctl netdev-dummy/ip4addr br0 10.9.0.1/33", "ovs-appctl netdev-dummy/ip6addr br0 10.9.0.1", "ovs-appctl netdev-dummy/ip4addr nope 10.9.0.1/24",
+        "ovs-appctl netdev-dummy/ip4addr br0 zz", "ovs-appctl ovs/route/show"],
+    "logs and counters": [
+        "ovs-appctl vlog/list | grep -E '^(bridge|dpif) '", "ovs-appctl vlog/set bridge:file:dbg", "ovs-appctl vlog/list | grep -E '^(bridge|dpif) '",
+        "ovs-appctl vlog/disable-rate-limit", "ovs-appctl vlog/enable-rate-limit", "ovs-appctl vlog/disable-rate-limit nope",
+        "ovs-appctl vlog/list-pattern", "ovs-appctl vlog/set PATTERN:file:%m", "ovs-appctl vlog/list-pattern", "ovs-appctl vlog/close", "ovs-appctl vlog/reopen",
+        "ovs-appctl coverage/read-counter nope",
+        "ovs-appctl upcall/show | sed 's/[0-9][0-9]*/N/g' | head -4", "ovs-appctl memory/show | tr ' ' '\\n' | cut -d: -f1 | grep -E '^(ports|rules|ofconns)$' | sort",
+        "ovs-appctl revalidator/pause", "ovs-appctl revalidator/resume", "ovs-appctl revalidator/wait", "ovs-appctl revalidator/purge",
+        "ovs-appctl fdb/stats-show br0", "ovs-appctl fdb/stats-clear br0", "ovs-appctl fdb/stats-clear nope", "ovs-appctl dpif/show-dp-features br0 | grep -v psample", "ovs-appctl dpif/show-dp-features nope"],
+    "clients of the database": [
+        "ovsdb-client list-dbs", "ovsdb-client list-tables | sort | head -8", "ovsdb-client get-schema-cksum nope",
+        "ovsdb-client list-columns Open_vSwitch Manager | sort", "ovsdb-client dump Port name tag trunks", "ovsdb-client -f csv dump Bridge name fail_mode", "ovsdb-client -f json dump Interface name type",
+        """ovsdb-client transact '["Open_vSwitch",{"op":"select","table":"Bridge","where":[],"columns":["name","protocols"]}]'""",
+        """ovsdb-client transact '["Open_vSwitch",{"op":"insert","table":"Nope","row":{}}]'""", """ovsdb-client transact 'zz'""",
+        """ovsdb-client query '["Open_vSwitch",{"op":"select","table":"Port","where":[["name","==","p1"]],"columns":["name"]}]'""",
+        """ovsdb-client -t 5 wait Open_vSwitch connected; echo $?""", "ovsdb-client list-dbs unix:nope.sock"],
 }
 
 

@@ -5,6 +5,7 @@ flow that it made of each. Well-formed frames and random damage to them.
 import os
 import random
 import re
+import signal
 import shutil
 import subprocess
 
@@ -58,8 +59,12 @@ def reference(tmp_path):
         run("ovs-vsctl", "--no-wait", "init")
         run("ovs-vswitchd", "--detach", "--no-chdir", "--pidfile", "--log-file",
             "--enable-dummy=override", "--disable-system", remote)
-        yield run, tmp_path
-        run("ovs-appctl", "-t", "ovs-vswitchd", "exit")
+        switch = int((tmp_path / "ovs-vswitchd.pid").read_text())
+        try:
+            yield run, tmp_path
+        finally:
+            # It may sleep for ever at its end, once it was made to send damaged frames.
+            os.kill(switch, signal.SIGKILL)
     finally:
         run("ovs-appctl", "-t", "ovsdb-server", "exit")
 

@@ -7,7 +7,6 @@ tests drive by hand, and patch ports, which have no device at all. Control task 
 """
 
 import hashlib
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -179,11 +178,6 @@ class Dummy(Netdev):
 
     def state(self) -> DeviceState:
         return DeviceState(self.mac, self.mtu, is_up=self.is_up, has_carrier=self.is_up)
-
-    def add_address(self, address: str) -> None:
-        """Gives the device an IP address. Raises ValueError."""
-        ipaddress.ip_interface(address)
-        self.addresses.append(address)
 
     def connection_state(self) -> str:
         """"connected", "disconnected", or "unknown" where it has no stream."""
