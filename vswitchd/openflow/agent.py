@@ -43,6 +43,8 @@ _HANDSHAKE = frozenset(("OFPT_HELLO", "OFPT_ERROR", "OFPT_ECHO_REQUEST", "OFPT_E
 _QUEUE_LENGTH = 65536           # messages that a slow reader may have waiting
 _RATE = vlog.RateLimit(60, 60)
 _ERROR_RATE = vlog.RateLimit(10, 10)    # of error replies
+_REPLIES = 100                  # messages that wait for a peer before more of its are served
+_PACKET_INS = 1000              # messages that wait before packet-ins are dropped
 _ERROR_DATA = 0xffff - 12       # most bytes of a message that an error returns
 _HELLO_WAIT = 1.0               # seconds that a peer has for its hello
 _LAST_VERSIONLESS = 3           # hello, error and echo are understood in any version
@@ -71,7 +73,18 @@ class Connection:
     last_heard: float = 0.0
     is_probing: bool = False
     is_admitted: bool = False           # has asked for more than a handshake
-    n_pending: int = 0
+    drained: trio.Event = field(default_factory=trio.Event)     # some more has been written
+
+    @property
+    def n_queued(self) -> int:
+        """How many messages wait for the peer."""
+        return self.send_queue.statistics().current_buffer_used
+
+    async def wait_for_room(self) -> None:
+        """Waits until a peer that is slow to read has read most of what waits for it."""
+        while self.n_queued >= _REPLIES:
+            self.drained = trio.Event()
+            await self.drained.wait()
 
     def send_bytes(self, data: bytes) -> None:
         """Queues encoded bytes; a peer that does not read loses what does not fit."""
@@ -205,7 +218,8 @@ class BridgeAgent:
         self.snoopers.add(connection)
         try:
             async with stream, trio.open_nursery() as nursery:
-                nursery.start_soon(write_all, stream, receive, nursery.cancel_scope)
+                nursery.start_soon(write_all, stream, receive, connection,
+                                   nursery.cancel_scope)
                 hello = session_messages.Hello(self.versions)
                 connection.send_bytes(messages.encode(hello, max(self.versions), session.xid()))
                 while await stream.receive_some(65536):
@@ -303,7 +317,8 @@ class BridgeAgent:
         reason, is_done = "", False
         try:
             async with stream, trio.open_nursery() as nursery:
-                nursery.start_soon(write_all, stream, receive, nursery.cancel_scope)
+                nursery.start_soon(write_all, stream, receive, connection,
+                                   nursery.cancel_scope)
                 hello = session_messages.Hello(self.versions)
                 self.transmit(connection, messages.encode(hello, max(self.versions),
                                                           session.xid()))
@@ -323,6 +338,10 @@ class BridgeAgent:
                 nursery.cancel_scope.deadline = trio.current_time() + 1
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass                                    # the peer left
+        except* Exception as errors:
+            # A mistake about one peer must not end the daemon.
+            _connmgr.err(f"{self.bridge.name}<->{session.name}: "
+                         f"{''.join(traceback.format_exception(errors))}")
         finally:
             self.forget(connection, remote)
         if is_done:
@@ -404,6 +423,7 @@ class BridgeAgent:
             splitter.feed(data)
             try:
                 for message in splitter.messages():
+                    await connection.wait_for_room()
                     if not session.version:
                         if not self.negotiate(connection, message):
                             await trio.lowlevel.checkpoint()
@@ -432,7 +452,7 @@ class BridgeAgent:
         except OpenFlowError as error:
             value = None
             self.complain(error)
-        if not isinstance(value, session_messages.Hello):
+        if not isinstance(value, session_messages.Hello) or not value.versions:
             _vconn.warn(f"{session.name}: received message while expecting hello: "
                         f"{self.agent.describe(message)}", _limit("vconn"))
             return False
@@ -565,6 +585,8 @@ class BridgeAgent:
     def packet_in(self, upcall: upcalls.Upcall) -> None:
         """Passes a packet-in on to those who want it."""
         for connection in list(self.connections):
+            if connection.n_queued >= _PACKET_INS:
+                continue
             value = self.service.packet_in(connection.session, upcall)
             if value is not None:
                 self.tell(connection, value)
@@ -649,12 +671,14 @@ async def open_stream(parsed: address.Remote) -> trio.SocketStream:
     return stream
 
 
-async def write_all(stream, receive: trio.MemoryReceiveChannel, scope: trio.CancelScope) -> None:
+async def write_all(stream, receive: trio.MemoryReceiveChannel, connection: Connection,
+                    scope: trio.CancelScope) -> None:
     """Writes what is queued for a stream; the end of the queue, or a peer that left, ends the
     connection."""
     try:
         async for data in receive:
             await stream.send_all(data)
+            connection.drained.set()
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         pass
     scope.cancel()
