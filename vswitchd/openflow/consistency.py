@@ -6,7 +6,7 @@ field that the packet need not have), the protocols returned are OpenFlow 1.0's,
 refuses the flow with OFPBAC_MATCH_INCONSISTENT if its own is not among them. The actions returned
 know what the match says about VLAN tags and L4 protocol; encoders and compile.py need that.
 
-Used for every flow_mod, packet-out and bucket, and by ovs-ofctl. Any thread.
+Used for every flow_mod and packet-out, and by ovs-ofctl. Any thread.
 """
 
 from schema.openflow.actions import CT_COMMIT, PACKET_TYPE_ETH, PACKET_TYPE_NSH

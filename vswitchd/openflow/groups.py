@@ -12,10 +12,8 @@ from schema.flow.seam import SEAM
 from schema.openflow.limits import BUCKET_ALL, GROUP_ALL, GROUP_ANY, PORT_NONE
 from vswitchd.openflow import source
 from vswitchd.openflow.compile import compile_actions
-from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.features import table_features
-from vswitchd.openflow.match import Match
 from vswitchd.openflow.messages.group import (Bucket, GroupDesc, GroupFeaturesReply, GroupMod,
                                               GroupStats, Selection)
 from vswitchd.openflow.messages.table import actions_to_bits
@@ -134,10 +132,11 @@ def change_of(bridge: int, mod: GroupMod) -> face.GroupChange:
         raise OpenFlowError("OFPGMFC_INVALID_GROUP")
     buckets = []
     for row in desc.buckets:
-        actions, _ = check(row.actions, Match())
+        # A bucket has no match that could say what its packets are: its actions pass over packets
+        # that have not what they change.
         buckets.append(face.Bucket(row.bucket_id, row.weight,
                                    _ANY if row.watch_port == PORT_NONE else row.watch_port,
-                                   row.watch_group, compile_actions(actions)))
+                                   row.watch_group, compile_actions(row.actions)))
     return face.GroupChange(bridge, command, desc.type, desc.group, tuple(buckets), _pack(desc),
                             _METHODS.get(desc.selection.method, 0), desc.selection.parameter,
                             _fields(desc.selection))

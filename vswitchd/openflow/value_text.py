@@ -208,7 +208,7 @@ def parse_port(text: str, ports: Names | None = None) -> int | None:
         elif number < 0xffffff00:
             warn("ofp_port", f"port {number} is outside the supported range 0 through ffff or "
                   "0xffffff00 through 0xffffffff")
-            return number & 0xffff
+            return None
         else:
             number -= PORT11_OFFSET
         return number
