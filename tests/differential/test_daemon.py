@@ -154,14 +154,26 @@ SCRIPTS = {
 }
 
 
+def answer(switch: Switch, name: str) -> str:
+    """What the lines of a script print; the switch is closed."""
+    try:
+        return "".join(f"$ {line}\n" + normal(switch.run(line), switch.directory)
+                       for line in [SETUP.strip(), *SCRIPTS[name]])
+    finally:
+        switch.close()
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_our_switch_answers_as_the_real_one(name, tmp_path):
-    answers = []
-    for real in (True, False):
-        switch = Switch(tmp_path / ("real" if real else "ours"), real)
-        try:
-            answers.append([f"$ {line}\n" + normal(switch.run(line), switch.directory)
-                            for line in [SETUP.strip(), *SCRIPTS[name]]])
-        finally:
-            switch.close()
-    assert "".join(answers[1]) == "".join(answers[0])
+    theirs = answer(Switch(tmp_path / "real", True), name)
+    ours = answer(Switch(tmp_path / "ours", False), name)
+    assert ours == theirs
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_our_tools_say_of_the_real_switch_what_its_own_say(name, tmp_path):
+    theirs = answer(Switch(tmp_path / "real", True), name)
+    ours = answer(Switch(tmp_path / "ours", True, our_tools=True), name)
+    # Since 3.2 ovs-vsctl ends with 65 where the switch complains of what it was given.
+    assert ours.replace("exit code 65\n", "") == theirs
