@@ -141,7 +141,8 @@ class BridgeAgent:
             if wanted.get(target) != remote.controller:
                 remote.scope.cancel()
                 del self.remotes[target]
-                _connmgr.info(f'{self.bridge.name}: removed primary controller "{target}"')
+                _connmgr.info(f'{self.bridge.name}: removed {kind_of(target)} controller '
+                              f'"{target}"')
         for target, controller in wanted.items():
             if target not in self.remotes:
                 now = self.agent.now()
@@ -216,6 +217,7 @@ class BridgeAgent:
         send, receive = trio.open_memory_channel(_QUEUE_LENGTH)
         connection = Connection(session, send)
         self.snoopers.add(connection)
+        _rconn.info(f"new monitor connection from {name}")
         try:
             async with stream, trio.open_nursery() as nursery:
                 nursery.start_soon(write_all, stream, receive, connection,
@@ -245,11 +247,8 @@ class BridgeAgent:
                 _connmgr.err(f'{self.bridge.name}: TLS is not supported for OpenFlow yet: '
                              f'"{target}"')
                 return
-            if parsed.is_passive:
-                await self.listen(parsed, remote)
-            else:
-                _connmgr.info(f'{self.bridge.name}: added primary controller "{target}"')
-                await self.connect(parsed, remote)
+            _connmgr.info(f'{self.bridge.name}: added {kind_of(target)} controller "{target}"')
+            await (self.listen if parsed.is_passive else self.connect)(parsed, remote)
 
     async def listen(self, parsed: address.Remote, remote: Remote) -> None:
         """Lets controllers come to us."""
@@ -373,6 +372,7 @@ class BridgeAgent:
     async def wait_kick(self, remote: Remote, scope: trio.CancelScope) -> None:
         """Ends a connection when bridge/reconnect asks for it."""
         await remote.kick.wait()
+        _rconn.info(f"{self.bridge.name}<->{remote.controller.target}: disconnecting")
         scope.cancel()
 
     def admit(self, connection: Connection, remote: Remote | None) -> None:
@@ -476,7 +476,7 @@ class BridgeAgent:
     def transmit(self, connection: Connection, data: bytes) -> None:
         """Queues bytes for a peer, and for those who listen in."""
         connection.send_bytes(data)
-        if not connection.session.is_service:
+        if connection.session.version and not connection.session.is_service:
             self.overhear(data)
         if _vconn.is_dbg:
             _vconn.dbg(f"{connection.session.name}: sent (Success): {self.agent.describe(data)}")
@@ -612,7 +612,7 @@ class BridgeAgent:
     def follow_failure(self) -> None:
         """Switches on its own where no controller is connected and fail_mode says so."""
         primaries = [remote for remote in self.remotes.values()
-                     if not remote.controller.target.startswith("p")]
+                     if kind_of(remote.controller.target) == "primary"]
         if not primaries or self.fail_mode != "standalone":
             if self.is_failed_open:
                 self.is_failed_open = False
@@ -661,6 +661,11 @@ def reason_of(error: BaseException) -> str:
         if inner is None:
             return str(error)
         error = inner
+
+
+def kind_of(target: str) -> str:
+    """What the log calls a controller: we go to a primary one, one of service comes to us."""
+    return "service" if target.startswith("p") else "primary"
 
 
 async def open_stream(parsed: address.Remote) -> trio.SocketStream:
