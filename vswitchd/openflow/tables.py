@@ -76,11 +76,8 @@ def apply(dp: int, changes: list[face.RuleChange]) -> None:
 
 def simple_rule(bridge: int, match: Match, actions: Actions, priority: int = 0, table: int = 0,
                 is_deletion: bool = False) -> face.RuleChange:
-    """A rule of our own: NORMAL of a standalone bridge, fail-open.
-
-    As any rule, it is about Ethernet: what OpenFlow 1.0 deletes by an empty match includes it.
-    """
-    value, mask = packed.pack(match.with_default_packet_type())
+    """A rule of our own: NORMAL of a standalone bridge, fail-open."""
+    value, mask = _pack(match)
     return face.RuleChange(bridge, SEAM["RULE_DELETE_STRICT"] if is_deletion else _ADD, table,
                            priority, value, mask, compile_actions(actions), source.pack(actions))
 
