@@ -11,9 +11,9 @@ SHOWN = ("-o -4 addr show br0", "route show", "-o -6 addr show in0")
 
 
 def shown(suite):
-    """Addresses and routes, without how far duplicate detection is."""
-    return [[word for word in suite.host.ip(line).split() if word not in (
-        "tentative", "dadfailed")] for line in SHOWN]
+    """Addresses and routes, once duplicate address detection is through."""
+    wait(lambda: "tentative" not in suite.host.ip("-6 addr show"))
+    return [suite.host.ip(line) for line in SHOWN]
 
 
 def mac_of(suite, device):
@@ -52,6 +52,15 @@ def test_mac_of_an_internal_port_is_as_configured(suite):
                 'mac="00:00:5e:00:53:33"')
     assert mac_of(suite, "in0") == "00:00:5e:00:53:33"
     assert suite.get("interface", "in0", "mac_in_use") == ['"00:00:5e:00:53:33"']
+
+
+def test_local_has_no_mac_that_an_internal_port_made_up(suite):
+    suite.add_bridge("br0")
+    before = mac_of(suite, "br0")
+    suite.vsctl("add-port", "br0", "in0", "--", "set", "interface", "in0", "type=internal")
+    suite.host.ip("link set in0 address 02:00:00:00:00:01")
+    suite.vsctl("set", "bridge", "br0", "other_config:x=y")
+    assert mac_of(suite, "br0") == before
 
 
 def test_mtu_is_the_smallest_of_the_ports_unless_requested(suite):

@@ -17,6 +17,8 @@ from vswitchd.switch.netdev import DeviceError, Netdev, Patch, make
 _log = vlog.module("bridge")
 NO_PORT = 0xffffffff
 MAX_OFPORT = 0xff00
+# Devices whose other end is this host's own network stack.
+_HOST_SIDE = ("internal", "tap", "dummy-internal")
 
 
 @dataclass(slots=True)
@@ -96,14 +98,21 @@ class Bridge:
         """other_config:hwaddr, else the lowest MAC of the other ports, else one of our own.
 
         As in the reference a MAC that somebody made up (locally administered) does not count beside
-        one that a manufacturer gave.
+        one that a manufacturer gave.  That of an internal port or tap never counts: the LOCAL
+        device would be a second station with that MAC, and IPv6 would find its address taken.
         """
         if self.desired.hwaddr:
             return self.desired.hwaddr
-        macs = [port.netdev.state().mac for port in self.ports.values() if port.ofport != LOCAL]
-        usable = [mac for mac in macs if not int(mac[:2], 16) & 1 and mac.strip("0:")]
-        given = [mac for mac in usable if not int(mac[:2], 16) & 2]
-        return min(given or usable, default=self.default_mac())
+        given, made_up = [], []
+        for port in self.ports.values():
+            mac = port.netdev.state().mac
+            if port.ofport == LOCAL or int(mac[:2], 16) & 1 or not mac.strip("0:"):
+                continue
+            if not int(mac[:2], 16) & 2:
+                given.append(mac)
+            elif port.netdev.kind not in _HOST_SIDE:
+                made_up.append(mac)
+        return min(given or made_up, default=self.default_mac())
 
     def follow_mac(self) -> None:
         """Give the bridge and its LOCAL device the MAC they should have."""
@@ -120,7 +129,7 @@ class Bridge:
         """Give internal ports and taps without mtu_request the smallest MTU of the others."""
         followers, others = [], []
         for port in self.ports.values():
-            has_own = port.netdev.kind not in ("internal", "tap", "dummy-internal")
+            has_own = port.netdev.kind not in _HOST_SIDE
             if not has_own and not port.netdev.interface.mtu_request:
                 followers.append(port)
             elif port.number is not None:
