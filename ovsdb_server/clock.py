@@ -34,10 +34,6 @@ class SteerableClock(trio.abc.Clock):
         self._stopped_at: float | None = None
         self._warping = trio.Lock()
 
-    @property
-    def is_stopped(self) -> bool:
-        return self._stopped_at is not None
-
     def now(self) -> float:
         """Return monotonic seconds."""
         if self._stopped_at is not None:

@@ -105,11 +105,6 @@ def database_directory() -> str:
     return os.environ.get("OVS_DBDIR") or os.path.join(sysconf_directory(), "openvswitch")
 
 
-def package_directory() -> str:
-    """Return where schemas are installed."""
-    return os.environ.get("OVS_PKGDATADIR") or "/usr/share/openvswitch"
-
-
 def getopt(argv: Sequence[str], options: Sequence[Option]) -> tuple[
         list[tuple[str, str | None]], list[str]]:
     """Split a command line as getopt_long(3) does, options and others in any order.

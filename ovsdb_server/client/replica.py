@@ -133,9 +133,6 @@ class Replica:
         self._feeds.append(feed)
         return feed
 
-    def unsubscribe(self, feed: Feed) -> None:
-        self._feeds.remove(feed)
-
     async def wait_synced(self) -> None:
         """Wait until the first full copy is here."""
         await self._synced.wait()

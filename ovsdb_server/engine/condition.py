@@ -51,12 +51,6 @@ class Condition:
         """Does some clause hold for `row`?  No clauses at all hold for every row."""
         return not self.clauses or any(clause.test(row) for clause in self.clauses)
 
-    @property
-    def is_always_true(self) -> bool:
-        """Read with or: does it hold for every row?"""
-        return not self.clauses or any(
-            clause.column is None and clause.test(()) for clause in self.clauses)
-
     def equalities(self) -> dict[int, Datum]:
         """Return {column index: value} of the == clauses, for index look-ups."""
         return {clause.column.index: clause.argument for clause in self.clauses

@@ -297,11 +297,6 @@ class Splitter:
         self._size_max = size_max
         self._offset = 0
 
-    @property
-    def pending(self) -> int:
-        """Bytes held of a message that is not complete yet."""
-        return self._size
-
     def feed(self, data: bytes) -> list[bytes]:
         """Take received bytes; return the JSON texts that they complete.
 

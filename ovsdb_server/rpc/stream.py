@@ -49,11 +49,6 @@ class Channel:
     def is_closed(self) -> bool:
         return self._is_closed
 
-    @property
-    def n_partial(self) -> int:
-        """Bytes held of a message that the peer has not finished."""
-        return self._splitter.pending
-
     def close(self) -> None:
         """Close the socket; whoever waits on it gets trio.ClosedResourceError."""
         if not self._is_closed:

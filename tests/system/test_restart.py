@@ -1,6 +1,7 @@
 """A restart under traffic keeps flows and port numbers, and lets no frame through unjudged."""
 
 import re
+import signal
 import sys
 
 import pytest
@@ -61,6 +62,24 @@ def test_restart_keeps_flows_and_numbers_and_lets_nothing_slip(fresh_suite, cont
     assert int(re.search(r"(\d+) packets transmitted", reply)[1]) > 100
     control("stop")
     wait(lambda: not (suite.directory / "ovs-vswitchd.pid").exists())
+
+
+def test_a_switch_that_crashed_is_started_again_by_its_monitor(fresh_suite, make_host):
+    suite = fresh_suite
+    suite.start("--monitor")
+    suite.add_bridge("br0")
+    first, second = make_host(), make_host()
+    suite.wire(first, "p1", "br0", "10.5.0.1/24")
+    suite.wire(second, "p2", "br0", "10.5.0.2/24")
+    assert first.pings("10.5.0.2")
+    crashed = suite.pid
+    suite.kill(signal.SIGSEGV)
+    wait(lambda: (suite.directory / "ovs-vswitchd.pid").exists() and suite.pid != crashed
+         and suite.appctl("version", check=False))
+    assert f"1 crashes: pid {crashed} died, killed (Segmentation fault)" in suite.log()
+    assert first.pings("10.5.0.2")
+    assert all("crashes" in line for line in suite.complaints())
+    suite.stop()
 
 
 def test_packets_wait_while_flows_are_restored(fresh_suite, make_host):
