@@ -34,7 +34,7 @@ from vswitchd.config.apply import apply
 from vswitchd.config.derive import derive
 from vswitchd.config.desired import Switch as Desired
 from vswitchd.config.diff import diff
-from vswitchd.openflow.actions import allow_debug_actions
+from vswitchd.openflow.action_decoder import allow_debug_actions
 from vswitchd.openflow.agent import Agent
 from vswitchd.packet_log import follow_levels, print_records
 from vswitchd.switch.leftover import FILE_NAME, Leftovers

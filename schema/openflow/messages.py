@@ -17,7 +17,6 @@ VERSION_NAMES = {1: "OpenFlow10", 2: "OpenFlow11", 3: "OpenFlow12", 4: "OpenFlow
 
 NICIRA_VENDOR = 0x00002320
 ONF_VENDOR = 0x4F4E4600
-OTHER_VENDORS = (0x0000AA01, 0x0000154D, 0x000004EA, 0x005AD650)
 
 VENDOR = 4
 """Message type of vendor (experimenter) messages in every version."""

@@ -1,4 +1,4 @@
-"""Actions and instructions from the wire. Entered through `actions.py`. Any thread.
+"""Actions and instructions from the wire. Offered by `actions.py`. Any thread.
 
 Fixed layouts come from schema/openflow/actions.py (`_fixed_decoder`, with a maker per raw action
 that checks its members); raw actions without a layout have a decoder each (`_SPECIAL`).

@@ -1,7 +1,7 @@
 """The action table's layouts and code points, compiled, and what both directions share.
 
-Used by `action_decoder.py` and `action_encoder.py` only, but for `load` and `segments`, which
-`actions.py` offers. Any thread.
+Used by `action_decoder.py` and `action_encoder.py`; `action_text.py` needs `load` and `segments`.
+Any thread.
 """
 
 import struct

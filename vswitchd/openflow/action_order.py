@@ -1,7 +1,7 @@
 """Order and nesting of actions and instructions, and what fields actions write.
 
 `verify` is what the reference checks whenever it reads a list of actions, from the wire or from
-text; `consistency.py` goes on to compare them with a match. Offered by `actions.py`. Any thread.
+text; `consistency.py` goes on to compare them with a match. Any thread.
 """
 
 from schema.openflow.actions import INSTRUCTIONS, NAMES

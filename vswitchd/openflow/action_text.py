@@ -16,6 +16,9 @@ from schema.openflow.actions import (
     NAT_HASH, NAT_PERSISTENT, NAT_RANDOM, NAT_SRC, PACKET_IN_REASONS, PACKET_TYPE_ETH,
     PACKET_TYPE_MPLS, PACKET_TYPE_MPLS_MC, PACKET_TYPE_NEXT, PACKET_TYPE_NSH,
 )
+from vswitchd.openflow.action_decoder import MIN_TRUNC
+from vswitchd.openflow.action_layout import load, segments
+from vswitchd.openflow.action_order import verify
 from vswitchd.openflow.action_types import (
     Action, Actions, Bundle, CheckPktLarger, ClearActions, Clone, Conjunction, Controller, Ct,
     CtClear, DebugRecirc, DebugSlow, DecMplsTtl, DecNshTtl, DecTtl, Decap, DeleteField, Encap,
@@ -26,7 +29,6 @@ from vswitchd.openflow.action_types import (
     SetQueue, SetTunnel, SetVlanPcp, SetVlanVid, StackPop, StackPush, StripVlan, Subfield,
     UnrollXlate, WriteActions, WriteMetadata,
 )
-from vswitchd.openflow.actions import MIN_TRUNC, load, segments, verify
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.fields import (
     ALL, ANY, CONTROLLER, FLOOD, IN_PORT, INFO, MAX_PORT, NONE, NORMAL,

@@ -18,7 +18,7 @@ from vswitchd.openflow.action_types import (
     SetL4SrcPort, SetMplsLabel, SetMplsTc, SetMplsTtl, SetVlanPcp, SetVlanVid, StackPop,
     StackPush, StripVlan, Subfield, WriteActions,
 )
-from vswitchd.openflow.actions import subfield_problem
+from vswitchd.openflow.action_order import subfield_problem
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.fields import (
     ANY, IN_PORT, INFO, LOCAL, MAX_PORT, NONE, NXM_ANY, OF10_ANY, PROTOCOLS_OF_VERSION,

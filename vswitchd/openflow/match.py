@@ -112,12 +112,6 @@ class Match:
         """True if a flow {key: value} is matched; keys it lacks are 0."""
         return all(flow.get(key, 0) & mask == value for key, (value, mask) in self.fields.items())
 
-    def with_default_packet_type(self) -> "Match":
-        """Returns the match with packet_type Ethernet added if it matches on no packet type."""
-        if "packet_type" in self.fields:
-            return self
-        return Match({**self.fields, "packet_type": (0, 0xffffffff)})
-
     @property
     def eth_type(self) -> int:
         """Ethertype of the packets matched, 0 if any; packet_type (1, T) says it too."""

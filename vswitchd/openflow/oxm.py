@@ -460,24 +460,24 @@ def _decode_vlan10(fields: FieldDict, wild: int, vlan: int, pcp: int) -> None:
         fields["vlan_tci"] = ((pcp & 7) << 13 | 0x1000, 0xf000)
 
 
+_EXACT10 = (("in_port", _W10_IN_PORT), ("eth_src", _W10_SRC), ("eth_dst", _W10_DST),
+            ("eth_type", _W10_TYPE), ("nw_proto", _W10_PROTO), ("tcp_src", _W10_TP_SRC),
+            ("tcp_dst", _W10_TP_DST))
+"""What OpenFlow 1.0 matches whole or not at all, with the bit that says not."""
+
+
+def _exact_values(match: Match, members: tuple[tuple[str, int], ...]) -> tuple[list[int], int]:
+    """The values of `members` in `match`, and the bits of those that it leaves open."""
+    pairs = [match.fields.get(key, _WILD) for key, _ in members]
+    wild = sum(bit for (_, bit), (_, mask) in zip(members, pairs) if not mask)
+    return [value for value, _ in pairs], wild
+
+
 def encode_match10(match: Match) -> bytes:
     """Encodes a match for OpenFlow 1.0; what it cannot say is left out."""
-    fields = match.fields
-    wild = 0
-    get_pair = fields.get
-
-    def exact(key: str, bit: int) -> int:
-        nonlocal wild
-        value, mask = get_pair(key, _WILD)
-        if not mask:
-            wild |= bit
-        return value
-
-    in_port = exact("in_port", _W10_IN_PORT)
-    src, dst = exact("eth_src", _W10_SRC), exact("eth_dst", _W10_DST)
-    dl_type = exact("eth_type", _W10_TYPE)
-    proto = exact("nw_proto", _W10_PROTO)
-    tp_src, tp_dst = exact("tcp_src", _W10_TP_SRC), exact("tcp_dst", _W10_TP_DST)
+    values, wild = _exact_values(match, _EXACT10)
+    in_port, src, dst, dl_type, proto, tp_src, tp_dst = values
+    get_pair = match.fields.get
     tos, tos_mask = get_pair("nw_tos", _WILD)
     if not tos_mask & 0xfc:
         wild |= _W10_TOS
@@ -598,29 +598,22 @@ def _decode_l3_11(fields: FieldDict, wild: int, tos: int, proto: int, nw_src: in
         raise bad("OFPBMC_BAD_FIELD")
 
 
+_EXACT11 = (("in_port", _W11_IN_PORT), ("eth_type", _W11_TYPE), ("nw_proto", _W11_PROTO),
+            ("tcp_src", _W11_TP_SRC), ("tcp_dst", _W11_TP_DST), ("mpls_label", _W11_MPLS_LABEL),
+            ("mpls_tc", _W11_MPLS_TC))
+"""As `_EXACT10`, of OpenFlow 1.1."""
+
+
 def encode_match11(match: Match) -> bytes:
     """Encodes a match for OpenFlow 1.1; what it cannot say is left out."""
-    fields = match.fields
-    wild = 0
-    get_pair = fields.get
-
-    def exact(key: str, bit: int) -> int:
-        nonlocal wild
-        value, mask = get_pair(key, _WILD)
-        if not mask:
-            wild |= bit
-        return value
-
-    in_port = exact("in_port", _W11_IN_PORT)
+    values, wild = _exact_values(match, _EXACT11)
+    in_port, dl_type, proto, tp_src, tp_dst, label, tc = values
+    get_pair = match.fields.get
     if not wild & _W11_IN_PORT:
         in_port = port_to_11(in_port)
-    dl_type = exact("eth_type", _W11_TYPE)
     tos, tos_mask = get_pair("nw_tos", _WILD)
     if not tos_mask & 0xfc:
         wild |= _W11_TOS
-    proto = exact("nw_proto", _W11_PROTO)
-    tp_src, tp_dst = exact("tcp_src", _W11_TP_SRC), exact("tcp_dst", _W11_TP_DST)
-    label, tc = exact("mpls_label", _W11_MPLS_LABEL), exact("mpls_tc", _W11_MPLS_TC)
     tci, tci_mask = get_pair("vlan_tci", _WILD)
     vlan = pcp = 0
     if not tci_mask:

@@ -6,6 +6,8 @@ Source: OpenFlow 1.0 to 1.5, section "OpenFlow channel"; the Nicira extensions.
 
 from dataclasses import dataclass, field
 
+from schema.openflow.limits import MISS_SEND_LEN_DEFAULT
+
 OF10, OF11, OF12, OF13, OF14, OF15 = range(1, 7)
 
 # Kinds of asynchronous messages with a mask of 1 << reason, for primary or equal controllers and
@@ -33,7 +35,7 @@ class Session:
     version: int = 0
     role: str = "equal"
     is_demoted: bool = False            # another one took its role of primary: not told yet
-    miss_send_len: int = 128
+    miss_send_len: int = MISS_SEND_LEN_DEFAULT
     wants_invalid_ttl: bool = False
     packet_in_format: str = "standard"
     flow_format: str = "of"             # of NXT_SET_FLOW_FORMAT: how OpenFlow 1.0 flows are told

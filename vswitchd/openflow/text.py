@@ -16,6 +16,7 @@ ovs-ofctl's, without its "ovs-ofctl: ". Any thread; no I/O.
 import re
 from collections.abc import Callable, Mapping
 
+from schema.openflow.limits import COOKIE_NONE, GROUP_ANY
 from vswitchd.openflow.action_text import format_actions, parse_actions, parse_instructions
 from vswitchd.openflow.action_types import Actions, Value
 from vswitchd.openflow.consistency import check
@@ -557,8 +558,6 @@ _FLAGS = {"send_flow_rem": (SEND_FLOW_REM, ANY), "check_overlap": (CHECK_OVERLAP
           "no_byte_counts": (NO_BYTE_COUNTS, OF13_UP)}
 _IGNORED = frozenset({"duration", "n_packets", "n_bytes", "idle_age", "hard_age"})
 _NO_OPS = frozenset({"no_readonly_table", "allow_hidden_fields"})
-_COOKIE_NONE = (1 << 64) - 1
-GROUP_ANY = 0xffffffff
 
 # Keys that each command takes beside the match.
 _TAKES = {
@@ -644,7 +643,7 @@ class _FlowReader:
         self.usable = ANY
         self.priority, self.table = DEFAULT_PRIORITY, 0xff
         self.cookie = self.cookie_mask = 0
-        self.new_cookie = _COOKIE_NONE if command.startswith("modify") else 0
+        self.new_cookie = COOKIE_NONE if command.startswith("modify") else 0
         self.modify_cookie = False
         self.idle_timeout = self.hard_timeout = self.importance = self.flags = 0
         self.out_port, self.out_group = NONE, GROUP_ANY
@@ -712,7 +711,7 @@ class _FlowReader:
         match = Match(self.fields)
         usable = self.usable & _match_usable(self.fields)
         if (self.command.startswith("modify") and not self.cookie_mask
-                and self.new_cookie == _COOKIE_NONE):
+                and self.new_cookie == COOKIE_NONE):
             self.new_cookie = 0                  # a modify without match on a cookie may add
         actions: Actions = ()
         if action_text is not None:

@@ -8,12 +8,16 @@ from hypothesis import given, settings, strategies as st
 
 from schema.openflow.actions import INSTRUCTIONS, NAMES, RAWS
 from vswitchd.openflow import action_types
-from vswitchd.openflow.actions import (
+from vswitchd.openflow.action_layout import load, segments
+from vswitchd.openflow.action_order import verify
+from vswitchd.openflow.action_types import (
     CheckPktLarger, Clone, Controller, Ct, DecTtl, Encap, EncapNsh, EncapTlv, Exit, GotoTable,
     Group, Learn, LearnSpec, Meter, Nat, Note, Output, OutputReg, PushVlan, RegMove, Resubmit,
     Sample, SetEthDst, SetField, SetIpTtl, SetIpv4Src, SetL4SrcPort, SetQueue, SetTunnel,
-    SetVlanVid, StackPush, StripVlan, Subfield, WriteActions, WriteMetadata, decode_actions,
-    decode_instructions, encode_actions, encode_instructions, load, segments, verify,
+    SetVlanVid, StackPush, StripVlan, Subfield, WriteActions, WriteMetadata,
+)
+from vswitchd.openflow.actions import (
+    decode_actions, decode_instructions, encode_actions, encode_instructions,
 )
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError

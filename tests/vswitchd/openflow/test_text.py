@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from vswitchd.openflow.actions import (
-    Output, decode_instructions, encode_instructions,
-)
+from vswitchd.openflow.action_types import Output
+from vswitchd.openflow.actions import decode_instructions, encode_instructions
 from vswitchd.openflow.fields import INFO, INFOS
 from vswitchd.openflow.match import Match, normalize
 from vswitchd.openflow.oxm import decode_match, decode_nxm, encode_match, encode_nxm

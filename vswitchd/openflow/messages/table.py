@@ -225,9 +225,6 @@ _ROW10 = struct.Struct("!B3x32sIIIQQ")
 _ROW11 = struct.Struct("!B7x32sIIIIIIIIQQ")
 _ROW12 = struct.Struct("!B7x32sQQIIQQQQIIIIQQ")
 _ROW13 = struct.Struct("!B3xIQQ")
-_EVERY_TABLE = frozenset(range(255))
-
-
 def _next_tables(table: int, instructions: int) -> frozenset[int]:
     return frozenset(range(table + 1, 255)) if instructions & 2 else frozenset()
 
