@@ -16,35 +16,18 @@ import statistics
 import struct
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from datapath import face, program  # noqa: E402
 from datapath.match import pack_match  # noqa: E402
+from vswitchd.switch.netdev import PortConfig  # noqa: E402
 
 NORMAL = 0xFFFA
 ALL_VLANS = (1 << 4096) - 1
-SOURCE_MAC, SINK_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
-
-
-@dataclass(frozen=True)
-class PortConfig:
-    """What face.port_add() reads."""
-
-    name: str
-    kind: str
-    rx_pcap: str = ""
-    fd: int = -1
-    ifindex: int = 0
-    mtu: int = 1500
-    n_rxq: int = 1
-    is_up: bool = True
-    has_offloads: bool = False
-    sends_to_queue: bool = False
-    mac: str = "00:00:00:00:00:00"
-    tx_pcap: str = ""
+SINK_MAC = "02:00:00:00:00:02"
+NO_MAC = "00:00:00:00:00:00"
 
 
 def output(port: int) -> bytes:
@@ -121,11 +104,12 @@ def fill_exact(dp: int, n_flows: int) -> None:
 def measure(scenario: str, n_flows: int, seconds: float, n_windows: int) -> str:
     """Run one case; a line of figures."""
     dp = face.datapath_open("bench", flow_limit=0 if scenario == "miss" else 1_000_000)
-    face.port_add(dp, 2, PortConfig("sink", "discard"))
+    face.port_add(dp, 2, PortConfig("discard", "sink", NO_MAC, 1500))
     set_up(dp, scenario)
     if scenario == "exact":
         fill_exact(dp, n_flows)
-    face.port_add(dp, 1, PortConfig("source", "generate", rx_pcap=f"{n_flows},1,1"))
+    face.port_add(dp, 1, PortConfig("generate", "source", NO_MAC, 1500,
+                                    rx_pcap=f"{n_flows},1,1"))
     face.workers_set(1)
     time.sleep(0.3 + n_flows / 1e6)
     figures = []

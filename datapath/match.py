@@ -13,8 +13,6 @@ from schema.flow.fields import FIELD, FLOW_SIZE, MEMBER, OFFSET, VLAN_PRESENT, F
 
 Match = Mapping[str, tuple[int, int]]
 
-_ETHER_MPLS = (0x8847, 0x8848)
-
 
 class MatchError(ValueError):
     """A field has no place in the flow struct (tun_metadataN without a TLV map)."""

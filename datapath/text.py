@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from schema.flow.fields import (CT_STATE_BITS, FLOW, FLOW_SIZE, FRAG_ANY, FRAG_LATER, MEMBER,
-                                OFFSET, TCP_FLAG_BITS, VLAN_PRESENT)
+                                OFFSET, TCP_FLAG_BITS, TUN_FLAG_BITS, VLAN_PRESENT)
 
 Values = dict[str, int]
 
@@ -242,11 +242,9 @@ TUNNEL: tuple[Part, ...] = (
     Part("ipv6_src", "tun_ipv6_src", _IP6), Part("ipv6_dst", "tun_ipv6_dst", _IP6),
     Part("tos", "tun_tos", _HEX_0X), Part("ttl", "tun_ttl", _DEC),
     Part("tp_src", "tun_tp_src", _DEC), Part("tp_dst", "tun_tp_dst", _DEC))
-_TUN_FLAGS = {"df": 0x02, "csum": 0x04, "key": 0x08, "oam": 0x01}
 L3 = (IPV4, IPV6, ARP, NSH)
 L4 = (TCP, UDP, SCTP, ICMP, ICMPV6, ND, ND_EXT)
 NAMED = {key.name: key for key in (ETH, *L3, *L4, CT_TUPLE4, CT_TUPLE6, PACKET_TYPE)}
-_EXACT_ALWAYS = ("in_port", "recirc_id")
 
 
 # ---- printing
@@ -291,7 +289,7 @@ def format_tunnel(key: Mapping[str, int], mask: Mapping[str, int] | None = None,
     flags = is_set.get("tun_flags", 0)
     if flags:
         text = format_flags(key.get("tun_flags", 0), None if mask is None else flags, 0xffff,
-                            _TUN_FLAGS)
+                            TUN_FLAG_BITS)
         parts.append(f"flags({text})")
     return f"tunnel({','.join(part for part in parts if part)})"
 
@@ -530,7 +528,7 @@ class _Parser:
         match = re.search(r",?\s*flags\(([^)]*)\)", body)
         if match:
             body = body[:match.start()] + body[match.end():]
-            value, bits = parse_flags(match.group(1), _TUN_FLAGS, 0x0f)
+            value, bits = parse_flags(match.group(1), TUN_FLAG_BITS, 0x0f)
             self.key["tun_flags"], self.mask["tun_flags"] = value, bits
         self.parts(TUNNEL, body)
         if self.key.get("tun_id"):

@@ -1,27 +1,15 @@
 """Fixtures of the datapath tests: a datapath of dummy ports that the test pumps."""
 
 import struct
-from dataclasses import dataclass
 
 import pytest
 
+from vswitchd.switch.netdev import PortConfig
 
-@dataclass(frozen=True)
-class PortConfig:
-    """What face.port_add() reads of a port's configuration."""
 
-    name: str
-    kind: str = "dummy"
-    fd: int = -1
-    ifindex: int = 0
-    mtu: int = 1500
-    n_rxq: int = 1
-    is_up: bool = True
-    has_offloads: bool = False
-    sends_to_queue: bool = True
-    mac: str = "00:00:00:00:00:00"
-    rx_pcap: str = ""
-    tx_pcap: str = ""
+def port(name: str, kind: str = "dummy", **settings) -> PortConfig:
+    """A port's configuration; what it sends comes back by the queue FRAMES."""
+    return PortConfig(kind, name, "00:00:00:00:00:00", 1500, sends_to_queue=True, **settings)
 
 
 def action(kind: int, body: bytes = b"") -> bytes:
@@ -66,7 +54,7 @@ class Switch:
         self.face = face
         self.dp = face.datapath_open("test", **settings)
         for number in range(1, n_ports + 1):
-            face.port_add(self.dp, number, PortConfig(f"p{number}"))
+            face.port_add(self.dp, number, port(f"p{number}"))
 
     def put(self, actions: bytes, **fields: int | tuple[int, int]) -> None:
         """Install a static flow for `fields`; exact where no mask is given."""

@@ -7,7 +7,7 @@ import pytest
 from datapath.match import pack_match
 from schema.flow.seam import SEAM
 from tests.datapath import frames as f
-from tests.datapath.conftest import PortConfig, Switch, action, output
+from tests.datapath.conftest import Switch, action, output, port
 
 UDP = f.fill_checksums(f.ethernet(f.ipv4(f.udp(), 17)))
 ANY = (0, 0)
@@ -130,20 +130,20 @@ def test_a_frame_larger_than_the_mtu_is_dropped_by_name(switch):
 
 def test_a_port_that_is_down_neither_sends_nor_receives(switch):
     switch.put(output(2), in_port_oxm=1)
-    switch.face.port_set(switch.dp, 2, PortConfig("p2", is_up=False))
+    switch.face.port_set(switch.dp, 2, port("p2", is_up=False))
     assert switch.send(1, UDP) == []
-    switch.face.port_set(switch.dp, 2, PortConfig("p2"))
-    switch.face.port_set(switch.dp, 1, PortConfig("p1", is_up=False))
+    switch.face.port_set(switch.dp, 2, port("p2"))
+    switch.face.port_set(switch.dp, 1, port("p1", is_up=False))
     assert switch.send(1, UDP) == []
-    switch.face.port_set(switch.dp, 1, PortConfig("p1"))
+    switch.face.port_set(switch.dp, 1, port("p1"))
     assert switch.send(1, UDP) == [(2, UDP)]
 
 
 def test_ports_refuse_what_is_wrong(switch):
     from datapath.ffi import DatapathError
-    for number, config, error in ((1, PortConfig("x"), "number 1 is taken"), (9, PortConfig("p1"), "p1 exists"),
-                                  (9, PortConfig("x", kind="none"), "unknown port kind"),
-                                  (70000, PortConfig("x"), "bad port number")):
+    for number, config, error in ((1, port("x"), "number 1 is taken"), (9, port("p1"), "p1 exists"),
+                                  (9, port("x", kind="none"), "unknown port kind"),
+                                  (70000, port("x"), "bad port number")):
         with pytest.raises(DatapathError, match=error):
             switch.face.port_add(switch.dp, number, config)
     with pytest.raises(DatapathError, match="no port 9"):
@@ -157,13 +157,13 @@ def test_frames_of_a_deleted_port_vanish(switch):
     switch.face.port_receive(switch.dp, 1, 0, UDP)
     switch.face.port_del(switch.dp, 1)
     assert switch.face.pump() == 0
-    switch.face.port_add(switch.dp, 1, PortConfig("p1"))
+    switch.face.port_add(switch.dp, 1, port("p1"))
     assert switch.send(1, UDP) == [(2, UDP)]
 
 
 def test_pcap_files_hold_what_went_through(switch, tmp_path):
     rx, tx = tmp_path / "rx.pcap", tmp_path / "tx.pcap"
-    switch.face.port_add(switch.dp, 8, PortConfig("p8", rx_pcap=str(rx), tx_pcap=str(tx)))
+    switch.face.port_add(switch.dp, 8, port("p8", rx_pcap=str(rx), tx_pcap=str(tx)))
     switch.put(output(8), in_port_oxm=1)
     switch.send(1, UDP)
     switch.send(8, UDP[:50])
@@ -207,7 +207,7 @@ def test_workers_forward_between_pmd_ports(face):
     from datapath import upcall
     switch = Switch(face)
     for number in (5, 6):
-        face.port_add(switch.dp, number, PortConfig(f"pmd{number}", kind="dummy-pmd", n_rxq=2))
+        face.port_add(switch.dp, number, port(f"pmd{number}", kind="dummy-pmd", n_rxq=2))
     face.workers_set(2)
     switch.put(output(6), in_port_oxm=5)
     for n in range(100):

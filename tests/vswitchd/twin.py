@@ -17,6 +17,7 @@ from schema.flow.seam import SEAM
 from vswitchd.openflow import packed, source
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.text import parse_actions, parse_flow
+from tests.datapath.conftest import port as port_config
 from vswitchd.trace import Names, trace_flow
 
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -50,7 +51,7 @@ class Ours:
         for port_name, port in self.ports[name].items():
             if "peer" not in port:
                 port.setdefault("odp", port["ofp"])
-                face.port_add(self.dp, port["odp"], _Config(port_name))
+                face.port_add(self.dp, port["odp"], port_config(port_name))
         self.refresh()
 
     def refresh(self) -> None:

@@ -261,9 +261,10 @@ outside:
 }
 
 static uint32_t
-stage_group(struct pipeline *p, struct group_change *c, const uint8_t *blob,
+stage_group(struct pipeline *p, void *change, const uint8_t *blob,
             uint32_t blob_size, uint64_t version)
 {
+    struct group_change *c = change;
     struct bridge *bridge = bridge_find(c->bridge);
 
     if (!bridge || bridge->pipeline != p) {
@@ -311,9 +312,9 @@ stage_group(struct pipeline *p, struct group_change *c, const uint8_t *blob,
     if (old) {
         atomic_store(&old->removed, version);
     }
-    struct staged_change *change = stage_change(p);
-    change->group_added = new;
-    change->group_removed = old;
+    struct staged_change *staged = stage_change(p);
+    staged->group_added = new;
+    staged->group_removed = old;
     return 0;
 }
 
@@ -321,21 +322,9 @@ int
 groups_stage(uint64_t version, struct group_change *changes, uint32_t n,
              const uint8_t *blob, uint32_t blob_size)
 {
-    struct pipeline *p = pipeline_of_version(version);
-    int result = 0;
-
-    if (!p) {
-        return error_set(ENOENT, "no such version is open");
-    }
-    lock_take(&p->mutex);
-    for (uint32_t i = 0; i < n; i++) {
-        changes[i].error = result ? UINT32_MAX
-                           : stage_group(p, &changes[i], blob, blob_size,
-                                         version);
-        result = changes[i].error ? EINVAL : result;
-    }
-    lock_drop(&p->mutex);
-    return result;
+    return changes_stage(version, changes, n, sizeof *changes,
+                         offsetof(struct group_change, error), stage_group,
+                         blob, blob_size);
 }
 
 int

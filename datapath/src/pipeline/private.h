@@ -376,6 +376,15 @@ struct staged_change {
 struct staged_change *stage_change(struct pipeline *);
 /* Opens the pipeline's staged version (or finds it open). */
 struct pipeline *pipeline_of_version(uint64_t version);
+/* Stages 'n' changes of 'size' bytes in order by 'stage', up to the first that
+ * fails, whose own effects are undone; each one's error goes to
+ * 'error_offset'.  Returns 0 or EINVAL. */
+typedef uint32_t stage_one(struct pipeline *, void *change,
+                           const uint8_t *blob, uint32_t blob_size,
+                           uint64_t version);
+int changes_stage(uint64_t version, void *changes, uint32_t n, size_t size,
+                  size_t error_offset, stage_one *, const uint8_t *blob,
+                  uint32_t blob_size);
 void rules_committed(struct pipeline *, struct staged_change *);
 void rules_aborted(struct pipeline *, struct staged_change *);
 void groups_committed(struct staged_change *);

@@ -580,9 +580,10 @@ groups_exist(const struct bridge *bridge, const void *ops, uint32_t size,
 }
 
 static uint32_t
-stage_one(struct pipeline *p, struct rule_change *c, const uint8_t *blob,
-          uint32_t blob_size, uint64_t version)
+stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
+           uint32_t blob_size, uint64_t version)
 {
+    struct rule_change *c = change;
     struct bridge *bridge = bridge_find(c->bridge);
     bool writes = c->command <= RULE_MODIFY_STRICT;
     bool strict = c->command == RULE_MODIFY_STRICT
@@ -682,8 +683,9 @@ done:
 }
 
 int
-rules_stage(uint64_t version, struct rule_change *changes, uint32_t n,
-            const uint8_t *blob, uint32_t blob_size)
+changes_stage(uint64_t version, void *changes, uint32_t n, size_t size,
+              size_t error_offset, stage_one *stage, const uint8_t *blob,
+              uint32_t blob_size)
 {
     struct pipeline *p = pipeline_of_version(version);
     int result = 0;
@@ -693,18 +695,27 @@ rules_stage(uint64_t version, struct rule_change *changes, uint32_t n,
     }
     lock_take(&p->mutex);
     for (uint32_t i = 0; i < n; i++) {
+        uint8_t *change = (uint8_t *) changes + i * size;
+        uint32_t *error = (void *) (change + error_offset);
         uint32_t before = p->n_changes;
-        changes[i].error = stage_one(p, &changes[i], blob, blob_size, version);
-        if (changes[i].error) {
+        *error = result ? UINT32_MAX
+                 : stage(p, change, blob, blob_size, version);
+        if (*error && !result) {
             roll_back(p, before);
             result = EINVAL;
-            for (i++; i < n; i++) {
-                changes[i].error = UINT32_MAX;
-            }
         }
     }
     lock_drop(&p->mutex);
     return result;
+}
+
+int
+rules_stage(uint64_t version, struct rule_change *changes, uint32_t n,
+            const uint8_t *blob, uint32_t blob_size)
+{
+    return changes_stage(version, changes, n, sizeof *changes,
+                         offsetof(struct rule_change, error), stage_rule,
+                         blob, blob_size);
 }
 
 uint32_t

@@ -232,9 +232,13 @@ make_exact_mask(const struct flow *flow, struct flow *mask)
     }
 }
 
+/* Translates a real frame into '*s' and '*out'; the last three arguments as in
+ * struct xlate_in. */
 static void
-translate(struct worker *w, struct packet *p, const struct flow *flow,
-          struct scratch *s, struct xlate_out *out)
+translate_from(struct worker *w, struct packet *p, const struct flow *flow,
+               struct scratch *s, struct xlate_out *out,
+               uint32_t start_bridge, const uint8_t *program,
+               uint32_t program_size)
 {
     struct xlate_in in = {
         .pipeline = w->dp->pipeline,
@@ -244,11 +248,21 @@ translate(struct worker *w, struct packet *p, const struct flow *flow,
         .version = w->dt->pin.version,
         .now_ms = w->now_ms,
         .learn = true,
+        .start_bridge = start_bridge,
+        .program = program,
+        .program_size = program_size,
     };
     *out = (struct xlate_out) { .actions = &s->actions, .mask = &s->mask };
     actions_clear(&s->actions);
     memset(&s->mask, 0, sizeof s->mask);
     pipeline_translate(&in, out);
+}
+
+static void
+translate(struct worker *w, struct packet *p, const struct flow *flow,
+          struct scratch *s, struct xlate_out *out)
+{
+    translate_from(w, p, flow, s, out, 0, NULL, 0);
     if (!(w->dp->config.flags & DP_MEGAFLOWS)) {
         make_exact_mask(flow, &s->mask);
     }
@@ -503,27 +517,13 @@ worker_translate(struct worker *w, struct packet *p, const struct flow *flow,
                  uint32_t program_size)
 {
     struct scratch *s = &w->scratch[w->depth];
-    struct xlate_in in = {
-        .pipeline = w->dp->pipeline,
-        .flow = flow,
-        .frame = p->data,
-        .frame_size = p->size,
-        .version = w->dt->pin.version,
-        .now_ms = w->now_ms,
-        .learn = true,
-        .start_bridge = start_bridge,
-        .program = program,
-        .program_size = program_size,
-    };
-    struct xlate_out out = { .actions = &s->actions, .mask = &s->mask };
+    struct xlate_out out;
 
     if (!w->dp->pipeline) {
         execute_drop(&w->executor, p, DROP_BRIDGE_NOT_FOUND);
         return;
     }
-    actions_clear(&s->actions);
-    memset(&s->mask, 0, sizeof s->mask);
-    pipeline_translate(&in, &out);
+    translate_from(w, p, flow, s, &out, start_bridge, program, program_size);
     if (out.credits) {
         credits_settle(out.credits, 1, p->size, w->now_ms,
                        be16_to(flow->tcp_flags));
