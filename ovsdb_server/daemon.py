@@ -16,7 +16,8 @@ import signal
 import struct
 import sys
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ovsdb_server import vlog
@@ -510,4 +511,40 @@ def fail(program: str, text: str) -> int:
     """Print `text` as the program's fatal error; return its exit code."""
     sys.stderr.write(f"{program}: {text}\n")
     sys.stderr.flush()
+    return 1
+
+
+def begin(program: str, read: Callable, argv: list[str], usage: Callable[[], str],
+          capabilities: tuple[int, ...] = ()):
+    """Do what every daemon does first: read the options, answer --help and --version, start.
+
+    `read(argv)` returns what the options say, with attributes `settings` (a Settings) and
+    `action` ("", "help" or "version"), or raises OptionError; `usage` returns the text of --help.
+    Returns (what `read` returned, the Daemon), or the exit code when there is nothing to serve.
+    """
+    try:
+        arguments = read(argv)
+    except OptionError as error:
+        return fail(program, str(error))
+    if arguments.action == "help":
+        sys.stdout.write(usage())
+        return 0
+    if arguments.action == "version":
+        print(f"{program} (Open vSwitch) {VERSION}")
+        return 0
+    try:
+        return arguments, Daemon.start(arguments.settings, capabilities)
+    except StartError as error:
+        return fail(program, str(error))
+
+
+def report_end(program: str, error: BaseException) -> int:
+    """Say why a daemon's event loop has ended; return the exit code."""
+    leaf = error
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    if isinstance(leaf, StartError):
+        return fail(program, str(leaf))
+    module = vlog.module(program.removeprefix("ovs-").replace("-", "_"))
+    module.emer("unexpected error, exiting: " + "".join(traceback.format_exception(error)))
     return 1

@@ -6,7 +6,6 @@ Neighbours: `daemon.py` (options and life of every daemon), `service/server.py` 
 import os
 import signal
 import sys
-import traceback
 
 import trio
 
@@ -14,8 +13,8 @@ from ovsdb_server import vlog
 from ovsdb_server.clock import SteerableClock
 from ovsdb_server.coverage import COVERAGE
 from ovsdb_server.daemon import (OPTIONS, PLAIN_CAPABILITIES, VERSION, Daemon, Option,
-                                 OptionError, Settings, StartError, database_directory, fail,
-                                 getopt, help_text)
+                                 OptionError, Settings, StartError, begin, database_directory,
+                                 fail, getopt, help_text, report_end)
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.rpc.unixctl import Server as ControlServer
 from ovsdb_server.service.commands import commands
@@ -162,22 +161,13 @@ class _Arguments:
 
 def main(argv: list[str]) -> int:
     """Run ovsdb-server with arguments `argv`; return the exit code."""
-    try:
-        arguments = _Arguments(argv)
-    except OptionError as error:
-        return fail(PROGRAM, str(error))
-    if arguments.action == "help":
-        sys.stdout.write(_HELP.format(default=os.path.join(database_directory(), "conf.db"),
-                                      daemon=help_text(PROGRAM)))
-        return 0
-    if arguments.action == "version":
-        print(f"{PROGRAM} (Open vSwitch) {VERSION}")
-        return 0
-    try:
-        daemon = Daemon.start(arguments.settings, PLAIN_CAPABILITIES)
-    except StartError as error:
-        return fail(PROGRAM, str(error))
-    return _serve(arguments, daemon)
+    begun = begin(PROGRAM, _Arguments, argv, _usage, PLAIN_CAPABILITIES)
+    return begun if isinstance(begun, int) else _serve(*begun)
+
+
+def _usage() -> str:
+    return _HELP.format(default=os.path.join(database_directory(), "conf.db"),
+                        daemon=help_text(PROGRAM))
 
 
 def _serve(arguments: _Arguments, daemon: Daemon) -> int:
@@ -188,20 +178,9 @@ def _serve(arguments: _Arguments, daemon: Daemon) -> int:
     try:
         return trio.run(runner.run, clock=runner.clock)
     except Exception as error:
-        failure = _first(error)
-        if isinstance(failure, StartError):
-            return fail(PROGRAM, str(failure))
-        _log.emer("unexpected error, exiting: " + "".join(traceback.format_exception(error)))
-        return 1
+        return report_end(PROGRAM, error)
     finally:
         daemon.finish()
-
-
-def _first(error: BaseException) -> BaseException:
-    """Return the first leaf of an exception group, or the exception itself."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 class _Runner:

@@ -76,7 +76,7 @@ def parse_options(argv: list[str], table: tuple, reorder: bool = False
                 break
         elif word[1] == "-":
             name, equals, argument = word[2:].partition("=")
-            row = long.get(name) or _find_by_prefix(name, table)
+            row = long.get(name) or _find_by_prefix(name, word, table)
             if equals and row[1] == NO_ARGUMENT:
                 raise Fatal(f"option '--{row[0]}' doesn't allow an argument")
             value = argument if equals else None
@@ -102,24 +102,33 @@ def parse_options(argv: list[str], table: tuple, reorder: bool = False
     return found, rest
 
 
-def _find_by_prefix(name: str, table: tuple) -> tuple:
+def _find_by_prefix(name: str, word: str, table: tuple) -> tuple:
     candidates = [row for row in table if row[0].startswith(name)]
     if not candidates:
-        raise Fatal(f"unrecognized option '--{name}'")
+        raise Fatal(f"unrecognized option '{word}'")
     first = candidates[0]
     for row in candidates[1:]:
         if row[1] != first[1] or len(row) < 4 or len(first) < 4 or row[3] != first[3]:
             names = " ".join(f"'--{row[0]}'" for row in candidates)
-            raise Fatal(f"option '--{name}' is ambiguous; possibilities: {names}")
+            raise Fatal(f"option '{word}' is ambiguous; possibilities: {names}")
     return first
 
 
 def print_options(table: tuple) -> None:
-    """Print what --options prints: each option as it is typed, one per line."""
+    """Print what ovs-vsctl --options prints: each option as it is typed, one per line."""
     for row in table:
         print(f"--{row[0]}" + ("" if row[1] == NO_ARGUMENT else "=ARG"))
         if row[2]:
             print(f"-{row[2]}" + ("" if row[1] == NO_ARGUMENT else " ARG"))
+
+
+def print_option_list(table: tuple) -> None:
+    """Print what --option of the other tools prints; completion scripts read it."""
+    for row in table:
+        argument = ("", "[ARG]", "ARG")[row[1]]
+        print(f"--{row[0]}={argument}" if argument else f"--{row[0]}")
+        if row[2]:
+            print(f"-{row[2]} {argument}")
 
 
 def print_version(program: str, *lines: str) -> None:
@@ -191,6 +200,13 @@ def write_text(text: str) -> None:
     """Write `text` to stdout as UTF-8 whatever the locale; undecodable argv bytes come back."""
     flush_output()
     sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+
+
+def parse_seconds(text: str, letter: str) -> int:
+    """Return the argument of --timeout, whose short letter is `letter`.  Raises Fatal."""
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text) < 1 << 32:
+        raise Fatal(f"value {text} on -{letter} or --timeout is invalid")
+    return int(text)
 
 
 def time_limit(seconds: int | None) -> None:
@@ -348,7 +364,8 @@ class Log:
         self._number += 1
         if level <= self._level(module, "console"):
             sys.stderr.flush()
-            os.write(2, self._line("console", module, level, text, now) + b"\n")
+            sys.stderr.buffer.write(self._line("console", module, level, text, now) + b"\n")
+            sys.stderr.buffer.flush()
         if self._file >= 0 and level <= self._level(module, "file"):
             os.write(self._file, self._line("file", module, level, text, now) + b"\n")
         if level <= self._level(module, "syslog"):
@@ -447,6 +464,8 @@ def apply_log_option(name: str, value: str | None) -> bool:
     elif name == "log-file":
         LOG.open_file(value)
     elif name == "syslog-method":
+        if value not in ("libc", "null") and not value.startswith(("unix:", "udp:")):
+            raise Fatal(f"unsupported syslog method '{value}'")
         LOG.syslog_method = value
     elif name == "syslog-target":
         LOG.syslog_method = f"udp:{value}"

@@ -9,7 +9,7 @@ import sys
 
 from utilities import command_line
 from utilities.command_line import (NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, Fatal,
-                                    print_options, print_version, run_tool, time_limit)
+                                    print_option_list, print_version, run_tool, time_limit)
 
 PROGRAM = "ovs-dpctl"
 
@@ -45,7 +45,6 @@ _COMMANDS: dict[str, tuple[str, int, int, bool]] = {
 }
 _PASSED_ON = {"statistics": "-s", "more": "-m", "names": "--names", "no-names": "--no-names",
               "may-create": "--may-create", "clear": "--clear"}
-_LOCAL = ("help", "list-commands", "parse-actions", "normalize-actions")
 
 
 def main(argv: list[str]) -> int:
@@ -64,15 +63,13 @@ def _run(argv: list[str]) -> int:
                 _help()
                 return 0
             case "option":
-                print_options(_OPTIONS)
+                print_option_list(_OPTIONS)
                 return 0
             case "version":
                 print_version(PROGRAM)
                 return 0
             case "timeout":
-                if not value.isdigit() or not int(value):
-                    raise Fatal(f"value {value} on -t or --timeout is invalid")
-                timeout = int(value)
+                timeout = command_line.parse_seconds(value, "t")
             case "read-only":
                 is_read_only = True
             case _ if name in _PASSED_ON:
@@ -109,11 +106,8 @@ def _run(argv: list[str]) -> int:
 
 def _ask_daemon(command: str, arguments: list[str]) -> int:
     """Has ovs-vswitchd carry a command out."""
-    from utilities.appctl import Failure, ask      # only commands that need the daemon pay for it
-    try:
-        answer, is_error = ask("ovs-vswitchd", f"dpctl/{command}", arguments)
-    except Failure as failure:
-        raise Fatal(failure.text) from None
+    from utilities.appctl import ask    # only commands that need the daemon pay for it
+    answer, is_error = ask("ovs-vswitchd", f"dpctl/{command}", arguments)
     if is_error:
         raise Fatal(answer.rstrip("\n").removeprefix("ovs-vswitchd: "))
     command_line.write_text(answer)

@@ -23,8 +23,8 @@ from ovsdb_server.rpc.message import NOTIFICATION, REPLY, REQUEST
 from utilities.command_line import (INFO, LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT,
                                     TABLE_OPTIONS, TLS_OPTIONS, VERBOSE_OPTIONS, WARN, Fatal,
                                     TlsFiles, apply_log_option, default_remote, flush_output,
-                                    log_directory, parse_options, print_version, run_directory,
-                                    run_tool, time_limit, write_text)
+                                    log_directory, parse_options, parse_seconds, print_version,
+                                    run_directory, run_tool, time_limit, write_text)
 from utilities.json_input import JsonError, parse_json
 from utilities.remote import open_remote
 from utilities.table import Printer, Style, Table, pretty_json
@@ -211,9 +211,7 @@ def _apply_option(session: Session, name: str, value: str | None) -> None:
         case "force":
             session.is_forced = True
         case "timeout":
-            if not (value.isascii() and value.isdigit()) or not 0 < int(value) < 1 << 32:
-                raise Fatal(f"value {value} on -t or --timeout is invalid")
-            session.timeout = int(value)
+            session.timeout = parse_seconds(value, "t")
         case "db-change-aware" | "no-db-change-aware":
             session.is_change_aware = name == "db-change-aware"
         case "leader-only" | "no-leader-only":

@@ -13,9 +13,11 @@ from collections.abc import Callable
 
 from ovsdb_server.engine.error import OvsdbError, json_text
 from ovsdb_server.engine.schema import DatabaseSchema
+from utilities.command_line import (LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, VERSION,
+                                    WARN, Fatal, apply_log_option, log_directory, parse_options,
+                                    print_option_list, print_version, run_tool)
 
 PROGRAM = "ovsdb-tool"
-VERSION = "4.0.90"
 _UNSUPPORTED = "clustered databases are not supported yet"
 
 _HELP = """\
@@ -65,134 +67,62 @@ Other options:
   -V, --version               display version information
 """
 
-# Long name, short name, argument: None, "required" or "optional".
 _OPTIONS = (
-    ("more", "m", None),
-    ("rbac-role", "", "required"),
-    ("cid", "", "required"),
-    ("election-timer", "", "required"),
-    ("verbose", "v", "optional"),
-    ("help", "h", None),
-    ("option", "o", None),
-    ("version", "V", None),
+    ("more", NO_ARGUMENT, "m"),
+    ("rbac-role", REQUIRED_ARGUMENT, ""),
+    ("cid", REQUIRED_ARGUMENT, ""),
+    ("election-timer", REQUIRED_ARGUMENT, ""),
+    ("verbose", OPTIONAL_ARGUMENT, "v"),
+    ("help", NO_ARGUMENT, "h"),
+    ("option", NO_ARGUMENT, "o"),
+    ("version", NO_ARGUMENT, "V"),
 )
 
 
-class _Failure(Exception):
-    """Ends the program with a message and an exit code."""
-
-    def __init__(self, text: str, code: int = 1):
-        super().__init__(text)
-        self.text = text
-        self.code = code
-
-
 class _Options:
-    """What the options say; `action` is "help", "option", "version" or ""."""
+    """What the options say."""
 
     def __init__(self):
         self.more = 0
         self.role = ""
-        self.action = ""
-        self.warns = True
 
 
 def main(argv: list[str]) -> int:
     """Run ovsdb-tool with arguments `argv`; return the exit code."""
-    try:
-        options, words = _parse(argv)
-        match options.action:
+    return run_tool(PROGRAM, _run, argv)
+
+
+def _run(argv: list[str]) -> int:
+    options = _Options()
+    found, words = parse_options(argv, _OPTIONS, reorder=True)
+    for name, argument in found:
+        match name:
             case "help":
-                return _help(options)
+                _help(options)
+                return 0
             case "option":
-                _print_options()
+                print_option_list(_OPTIONS)
                 return 0
             case "version":
-                print(f"{PROGRAM} (Open vSwitch) {VERSION}")
+                print_version(PROGRAM)
                 return 0
-        return _run(options, words)
-    except _Failure as failure:
-        sys.stdout.flush()
-        sys.stderr.write(f"{PROGRAM}: {failure.text}\n")
-        return failure.code
-
-
-def _run(options: _Options, words: list[str]) -> int:
+        _apply(options, name, argument)
     if not words:
-        raise _Failure("missing command name; use --help for help")
+        raise Fatal("missing command name; use --help for help")
     name, arguments = words[0], words[1:]
     command = _COMMANDS.get(name)
     if command is None:
-        raise _Failure(f"unknown command '{name}'; use --help for help")
+        raise Fatal(f"unknown command '{name}'; use --help for help")
     _usage, n_min, n_max, run = command
     if len(arguments) < n_min:
-        raise _Failure(f"'{name}' command requires at least {n_min} arguments")
+        raise Fatal(f"'{name}' command requires at least {n_min} arguments")
     if n_max is not None and len(arguments) > n_max:
-        raise _Failure(f"'{name}' command takes at most {n_max} arguments")
+        raise Fatal(f"'{name}' command takes at most {n_max} arguments")
     try:
         return run(options, *arguments) or 0
     except OvsdbError as error:
-        _warn_locked(options, error)
-        raise _Failure(str(error)) from None
-
-
-def _warn_locked(options: _Options, error: OvsdbError) -> None:
-    """Log what the reference logs when the lock of the database cannot be had."""
-    warnings = getattr(error, "warnings", ())
-    if warnings and options.warns:
-        from time import gmtime, strftime
-        now = strftime("%Y-%m-%dT%H:%M:%SZ", gmtime())
-        for number, warning in enumerate(warnings, 1):
-            sys.stderr.write(f"{now}|{number:05}|lockfile|WARN|{warning}\n")
-
-
-def _parse(argv: list[str]) -> tuple[_Options, list[str]]:
-    """Return the options and the other words, which may come in any order before "--"."""
-    options = _Options()
-    words: list[str] = []
-    index = 0
-    while index < len(argv):
-        word = argv[index]
-        index += 1
-        if word == "--":
-            break
-        if not word.startswith("-") or word == "-":
-            words.append(word)
-            continue
-        if word.startswith("--"):
-            name, equals, value = word[2:].partition("=")
-            long_name, takes = _find_long(name, word)
-            argument = value if equals else None
-            if takes is None and equals:
-                raise _Failure(f"option '--{long_name}' doesn't allow an argument")
-            if takes == "required" and not equals:
-                if index == len(argv):
-                    raise _Failure(f"option '--{long_name}' requires an argument")
-                argument = argv[index]
-                index += 1
-            _apply(options, long_name, argument)
-            continue
-        for place, letter in enumerate(word[1:], 2):
-            found = [row for row in _OPTIONS if row[1] == letter]
-            if not found:
-                raise _Failure(f"invalid option -- '{letter}'")
-            if found[0][2] is not None:
-                _apply(options, found[0][0], word[place:] or None)
-                break
-            _apply(options, found[0][0], None)
-    return options, words + argv[index:]
-
-
-def _find_long(name: str, word: str) -> tuple[str, str | None]:
-    rows = [row for row in _OPTIONS if row[0] == name]
-    if not rows:
-        rows = [row for row in _OPTIONS if name and row[0].startswith(name)]
-    if not rows:
-        raise _Failure(f"unrecognized option '{word}'")
-    if len(rows) > 1:
-        names = " ".join(f"'--{row[0]}'" for row in rows)
-        raise _Failure(f"option '{word}' is ambiguous; possibilities: {names}")
-    return rows[0][0], rows[0][2]
+        _warn_locked(error)
+        raise Fatal(str(error)) from None
 
 
 def _apply(options: _Options, name: str, argument: str | None) -> None:
@@ -201,50 +131,22 @@ def _apply(options: _Options, name: str, argument: str | None) -> None:
             options.more += 1
         case "rbac-role":
             options.role = argument
-        case "help" | "option" | "version":
-            options.action = options.action or name
-        case "verbose":
-            _apply_verbosity(options, argument)
         case "cid":
             from ovsdb_server.engine.atom import ZERO_UUID, is_uuid
             if not is_uuid(argument) or argument == ZERO_UUID:
-                raise _Failure(f"{argument}: not a valid UUID")
+                raise Fatal(f"{argument}: not a valid UUID")
         case "election-timer":
             if not argument.isdigit() or not 100 <= int(argument) <= 600000:
-                raise _Failure("ovsdb error: election timer must be between 100 and 600000, "
-                               "in msec.")
+                raise Fatal("ovsdb error: election timer must be between 100 and 600000, "
+                            "in msec.")
+        case _:
+            apply_log_option(name, argument)
 
 
-_LEVELS = ("off", "emer", "err", "warn", "info", "dbg")
-
-
-def _apply_verbosity(options: _Options, spec: str | None) -> None:
-    """Heed the one thing that -v changes here: whether warnings reach the console."""
-    if spec is None or spec.upper().startswith("PATTERN:"):
-        return
-    level, is_console, is_everywhere = "dbg", False, True
-    for word in spec.replace(":", " ").replace(",", " ").split():
-        low = word.lower()
-        if low in _LEVELS:
-            level = low
-        elif low == "console":
-            is_console = True
-        elif low in ("syslog", "file"):
-            is_everywhere = False
-        elif low not in ("any", "lockfile", "ovsdb_tool", "ovsdb_log", "ovsdb_file"):
-            raise _Failure(f'processing "{spec}": no destination, level, or module "{word}"')
-    if is_console or is_everywhere:
-        options.warns = _LEVELS.index(level) >= _LEVELS.index("warn")
-
-
-def _print_options() -> None:
-    for name, letter, takes in _OPTIONS:
-        if takes is None:
-            print(f"--{name}")
-        else:
-            print(f"--{name}=ARG" if takes == "required" else f"--{name}=[ARG]")
-        if letter:
-            print(f"-{letter} {'[ARG]' if takes == 'optional' else ''}")
+def _warn_locked(error: OvsdbError) -> None:
+    """Log what the reference logs when the lock of the database cannot be had."""
+    for warning in getattr(error, "warnings", ()):
+        LOG.log("lockfile", WARN, warning)
 
 
 # Paths and files.
@@ -272,12 +174,12 @@ def _read_schema(path: str) -> DatabaseSchema:
             text = stream.read()
     except OSError as error:
         what = "reading JSON stream" if os.path.isdir(path) else f'opening "{path}"'
-        raise _Failure(f'failed to read schema: "{path}" could not be read as JSON (error '
+        raise Fatal(f'failed to read schema: "{path}" could not be read as JSON (error '
                        f"{what}: {error.strerror})") from None
     try:
         json = read_json(text)
     except JsonError as error:
-        raise _Failure(f'failed to read schema: "{path}" could not be read as JSON '
+        raise Fatal(f'failed to read schema: "{path}" could not be read as JSON '
                        f"({error})") from None
     try:
         return DatabaseSchema.from_json(json)
@@ -350,8 +252,8 @@ def _rewrite(options: _Options, db: str, target: str, schema: DatabaseSchema | N
     try:
         journal, database = _open_sound(db, is_read_only=bool(target))
     except LockError as error:
-        _warn_locked(options, error)
-        raise _Failure(f"{error.details} ({error.io_error})") from None
+        _warn_locked(error)
+        raise Fatal(f"{error.details} ({error.io_error})") from None
     try:
         if schema is not None:
             database = convert(database, schema)
@@ -361,8 +263,8 @@ def _rewrite(options: _Options, db: str, target: str, schema: DatabaseSchema | N
         try:
             lock = LockFile(target)
         except LockError as error:
-            _warn_locked(options, error)
-            raise _Failure(f"{error.details} ({error.io_error})") from None
+            _warn_locked(error)
+            raise Fatal(f"{error.details} ({error.io_error})") from None
         try:
             save(target, database, comment, _wall_ms())
         finally:
@@ -411,25 +313,25 @@ def _db_is_standalone(_options: _Options, db: str) -> int:
 
 def _of_cluster(_options: _Options, db: str) -> None:
     if _file_magic(db) != "CLUSTER":
-        raise _Failure(f"{db}: not a clustered database")
-    raise _Failure(f"{db}: {_UNSUPPORTED}")
+        raise Fatal(f"{db}: not a clustered database")
+    raise Fatal(f"{db}: {_UNSUPPORTED}")
 
 
 def _check_cluster(_options: _Options, *dbs: str) -> None:
     for db in dbs:
         if _file_magic(db) != "CLUSTER":
             raise OvsdbError("ovsdb error", f"{db}: cannot identify file type")
-        raise _Failure(f"{db}: {_UNSUPPORTED}")
+        raise Fatal(f"{db}: {_UNSUPPORTED}")
 
 
 def _no_clusters(_options: _Options, *_arguments: str) -> None:
-    raise _Failure(_UNSUPPORTED)
+    raise Fatal(_UNSUPPORTED)
 
 
 def _cluster_to_standalone(_options: _Options, _db: str, clustered: str) -> None:
     if _file_magic(clustered) != "CLUSTER":
-        raise _Failure("Database is not clustered db.\n")
-    raise _Failure(f"{clustered}: {_UNSUPPORTED}")
+        raise Fatal("Database is not clustered db.\n")
+    raise Fatal(f"{clustered}: {_UNSUPPORTED}")
 
 
 def _compare_versions(_options: _Options, a: str, operator: str, b: str) -> int:
@@ -438,12 +340,12 @@ def _compare_versions(_options: _Options, a: str, operator: str, b: str) -> int:
         try:
             compare_versions(version, version)
         except OvsdbError:
-            raise _Failure(f"{version}: not an OVSDB version number in format x.y.z") from None
+            raise Fatal(f"{version}: not an OVSDB version number in format x.y.z") from None
     order = compare_versions(a, b)
     answers = {"<": order < 0, "<=": order <= 0, "==": order == 0, ">=": order >= 0,
                ">": order > 0, "!=": order != 0}
     if operator not in answers:
-        raise _Failure(f"{operator}: not a relational operator")
+        raise Fatal(f"{operator}: not a relational operator")
     return 0 if answers[operator] else 2
 
 
@@ -465,7 +367,7 @@ def _execute(options: _Options, arguments: tuple[str, ...], is_read_only: bool) 
         try:
             params = read_json(text)
         except JsonError as error:
-            raise _Failure(f'"{text}": {error}') from None
+            raise Fatal(f'"{text}": {error}') from None
         complaint = _check_params(params, database.name)
         if complaint is not None:
             print(json_text(complaint))
@@ -493,7 +395,7 @@ def _show_log(options: _Options, db: str = "") -> None:
     from ovsdb_server.storage.record import CLUSTERED, identify, read_records
     db = db or _default_db()
     if identify(db, _open_first_line(db)) == CLUSTERED:
-        raise _Failure(f"{db}: {_UNSUPPORTED}")
+        raise Fatal(f"{db}: {_UNSUPPORTED}")
     schema = None
     names: dict[str, str] = {}
     with open(db, "rb") as stream:
@@ -571,8 +473,8 @@ def _value_text(table, name: str, json) -> str:
 
 
 def _help(_options: _Options) -> int:
-    log = os.path.join(os.environ.get("OVS_LOGDIR") or "/var/log/openvswitch", "ovsdb-tool.log")
-    sys.stdout.write(_HELP.format(db=_default_db(), schema=_default_schema(), log=log))
+    sys.stdout.write(_HELP.format(db=_default_db(), schema=_default_schema(),
+                                  log=f"{log_directory()}/{PROGRAM}.log"))
     return 0
 
 

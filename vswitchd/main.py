@@ -6,20 +6,18 @@ Neighbours: `ovsdb_server/daemon.py` (options and life of every daemon), `superv
 
 import ctypes
 import os
-import sys
-import traceback
 
 import trio
 
 from ovsdb_server import vlog
 from ovsdb_server.clock import SteerableClock
 from ovsdb_server.coverage import COVERAGE
-from ovsdb_server.daemon import (OPTIONS, Daemon, Option, OptionError, Settings, StartError, fail,
-                                 getopt, help_text, run_directory)
+from ovsdb_server.daemon import (OPTIONS, VERSION, Daemon, Option, OptionError, Settings,
+                                 StartError, begin, getopt, help_text, report_end,
+                                 run_directory)
 from ovsdb_server.rpc.unixctl import Command, Server as ControlServer
 
 PROGRAM = "ovs-vswitchd"
-VERSION = "4.0.90"
 _BANNER = f"{PROGRAM} (Open vSwitch) {VERSION}"
 _MCL_CURRENT, _MCL_FUTURE = 1, 2
 _M_MMAP_THRESHOLD = -3
@@ -94,46 +92,25 @@ class _Arguments:
 
 def main(argv: list[str]) -> int:
     """Run ovs-vswitchd with arguments `argv`; return the exit code."""
-    try:
-        arguments = _Arguments(argv)
-    except OptionError as error:
-        return fail(PROGRAM, str(error))
-    if arguments.action == "help":
-        sys.stdout.write(_HELP.format(program=PROGRAM, rundir=run_directory(),
-                                      daemon=help_text(PROGRAM)))
-        return 0
-    if arguments.action == "version":
-        print(_BANNER)
-        return 0
-    try:
-        daemon = Daemon.start(arguments.settings)
-    except StartError as error:
-        return fail(PROGRAM, str(error))
+    begun = begin(PROGRAM, _Arguments, argv, _usage)
+    if isinstance(begun, int):
+        return begun
+    arguments, daemon = begun
     if arguments.must_lock:
         _lock_memory()
     _keep_large_blocks_apart()
     clock = SteerableClock()
     try:
         trio.run(_run, arguments, daemon, clock, clock=clock)
-    except BaseExceptionGroup as group:
-        return _report(group)
-    except Exception as error:
-        return _report(error)
+    except (Exception, BaseExceptionGroup) as error:
+        return report_end(PROGRAM, error)
     finally:
         daemon.finish()
     return 0
 
 
-def _report(error: BaseException) -> int:
-    """Says why the daemon ends; returns its exit code."""
-    leaf = error
-    while isinstance(leaf, BaseExceptionGroup):
-        leaf = leaf.exceptions[0]
-    if isinstance(leaf, StartError):
-        return fail(PROGRAM, str(leaf))
-    vlog.module("vswitchd").emer("unexpected error, exiting: "
-                                 + "".join(traceback.format_exception(error)))
-    return 1
+def _usage() -> str:
+    return _HELP.format(program=PROGRAM, rundir=run_directory(), daemon=help_text(PROGRAM))
 
 
 def _keep_large_blocks_apart() -> None:

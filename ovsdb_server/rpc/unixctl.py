@@ -110,14 +110,18 @@ class Server:
             if _log.is_dbg:
                 _log.dbg(f'replying with error, id={request.id}: "{text}"')
             return message.encode_error(_ended(text), request.id)
-        if formats["--format"] == "json" and isinstance(result, str):
-            result = {"reply": result, "reply-format": "plain"}
+        if result is None or isinstance(result, str):
+            if formats["--format"] == "json":
+                result = {"reply": result or "", "reply-format": "plain"}
+            else:
+                # Clients before 3.4 print what they get as it is.
+                result = _ended(result)
         if _log.is_dbg:
             _log.dbg(f'replying with success, id={request.id}: "{result}"')
         return message.encode_reply(result, request.id)
 
     async def run(self, name: str, args: list, formats: dict[str, str] | None = None) -> object:
-        """Run one command; return its answer.  Raises: CommandError."""
+        """Run one command; return its answer, a text or None mostly.  Raises: CommandError."""
         if name == "set-options" and formats is not None:
             return self._set_options(args, formats)
         row = self.commands.get(name)
@@ -145,7 +149,7 @@ class Server:
             # A mistake in one command must not end the daemon.
             _log.err(f"{name}: {''.join(traceback.format_exception(error))}")
             raise CommandError(f"{name}: internal error: {error}") from None
-        return _ended(result) if result is None or isinstance(result, str) else result
+        return result
 
     def _set_options(self, args: list, formats: dict[str, str]) -> str:
         if len(args) != 2 or args[0] != "--format":

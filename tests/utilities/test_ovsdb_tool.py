@@ -13,6 +13,7 @@ import pytest
 
 from tests.ovsdb_server.reference import TOOL, environment, needs_reference
 from utilities import ovsdb_tool
+from utilities.command_line import LOG
 from utilities.json_complaint import JsonError, read_json
 
 ROOT = Path(__file__).parents[2]
@@ -21,10 +22,11 @@ SCHEMA = ROOT / "schema" / "vswitch.ovsschema"
 
 def _run(argv):
     """Return (exit code, stdout, stderr) of our tool."""
-    out, err = io.StringIO(), io.StringIO()
+    LOG.__init__()                                  # As in a process of its own.
+    out, err = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = ovsdb_tool.main(argv)
-    return code, out.getvalue(), err.getvalue()
+    return code, *(stream.buffer.getvalue().decode() for stream in (out, err))
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import sys
 
 from utilities.command_line import (
     NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, TLS_OPTIONS, VERBOSE_OPTIONS, Fatal,
-    TlsFiles, apply_log_option, parse_options, print_options, print_version, run_tool,
-    time_limit,
+    TlsFiles, apply_log_option, parse_options, parse_seconds, print_option_list, print_version,
+    run_tool, time_limit,
 )
 
 PROGRAM = "ovs-ofctl"
@@ -178,7 +178,7 @@ def _main(argv: list[str]) -> int:
         if name == "help":
             return _help()
         if name == "option":
-            print_options(_OPTIONS)
+            print_option_list(_OPTIONS)
             return 0
     settings = _apply(options)
     if not words:
@@ -216,9 +216,7 @@ def _apply(options: list[tuple[str, str | None]]) -> Settings:
     for name, value in options:
         match name:
             case "timeout":
-                if not value.isdigit() or int(value) == 0:
-                    raise Fatal(f"value {value} on -t or --timeout is invalid")
-                timeout = int(value)
+                timeout = parse_seconds(value, "t")
             case "flow-format":
                 settings.protocols = protocol.parse_protocols(value)
                 settings.protocols_given = True

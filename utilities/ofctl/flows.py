@@ -12,7 +12,7 @@ from utilities.ofctl import protocol
 from utilities.ofctl.connection import (
     Connection, next_xid, open_switch, print_message, warn,
 )
-from utilities.ofctl.ports import port_names, port_numbers, table_names, table_numbers
+from utilities.ofctl.ports import known_numbers, port_names, table_names
 from vswitchd.openflow.fields import INFO, NONE
 from vswitchd.openflow.framing import identify, open_frame
 from vswitchd.openflow.match import EMPTY, Match, get, is_wild, prerequisites_hold
@@ -164,8 +164,7 @@ def read_flows(settings, name: str, command: str, ports, tables) -> list[ParsedF
 def _change(settings, arguments, command: str) -> None:
     switch = arguments[0]
     text = arguments[1] if len(arguments) > 1 else ""
-    tables = table_numbers(settings, switch)
-    ports = port_numbers(settings, switch)
+    ports, tables = known_numbers(settings, switch)
     if text == "-":
         flows = read_flows(settings, "-", command, ports, tables)
     else:
@@ -247,8 +246,7 @@ def add_flow(settings, arguments) -> None:
 
 def add_flows(settings, arguments) -> None:
     switch, name = arguments
-    tables = table_numbers(settings, switch)
-    ports = port_numbers(settings, switch)
+    ports, tables = known_numbers(settings, switch)
     send_flows(settings, switch, read_flows(settings, name, "auto", ports, tables))
 
 
@@ -266,8 +264,7 @@ def del_flows(settings, arguments) -> None:
 def _prepare_dump(settings, arguments, aggregate: bool):
     switch = arguments[0]
     text = arguments[1] if len(arguments) > 1 else ""
-    ports = port_numbers(settings, switch) if text else {}
-    tables = table_numbers(settings, switch) if text else {}
+    ports, tables = known_numbers(settings, switch) if text else ({}, {})
     flow = _parse(settings, text, "match", ports, tables)
     connection = open_switch(settings, switch)
     # Naming a table takes no table ids in flow_mods.
@@ -393,7 +390,7 @@ def diff_flows(settings, arguments) -> int:
             other = arguments[1 - side]
             ports = tables = {}
             if not _is_file(other):
-                ports, tables = port_numbers(settings, other), table_numbers(settings, other)
+                ports, tables = known_numbers(settings, other)
             _read_file_side(settings, source, side, table, ports, tables)
         else:
             connection = open_switch(settings, source)
@@ -436,8 +433,7 @@ def _format_side(key, version: _Version, names) -> str:
 def replace_flows(settings, arguments) -> None:
     switch, name = arguments
     table: _Table = {}
-    ports = port_numbers(settings, switch)
-    tables = table_numbers(settings, switch)
+    ports, tables = known_numbers(settings, switch)
     usable = _read_file_side(settings, name, 0, table, ports, tables)
     if settings.bundle:
         usable &= protocol.OF13_UP
@@ -490,14 +486,12 @@ def packet_out(settings, arguments) -> None:
     from vswitchd.openflow.text import parse_actions
     switch = arguments[0]
     if len(arguments) == 2:
-        tables = table_numbers(settings, switch)
-        ports = port_numbers(settings, switch)
+        ports, tables = known_numbers(settings, switch)
         value, usable = parse_packet_out(arguments[1], ports, tables)
         packets = [value]
     elif len(arguments) > 3:
         from utilities.ofctl.ports import port_number
-        tables = table_numbers(settings, switch)
-        ports = port_numbers(settings, switch)
+        ports, tables = known_numbers(settings, switch)
         port = port_number(settings, switch, arguments[1])
         try:
             actions, usable = parse_actions(arguments[2], ports, tables)
@@ -587,8 +581,7 @@ def parse_watch(settings, switch: str, text: str, version: int):
     from vswitchd.openflow.messages.monitor import FlowMonitorRequest, FlowMonitorRequests
     from vswitchd.openflow.text import key_values, parse_group, parse_match, parse_port
     from vswitchd.openflow.value_text import parse_table
-    tables = table_numbers(settings, switch)
-    ports = port_numbers(settings, switch)
+    ports, tables = known_numbers(settings, switch)
     flags, table, out_port, out_group, words = 0x3F, _TABLE_ANY, NONE, 0xFFFFFFFF, []
     try:
         for key, value in key_values(text):

@@ -12,7 +12,7 @@ from utilities.command_line import Fatal
 from utilities.ofctl import protocol
 from utilities.ofctl.connection import next_xid, open_switch
 from utilities.ofctl.flows import open_for_changes, read_lines, send_bundle, send_silent
-from utilities.ofctl.ports import port_numbers, table_numbers
+from utilities.ofctl.ports import known_numbers
 from vswitchd.openflow.messages import encode
 from vswitchd.openflow.messages.group import (
     TYPES, Bucket, GroupDescRequest, GroupMod, GroupStatsRequest, Selection,
@@ -186,8 +186,7 @@ def _send_groups(settings, switch: str, groups) -> None:
 def _change(settings, arguments, command: str) -> None:
     switch = arguments[0]
     text = arguments[1] if len(arguments) > 1 else ""
-    tables = table_numbers(settings, switch)
-    ports = port_numbers(settings, switch)
+    ports, tables = known_numbers(settings, switch)
     if text == "-":
         groups = _read_groups("-", command, ports, tables)
     else:
@@ -235,8 +234,7 @@ def remove_buckets(settings, arguments) -> None:
 
 def add_groups(settings, arguments) -> None:
     switch, name = arguments
-    tables = table_numbers(settings, switch)
-    ports = port_numbers(settings, switch)
+    ports, tables = known_numbers(settings, switch)
     _send_groups(settings, switch, _read_groups(name, None, ports, tables))
 
 
@@ -254,8 +252,7 @@ def dump_groups(settings, arguments) -> None:
 def dump_group_stats(settings, arguments) -> None:
     from utilities.ofctl.switch import dump
     switch = arguments[0]
-    tables = table_numbers(settings, switch)
-    ports = port_numbers(settings, switch)
+    ports, tables = known_numbers(settings, switch)
     try:
         mod, usable = parse_group_mod(arguments[1] if len(arguments) > 1 else "", "delete", ports,
                                       tables)
@@ -468,8 +465,7 @@ def bundle(settings, arguments) -> None:
     switch, name = arguments
     settings.bundle = True
     protocol.settle(settings)
-    tables = table_numbers(settings, switch)
-    ports = port_numbers(settings, switch)
+    ports, tables = known_numbers(settings, switch)
     usable, makers = protocol.OF13_UP, []
     for number, line in read_lines(name):
         word, _, text = line.partition(" ")

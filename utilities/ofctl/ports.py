@@ -107,3 +107,9 @@ def table_numbers(settings, switch: str) -> dict[str, int]:
     if settings.names is False:
         return {}
     return {name: number for number, name in _tables(settings, switch).items()}
+
+
+def known_numbers(settings, switch: str) -> tuple[dict[str, int], dict[str, int]]:
+    """The numbers of ports and of tables by name, for reading what the user typed."""
+    tables = table_numbers(settings, switch)
+    return port_numbers(settings, switch), tables

@@ -10,8 +10,8 @@ import sys
 from utilities.command_line import (DBG, INFO, LOG, NO_ARGUMENT, REQUIRED_ARGUMENT, TABLE_OPTIONS,
                                     TLS_OPTIONS, VERBOSE_OPTIONS, WARN, Fatal, TlsFiles,
                                     apply_log_option, default_remote, flush_output,
-                                    log_directory, parse_options, print_error, print_options,
-                                    print_version, run_tool, time_limit, write_text)
+                                    log_directory, parse_options, parse_seconds, print_error,
+                                    print_options, print_version, run_tool, time_limit, write_text)
 
 PROGRAM = "ovs-vsctl"
 
@@ -118,9 +118,7 @@ def _apply_options(argv: list[str], settings: Settings, local_options: tuple
             case "oneline":
                 settings.is_oneline = True
             case "timeout":
-                if not (value.isascii() and value.isdigit()) or not 0 < int(value) < 1 << 32:
-                    raise Fatal(f"value {value} on -t or --timeout is invalid")
-                settings.timeout = int(value)
+                settings.timeout = parse_seconds(value, "t")
             case "retry":
                 settings.retry = True
             case "leader-only" | "no-leader-only":

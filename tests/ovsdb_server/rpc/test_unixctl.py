@@ -82,9 +82,9 @@ def test_json_output_wraps_plain_answers(tmp_path):
 
     def body():
         assert json.loads(appctl(path, "--format=json", "slow", "a")[1]) == {
-            "reply": "slow a\n", "reply-format": "plain"}
+            "reply": "slow a", "reply-format": "plain"}
         assert appctl(path, "-f", "json", "--pretty", "table")[1] == (
-            '{\n  "a": [\n    1\n  ]\n}\n')
+            '{\n  "a": [\n    1]}\n')
         assert appctl(path, "--pretty", "table")[0] == 1
 
     talk(path, body)
