@@ -227,7 +227,7 @@ def unpack_set(body: bytes) -> tuple[int, Values, Values]:
     start = _LAYOUT[Type.SET].size
     halves = body[start:start + size], body[start + len(_pad(bytes(size))):][:size]
     found: list[Values] = []
-    for data in halves:
+    for is_mask, data in enumerate(halves):
         values: Values = {}
         if number == _SET_TUNNEL:
             values = text.unpack(data + bytes(text.FLOW_SIZE - len(data)))
@@ -236,8 +236,12 @@ def unpack_set(body: bytes) -> tuple[int, Values, Values]:
             for member, width in _SET_KEYS[number]:
                 if member:
                     piece = data[at:at + width]
-                    values[member] = (struct.unpack("=I", piece)[0] if number in _HOST_ORDER
-                                      else _be(piece))
+                    if is_mask and not piece.strip(b"\xff"):
+                        # An ICMP type has a byte here and two in struct flow.
+                        values[member] = (1 << text.width(member)) - 1
+                    else:
+                        values[member] = (struct.unpack("=I", piece)[0] if number in _HOST_ORDER
+                                          else _be(piece))
                 at += width
         found.append(values)
     return number, found[0], found[1]
@@ -287,7 +291,7 @@ def _format_ct(body: bytes, ports) -> str:
     if zone:
         words.append(f"zone={zone}")
     if mark_mask:
-        words.append(f"mark={mark:#x}/{mark_mask:#x}")
+        words.append(f"mark={_hash_x(mark)}/{mark_mask:#x}")
     if any(label_mask):
         words.append(f"label={_be(label):#x}/{_be(label_mask):#x}")
     for name, value in (("helper", helper), ("timeout", timeout)):
