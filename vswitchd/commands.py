@@ -310,7 +310,7 @@ class Commands:
         return self.agent.dump_all_flows(bridge)
 
     def bridge_reconnect(self, args: list[str]) -> None:
-        bridges = ([self.bridge(args[0], "unknown bridge")] if args
+        bridges = ([self.bridge(args[0], "Unknown bridge")] if args
                    else list(self.switch.bridges.values()))
         for bridge in bridges:
             self.agent.reconnect(bridge.name)

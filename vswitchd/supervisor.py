@@ -46,7 +46,8 @@ _log = vlog.module("bridge")
 _RATE = vlog.RateLimit(60, 20)
 
 # What of the database is followed.
-_TABLES = ("Open_vSwitch", "Bridge", "Port", "Interface", "Controller", "Flow_Table")
+_TABLES = ("Open_vSwitch", "Bridge", "Port", "Interface", "Controller", "Flow_Table",
+           "Manager")
 _MAX_ROUNDS = 10_000            # of settling: a loop of packets must not hold the daemon
 
 
@@ -182,7 +183,8 @@ class Supervisor:
                                                 "disabling this process until it goes away", _RATE)
                 continue
             top = self.top()
-            desired, complaints = derive(self.replica.rows, self.dummy, self.switch.has_system)
+            desired, complaints = derive(self.replica.rows, self.dummy, self.switch.has_system,
+                                         run_directory())
             for complaint in complaints:
                 if complaint not in self.complained:
                     getattr(_log, complaint.level)(complaint.text)

@@ -77,6 +77,8 @@ class SetControllers:
     controllers: tuple[Controller, ...]
     fail_mode: str
     protocols: tuple[str, ...]
+    managers: tuple[str, ...] = ()
+    in_band_queue: int | None = None
 
 
 Action = (SetSettings | DeleteBridge | AddBridge | SetBridge | DeleteInterface | AddInterface

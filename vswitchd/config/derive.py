@@ -7,6 +7,7 @@ meant. It never raises on what a user wrote.
 Source: ovs-vswitchd.conf.db(5). Pure function, no I/O; any thread.
 """
 
+import os.path
 import re
 from collections.abc import Mapping
 
@@ -59,10 +60,11 @@ def vlan_set(vlans: tuple[int, ...]) -> int:
 class _Derivation:
     """One run of `derive()`: the snapshot and the complaints so far."""
 
-    def __init__(self, tables: Snapshot, dummy: str | None, system: bool):
+    def __init__(self, tables: Snapshot, dummy: str | None, system: bool, run_directory: str):
         self.tables = tables
         self.dummy = dummy
         self.system = system
+        self.run_directory = run_directory
         self.complaints: list[Complaint] = []
         self.port_owner: dict[str, str] = {}
         self.interface_owner: dict[str, str] = {}
@@ -148,12 +150,48 @@ class _Derivation:
         return {"vlan_mode": mode, "tag": tag or 0,
                 "trunks": (trunks | 1 << (tag or 0)) if trunks else ALL_VLANS}
 
-    def controller(self, uuid: str, row: Row) -> Controller:
+    def controllers(self, bridge: str, row: Row, has_in_band: bool) -> tuple[Controller, ...]:
+        """The controllers of a bridge; those whose sockets could harm other files are none."""
+        found = (self.controller(uuid, controller, has_in_band)
+                 for uuid, controller in self.rows("Controller", row["controller"]))
+        return tuple(controller for controller in found if self.may_reach(bridge, controller))
+
+    def may_reach(self, bridge: str, controller: Controller) -> bool:
+        """Whether a controller's socket is one that the database may name."""
+        kind, _, path = controller.target.partition(":")
+        if kind not in ("unix", "punix"):
+            return True
+        run = self.run_directory
+        ending = (f"or connect to \"unix:{run}/{bridge}.mgmt\" (which is always available without "
+                  "special configuration).")
+        if kind == "punix":
+            if os.path.normpath(path).startswith(f"{run}/{bridge}."):
+                return True
+            self.complain(
+                "Controller", controller.uuid, f"bridge {bridge}: Not adding Unix domain socket "
+                f"controller \"{controller.target}\" due to possibility of overwriting local "
+                f"files. Instead, specify path in permitted format \"punix:{run}/{bridge}.*\" "
+                + ending, "err")
+            return False
+        if os.path.normpath(path).startswith(f"{run}/") or not os.path.isabs(path):
+            return True
+        self.complain(
+            "Controller", controller.uuid, f"bridge {bridge}: Not connecting to socket controller "
+            f"\"{controller.target}\" due to possibility for remote exploit.  Instead, specify "
+            f"socket in permitted directory \"unix:{run}/\" " + ending, "err")
+        return False
+
+    def managers(self) -> tuple[str, ...]:
+        """Targets of the managers that are reached in band."""
+        return tuple(sorted(one(row, "target") for row in self.tables.get("Manager", {}).values()
+                            if one(row, "connection_mode", "in-band") == "in-band"))
+
+    def controller(self, uuid: str, row: Row, has_in_band: bool) -> Controller:
         probe = one(row, "inactivity_probe")
         return Controller(one(row, "target"), uuid,
                           max(one(row, "max_backoff", 8000), 1000) / 1000,
                           5.0 if probe is None else probe / 1000,
-                          one(row, "connection_mode", "in-band") == "in-band",
+                          has_in_band and one(row, "connection_mode", "in-band") == "in-band",
                           one(row, "enable_async_messages", True),
                           one(row, "controller_rate_limit", 0),
                           one(row, "controller_burst_limit", 0))
@@ -189,6 +227,7 @@ class _Derivation:
             return None
         datapath = self.datapath_type(row)
         config = dict(row["other_config"])
+        has_in_band = not is_true(config.get("disable-in-band"))
         ports = [self.port(port_uuid, port, name, datapath)
                  for port_uuid, port in self.rows("Port", row["ports"])]
         ports = [port for port in ports if port is not None]
@@ -197,8 +236,11 @@ class _Derivation:
             ports.append(Port(name, "", (Interface(name, "", local),)))
         return Bridge(
             name, uuid, datapath, tuple(ports),
-            tuple(self.controller(*item) for item in self.rows("Controller", row["controller"])),
+            self.controllers(name, row, has_in_band),
             one(row, "fail_mode", "standalone"), row["protocols"],
+            self.managers() if has_in_band else (),
+            integer(config.get("in-band-queue"), -1, 0, 0xffffffff) if "in-band-queue" in config
+            else None,
             config.get("datapath-id"), self.hwaddr(uuid, config.get("hwaddr"), name),
             config.get("dp-desc"), config.get("dp-sn"),
             integer(config.get("mac-aging-time"), 300, 15, 3600),
@@ -227,12 +269,12 @@ class _Derivation:
                          5000) / 1000))
 
 
-def derive(tables: Snapshot, dummy: str | None = None,
-           system: bool = True) -> tuple[Switch, tuple[Complaint, ...]]:
+def derive(tables: Snapshot, dummy: str | None = None, system: bool = True,
+           run_directory: str = "/var/run/openvswitch") -> tuple[Switch, tuple[Complaint, ...]]:
     """What the database asks for, and what is wrong with it.
 
     `dummy` is None without --enable-dummy, else "", "override" or "system"; `system` is False with
-    --disable-system. Complexity: linear in the rows reachable from Open_vSwitch.bridges.
+    --disable-system; `run_directory` may hold the sockets of controllers. Complexity: linear in the rows reachable from Open_vSwitch.bridges.
     """
-    derivation = _Derivation(tables, dummy, system)
+    derivation = _Derivation(tables, dummy, system, run_directory)
     return derivation.switch(), tuple(derivation.complaints)

@@ -55,7 +55,7 @@ class Controller:
     uuid: str = ""
     max_backoff: float = 8.0
     inactivity_probe: float = 5.0
-    is_local: bool = False          # connection_mode out-of-band when False
+    is_in_band: bool = False        # reached through the bridge's own ports
     enable_async: bool = True
     rate_limit: int = 0
     burst_limit: int = 0
@@ -83,6 +83,8 @@ class Bridge:
     controllers: tuple[Controller, ...] = ()
     fail_mode: str = "standalone"
     protocols: tuple[str, ...] = ()     # empty: the default ones
+    managers: tuple[str, ...] = ()      # targets of managers that are reached in band
+    in_band_queue: int | None = None
     datapath_id: str | None = None
     hwaddr: str | None = None
     dp_desc: str | None = None

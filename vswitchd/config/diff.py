@@ -24,7 +24,14 @@ def interfaces(bridge: Bridge) -> dict[str, Interface]:
 
 def _own(bridge: Bridge) -> Bridge:
     """The part of a bridge that SetBridge is about."""
-    return replace(bridge, ports=(), controllers=(), fail_mode="", protocols=())
+    return replace(bridge, ports=(), controllers=(), fail_mode="", protocols=(), managers=(),
+                   in_band_queue=None)
+
+
+def _control(bridge: Bridge) -> SetControllers:
+    """The part of a bridge that SetControllers is about."""
+    return SetControllers(bridge.name, bridge.controllers, bridge.fail_mode, bridge.protocols,
+                          bridge.managers, bridge.in_band_queue)
 
 
 def _is_same_device(old: Interface, new: Interface) -> bool:
@@ -67,7 +74,6 @@ def _bridge_actions(old: Bridge | None, new: Bridge) -> list[Action]:
             actions.append(SetInterface(new.name, iface))
     if old is None or old.ports != new.ports:
         actions.append(SetPorts(new.name, new.ports))
-    if old is None or ((old.controllers, old.fail_mode, old.protocols)
-                       != (new.controllers, new.fail_mode, new.protocols)):
-        actions.append(SetControllers(new.name, new.controllers, new.fail_mode, new.protocols))
+    if old is None or _control(old) != _control(new):
+        actions.append(_control(new))
     return actions

@@ -10,6 +10,7 @@ Log lines and waits follow the reference's modules connmgr, rconn, vconn and fai
 only.
 """
 
+import ipaddress
 import math
 import os
 import traceback
@@ -25,7 +26,7 @@ from schema.flow.seam import SEAM
 from schema.openflow.messages import VERSION_NAMES
 from vswitchd.config.actions import SetControllers
 from vswitchd.config.desired import Controller
-from vswitchd.openflow import messages, tables
+from vswitchd.openflow import in_band, messages, tables
 from vswitchd.openflow.bundles import BundleFailed
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.framing import HEADER, Splitter, identify, name_raw, open_frame
@@ -35,7 +36,7 @@ from vswitchd.openflow.service import Encoded, Service
 from vswitchd.openflow.session import Session, describe_versions
 from vswitchd.switch.bridge import Bridge
 
-OPENFLOW_PORT = 6653
+OPENFLOW_PORT, OVSDB_PORT = 6653, 6640
 ALL_VERSIONS = frozenset(VERSION_NAMES)
 _HANDSHAKE = frozenset(("OFPT_HELLO", "OFPT_ERROR", "OFPT_ECHO_REQUEST", "OFPT_ECHO_REPLY",
                         "OFPT_FEATURES_REQUEST", "OFPT_FEATURES_REPLY",
@@ -126,6 +127,7 @@ class BridgeAgent:
         self.versions = ALL_VERSIONS
         self.fail_mode = "standalone"
         self.is_failed_open = False     # the hidden rule of fail-open is there
+        self.in_band: SetControllers | None = None
         self.is_plain: bool | None = None   # a switch on its own; None: not configured yet
 
     # -- configuration
@@ -157,7 +159,21 @@ class BridgeAgent:
             if is_plain:
                 self.service.add_normal()
             self.is_plain = is_plain
+        self.in_band = action
+        self.follow_remotes()
         self.follow_failure()
+
+    def follow_remotes(self) -> None:
+        """Lets controllers and managers be reached through the bridge itself."""
+        if self.in_band is None:
+            return
+        found = [remote_address(controller.target, OPENFLOW_PORT)
+                 for controller in self.in_band.controllers if controller.is_in_band]
+        found += [remote_address(target, OVSDB_PORT) for target in self.in_band.managers]
+        local = self.bridge.ports.get(self.bridge.name)
+        remotes = [remote for remote in found if remote]
+        flows = in_band.flows(remotes, local.netdev.state().mac) if local and remotes else ()
+        self.service.set_hidden(frozenset(flows), self.in_band.in_band_queue)
 
     def reconnect(self) -> None:
         """Drops the controllers' connections; they are made again."""
@@ -241,7 +257,7 @@ class BridgeAgent:
             try:
                 parsed = address.parse_remote(target, OPENFLOW_PORT)
             except (ValueError, OSError):
-                _connmgr.err(f"{self.bridge.name}: unsupported controller \"{target}\"")
+                _connmgr.warn(f"{self.bridge.name}: unsupported controller \"{target}\"")
                 return
             if parsed.is_tls:
                 _connmgr.err(f'{self.bridge.name}: TLS is not supported for OpenFlow yet: '
@@ -273,6 +289,7 @@ class BridgeAgent:
         limit = max(1.0, remote.controller.max_backoff)
         backoff = 0.0
         while True:
+            settled_at = self.agent.now() + backoff     # a connection that lasts so long is good
             self.move(remote, "CONNECTING")
             if backoff < limit:
                 _rconn.info(f"{name}: connecting...", _RATE)
@@ -284,22 +301,22 @@ class BridgeAgent:
                     failure = reason_of(error)
             if stream is None:
                 _rconn.warn(f"{name}: connection failed ({failure})", _RATE)
-                remote.last_error = failure
+                remote.last_error, settled_at = failure, math.inf
             else:
-                started = self.agent.now()
                 remote.last_error = await self.serve_stream(stream, Session(name), remote)
-                if self.agent.now() - started >= max(backoff, 1.0):
-                    backoff = 0.0
-            was_told, backoff = backoff < limit, min(max(1.0, 2 * backoff), limit)
+            if self.agent.now() >= settled_at:
+                backoff = 1.0
+            elif backoff < limit / 2:
+                backoff = max(1.0, 2 * backoff)
+                _rconn.info(f"{name}: waiting {backoff:.0f} seconds before reconnect", _RATE)
+            else:
+                if backoff < limit:
+                    _rconn.info(f"{name}: continuing to retry connections in the background but "
+                                f"suppressing further logging", _RATE)
+                backoff = limit
             self.move(remote, "BACKOFF")
             self.agent.report()
-            if backoff < limit:
-                _rconn.info(f"{name}: waiting {backoff:.0f} seconds before reconnect", _RATE)
-            elif was_told:
-                _rconn.info(f"{name}: continuing to retry connections in the background but "
-                            f"suppressing further logging", _RATE)
-            with trio.move_on_after(backoff):
-                await remote.kick.wait()
+            await trio.sleep(backoff)
 
     def move(self, remote: Remote, state: str) -> None:
         """Notes a change of a remote's state."""
@@ -602,6 +619,7 @@ class BridgeAgent:
 
     def ports_changed(self) -> None:
         """Tells which ports came, went or changed."""
+        self.follow_remotes()
         for value in list(self.service.port_changes()):
             for connection in list(self.connections):
                 if connection.session.wants("port_status", value.reason):
@@ -661,6 +679,17 @@ def reason_of(error: BaseException) -> str:
         if inner is None:
             return str(error)
         error = inner
+
+
+def remote_address(target: str, default_port: int) -> tuple[str, int] | None:
+    """(IPv4 address, TCP port) of an active remote, None for others."""
+    try:
+        parsed = address.parse_remote(target, default_port)
+        if parsed.is_passive or parsed.is_unix:
+            return None
+        return str(ipaddress.IPv4Address(parsed.host)), parsed.port
+    except (ValueError, OSError):
+        return None
 
 
 def kind_of(target: str) -> str:

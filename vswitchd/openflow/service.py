@@ -15,7 +15,7 @@ from schema.flow.seam import SEAM
 from schema.openflow.limits import BUFFER_NONE, PORT_NONE, QUEUE_ALL, TABLE_ALL
 from vswitchd.config.desired import LOCAL
 from vswitchd.openflow import bundles, groups, meters, packed, tables
-from vswitchd.openflow.action_types import Output
+from vswitchd.openflow.action_types import Output, SetQueue
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
@@ -24,6 +24,7 @@ from vswitchd.openflow.match import Match
 from vswitchd.openflow.messages import (Message, bundle, flow, group, meter, packet, port,
                                         queue, session, table)
 from vswitchd.openflow.messages import switch as description
+from vswitchd.openflow.text import parse_match
 from vswitchd.openflow.session import OF10, OF11, OF13, OF14, Session
 from vswitchd.switch.bridge import Bridge, BridgePort
 
@@ -89,6 +90,8 @@ class Service:
         self.generation_id: int | None = None   # of the last role request that had one
         self.fragments = 0
         self.sends_misses = False
+        self.hidden: frozenset[tuple[int, str]] = frozenset()   # rules of in-band control
+        self.hidden_queue: int | None = None
 
     @property
     def dp(self) -> int:
@@ -200,7 +203,7 @@ class Service:
         if not conn.is_demoted:
             return None
         conn.is_demoted = False
-        if conn.version < OF13 or not conn.wants("role_status", PRIMARY_REQUEST):
+        if conn.version < OF13:
             return None
         return session.RoleStatus(conn.role, PRIMARY_REQUEST, self.told_generation)
 
@@ -433,10 +436,8 @@ class Service:
         metadata = {key: (fields[key], packed.exact_mask(key)) for key in fields
                     if key in packed.METADATA}
         metadata["in_port"] = (upcall.ofp, 0xffff)
-        limit = conn.miss_send_len if upcall.reason == 0 else upcall.max_len
-        frame = upcall.frame if limit >= 0xffff or limit >= len(upcall.frame) else (
-            upcall.frame[:limit])
-        return packet.PacketIn(frame, Match(metadata), reason, upcall.total_len,
+        # Nothing is buffered here, so the whole frame is sent whatever the length asked for.
+        return packet.PacketIn(upcall.frame, Match(metadata), reason, upcall.total_len,
                                upcall.table, upcall.cookie, form=conn.packet_in_format,
                                userdata=upcall.data)
 
@@ -467,6 +468,20 @@ class Service:
         """Adds the rule that makes a bridge without controllers a plain switch."""
         tables.apply(self.dp, [tables.simple_rule(self.bridge.handle, Match(),
                                                   (Output(NORMAL),))])
+
+    def set_hidden(self, flows: frozenset[tuple[int, str]], queue: int | None) -> None:
+        """Makes these, (priority, match), the rules of in-band control."""
+        if (flows, queue) == (self.hidden, self.hidden_queue):
+            return
+        is_changed = queue != self.hidden_queue
+        gone = self.hidden if is_changed else self.hidden - flows
+        new = flows if is_changed else flows - self.hidden
+        actions = (Output(NORMAL),) if queue is None else (SetQueue(queue), Output(NORMAL))
+        tables.apply(self.dp, [
+            tables.simple_rule(self.bridge.handle, parse_match(match)[0], actions, priority,
+                               is_deletion=rows is gone)
+            for rows in (gone, new) for priority, match in sorted(rows)])
+        self.hidden, self.hidden_queue = flows, queue
 
     def set_fail_open(self, is_wanted: bool) -> None:
         """The same above all rules of controllers that have gone away."""
