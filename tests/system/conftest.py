@@ -38,10 +38,12 @@ def shared_suite(tmp_path_factory) -> Iterator[Suite]:
     need_privileges()
     namespace = Namespace()
     suite = Suite(tmp_path_factory.mktemp("suite"), namespace)
-    suite.start()
-    yield suite
-    suite.close()
-    namespace.close()
+    try:
+        suite.start()
+        yield suite
+    finally:
+        suite.close()
+        namespace.close()
 
 
 @pytest.fixture
