@@ -50,7 +50,7 @@ LAYERS = (
         "utilities", "ovsdb_server.rpc", "ovsdb_server.engine", *CODEC_USES)),
 )
 # What tools may import inside the functions of those commands that need it.
-TOOLS_MAY_DEFER = ("datapath", "ovsdb_server")
+TOOLS_MAY_DEFER = ("datapath", "ovsdb_server", *DECIDING)
 
 C_LAYERS = ("base", "packet", "classifier", "conntrack", "action", "cache", "pipeline", "port",
             "worker")

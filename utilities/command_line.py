@@ -209,20 +209,60 @@ def parse_seconds(text: str, letter: str) -> int:
     return int(text)
 
 
+# Seconds of waiting after which a tool says what it waits for.
+PATIENCE = 3
+
+_deadline: float | None = None
+_notice: tuple[float, str] | None = None
+
+
 def time_limit(seconds: int | None) -> None:
     """Let the process die of SIGALRM after `seconds` (None: what OVS_CTL_TIMEOUT says)."""
-    import _signal
+    global _deadline
     if not seconds:
         text = os.environ.get("OVS_CTL_TIMEOUT", "")
-        if not (text.isascii() and text.isdigit()):
-            return
-        seconds = int(text)
+        seconds = int(text) if text.isascii() and text.isdigit() else 0
     if seconds:
-        _signal.signal(_signal.SIGALRM, _end_by_alarm)
-        _signal.alarm(min(seconds, 0x7FFFFFFF))
+        _deadline = time.monotonic() + min(seconds, 0x7FFFFFFF)
+        _set_alarm()
 
 
-def _end_by_alarm(number: int, frame: object) -> None:
+def announce_wait(text: str) -> None:
+    """Print `text` on stderr if `end_wait` is not called within PATIENCE; once."""
+    global _notice
+    if LOG.wants_notices():
+        _notice = time.monotonic() + PATIENCE, text
+        _set_alarm()
+
+
+def end_wait() -> None:
+    """What was waited for has come."""
+    global _notice
+    if _notice is not None:
+        _notice = None
+        _set_alarm()
+
+
+def _set_alarm() -> None:
+    """Let SIGALRM come when the notice or the time limit is due: one timer serves both."""
+    import _signal
+    moments = [_deadline] if _deadline is not None else []
+    if _notice is not None:
+        moments.append(_notice[0])
+    _signal.signal(_signal.SIGALRM, _alarm)
+    rest = max(min(moments) - time.monotonic(), 1e-6) if moments else 0
+    _signal.setitimer(_signal.ITIMER_REAL, rest)
+
+
+def _alarm(number: int, frame: object) -> None:
+    global _notice
+    now = time.monotonic()
+    if _notice is not None and now >= _notice[0] and (_deadline is None or now < _deadline):
+        text, _notice = _notice[1], None
+        # The buffers of sys.stderr may be in use where the signal has come.
+        os.write(2, f"{LOG.program}: {text}\n".encode("utf-8", "surrogateescape"))
+        _set_alarm()
+        return
     import _signal
     flush_output()
     LOG.log("fatal_signal", WARN, "terminating with signal 14 (Alarm clock)")
@@ -281,6 +321,11 @@ class Log:
         self._facility = 3
         self._syslog = None
         self.syslog_method: str | None = None
+        self._has_console_level = False
+
+    def wants_notices(self) -> bool:
+        """May the tool say on stderr what is no warning?  Not if -v asks for warnings at most."""
+        return not self._has_console_level or self._levels["console"] >= INFO
 
     def set_levels(self, specification: str) -> None:
         """Apply a -v argument.  Raises Fatal."""
@@ -334,6 +379,8 @@ class Log:
             else:
                 return f'no destination, level, or module "{word}"'
         self.set_level(module, destination, DBG if level is None else level)
+        if module is None and destination in (None, "console"):
+            self._has_console_level = True
         return ""
 
     def open_file(self, path: str | None) -> None:

@@ -333,6 +333,10 @@ class Database:
             raise Fatal(f"{self.remote}: database connection failed ({failure})")
         self.open()
 
+    def call(self, method: str, params: list):
+        """Send a request and return its result.  Raises RpcError, and as `run`."""
+        return self._connection.call(method, params)
+
     def transact(self, operations: list) -> list | dict | str:
         """Send operations; return the results, or the error the server answered with.
 
@@ -496,38 +500,55 @@ class Transaction:
         After FAILURE `error` says what was wrong.  The replica forgets what was written: the
         server's update says what came of it.  Raises as Database.run.
         """
-        changes: list[dict] = []
-        insert_indexes: list[tuple[int, Row]] = []
-        for row in self._touched:
-            if row.is_new:
-                insert_indexes.append((len(changes), row))
-            self._add_changes(row, changes)
-        if not changes:
+        operations, inserts, counter = self._compose()
+        if not operations:
             self.forget()
             return UNCHANGED
-        operations = self._conditions()
-        offset = len(operations)
-        operations += changes
-        select_index = None
-        if self._increment is not None:
-            row, column = self._increment
-            target = {"table": row.table.name, "where": self._where(row)}
-            operations.append({"op": "mutate", **target, "mutations": [[column, "+=", 1]]})
-            select_index = len(operations)
-            operations.append({"op": "select", **target, "columns": [column]})
-        if self.comments:
-            operations.append({"op": "comment", "comment": "\n".join(self.comments)})
         if self.is_dry_run:
             operations.append({"op": "abort"})
         results = self.database.transact(operations)
         status = self._judge(results)
         if status == SUCCESS and not self.is_dry_run:
-            for index, row in insert_indexes:
-                self.real_uuids[row.uuid] = results[offset + index]["uuid"][1]
-            if select_index is not None:
-                self.incremented = results[select_index]["rows"][0][self._increment[1]]
+            for index, row in inserts:
+                self.real_uuids[row.uuid] = results[index]["uuid"][1]
+            if counter is not None:
+                self.incremented = results[counter]["rows"][0][self._increment[1]]
         self.forget()
         return status
+
+    def rehearse(self, execute) -> str:
+        """Do as `commit`, but have `execute(operations)` return the results; change nothing."""
+        operations, _, _ = self._compose()
+        status = self._judge(execute(operations)) if operations else UNCHANGED
+        self.forget()
+        return status
+
+    def _compose(self) -> tuple[list[dict], list[tuple[int, Row]], int | None]:
+        """Return the operations that make the changes, [] when there are none.
+
+        Also: [(place of an insert, its row)], and the place of the select of what is incremented.
+        """
+        changes: list[dict] = []
+        inserts: list[tuple[int, Row]] = []
+        for row in self._touched:
+            if row.is_new:
+                inserts.append((len(changes), row))
+            self._add_changes(row, changes)
+        if not changes:
+            return [], [], None
+        operations = self._conditions()
+        inserts = [(len(operations) + place, row) for place, row in inserts]
+        operations += changes
+        counter = None
+        if self._increment is not None:
+            row, column = self._increment
+            target = {"table": row.table.name, "where": self._where(row)}
+            operations.append({"op": "mutate", **target, "mutations": [[column, "+=", 1]]})
+            counter = len(operations)
+            operations.append({"op": "select", **target, "columns": [column]})
+        if self.comments:
+            operations.append({"op": "comment", "comment": "\n".join(self.comments)})
+        return operations, inserts, counter
 
     def _conditions(self) -> list[dict]:
         """Return the wait operations that fail when what was read has changed."""

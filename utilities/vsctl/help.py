@@ -77,7 +77,9 @@ Options:
   --no-wait                   do not wait for ovs-vswitchd to follow
   --retry                     keep trying to connect
   -t, --timeout=SECS          give up after SECS seconds
-  --dry-run                   change nothing
+  --dry-run                   change nothing, wait for nothing
+  --plan                      the same, and print which rows would change and what
+                              would happen to bridges, ports and flows
   --oneline                   print one line per command
   --no-leader-only            accept any member of a cluster
   --no-shuffle-remotes        try the servers in the order given

@@ -151,11 +151,12 @@ class Run:
 
     `root` is the row of the root table; `cache` belongs to `bridge.py`; `new_interfaces` are
     provisional UUIDs of interfaces to look at when the switch has followed; `waits`: will
-    ovs-vsctl wait for it?
+    ovs-vsctl wait for it?  `plan` and `unfulfilled`, the calls that would have to wait, are for
+    runs that change nothing.
     """
 
     __slots__ = ("schema", "record_names", "database", "transaction", "symbols", "root", "cache",
-                 "new_interfaces", "has_verified_ports", "waits")
+                 "new_interfaces", "has_verified_ports", "waits", "plan", "unfulfilled")
 
     def __init__(self, schema: Schema, record_names: dict[str, tuple[RecordName, ...]],
                  database: Database, waits: bool) -> None:
@@ -169,6 +170,8 @@ class Run:
         self.new_interfaces: list[str] = []
         self.has_verified_ports = False
         self.waits = waits
+        self.plan = None
+        self.unfulfilled: list[Call] = []
 
 
 class TryAgain(Exception):

@@ -2,15 +2,16 @@
 
 One run: parse argv, ask the commands which columns they need, fetch those, run all commands on
 the replica in one transaction, commit, and start again from the new contents when something that
-was read has changed meanwhile.  Then wait until ovs-vswitchd says that it has followed.
+was read has changed meanwhile.  Then wait until ovs-vswitchd says that it has followed.  A wait
+that takes long is announced.  With --plan the commit is only rehearsed, and told in words.
 """
 
 import sys
 
 from utilities.command_line import (DBG, INFO, LOG, NO_ARGUMENT, REQUIRED_ARGUMENT, TABLE_OPTIONS,
                                     TLS_OPTIONS, VERBOSE_OPTIONS, WARN, Fatal, TlsFiles,
-                                    apply_log_option, default_remote, flush_output,
-                                    log_directory, parse_options, parse_seconds, print_error,
+                                    announce_wait, apply_log_option, default_remote, end_wait,
+                                    flush_output, log_directory, parse_options, parse_seconds, print_error,
                                     print_options, print_version, run_tool, time_limit, write_text)
 
 PROGRAM = "ovs-vsctl"
@@ -39,6 +40,7 @@ OPTIONS = (
     *TLS_OPTIONS,
     ("bootstrap-ca-cert", REQUIRED_ARGUMENT, ""),
     ("peer-ca-cert", REQUIRED_ARGUMENT, ""),
+    ("plan", NO_ARGUMENT, ""),
 )
 
 
@@ -49,6 +51,7 @@ class Settings:
         self.remote = default_remote()
         self.waits = True
         self.is_dry_run = False
+        self.is_plan = False                # Then is_dry_run, too.
         self.is_oneline = False
         self.timeout: int | None = None
         self.retry = False
@@ -115,6 +118,8 @@ def _apply_options(argv: list[str], settings: Settings, local_options: tuple
                 settings.waits = False
             case "dry-run":
                 settings.is_dry_run = True
+            case "plan":
+                settings.is_dry_run = settings.is_plan = True
             case "oneline":
                 settings.is_oneline = True
             case "timeout":
@@ -154,14 +159,17 @@ def _run_commands(calls: list, arguments: str, settings: Settings) -> int:
     from utilities.vsctl.command import RECORD_NAMES
     from utilities.vsctl.language import Context, Run
     schema = db.Schema(db.schema_path("vswitch"))
-    database = db.Database(schema, settings.remote, settings.tls, settings.retry,
-                           settings.leader_only, settings.shuffle)
+    database = db.Database(schema, settings.remote, settings.tls,
+                           settings.retry and not settings.is_dry_run, settings.leader_only,
+                           settings.shuffle)
     database.want("Open_vSwitch")
     if settings.waits:
         database.want("Open_vSwitch", "cur_cfg")
     run = Run(schema, RECORD_NAMES, database, settings.waits)
     for call in calls:
         call.command.prepare(Context(run, call))
+    announce_wait(f"still waiting for the database server at {settings.remote}; --timeout=SECS "
+                  "limits the wait")
     database.open()
     while True:
         run = Run(schema, RECORD_NAMES, database, settings.waits)
@@ -175,9 +183,13 @@ def _run_commands(calls: list, arguments: str, settings: Settings) -> int:
             break
         run.transaction.forget()
         if database.change_number == number:
+            end_wait()
             database.wait_for_change()
+    end_wait()
     _print_outputs(calls, settings)
-    if settings.waits and status != db.UNCHANGED and not settings.is_dry_run:
+    if settings.is_plan:
+        _print_plan(run)
+    elif settings.waits and status != db.UNCHANGED and not settings.is_dry_run:
         return _wait_for_switch(run)
     return 0
 
@@ -200,12 +212,20 @@ def _attempt(run, calls: list, arguments: str, settings: Settings) -> str:
         try:
             call.command.run(Context(run, call, call is calls[-1]))
         except TryAgain:
-            return db.TRY_AGAIN
+            if not settings.is_dry_run:
+                return db.TRY_AGAIN
+            run.unfulfilled.append(call)
     _check_symbols(run)
     parent = parent_name()
     invoker = f" (invoked by {parent})" if parent is not None else ""
     transaction.comments.append(f"{PROGRAM}{invoker}: {arguments}")
-    status = transaction.commit()
+    if settings.is_plan:
+        from utilities.vsctl.plan import Plan
+        plan = Plan(run)
+        status = transaction.rehearse(plan.execute)
+        run.plan = plan
+    else:
+        status = transaction.commit()
     if status in (db.UNCHANGED, db.SUCCESS):
         for call in calls:
             if call.command.finish is not None:
@@ -232,6 +252,8 @@ def _check_symbols(run) -> None:
 def _print_outputs(calls: list, settings: Settings) -> None:
     printer = None
     for call in calls:
+        if settings.is_plan and call.command.is_write:
+            continue
         if call.table is not None:
             if printer is None:
                 from utilities.table import Printer
@@ -246,12 +268,21 @@ def _print_outputs(calls: list, settings: Settings) -> None:
     flush_output()
 
 
+def _print_plan(run) -> None:
+    for call in run.unfulfilled:
+        write_text(f"Would wait here: {call.words()}\n")
+    write_text(run.plan.text())
+
+
 def _wait_for_switch(run) -> int:
     """Wait until the switch has applied the commit; complain about what it could not do."""
     run.database.keep_connected()
+    announce_wait("the database is changed; still waiting for ovs-vswitchd to reconfigure (is it "
+                  "running?); interrupting keeps the change, --no-wait does not wait")
     while not any(row.scalar("cur_cfg") >= run.transaction.incremented
                   for row in run.database.all("Open_vSwitch")):
         run.database.wait_for_change()
+    end_wait()
     is_failed = False
     for provisional in run.new_interfaces:
         uuid = run.transaction.real_uuids.get(provisional)
