@@ -46,6 +46,7 @@ LAYERS = (
     *(Layer(name, ("schema", *DECIDING)) for name in DECIDING),
     Layer("vswitchd", ("vswitchd", "ovsdb_server", "datapath", "schema"), has_trio=True),
     Layer("utilities.ovsdb_tool", ("utilities", "ovsdb_server", "schema")),
+    Layer("utilities.cluster_check", ("utilities", "ovsdb_server", "schema")),
     Layer("utilities", (
         "utilities", "ovsdb_server.rpc", "ovsdb_server.engine", *CODEC_USES)),
 )

@@ -2,7 +2,7 @@
 
 `main(argv)` is the program; `argv` is without the program name.  Commands are rows of
 `_COMMANDS`.  Texts and exit codes follow the reference: 1 for errors, 2 where a command answers
-a question with no.  Clustered database files are refused with a clear error.
+a question with no.
 
 Starts fast: what only some commands need is imported inside them.
 """
@@ -13,12 +13,11 @@ from collections.abc import Callable
 
 from ovsdb_server.engine.error import OvsdbError, json_text
 from ovsdb_server.engine.schema import DatabaseSchema
-from utilities.command_line import (LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, VERSION,
-                                    WARN, Fatal, apply_log_option, log_directory, parse_options,
-                                    print_option_list, print_version, run_tool)
+from utilities.command_line import (ERR, LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT,
+                                    VERSION, WARN, Fatal, apply_log_option, log_directory,
+                                    parse_options, print_option_list, print_version, run_tool)
 
 PROGRAM = "ovsdb-tool"
-_UNSUPPORTED = "clustered databases are not supported yet"
 
 _HELP = """\
 ovsdb-tool: Open vSwitch database management utility
@@ -85,6 +84,8 @@ class _Options:
     def __init__(self):
         self.more = 0
         self.role = ""
+        self.cluster_id: str | None = None
+        self.election_timer: int | None = None
 
 
 def main(argv: list[str]) -> int:
@@ -122,6 +123,8 @@ def _run(argv: list[str]) -> int:
         return run(options, *arguments) or 0
     except OvsdbError as error:
         _warn_locked(error)
+        if isinstance(getattr(error, "warning", None), str):
+            LOG.log("socket_util", ERR, error.warning)
         raise Fatal(str(error)) from None
 
 
@@ -135,10 +138,12 @@ def _apply(options: _Options, name: str, argument: str | None) -> None:
             from ovsdb_server.engine.atom import ZERO_UUID, is_uuid
             if not is_uuid(argument) or argument == ZERO_UUID:
                 raise Fatal(f"{argument}: not a valid UUID")
+            options.cluster_id = argument.lower()
         case "election-timer":
             if not argument.isdigit() or not 100 <= int(argument) <= 600000:
                 raise Fatal("ovsdb error: election timer must be between 100 and 600000, "
                             "in msec.")
+            options.election_timer = int(argument)
         case _:
             apply_log_option(name, argument)
 
@@ -280,7 +285,11 @@ def _needs_conversion(_options: _Options, db: str = "", schema: str = "") -> Non
 
 
 def _db_name(_options: _Options, db: str = "") -> None:
-    print(_db_schema(db or _default_db()).name)
+    db = db or _default_db()
+    if _file_magic(db) == "CLUSTER":
+        print(_cluster_header(db).name)
+    else:
+        print(_db_schema(db).name)
 
 
 def _db_version(_options: _Options, db: str = "") -> None:
@@ -311,27 +320,78 @@ def _db_is_standalone(_options: _Options, db: str) -> int:
     return 0 if _file_magic(db) == "JSON" else 2
 
 
-def _of_cluster(_options: _Options, db: str) -> None:
+def _cluster_header(db: str):
+    """Return the header of a clustered database file; any other kind ends the program."""
+    from ovsdb_server.storage.cluster_file import read_header
     if _file_magic(db) != "CLUSTER":
         raise Fatal(f"{db}: not a clustered database")
-    raise Fatal(f"{db}: {_UNSUPPORTED}")
+    return read_header(db)
+
+
+def _db_cid(_options: _Options, db: str) -> int:
+    cid = _cluster_header(db).cluster_id
+    if cid is None:
+        sys.stderr.write(f"{db}: cluster ID not yet known\n")
+        return 2
+    print(cid)
+    return 0
+
+
+def _db_sid(_options: _Options, db: str) -> None:
+    print(_cluster_header(db).server_id)
+
+
+def _db_local_address(_options: _Options, db: str) -> None:
+    print(_cluster_header(db).local_address)
 
 
 def _check_cluster(_options: _Options, *dbs: str) -> None:
-    for db in dbs:
-        if _file_magic(db) != "CLUSTER":
-            raise OvsdbError("ovsdb error", f"{db}: cannot identify file type")
-        raise Fatal(f"{db}: {_UNSUPPORTED}")
+    from utilities.cluster_check import CheckError, check_cluster
+    try:
+        for warning in check_cluster(dbs):
+            print(warning)
+    except CheckError as error:
+        raise Fatal(str(error)) from None
 
 
-def _no_clusters(_options: _Options, *_arguments: str) -> None:
-    raise Fatal(_UNSUPPORTED)
+def _create_cluster(options: _Options, db: str, contents: str, local: str) -> None:
+    from ovsdb_server.storage.cluster_file import create_cluster, persist_ephemeral
+    data: dict = {}
+    try:
+        is_database = _open_first_line(contents).startswith(b"OVSDB ")
+    except OvsdbError:
+        is_database = True               # It complains better than a schema's reader.
+    if is_database:
+        journal, database = _open_sound(contents, is_read_only=True)
+        journal.close()
+        schema = database.schema
+    else:
+        database, schema = None, _read_schema(contents)
+    warning = persist_ephemeral(schema, contents)
+    if warning is not None:
+        LOG.log("ovsdb", WARN, warning)
+    if database is not None:
+        from ovsdb_server.storage.replay import encode_rows
+        rows = {name: table.rows for name, table in database.tables.items()}
+        data = encode_rows(schema, rows, f"created from {contents}", _wall_ms())
+        data["_is_diff"] = True
+    create_cluster(db, schema, data, local, options.election_timer)
 
 
-def _cluster_to_standalone(_options: _Options, _db: str, clustered: str) -> None:
+def _join_cluster(options: _Options, db: str, name: str, local: str, *remotes: str) -> None:
+    from ovsdb_server.engine.parser import is_identifier
+    from ovsdb_server.storage.cluster_file import join_cluster
+    if not is_identifier(name):
+        raise Fatal(f'{name}: not a valid schema name (use "schema-name" command to find the '
+                       "correct name)")
+    join_cluster(db, name, local, list(remotes), options.cluster_id)
+
+
+def _cluster_to_standalone(_options: _Options, db: str, clustered: str) -> None:
+    from ovsdb_server.storage.cluster_log import write_standalone
     if _file_magic(clustered) != "CLUSTER":
         raise Fatal("Database is not clustered db.\n")
-    raise Fatal(f"{clustered}: {_UNSUPPORTED}")
+    write_standalone(clustered, db)
 
 
 def _compare_versions(_options: _Options, a: str, operator: str, b: str) -> int:
@@ -394,19 +454,97 @@ def _check_params(params, name: str) -> dict | None:
 def _show_log(options: _Options, db: str = "") -> None:
     from ovsdb_server.storage.record import CLUSTERED, identify, read_records
     db = db or _default_db()
-    if identify(db, _open_first_line(db)) == CLUSTERED:
-        raise Fatal(f"{db}: {_UNSUPPORTED}")
+    magic = identify(db, _open_first_line(db))
     schema = None
     names: dict[str, str] = {}
     with open(db, "rb") as stream:
-        for number, record in enumerate(read_records(stream, db)):
+        for number, record in enumerate(read_records(stream, db, magic)):
             sys.stdout.write(f"record {number}:")
-            if number == 0:
+            if magic == CLUSTERED:
+                print()
+                schema = _show_cluster_record(options, number, record.json, schema, names)
+            elif number == 0:
                 schema = DatabaseSchema.from_json(record.json)
                 print(f' "{schema.name}" schema, version="{schema.version}", '
                       f'cksum="{schema.cksum}"\n')
             else:
                 _show_transaction(options, record.json, schema, names)
+
+
+def _show_cluster_record(options: _Options, number: int, json: dict,
+                         schema: DatabaseSchema | None, names: dict[str, str]
+                         ) -> DatabaseSchema | None:
+    """Print a record of a clustered database; return the schema that holds after it."""
+    from ovsdb_server.storage.cluster_file import Entry, parse_header, parse_record
+    try:
+        value = parse_record(json) if number else parse_header(json)
+    except OvsdbError as error:
+        print(f"{error}\n")
+        return schema
+    if not number:
+        return _show_header(options, value, names)
+    if value.comment is not None:
+        print(f' comment: "{value.comment}"')
+    shown = value.to_json()
+    for name in ("term", "index", "servers", "eid", "vote", "leader", "commit_index", "note"):
+        if shown.get(name) is not None and name != "eid":
+            print(f" {name}: {_cluster_value_text(name, shown[name])}")
+        elif name in shown:
+            print(f" eid: {shown[name][:4]}")
+    if not isinstance(value, Entry) or value.schema is None and value.data is None:
+        print()
+        return schema
+    return _show_cluster_data(options, "schema", value.schema, value.data, schema, names)
+
+
+def _cluster_value_text(name: str, value) -> str:
+    match name:
+        case "servers":
+            return _servers_text(value)
+        case "vote" | "leader":
+            return value[:4]
+        case "note":
+            return f'"{value}"'
+    return str(value)
+
+
+def _servers_text(servers: dict[str, str]) -> str:
+    return ", ".join(f'{sid[:4]}("{address}")' for sid, address in sorted(servers.items()))
+
+
+def _show_header(options: _Options, header, names: dict[str, str]) -> DatabaseSchema | None:
+    print(f" name: \"{header.name}'")   # The reference's quotes.
+    print(f' local address: "{header.local_address}"')
+    print(f" server_id: {header.server_id[:4]}")
+    if header.cluster_id is not None:
+        print(f" cluster_id: {header.cluster_id[:4]}")
+    snapshot = header.snapshot
+    if snapshot is None:
+        print(f" remote_addresses: {' '.join(header.remotes)}\n")
+        return None
+    print(f" prev_index: {snapshot.index}\n prev_term: {snapshot.term}")
+    print(f" prev_servers: {_servers_text(snapshot.servers)}")
+    print(f" prev_eid: {snapshot.eid[:4]}")
+    return _show_cluster_data(options, "prev_schema", snapshot.schema, snapshot.data, None,
+                              names)
+
+
+def _show_cluster_data(options: _Options, label: str, schema_json: dict | None,
+                       data: dict | None, schema: DatabaseSchema | None,
+                       names: dict[str, str]) -> DatabaseSchema | None:
+    if schema_json is not None:
+        try:
+            schema = DatabaseSchema.from_json(schema_json)
+        except OvsdbError as error:
+            print(f" ***invalid schema: {error}***")
+        else:
+            print(f' {label}: "{schema.name}", version="{schema.version}", '
+                  f'cksum="{schema.cksum}"')
+    if not data or schema is None:
+        print()
+    else:
+        _show_transaction(options, data, schema, names)
+    return schema
 
 
 def _show_transaction(options: _Options, json: dict, schema: DatabaseSchema,
@@ -487,17 +625,17 @@ def _list_commands(_options: _Options) -> None:
 # Name: usage, least and most arguments (None: any number), function.
 _COMMANDS: dict[str, tuple[str, int, int | None, Callable]] = {
     "create": ("[db [schema]]", 0, 2, _create),
-    "create-cluster": ("db contents local", 3, 3, _no_clusters),
-    "join-cluster": ("db name local remote...", 4, None, _no_clusters),
+    "create-cluster": ("db contents local", 3, 3, _create_cluster),
+    "join-cluster": ("db name local remote...", 4, None, _join_cluster),
     "compact": ("[db [dst]]", 0, 2, _compact),
     "convert": ("[db [schema [dst]]]", 0, 3, _convert),
     "needs-conversion": ("", 0, 2, _needs_conversion),
     "db-name": ("[db]", 0, 1, _db_name),
     "db-version": ("[db]", 0, 1, _db_version),
     "db-cksum": ("[db]", 0, 1, _db_cksum),
-    "db-cid": ("db", 1, 1, _of_cluster),
-    "db-sid": ("db", 1, 1, _of_cluster),
-    "db-local-address": ("db", 1, 1, _of_cluster),
+    "db-cid": ("db", 1, 1, _db_cid),
+    "db-sid": ("db", 1, 1, _db_sid),
+    "db-local-address": ("db", 1, 1, _db_local_address),
     "db-is-clustered": ("db", 1, 1, _db_is_clustered),
     "db-is-standalone": ("db", 1, 1, _db_is_standalone),
     "schema-name": ("[schema]", 0, 1, _schema_name),

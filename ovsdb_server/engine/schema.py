@@ -193,10 +193,10 @@ class DatabaseSchema:
         self.version = version
         self.cksum = cksum
         self.tables = {table.name: table for table in sorted(tables, key=lambda t: t.name)}
-        self._all_root = not any(table.is_root for table in tables)
-        if self._all_root:
+        if not any(table.is_root for table in tables):
             for table in tables:
                 table.is_root = True
+        self._all_root = all(table.is_root for table in tables)
         for table in self.tables.values():
             self._link(table)
 

@@ -88,10 +88,13 @@ class Replay:
         self._new_uuid = new_uuid
         self._relaxed: dict[Column, ColumnType] = {}
 
-    def add(self, json: dict) -> None:
-        """Apply one transaction.  Raises OvsdbError, and then none of it is applied."""
+    def add(self, json: dict) -> Delta:
+        """Apply one transaction; return what it changes.
+
+        Raises OvsdbError, and then none of it is applied.
+        """
         is_diff = json.get("_is_diff") is True
-        pending: list[tuple[dict[str, Row], str, Row | None]] = []
+        delta: Delta = {}
         for name, rows_json in json.items():
             table = self.schema.tables.get(name)
             if table is None:
@@ -101,17 +104,21 @@ class Replay:
             if type(rows_json) is not dict:
                 raise syntax_error(rows_json, "object expected")
             rows = self.rows[name]
+            changes = delta[name] = {}
             for uuid, row_json in rows_json.items():
                 if not is_uuid(uuid):
                     raise syntax_error(rows_json, f'"{uuid}" is not a valid UUID')
                 uuid = uuid.lower()
                 old = rows.get(uuid)
-                pending.append((rows, uuid, self._row(table, uuid, old, row_json, is_diff)))
-        for rows, uuid, row in pending:
-            if row is None:
-                del rows[uuid]
-            else:
-                rows[uuid] = row
+                changes[uuid] = old, self._row(table, uuid, old, row_json, is_diff)
+        for name, changes in delta.items():
+            rows = self.rows[name]
+            for uuid, (_old, row) in changes.items():
+                if row is None:
+                    del rows[uuid]
+                else:
+                    rows[uuid] = row
+        return delta
 
     def _row(self, table: Table, uuid: str, old: Row | None, json, is_diff: bool) -> Row | None:
         if json is None:

@@ -125,18 +125,6 @@ def _answers(folder, run):
     return answers
 
 
-def test_clusters_are_refused_by_name(folder):
-    (folder / "cl").write_bytes(
-        b"OVSDB CLUSTER 3 5f36b2ea290645ee34d943220a14b54ee5ea5be5\n{}\n")
-    for line in ("db-name cl", "show-log cl", "db-sid cl", "check-cluster cl", "compact cl",
-                 "cluster-to-standalone x cl", "create-cluster a s1 tcp:127.0.0.1:6644",
-                 "join-cluster a b tcp:127.0.0.1:6644 tcp:127.0.0.1:6645"):
-        code, out, err = _run(line.split())
-        assert (code, out) == (1, "") and "clustered databases are not supported yet" in err
-    assert _run(["db-is-clustered", "cl"])[0] == 0
-    assert _run(["db-is-standalone", "cl"])[0] == 2
-
-
 def test_a_torn_database_is_an_error_that_says_where(folder):
     assert _run(["create", "a.db", "s1"]) == (0, "", "")
     assert _run(["transact", "a.db", _INSERT])[0] == 0

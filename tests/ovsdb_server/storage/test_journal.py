@@ -198,7 +198,7 @@ def test_damage_is_named_and_what_precedes_it_is_kept(path, number):
     (b"OVSDB JSON 14759 deed1daa3dc5e33410f5590b12b7cf86e5ad7c1b\n{}",
      "I/O error: {}: error reading 14759 bytes starting at offset 58 (End of file)"),
     (b"OVSDB CLUSTER 3 5f36b2ea290645ee34d943220a14b54ee5ea5be5\n{}\n",
-     "not supported: {}: clustered databases are not supported yet"),
+     "ovsdb error: {}: cannot apply this operation to clustered database file"),
 ])
 def test_files_that_are_no_database_are_refused(tmp_path, data, text):
     path = tmp_path / "x.db"
