@@ -16,9 +16,10 @@ from ovsdb_server.daemon import (OPTIONS, PLAIN_CAPABILITIES, VERSION, Daemon, O
                                  OptionError, Settings, StartError, begin, database_directory,
                                  fail, getopt, help_text, report_end)
 from ovsdb_server.engine.error import OvsdbError
+from ovsdb_server.rpc.unixctl import CommandError
 from ovsdb_server.rpc.unixctl import Server as ControlServer
 from ovsdb_server.service.commands import commands
-from ovsdb_server.service.config_file import apply_config
+from ovsdb_server.service.config_file import ConfigError, apply_config
 from ovsdb_server.service.hosted import HostedDatabase
 from ovsdb_server.service.relay import Relay, split_argument
 from ovsdb_server.service.replication import parse_excluded
@@ -103,6 +104,7 @@ class _Arguments:
         self.run: str | None = None
         self.config_file: str | None = None
         self.files: dict[str, str] = {}
+        self.bootstraps = False
         self.has_column_diff = True
         self.source = ""
         self.excluded = ""
@@ -124,7 +126,7 @@ class _Arguments:
                 try:
                     split_argument(text)
                 except ValueError as error:
-                    raise OptionError(str(error)) from None
+                    raise OptionError(f"ovsdb error: {error}") from None
 
     def _apply(self, name: str, argument: str | None) -> None:
         if self.settings.apply(name, argument):
@@ -152,8 +154,9 @@ class _Arguments:
                 self.has_column_diff = False
             case "help" | "version":
                 self.action = self.action or name
-            case "bootstrap-ca-cert":
+            case "bootstrap-ca-cert" | "ca-cert":
                 self.files["ca-cert"] = argument
+                self.bootstraps = name == "bootstrap-ca-cert"
             case _:
                 if argument is not None:
                     self.files[name] = argument
@@ -198,15 +201,16 @@ class _Runner:
         """Serve; return the exit code.  Raises: StartError."""
         daemon = self._daemon
         self._server = server = Server(self._note_file)
-        files = {name: self._absolute(value) for name, value in self._arguments.files.items()}
-        ciphers = self._arguments.files.get("ssl-ciphers")
-        protocols = self._arguments.files.get("ssl-protocols")
-        server.tls = TlsFiles(files.get("private-key"), files.get("certificate"),
-                              files.get("ca-cert"), protocols, ciphers)
+        given = self._arguments.files
+        files = {name: self._absolute(value) for name, value in given.items()}
+        server.tls = TlsFiles(
+            files.get("private-key"), files.get("certificate"), files.get("ca-cert"),
+            given.get("ssl-protocols"), given.get("ssl-ciphers"), given.get("ssl-ciphersuites"),
+            files.get("peer-ca-cert"), given.get("ssl-server-name"), self._arguments.bootstraps)
         self._open_databases(self._arguments.databases)
         reload_config = None
         if self._arguments.config_file is not None:
-            reload_config = self._load_config
+            reload_config = self._reload_config
             self._load_config()
         self._check_remotes()
         if self._arguments.config_file is None:
@@ -227,11 +231,9 @@ class _Runner:
         async with trio.open_nursery() as nursery:
             if control is not None:
                 await nursery.start(control.serve)
-            await nursery.start(server.run)
+            await nursery.start(server.run, self._announce)
             if self._arguments.run is not None:
                 nursery.start_soon(self._run_command, self._arguments.run)
-            daemon.ready()
-            _log.info(f"{PROGRAM} (Open vSwitch) {VERSION}")
             await server.stopped.wait()
             # Let the answer to `exit` leave.
             with trio.move_on_after(1):
@@ -240,6 +242,12 @@ class _Runner:
         if control is not None:
             control.close()
         return self._exit_code
+
+    def _announce(self) -> None:
+        """The server listens: let go of the terminal before anything else is logged."""
+        self._daemon.ready()
+        if self._arguments.run is None:
+            _log.info(f"{PROGRAM} (Open vSwitch) {VERSION}")
 
     def _note_file(self, path: str, exists: bool) -> None:
         if exists:
@@ -253,7 +261,7 @@ class _Runner:
         return os.path.join(self._directory, name)
 
     def _open_databases(self, paths: list[str]) -> None:
-        for path in paths:
+        for path in dict.fromkeys(paths):
             if path.startswith("relay:"):
                 self._server.add_relay(Relay(*split_argument(path)))
                 continue
@@ -283,11 +291,20 @@ class _Runner:
             self._server.remote_texts[text] = None
 
     def _load_config(self) -> None:
-        """Read --config-file and make it so.  Raises: StartError, CommandError."""
+        """Read --config-file and make it so.  Raises: StartError, after the cause was logged."""
         try:
             apply_config(self._server, self._arguments.config_file, self._directory)
-        except ValueError as error:
-            raise StartError(str(error)) from None
+        except ConfigError as error:
+            _log.warn(str(error))
+            raise StartError("server configuration failed") from None
+
+    def _reload_config(self) -> None:
+        """Do as ovsdb-server/reload asks.  Raises: CommandError."""
+        try:
+            self._load_config()
+        except StartError:
+            raise CommandError(
+                "Configuration failed.  See the log file for details.") from None
 
     async def _run_command(self, command: str) -> None:
         """Run COMMAND of --run in a shell; the server ends when it ends."""

@@ -31,10 +31,8 @@ def open_remote(remote: str, files: TlsFiles) -> Connection:
             LOG.log("stream_ssl", ERR,
                     "SSL_CTX_set_cipher_list: error:0A0000B9:SSL routines::no cipher match")
             raise OSError(errno.EPROTO, os.strerror(errno.EPROTO)) from None
-        import _ssl
-        library, code = _ssl.err_names_to_codes.get(reason, (0, 0))
-        LOG.log("stream_ssl", WARN, f"SSL_connect: error:{library << 23 | code:08X}:"
-                f"{error.library} routines::{reason.lower().replace('_', ' ')}")
+        from ovsdb_server.rpc.tls import describe_error
+        LOG.log("stream_ssl", WARN, f"SSL_connect: {describe_error(error)}")
         raise OSError(errno.EPROTO, os.strerror(errno.EPROTO)) from None
 
 

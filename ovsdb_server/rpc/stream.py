@@ -6,6 +6,7 @@ task in `serve_backlog`) writes as the peer reads.  So a quick exchange costs no
 the owner can see that a peer is slow.  Trio thread only.
 """
 
+import errno
 import os
 import socket
 import ssl
@@ -203,10 +204,16 @@ async def connect(remote: address.Remote, context: ssl.SSLContext | None = None,
     if context is None:
         sock.close()
         raise OSError(0, "Private key must be configured to use SSL")
-    tls = context.wrap_socket(sock, do_handshake_on_connect=False)
+    tls = context.wrap_socket(sock, do_handshake_on_connect=False,
+                              server_hostname=getattr(context, "server_name", None))
     channel = Channel(tls, remote.text, size_max)
     try:
         await channel.handshake()
+        learn = getattr(context, "learn", None)
+        if learn is not None:
+            learn(tls)
+            # The next connection is made with what was learned.
+            raise OSError(errno.EPROTO, os.strerror(errno.EPROTO))
     except BaseException:
         channel.close()
         raise

@@ -7,6 +7,7 @@ error that says so.  Trio thread only.
 import os
 from collections.abc import Callable
 
+from ovsdb_server import vlog
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.rpc.unixctl import Command, CommandError
 from ovsdb_server.service.hosted import HostedDatabase
@@ -15,6 +16,8 @@ from ovsdb_server.service.server import Server
 from ovsdb_server.service.targets import RemoteError
 
 _SELF = "_Server"
+
+_log = vlog.module("ovsdb_server")
 
 
 def commands(server: Server, working_directory: str, stop: Callable[[], None],
@@ -42,9 +45,12 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
     def add_db(args: list[str]) -> None:
         fixed_by_config()
         if args[0].startswith("relay:"):
-            name, remotes = split_argument(args[0])
+            try:
+                name, remotes = split_argument(args[0])
+            except ValueError as error:
+                raise CommandError(f"ovsdb error: {error}") from None
             if name in server.databases:
-                raise CommandError(f"ovsdb error: {args[0]}: already open")
+                raise CommandError(f"ovsdb error: {name}: duplicate database name")
             server.add_relay(Relay(name, remotes))
             return
         path = os.path.join(working_directory, args[0])
@@ -64,8 +70,8 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
     def remove_db(args: list[str]) -> None:
         fixed_by_config()
         find(args[0])
-        if args[0] == _SELF:
-            raise CommandError(f"Cannot remove reserved database {_SELF}")
+        if args[0].startswith("_"):
+            raise CommandError("Cannot remove reserved database.")
         server.remove_database(args[0])
 
     def list_dbs(_args: list[str]) -> str:
@@ -99,11 +105,14 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
         if args:
             if args[0] not in server.databases:
                 raise CommandError("no database by that name")
+            if args[0].startswith("_"):
+                raise CommandError("cannot compact built-in databases")
             chosen = [server.databases[args[0]]]
         else:
             chosen = [hosted for hosted in server.databases.values() if hosted.name != _SELF]
         errors = []
         for hosted in chosen:
+            _log.info(f"compacting {hosted.name} database by user request")
             try:
                 await server.compact(hosted)
             except OvsdbError as error:
@@ -114,6 +123,9 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
     def trim(args: list[str]) -> None:
         if args[0] not in ("on", "off"):
             raise CommandError("invalid argument")
+        # Nothing to do: what a compaction frees goes back to the system by itself.
+        _log.info("memory trimming after compaction "
+                  f"{'enabled' if args[0] == 'on' else 'disabled'}.")
 
     def storage_status(args: list[str]) -> str:
         hosted = find(args[0])
@@ -157,8 +169,7 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
 
     def reload(_args: list[str]) -> None:
         if reload_config is None:
-            raise CommandError("Configuration file was not specified on command line, "
-                               "nothing to reload")
+            raise CommandError("Configuration file was not specified on command line")
         reload_config()
 
     def memory(_args: list[str]) -> str:
@@ -184,12 +195,21 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
         fixed_by_config()
         replication.set_backup(False)
 
-    def set_probe(args: list[str]) -> None:
-        if not args[0].isdecimal():
-            raise CommandError("Invalid probe interval, integer value expected")
-        milliseconds = int(args[0])
+    def set_probe(args: list[str]) -> str | None:
+        try:
+            milliseconds = int(args[0])
+        except ValueError:
+            # Not as an error: scripts may have come to rely on the exit code.
+            return "Invalid probe interval, integer value expected"
         replication.configure(
-            probe_interval=max(milliseconds, 1000) / 1000 if milliseconds else 0.0)
+            probe_interval=max(milliseconds, 1000) / 1000 if milliseconds > 0 else 0.0)
+        return None
+
+    def sync_status(_args: list[str]) -> str:
+        copies = [text for each in server.replications if (text := each.status())]
+        active = [f"database: {name}\nstate: active" for name in sorted(server.active_names)
+                  if name in server.databases and not server.is_copy(name)]
+        return "\n".join(copies + active) or "state: active"
 
     def set_excluded(args: list[str]) -> None:
         fixed_by_config()
@@ -221,8 +241,7 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
         Command(f"{prefix}reload", "", 0, 0, reload),
         Command("ovsdb/file/column-diff-enable", "", 0, 0, column_diff),
         Command("ovsdb/file/no-data-conversion-enable", "", 0, 0, nothing),
-        Command(f"{prefix}sync-status", "", 0, 0,
-                lambda args: replication.status()),
+        Command(f"{prefix}sync-status", "", 0, 0, sync_status),
         Command(f"{prefix}get-active-ovsdb-server", "", 0, 0,
                 lambda args: replication.source),
         Command(f"{prefix}set-active-ovsdb-server", "", 1, 1, set_active),

@@ -14,6 +14,7 @@ import trio
 from ovsdb_server import vlog
 from ovsdb_server.engine import database as engine
 from ovsdb_server.engine.database import Context, Database, Execution, Triggers
+from ovsdb_server.engine.datum import format_text
 from ovsdb_server.engine.error import OvsdbError, json_text
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.engine.table import Row
@@ -21,7 +22,7 @@ from ovsdb_server.storage.journal import COMPACTION_COMMENT, Journal
 from ovsdb_server.storage.memory import Memory
 
 _server_log = vlog.module("ovsdb_server")
-_file_log = vlog.module("ovsdb_file")
+_transaction_log = vlog.module("transaction")
 
 
 class HostedDatabase:
@@ -79,8 +80,16 @@ class HostedDatabase:
         self.storage.write(delta, comment, int(time.time() * 1000))
         if self.logged_tables:
             for name in sorted(self.logged_tables.intersection(delta)):
-                _file_log.info(f"table {self.name}:{name} changed: {len(delta[name])} row(s)"
-                               + (f" ({comment})" if comment else ""))
+                self._log_rows(name, delta[name])
+
+    def _log_rows(self, name: str, changes: dict[str, tuple[Row | None, Row | None]]) -> None:
+        """Log the changed rows of a table, as tlog-set asked for."""
+        columns = self.database.tables[name].schema.order
+        for old, new in changes.values():
+            verb = "inserted" if old is None else "deleted" if new is None else "updated"
+            cells = ",".join(f"{column.name}:{format_text(column.type, cell)}"
+                             for column, cell in zip(columns, new or old))
+            _transaction_log.info(f"table:{name},op:{verb},{cells}")
 
     def submit(self, operations: list, context: Context, token: object) -> Execution:
         """Run a transaction now; if it must wait, it is kept under `token`."""

@@ -10,7 +10,7 @@ Source: ovsdb(7), "Relay Service Model".  One task per relay database; trio thre
 import trio
 
 from ovsdb_server import vlog
-from ovsdb_server.client.replica import Feed, RemoteError, Replica
+from ovsdb_server.client.replica import PROBE_INTERVAL, Feed, RemoteError, Replica
 from ovsdb_server.client.core import Changes
 from ovsdb_server.engine.atom import random_uuid
 from ovsdb_server.engine.database import Database
@@ -49,13 +49,17 @@ def is_write(operations: list) -> bool:
 class Relay:
     """The source of a relay database; `hosted.relay` of the database that it fills.
 
+    Args: `probe_interval`, `max_backoff` of the connection, in seconds.
+
     `is_connected`: is the copy up to date with a source that answers?  The database has no tables
     until the source has told its schema.
     """
 
-    def __init__(self, name: str, remotes: str) -> None:
+    def __init__(self, name: str, remotes: str, probe_interval: float = PROBE_INTERVAL,
+                 max_backoff: float = 8.0) -> None:
         self.name = name
         self.remotes = remotes
+        self.settings = name, remotes, probe_interval, max_backoff
         self.is_connected = False
         self.has_schema = False
         self.hosted = HostedDatabase(Database(DatabaseSchema(name, "", "", [])), Memory())
@@ -135,7 +139,8 @@ class Relay:
     async def _follow(self, schema: DatabaseSchema) -> None:
         """Copy until the source's schema differs from `schema`."""
         self._replica = replica = Replica(
-            self.remotes, schema, leader_only=False,
+            self.remotes, schema, leader_only=False, probe_interval=self.settings[2],
+            max_backoff=self.settings[3],
             tls_context=lambda: self._server.tls_context(False))
         feed = self._feed = replica.subscribe()
         try:

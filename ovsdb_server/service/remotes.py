@@ -8,6 +8,7 @@ backoff.  Which remotes a table lists is `targets.py`'s.  Trio thread only.
 import errno
 import os
 import socket
+import ssl
 import traceback
 
 import trio
@@ -16,12 +17,15 @@ from ovsdb_server import vlog
 from ovsdb_server.rpc import address
 from ovsdb_server.rpc.backoff import Backoff
 from ovsdb_server.rpc.stream import Channel, connect
+from ovsdb_server.rpc.tls import describe_error
 from ovsdb_server.service.session import Policy, Session
 from ovsdb_server.service.tls import TlsNotConfigured
 
 _log = vlog.module("ovsdb_jsonrpc_server")
 _socket_log = vlog.module("socket_util")
 _unix_log = vlog.module("stream_unix")
+_rpc_log = vlog.module("jsonrpc")
+_reconnect_log = vlog.module("reconnect")
 _ssl_log = vlog.module("stream_ssl")
 
 # A TLS handshake must be over after this many seconds.
@@ -59,6 +63,8 @@ class Remote:
         except (OSError, ValueError) as error:
             self._parsed = None
             self.last_error = error.strerror if isinstance(error, OSError) else str(error)
+            if self.is_passive:
+                _socket_log.err(self.last_error.removeprefix(target.partition(":")[0] + ":"))
 
     @property
     def is_passive(self) -> bool:
@@ -77,7 +83,7 @@ class Remote:
                 if self._parsed.is_unix:
                     _unix_log.err(f"{self._parsed.path}: binding failed: {text}")
                 else:
-                    _socket_log.err(f"{self.target[5:]}: bind: {text}")
+                    _socket_log.err(f"{self.target.partition(chr(58))[2]}: bind: {text}")
                 _log.err(f"{self.target}: listen failed: {text}")
             self.last_error = text
 
@@ -156,7 +162,13 @@ class Remote:
             sock.close()
             return
         except (OSError, trio.TooSlowError) as error:
-            _ssl_log.warn(f"{name}: SSL handshake failed: {error}", _HANDSHAKE_LIMIT)
+            if isinstance(error, ssl.SSLError):
+                _ssl_log.warn(f"SSL_accept: {describe_error(error)}", _HANDSHAKE_LIMIT)
+                reason = os.strerror(errno.EPROTO)
+            else:
+                reason = getattr(error, "strerror", None) or os.strerror(errno.ETIMEDOUT)
+            _rpc_log.warn(f"{name}: receive error: {reason}", _HANDSHAKE_LIMIT)
+            _reconnect_log.warn(f"{name}: connection dropped ({reason})")
             sock.close()
             return
         await self._serve_session(channel)

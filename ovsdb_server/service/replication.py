@@ -7,6 +7,8 @@ sessions are read-only.  Source: ovsdb(7), "Active-Backup Database Service Model
 Runs as one task of the server.  Trio thread only.
 """
 
+from typing import NamedTuple
+
 import trio
 
 from ovsdb_server import vlog
@@ -35,14 +37,24 @@ class ReplicationError(Exception):
 def parse_excluded(text: str) -> dict[str, set[str]]:
     """Parse DB:TABLE,... of --sync-exclude-tables.  Raises: ValueError with the user's mistake."""
     excluded: dict[str, set[str]] = {}
-    for word in text.split(","):
-        if not word:
-            continue
+    for word in text.replace(",", " ").split():
         name, colon, table = word.partition(":")
         if not colon or not name or not table:
             raise ValueError(f"{word}: invalid syntax")
         excluded.setdefault(name, set()).add(table)
     return excluded
+
+
+class Source(NamedTuple):
+    """Databases `names` of this server that --config-file makes copies of those at `remote`.
+
+    `excluded`, texts DB:TABLE; `probe_interval` in seconds.
+    """
+
+    remote: str
+    names: frozenset[str]
+    excluded: tuple[str, ...] = ()
+    probe_interval: float = PROBE_INTERVAL
 
 
 class Replication:
@@ -66,6 +78,14 @@ class Replication:
         self._scope = trio.CancelScope()
         self._pending: list[Message] = []
         self._next_id = 0
+        self._is_closed = False
+
+    @property
+    def settings(self) -> Source:
+        """What --config-file would say to get this."""
+        return Source(self.source, self.only or frozenset(),
+                      tuple(self.excluded_text.split(",")) if self.excluded_text else (),
+                      self.probe_interval)
 
     def copies(self, name: str) -> bool:
         """Is the database `name` a copy now, and so read-only?"""
@@ -79,7 +99,8 @@ class Replication:
         """Change settings; what is None stays.  Raises: ValueError."""
         if excluded is not None:
             self.excluded = parse_excluded(excluded)
-            self.excluded_text = ",".join(word for word in excluded.split(",") if word)
+            self.excluded_text = ",".join(f"{name}:{table}" for name in sorted(self.excluded)
+                                          for table in sorted(self.excluded[name]))
         if source is not None:
             self.source = source
         if probe_interval is not None:
@@ -98,14 +119,19 @@ class Replication:
         self._states.clear()
         self._restart()
 
+    def close(self) -> None:
+        """Stop copying for good."""
+        self._is_closed = True
+        self.set_backup(False)
+
     def _restart(self) -> None:
         self._scope.cancel()
         self._changed.set()
 
     def status(self) -> str:
-        """Return the text of ovsdb-server/sync-status."""
+        """Return what ovsdb-server/sync-status says of the copies, "" if there are none."""
         if not self.is_backup:
-            return "state: active"
+            return ""
         lines = []
         for name in sorted(filter(self.copies, self.server.databases)):
             state = self._states.get(name, "connecting")
@@ -126,7 +152,7 @@ class Replication:
 
     async def serve(self) -> None:
         """Copy whenever this server is a backup, until cancelled."""
-        while True:
+        while not self._is_closed:
             self._changed = trio.Event()
             if not self.is_backup or not self.source:
                 await self._changed.wait()

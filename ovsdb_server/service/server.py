@@ -15,6 +15,7 @@ Everything is called in the trio thread.
 
 import math
 import traceback
+from collections.abc import Callable
 
 import trio
 
@@ -30,10 +31,10 @@ from ovsdb_server.service.hosted import HostedDatabase, new_server_database
 from ovsdb_server.service.locks import Locks, Notice
 from ovsdb_server.service.relay import Relay
 from ovsdb_server.service.remotes import Remotes
-from ovsdb_server.service.replication import Replication
+from ovsdb_server.service.replication import Replication, Source
 from ovsdb_server.service.schema_check import find_fault, is_shipped
 from ovsdb_server.service.session import Policy, Session
-from ovsdb_server.service.tls import TlsFiles, make_context
+from ovsdb_server.service.tls import TlsContexts, TlsFiles
 
 _log = vlog.module("ovsdb_server")
 _file_log = vlog.module("ovsdb_file")
@@ -48,7 +49,7 @@ class Server:
 
     `databases` {name: HostedDatabase} always holds `_Server`; `remote_texts` are the configured
     remotes, db: ones unresolved, with their policy (None: by kind); `tls` names the files as
-    configured.  `note_file(path, exists)` is told of socket files.
+    configured; `active_names`, databases that --config-file has as the active of a pair.  `note_file(path, exists)` is told of socket files.
     """
 
     def __init__(self, note_file=lambda path, exists: None) -> None:
@@ -59,8 +60,11 @@ class Server:
         self.has_cond = True
         self.remote_texts: dict[str, Policy | None] = {}
         self.tls = TlsFiles()
+        self._tls_contexts = TlsContexts()
         self.remotes = Remotes(self, note_file, self.tls_context, self._note_status)
         self.replication = Replication(self)
+        self.config_replications: list[Replication] = []
+        self.active_names: frozenset[str] = frozenset()
         self.stopped = trio.Event()
         self._nursery: trio.Nursery | None = None
         self._deadline_changed = trio.Event()
@@ -221,6 +225,34 @@ class Server:
         except Exception as error:
             _log.err("internal error: " + "".join(traceback.format_exception(error)))
 
+    # Copies of active servers.
+
+    @property
+    def replications(self) -> list[Replication]:
+        """That of the command line, and those of --config-file, each with its own source."""
+        return [self.replication, *self.config_replications]
+
+    def is_copy(self, name: str) -> bool:
+        """Is the database `name` a copy of an active server's now, and so read-only?"""
+        return any(replication.copies(name) for replication in self.replications)
+
+    def configure_replications(self, wanted: list[Source]) -> None:
+        """Copy from the sources of --config-file; those that stay as they are go on."""
+        kept = {replication.settings: replication for replication in self.config_replications}
+        self.config_replications = []
+        for source in wanted:
+            replication = kept.pop(source, None)
+            if replication is None:
+                replication = Replication(self)
+                replication.configure(source.remote, ",".join(source.excluded),
+                                      source.probe_interval)
+                replication.set_backup(True, source.names)
+                if self._nursery is not None:
+                    self.spawn(replication.serve)
+            self.config_replications.append(replication)
+        for replication in kept.values():
+            replication.close()
+
     # Remotes.
 
     def check_remote(self, text: str) -> None:
@@ -246,12 +278,16 @@ class Server:
 
     def tls_context(self, is_server: bool):
         """Return a TLS context from the configured files.  Raises: TlsNotConfigured, OSError."""
+        return self._tls_contexts.get(self._tls_files(), is_server)
+
+    def _tls_files(self) -> TlsFiles:
+        """Return the files that TLS uses now, those that the database names looked up."""
 
         def resolved(value: str | None) -> str | None:
-            if value and value.startswith("db:"):
+            if isinstance(value, str) and value.startswith("db:"):
                 return targets.read_string(value, self.databases)
             return value
-        return make_context(TlsFiles(*map(resolved, self.tls)), is_server)
+        return TlsFiles(*map(resolved, self.tls))
 
     async def _serve_upkeep(self) -> None:
         """Write status back, count, compact: every few seconds and when a status changed."""
@@ -277,6 +313,7 @@ class Server:
                         _log.err(f"failed to update remote status: {error}", _STATUS_LIMIT)
 
     async def _compact_when_due(self, hosted: HostedDatabase) -> None:
+        _file_log.info(f"{hosted.path}: compacting database online")
         try:
             await self.compact(hosted)
         except OvsdbError:
@@ -284,7 +321,6 @@ class Server:
 
     async def compact(self, hosted: HostedDatabase) -> None:
         """Compact a database's file; trouble is logged.  Raises: OvsdbError."""
-        _file_log.info(f"{hosted.path}: compacting database online")
         try:
             await hosted.compact()
         except OvsdbError as error:
@@ -293,15 +329,23 @@ class Server:
 
     # Life.
 
-    async def run(self, *, task_status: trio.TaskStatus = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until `stop`.  Started means that every socket that can be opened is open."""
+    async def run(self, on_listening: Callable[[], None] = lambda: None, *,
+                  task_status: trio.TaskStatus = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until `stop`.
+
+        `on_listening()` is called when every socket that can be opened is open, and before
+        anything that logs of its own accord begins.
+        """
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
+                self._tls_contexts.check(self._tls_files())
                 self.reload_remotes()
+                on_listening()
                 nursery.start_soon(self._serve_deadlines)
                 nursery.start_soon(self._serve_upkeep)
-                self.spawn(self.replication.serve)
+                for replication in self.replications:
+                    self.spawn(replication.serve)
                 for hosted in self.databases.values():
                     self.spawn(self._check_schema, hosted)
                     if hosted.relay is not None:

@@ -87,7 +87,7 @@ class Session:
     """One client.
 
     Args: `server` has `databases` {name: HostedDatabase}, `sessions`, `locks`, `server_id`,
-    `has_cond`, `replication`, and `after_commit`, `note_waiting`, `notify`, `convert`, `spawn`.
+    `has_cond`, `replications`, `is_copy`, and `after_commit`, `note_waiting`, `notify`, `convert`, `spawn`.
     """
 
     def __init__(self, server, channel: Channel, policy: Policy) -> None:
@@ -296,7 +296,7 @@ class Session:
         return {}
 
     def _is_read_only(self, hosted: HostedDatabase) -> bool:
-        return self.policy.is_read_only or self.server.replication.copies(hosted.name)
+        return self.policy.is_read_only or self.server.is_copy(hosted.name)
 
     def context(self, hosted: HostedDatabase) -> Context:
         """Return on whose behalf this session's transactions on a database run."""
@@ -404,7 +404,8 @@ class Session:
     # Locks.
 
     def _lock_name(self, request: Message) -> str:
-        if self.policy.is_read_only or self.server.replication.is_backup:
+        if self.policy.is_read_only or any(
+                replication.is_backup for replication in self.server.replications):
             raise RequestError("lock and unlock methods not allowed, DB server is read only.")
         params = request.params
         if len(params) != 1 or not isinstance(params[0], str) or not is_identifier(params[0]):

@@ -58,14 +58,11 @@ def _find_column(text: str, databases: dict) -> tuple[TableRows, object, object]
 
 
 def check_reference(text: str, databases: dict) -> None:
-    """Raise RemoteError unless db:DB,TABLE,COLUMN can name remotes."""
-    _, column, _ = _find_column(text, databases)
-    kind = column.type.key
-    if kind.type == "string" and column.type.value is None:
-        return
-    if kind.type == "uuid" and kind.ref_table and column.type.value is None:
-        return
-    raise RemoteError(f'"{text}": type mismatch: not a string or a reference to a table')
+    """Raise RemoteError unless db:DB,TABLE,COLUMN is there.
+
+    A column that can name no remotes, being neither of strings nor of references, names none.
+    """
+    _find_column(text, databases)
 
 
 def read_string(text: str, databases: dict) -> str | None:
@@ -118,7 +115,7 @@ def _row_target(table: TableRows, uuid: str, row: Row) -> Target | None:
     policy = default_policy(text)
     probe_ms = scalar("inactivity_probe", int)
     if probe_ms is not None:
-        policy = policy._replace(probe_interval=_probe_interval(probe_ms))
+        policy = policy._replace(probe_interval=probe_interval(probe_ms))
     backoff_ms = scalar("max_backoff", int)
     if backoff_ms is not None:
         policy = policy._replace(max_backoff=max(backoff_ms, 1000) / 1000)
@@ -132,7 +129,7 @@ def _row_target(table: TableRows, uuid: str, row: Row) -> Target | None:
     return Target(text, policy, uuid)
 
 
-def _probe_interval(milliseconds: int) -> float:
+def probe_interval(milliseconds: int) -> float:
     """Return a probe interval in seconds; below a second counts as one, 0 as never."""
     if milliseconds <= 0:
         return 0.0

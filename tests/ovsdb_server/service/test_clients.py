@@ -197,22 +197,3 @@ def test_compaction_keeps_the_data(server):
         assert connection.call("transact", ["T", {
             "op": "select", "table": "Thing", "where": [], "columns": ["n"]}], 5) == [
                 {"rows": [{"n": 50}]}]
-
-
-def test_config_file_names_remotes_and_databases(make_server):
-    server = make_server()
-    journal.create(str(server.directory / "t.db"), SCHEMA)
-    config = server.directory / "config.json"
-    config.write_text(json.dumps({"remotes": {f"p{server.remote}": {"read-only": True}},
-                                  "databases": {"t.db": {"service-model": "standalone"}}}))
-    done = server.run(*server.command, "--detach", "--no-chdir", "--pidfile", "-vconsole:off",
-                      f"--config-file={config}")
-    assert (done.returncode, done.stderr) == (0, "")
-    server.pid = int((server.directory / "ovsdb-server.pid").read_text())
-    with blocking.connect(server.remote, 5) as connection:
-        result = connection.call("transact", json.loads(INSERT), 5)
-        assert result[0]["error"] == "not allowed"
-    config.write_text(json.dumps({"remotes": {f"p{server.remote}": {}}, "databases": {"t.db": {}}}))
-    assert server.appctl("ovsdb-server/reload").stderr == ""
-    with blocking.connect(server.remote, 5) as connection:
-        assert "uuid" in connection.call("transact", json.loads(INSERT), 5)[0]
