@@ -235,7 +235,12 @@ class Replica:
                 data = message.encode_reply(request.params, request.id, CODEC)
             else:
                 data = message.encode_request(request.method, request.params, request.id, CODEC)
-            self._channel.send(data)
+            self._send(data)
+
+    def _send(self, data: bytes) -> None:
+        if _rpc_log.is_dbg:
+            _rpc_log.dbg(f"{self._channel.name}: send {message.describe(message.decode(data))}")
+        self._channel.send(data)
 
     def _publish(self) -> None:
         changes = self._core.take_changes()
@@ -280,7 +285,7 @@ class Replica:
             raise ConnectionError("not connected to the database server")
         id = self._core.new_id()
         call = self._calls[id] = _Call()
-        self._channel.send(message.encode_request(method, params, id, CODEC))
+        self._send(message.encode_request(method, params, id, CODEC))
         try:
             await call.event.wait()
         finally:

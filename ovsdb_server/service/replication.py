@@ -23,6 +23,7 @@ from ovsdb_server.rpc.message import ERROR, NOTIFICATION, REPLY, REQUEST, Messag
 from ovsdb_server.rpc.stream import CODEC, Channel, ProtocolError, connect
 
 _log = vlog.module("replication")
+_rpc_log = vlog.module("jsonrpc")
 _reconnect_log = vlog.module("reconnect")
 
 PROBE_INTERVAL = 60.0
@@ -241,7 +242,10 @@ class Replication:
 
     async def _call(self, channel: Channel, method: str, params: list) -> object:
         self._next_id += 1
-        channel.send(message.encode_request(method, params, self._next_id, CODEC))
+        request = message.encode_request(method, params, self._next_id, CODEC)
+        if _rpc_log.is_dbg:
+            _rpc_log.dbg(f"{channel.name}: send {message.describe(message.decode(request))}")
+        channel.send(request)
         while True:
             received = await self._receive(channel)
             for index, msg in enumerate(received):
@@ -258,6 +262,8 @@ class Replication:
             raise EOFError
         kept = []
         for msg in messages:
+            if _rpc_log.is_dbg:
+                _rpc_log.dbg(f"{channel.name}: received {message.describe(msg)}")
             if msg.kind == REQUEST and msg.method == "echo":
                 channel.send(message.encode_reply(msg.params, msg.id, CODEC))
             elif msg.id != "echo":
