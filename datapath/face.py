@@ -30,6 +30,7 @@ RULE_ERRORS = {SEAM["RULE_E_OVERLAP"]: "OFPFMFC_OVERLAP",
                SEAM["RULE_E_UNSUPPORTED"]: "OFPBAC_BAD_TYPE",
                SEAM["RULE_E_BAD_TABLE"]: "OFPBRC_BAD_TABLE_ID",
                SEAM["RULE_E_BAD_GROUP"]: "OFPBAC_BAD_OUT_GROUP",
+               SEAM["RULE_E_BAD_METER"]: "OFPMMFC_INVALID_METER",
                SEAM["RULE_E_EPERM"]: "OFPFMFC_EPERM",
                SEAM["RULE_E_BAD_PROGRAM"]: "OFPBAC_BAD_ARGUMENT"}
 FEATURES_ALL = (1 << 64) - 1
@@ -353,6 +354,7 @@ class RuleChange(NamedTuple):
     cookie_mask: int = 0
     tag: int = 0
     reason: int = 2
+    out_meter: int = 0
 
 
 class RuleError(Exception):
@@ -416,6 +418,7 @@ def rules_stage(version: int, changes: list[RuleChange]) -> list[int]:
         row.idle_timeout, row.hard_timeout = change.idle_timeout, change.hard_timeout
         row.importance = change.importance
         row.out_port, row.out_group = change.out_port, change.out_group
+        row.out_meter = change.out_meter
         row.cookie, row.tag = change.cookie, change.tag
         row.cookie_match, row.cookie_mask = change.cookie_match, change.cookie_mask
         row.match_offset, row.program_offset, row.source_offset = offsets[3 * index:3 * index + 3]
@@ -483,12 +486,13 @@ def unpack_rule(record: bytes) -> Rule:
 
 def rules(bridge: int, table: int = 255, value: bytes = b"", mask: bytes = b"",
           is_strict: bool = False, priority: int = 0, out_port: int = ANY, out_group: int = ANY,
-          cookie: int = 0, cookie_mask: int = 0, hidden: bool = False) -> Iterator[Rule]:
+          cookie: int = 0, cookie_mask: int = 0, hidden: bool = False,
+          out_meter: int = 0) -> Iterator[Rule]:
     """The rules that a filter lets through; a match in two packed parts, or none for all."""
     chosen = ffi.new("struct rule_filter *", {
         "bridge": bridge, "table": table, "strict": is_strict, "hidden": hidden,
         "priority": priority, "out_port": out_port, "out_group": out_group, "cookie": cookie,
-        "cookie_mask": cookie_mask})
+        "cookie_mask": cookie_mask, "out_meter": out_meter})
     match = ffi.from_buffer(value + mask) if value else ffi.NULL
     cursor, n_bytes, n_records = (ffi.new("uint64_t *"), ffi.new("uint32_t *"),
                                   ffi.new("uint32_t *"))
@@ -633,6 +637,56 @@ def groups(bridge: int, group: int = ANY) -> Iterator[Group]:
             return
 
 
+# ---- meters
+
+class Band(NamedTuple):
+    """A band of a meter: `type` of SEAM["METER_DROP"] or SEAM["METER_DSCP_REMARK"]."""
+
+    type: int
+    rate: int
+    burst: int = 0
+    level: int = 0
+    n_packets: int = 0
+    n_bytes: int = 0
+
+
+class Meter(NamedTuple):
+    """A meter of a datapath; the counters are those of what met it."""
+
+    flags: int
+    bands: tuple[Band, ...]
+    n_packets: int = 0
+    n_bytes: int = 0
+
+
+def meter_set(dp: int, number: int, meter: Meter) -> None:
+    """Makes or replaces a meter."""
+    bands = [{"type": band.type, "rate": band.rate, "burst": band.burst, "level": band.level}
+             for band in meter.bands]
+    check(lib.meter_set(dp, number, ffi.new("struct meter *", {
+        "flags": meter.flags, "n_bands": len(bands), "bands": bands})))
+
+
+def meter(dp: int, number: int) -> Meter:
+    """A meter with its counters."""
+    row = ffi.new("struct meter *")
+    check(lib.meter_get(dp, number, row))
+    bands = struct.iter_unpack("=4I2Q", ffi.buffer(row.bands)[:])
+    return Meter(row.flags, tuple(Band(*band) for band in bands)[:row.n_bands], row.n_packets,
+                 row.n_bytes)
+
+
+def meter_del(dp: int, number: int) -> None:
+    """Deletes a meter; what still refers to it lets everything pass."""
+    check(lib.meter_del(dp, number))
+
+
+def bridge_meters_set(bridge: int, numbers: Mapping[int, int]) -> None:
+    """Says which meters of the datapath the OpenFlow meters of a bridge are."""
+    rows = ffi.new("struct bridge_meter[]", sorted(numbers.items()) or 1)
+    check(lib.bridge_meters_set(bridge, rows, len(numbers)))
+
+
 # ---- megaflows
 
 class Flow(NamedTuple):
@@ -758,14 +812,48 @@ def trace(dp: int, flow: bytes, bridge: int = 0, frame: bytes = b"", learn: bool
 
 
 class Frozen(NamedTuple):
-    """Where a frame goes on that comes back with a recirculation id."""
+    """How a frame goes on that comes back with a recirculation id, or is resumed.
+
+    in_port: of OpenFlow; stack: (value, bits), the top last; action_set and ops: packed ops.
+    Registers and the like are with the frame.
+    """
 
     bridge: int
     table: int
     in_port: int
+    mirrors: int = 0
+    is_conntracked: bool = False
+    stack: tuple[tuple[int, int], ...] = ()
+    action_set: bytes = b""
+    ops: bytes = b""
+    userdata: bytes = b""
 
 
-_FROZEN = struct.Struct("=IIIBBxxQQIIII")
+_FROZEN = struct.Struct("=IIIBBxxQQIIIIII128x")
+
+
+def unpack_frozen(record: bytes) -> Frozen:
+    """The state in an upcall's data."""
+    (_, _, bridge, table, is_conntracked, _, _, stack_size, set_size, ops_size, in_port, mirrors,
+     userdata_size) = _FROZEN.unpack_from(record)
+    parts, at = [], _FROZEN.size
+    for size in (stack_size, set_size, ops_size, userdata_size):
+        parts.append(record[at:at + size])
+        at += size + -size % 8
+    stack = tuple((int.from_bytes(value, "big"), n_bits)
+                  for value, n_bits in struct.iter_unpack("=16sQ", parts[0]))
+    return Frozen(bridge, table, in_port, mirrors, bool(is_conntracked), stack, *parts[1:])
+
+
+def pack_frozen(state: Frozen) -> bytes:
+    """The program of an injection that goes on as `state` says."""
+    stack = b"".join(struct.pack("=16sQ", value.to_bytes(16, "big"), n_bits)
+                     for value, n_bits in state.stack)
+    parts = (stack, state.action_set, state.ops)
+    tail = b"".join(part + bytes(-len(part) % 8) for part in parts)
+    return _FROZEN.pack(_FROZEN.size + len(tail), 0, state.bridge, state.table,
+                        state.is_conntracked, 0, 0, *map(len, parts), state.in_port, state.mirrors,
+                        0) + tail
 
 
 def frozen(dp: int, recirc_id: int) -> Frozen | None:
@@ -773,14 +861,14 @@ def frozen(dp: int, recirc_id: int) -> Frozen | None:
     buffer, n_bytes = ffi.new("uint8_t[]", BUFFER), ffi.new("uint32_t *")
     if lib.frozen_get(dp, recirc_id, buffer, BUFFER, n_bytes):
         return None
-    _, _, bridge, table, _, _, _, _, _, _, in_port = _FROZEN.unpack_from(ffi.buffer(buffer))
-    return Frozen(bridge, table, in_port)
+    return unpack_frozen(ffi.buffer(buffer, n_bytes[0])[:])
 
 
 # ---- frames
 
 class Injection(NamedTuple):
-    """A frame to be sent: `program` are ops for a bridge, datapath actions where `bridge` is 0."""
+    """A frame to be sent: `program` are ops for a bridge, datapath actions where `bridge` is 0, or
+    what `pack_frozen` made, where the frame is resumed."""
 
     dp: int
     bridge: int
@@ -789,6 +877,7 @@ class Injection(NamedTuple):
     program: bytes
     flow: bytes | None = None
     through_tables: bool = False
+    is_resumed: bool = False
 
 
 def packets_inject(injections: list[Injection]) -> None:
@@ -800,7 +889,8 @@ def packets_inject(injections: list[Injection]) -> None:
         row.dp, row.bridge, row.in_port = injection.dp, injection.bridge, injection.in_port
         row.frame_offset, row.program_offset, row.flow_offset = offsets[3 * index:3 * index + 3]
         row.frame_size, row.program_size = len(injection.frame), len(injection.program)
-        row.flags = injection.through_tables
+        row.flags = (SEAM["INJECT_TABLES"] * injection.through_tables
+                     | SEAM["INJECT_RESUME"] * injection.is_resumed)
         if injection.flow is None:
             row.flow_offset = ANY
     check(lib.packets_inject(rows, len(injections), blob, len(blob)))

@@ -1,10 +1,11 @@
 """Programs: compiled OpenFlow actions, packed as the ops of schema/flow/ops.py.
 
-`pack_op` makes one op; a program is the concatenation of its ops. Layouts are derived from the op
+`pack_op` makes one op, `unpack_ops` reads them back; a program is the concatenation of its ops. Layouts are derived from the op
 table: nothing here knows a code or an offset. Pure Python, needs no compiled library; any thread.
 """
 
 import struct
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -68,3 +69,35 @@ def pack_op(name: str, source: int = NO_SOURCE, tail: bytes | tuple[int, ...] = 
     size = _HEAD.size + len(body)
     padding = -size % 8
     return _HEAD.pack(layout.code, size + padding, source, 0) + body + bytes(padding)
+
+
+class UnpackedOp(NamedTuple):
+    """One op: `arguments` by name (subfields as tuples, `bits` as bytes), `tail` with padding."""
+
+    name: str
+    source: int
+    flags: int
+    arguments: dict[str, int | bytes | tuple[int, int, int]]
+    tail: bytes
+
+
+def unpack_ops(ops: bytes) -> Iterator[UnpackedOp]:
+    """The ops of a program, up to its end or to zeros."""
+    at = 0
+    while at < len(ops):
+        code, size, source, flags = _HEAD.unpack_from(ops, at)
+        if not size:
+            return
+        name = OPS[code - 1].name
+        layout = _layout(name)
+        values = iter(layout.fixed.unpack_from(ops, at + _HEAD.size))
+        arguments: dict[str, int | bytes | tuple[int, int, int]] = {}
+        for key, kind in layout.arguments:
+            if kind == "subfield":
+                arguments[key] = (next(values), next(values), next(values))
+                next(values)
+            else:
+                arguments[key] = next(values)
+        yield UnpackedOp(name, source, flags, arguments,
+                         ops[at + _HEAD.size + layout.fixed.size:at + size])
+        at += size

@@ -14,7 +14,6 @@ from schema.flow.fields import CT_STATE_BITS
 from vswitchd import trace
 from vswitchd.openflow import groups
 from vswitchd.openflow.action_text import parse_actions
-from vswitchd.openflow.action_types import Actions
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
@@ -91,13 +90,9 @@ def names_of(switch: Switch, bridge: Bridge | None = None, with_names: bool = Fa
         return next((port.name for port in owner.bundles for iface in port.interfaces
                      if iface.name == found[0]), found[0])
 
-    def bucket(handle: int, group: int, index: int) -> Actions:
-        for row in face.groups(handle, group):
-            return groups.unpack(row).buckets[index].actions
-        return ()
-
     return trace.Names(
-        lambda handle: by_handle[handle].name if handle in by_handle else "?", bundle, bucket,
+        lambda handle: by_handle[handle].name if handle in by_handle else "?", bundle,
+        groups.bucket_actions,
         {port.ofport: name for name, port in bridge.ports.items()} if with_names else None,
         bridge.datapath.port_names() if with_names else None)
 

@@ -221,7 +221,7 @@ struct rule_change {            /* A flow_mod. */
     uint32_t match_offset;      /* In 'blob': struct flow value, then mask. */
     uint32_t error;             /* Out: 0 or RULE_E_*. */
     uint32_t n_affected;        /* Out: rules added, changed or deleted. */
-    uint32_t pad1;
+    uint32_t out_meter;         /* Filter, 0: any. */
 };
 
 /* Opens a new version of a datapath's rules.  Changes staged in it are
@@ -246,6 +246,8 @@ struct rule_filter {
     int32_t priority;
     uint32_t out_port, out_group;
     uint64_t cookie, cookie_mask;
+    uint32_t out_meter;         /* 0: any. */
+    uint32_t pad;
 };
 
 struct rule_record {            /* Followed by match value, match mask and the
@@ -326,6 +328,37 @@ int groups_dump(uint32_t bridge, uint32_t group, uint64_t *cursor,
                 uint8_t *buffer, uint32_t size, uint32_t *n_bytes,
                 uint32_t *n_records);
 
+/* ---- Meters ---- */
+
+struct meter_band {
+    uint32_t type;              /* METER_DROP, METER_DSCP_REMARK. */
+    uint32_t rate;              /* kbit/s or packets/s. */
+    uint32_t burst;             /* kbit or packets; 0: what 'rate' lets through
+                                 * in a second. */
+    uint32_t level;             /* Added to the drop precedence. */
+    uint64_t n_packets, n_bytes;        /* That exceeded it. */
+};
+struct meter {
+    uint32_t flags;             /* METER_KBPS or METER_PKTPS, and more. */
+    uint32_t n_bands;
+    uint64_t n_packets, n_bytes;        /* That met the meter. */
+    struct meter_band bands[8];
+};
+
+/* Makes or replaces (its counters start again) meter 'id' of a datapath; one
+ * is shared by all workers.  E2BIG, EINVAL. */
+int meter_set(uint32_t dp, uint32_t id, const struct meter *);
+int meter_get(uint32_t dp, uint32_t id, struct meter *);    /* ENOENT. */
+int meter_del(uint32_t dp, uint32_t id);                    /* ENOENT. */
+
+/* Which meters of the datapath the bridge's meters are; 'ofp' are OpenFlow
+ * numbers.  An op whose meter is not among them does not meter. */
+struct bridge_meter {
+    uint32_t ofp, id;
+};
+int bridge_meters_set(uint32_t bridge, const struct bridge_meter *,
+                      uint32_t n);
+
 /* ---- Megaflows ---- */
 
 struct flow_record {            /* Followed by key, mask (struct flow each) and
@@ -383,13 +416,16 @@ int flow_trace(uint32_t dp, uint32_t start_bridge, const uint8_t *flow,
                uint8_t *final_flow, uint8_t *mask,
                uint8_t *actions, uint32_t max_actions, struct translation *);
 
-struct frozen_record {          /* Followed by stack, action set, remaining
-                                 * ops. */
+struct frozen_record {          /* Followed by stack (entries of 24 bytes: a
+                                 * right-adjusted value and u64 bits), action
+                                 * set, remaining ops, userdata, each padded to
+                                 * 8. */
     uint32_t size, recirc_id, bridge;
     uint8_t table, conntracked, pad[2];
     uint64_t cookie;
     uint64_t metadata;
     uint32_t stack_size, action_set_size, ops_size, in_port;
+    uint32_t mirrors, userdata_size;
     uint32_t regs[32];
 };
 int frozen_get(uint32_t dp, uint32_t recirc_id, uint8_t *buffer, uint32_t size,
@@ -406,7 +442,10 @@ struct injection {              /* A frame to be put through a program or
     uint32_t program_offset, program_size;  /* In 'blob'. */
     uint32_t flow_offset;       /* In 'blob': metadata as a struct flow, or
                                  * 0xffffffff. */
-    uint32_t flags;             /* INJECT_TABLES: through the tables instead. */
+    uint32_t flags;             /* INJECT_TABLES: through the tables instead.
+                                 * INJECT_RESUME: 'program' is a struct
+                                 * frozen_record to go on with, 'in_port' odp,
+                                 * 'flow' holds what belongs to the pipeline. */
 };
 
 /* Queues frames on an inject ring in order; without workers they run in the

@@ -76,6 +76,10 @@ OPS: tuple[Op, ...] = (
     _op("write_actions", "", "ops"),
     _op("clear_actions"),
     _op("meter", "meter:u32 pad:u32"),
+    # Only in frozen lists: what follows stems from this rule (a handle) or, where `group` is not 0,
+    # from a bucket of this group ((bridge << 32 | number) + 1); `flags` 1: no more than that,
+    # else packets are told as of this table and cookie, too.
+    _op("unroll", "rule:u64 cookie:u64 group:u64 bucket:u32 table:u32"),
     _op("debug_recirc"),
     _op("debug_slow"),
 )

@@ -52,7 +52,7 @@ ENUMS: dict[str, dict[str, int]] = {
     # rule_change.error
     "rule_error": {"RULE_E_OVERLAP": 1, "RULE_E_TABLE_FULL": 2, "RULE_E_UNSUPPORTED": 3,
                    "RULE_E_BAD_TABLE": 4, "RULE_E_BAD_GROUP": 5, "RULE_E_EPERM": 6,
-                   "RULE_E_BAD_PROGRAM": 7},
+                   "RULE_E_BAD_PROGRAM": 7, "RULE_E_BAD_METER": 8},
     # table_config.miss and .flags
     "table_miss": {"TABLE_MISS_DEFAULT": 0, "TABLE_MISS_CONTROLLER": 1, "TABLE_MISS_CONTINUE": 2,
                    "TABLE_MISS_DROP": 3},
@@ -64,13 +64,18 @@ ENUMS: dict[str, dict[str, int]] = {
     "group_method": {"GROUP_METHOD_DEFAULT": 0, "GROUP_METHOD_DP_HASH": 1, "GROUP_METHOD_HASH": 2},
     "group_error": {"GROUP_E_EXISTS": 1, "GROUP_E_UNKNOWN": 2, "GROUP_E_INVALID": 3,
                     "GROUP_E_OUT_OF_GROUPS": 4, "GROUP_E_LOOP": 5, "GROUP_E_OUT_OF_BUCKETS": 6},
+    # meter.flags, as OFPMF_*, and meter_band.type, as OFPMBT_*
+    "meter_flags": {"METER_KBPS": 1, "METER_PKTPS": 2, "METER_BURST": 4, "METER_STATS": 8},
+    "meter_band_type": {"METER_DROP": 1, "METER_DSCP_REMARK": 2},
+    # Meters that packets to controllers, and those of the slow path, meet by themselves (OFPM_*)
+    "meter_virtual": {"METER_OF_SLOWPATH": 0xfffffffd, "METER_OF_CONTROLLER": 0xfffffffe},
     # flow_record.origin
     "flow_origin": {"FLOW_TRANSLATED": 0, "FLOW_STATIC": 1},
     # Why a megaflow must be translated packet by packet (text in userspace(slow_path(...)))
     "slow_reason": {"SLOW_CFM": 1, "SLOW_BFD": 2, "SLOW_LACP": 4, "SLOW_STP": 8, "SLOW_LLDP": 16,
                     "SLOW_ACTION": 32, "SLOW_MATCH": 64},
     # injection.flags
-    "injection_flags": {"INJECT_TABLES": 1},
+    "injection_flags": {"INJECT_TABLES": 1, "INJECT_RESUME": 2},
     # Upcall queues
     "upcall_queue": {"QUEUE_CONTROL": 0, "QUEUE_OPENFLOW": 1, "QUEUE_SAMPLE": 2, "QUEUE_EVENT": 3,
                      "QUEUE_LOG": 4, "QUEUE_FRAMES": 5},
@@ -86,7 +91,9 @@ ENUMS: dict[str, dict[str, int]] = {
         "UPCALL_SLOW_PATH": 8,      # CONTROL: a protocol's frame; reason SLOW_*
         "UPCALL_SAMPLE": 9,         # SAMPLE: data struct action_userspace
         "UPCALL_LOG": 10,           # LOG: reason LOG_*; flow of a MISS, data struct flow_record
-        "UPCALL_FRAME": 11},        # FRAMES: a frame sent by port odp
+        "UPCALL_FRAME": 11,
+        # OPENFLOW: a packet-in whose frame waits to go on; data struct frozen_record
+        "UPCALL_PAUSED": 12},        # FRAMES: a frame sent by port odp
     "log_kind": {"LOG_FLOW_ADD": 1, "LOG_MISS": 2, "LOG_TRANSLATE": 3, "LOG_FLOW_DELETE": 4},
 }
 

@@ -123,7 +123,7 @@ _RULES = (
     (r"(?:errors|dropped|overruns|frame|aborted|carrier):(?:\?|0)", "N:0"),
     (r"(?:drop|errs|frame|over|crc|coll)=(?:\?|0)", "n=0"), (r"age=\d+", "age=N"),
     (r"aa:55:aa:55:00:0\d", "MAC"), (r"\b(Software: )[\d.]+", r"\1VERSION"),
-    (r"duration\d+\.\d+s", "duration=T"),
+    (r"duration[:=]?\d+(\.\d+)?s", "duration=T"),
     # Statistics that the real dummy device makes up.
     (r" +CUSTOM Statistics\n(?: +rx_custom.*\n| +rx_q0_packets.*\n)+", ""),
 )

@@ -119,7 +119,7 @@ class BridgeAgent:
     def __init__(self, agent: "Agent", bridge: Bridge):
         self.agent = agent
         self.bridge = bridge
-        self.service = Service(bridge, agent.settle)
+        self.service = Service(bridge, agent.settle, agent.datapath_of)
         self.scope = trio.CancelScope()
         self.connections: set[Connection] = set()
         self.snoopers: set[Connection] = set()
@@ -655,6 +655,7 @@ class BridgeAgent:
 
     def close(self) -> None:
         """Ends all sockets and connections."""
+        self.service.meters.release()
         self.scope.cancel()
         for remote in self.remotes.values():
             remote.scope.cancel()
@@ -780,6 +781,11 @@ class Agent:
         return "\n".join(tables.describe(rule, face.now())
                          for rule in face.rules(bridge.handle, hidden=True))
 
+    def datapath_of(self, handle: int) -> int:
+        """The library's datapath of a bridge, 0 if there is no such bridge."""
+        bridge = self.find(handle)
+        return bridge.bridge.datapath.handle if bridge else 0
+
     def find(self, handle: int) -> BridgeAgent | None:
         """The bridge of a library handle."""
         return next((bridge for bridge in self.bridges.values()
@@ -807,7 +813,7 @@ class Agent:
             bridge = self.find(upcall.bridge)
             if bridge is None:
                 continue
-            if upcall.kind == SEAM["UPCALL_PACKET_IN"]:
+            if upcall.kind in (SEAM["UPCALL_PACKET_IN"], SEAM["UPCALL_PAUSED"]):
                 bridge.packet_in(upcall)
             elif upcall.kind == SEAM["UPCALL_RULE_REMOVED"]:
                 bridge.rule_removed(face.unpack_rule(upcall.data), upcall.reason, upcall.when_ms)

@@ -142,14 +142,6 @@ def _set_field(action: t.SetField, source: int, compiler) -> bytes:
     return _set(action.field, source, action.value, action.mask)
 
 
-def _refuse(action, source: int, compiler) -> bytes:
-    raise OpenFlowError("OFPBAC_BAD_TYPE", f"{type(action).__name__} is only for continuations")
-
-
-def _no_meter(action, source: int, compiler) -> bytes:
-    raise OpenFlowError("OFPMMFC_INVALID_METER")    # no meter can be added, so none is known
-
-
 _EMITTERS: dict[type, Callable] = {
     t.Output: _plain("output", port="port", max_len="max_len"),
     t.Controller: _controller,
@@ -196,7 +188,7 @@ _EMITTERS: dict[type, Callable] = {
                         max_link="max_link", arg="arg", dst="dst"),
     t.Note: _plain("note"),
     t.Exit: _plain("exit"),
-    t.UnrollXlate: _refuse,
+    t.UnrollXlate: _plain("unroll", table="table", cookie="cookie"),
     t.Sample: _sample,
     t.Ct: _ct,
     t.Nat: _nat,
@@ -207,7 +199,7 @@ _EMITTERS: dict[type, Callable] = {
     t.CheckPktLarger: _plain("check_pkt_larger", length="size", dst="dst"),
     t.DebugRecirc: _plain("debug_recirc"),
     t.DebugSlow: _plain("debug_slow"),
-    t.Meter: _no_meter,
+    t.Meter: _plain("meter", meter="meter"),
     t.ClearActions: _plain("clear_actions"),
     t.WriteActions: _nested("write_actions"),
     t.WriteMetadata: lambda action, source, compiler: _set(

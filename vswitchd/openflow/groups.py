@@ -11,6 +11,7 @@ from datapath.match import pack_match
 from schema.flow.seam import SEAM
 from schema.openflow.limits import BUCKET_ALL, GROUP_ALL, GROUP_ANY, PORT_NONE
 from vswitchd.openflow import source
+from vswitchd.openflow.action_types import Actions
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.features import table_features
@@ -44,6 +45,12 @@ def unpack(group: face.Group) -> GroupDesc:
 def find(bridge: int, number: int) -> GroupDesc | None:
     """A group's description."""
     return next((unpack(row) for row in face.groups(bridge, number)), None)
+
+
+def bucket_actions(bridge: int, number: int, index: int) -> Actions:
+    """The actions of a bucket; none if there is no such bucket any more."""
+    group = find(bridge, number)
+    return group.buckets[index].actions if group and index < len(group.buckets) else ()
 
 
 def descriptions(bridge: int, number: int = GROUP_ALL) -> tuple[GroupDesc, ...]:

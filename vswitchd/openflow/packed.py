@@ -35,10 +35,16 @@ def _keys() -> dict[str, tuple[tuple[str, int, int, int], ...]]:
     return {name: tuple(keys.values()) for name, keys in found.items()}
 
 
-# Keys of a packet-in's metadata, in_port aside.
-METADATA = frozenset(("metadata", "tun_id", "tun_src", "tun_dst", "tun_ipv6_src", "tun_ipv6_dst",
-                      "pkt_mark", "ct_state", "ct_zone", "ct_mark", "ct_label",
-                      *(f"reg{n}" for n in range(32))))
+# Keys of a packet-in's metadata, in_port aside; what connection tracking told, where it did.
+_METADATA = frozenset(("metadata", "tun_id", "tun_src", "tun_dst", "tun_ipv6_src", "tun_ipv6_dst",
+                       "tun_flags", "tun_gbp_id", "tun_gbp_flags", "tun_erspan_ver",
+                       "tun_erspan_idx", "tun_erspan_dir", "tun_erspan_hwid", "tun_gtpu_flags",
+                       "tun_gtpu_msgtype", "pkt_mark", "packet_type",
+                       *(f"reg{n}" for n in range(32))))
+_TRACKED = _METADATA | {"ct_state", "ct_zone", "ct_mark", "ct_label", "eth_type"}
+_TUPLE = ("ct_nw_proto", "ct_tp_src", "ct_tp_dst")
+_TUPLES = {0x0800: (*_TUPLE, "ct_nw_src", "ct_nw_dst"),
+           0x86dd: (*_TUPLE, "ct_ipv6_src", "ct_ipv6_dst")}
 exact_mask = cache(_exact)
 _KEYS = _keys()
 _MEMBERS = tuple(row.name for row in FLOW if row.name in _KEYS)
@@ -77,3 +83,16 @@ def flow_fields(flow: bytes) -> dict[str, int]:
                 if bits >> shift & ones:
                     fields[key] = bits >> shift & ones
     return fields
+
+
+def metadata(flow: bytes, in_port: int) -> Match:
+    """What a packet-in says of a packet beside its bytes."""
+    fields = flow_fields(flow)
+    wanted = _METADATA
+    if fields.get("ct_state"):
+        wanted = _TRACKED
+        if fields.get("ct_nw_proto"):
+            wanted |= frozenset(_TUPLES.get(fields.get("eth_type", 0), ()))
+    found = {key: (fields[key], exact_mask(key)) for key in fields if key in wanted}
+    found["in_port"] = (in_port, 0xffff)
+    return Match(found)

@@ -14,7 +14,7 @@ from datapath import face
 from schema.flow.seam import SEAM
 from schema.openflow.limits import BUFFER_NONE, PORT_NONE, QUEUE_ALL, TABLE_ALL
 from vswitchd.config.desired import LOCAL
-from vswitchd.openflow import bundles, groups, meters, packed, tables
+from vswitchd.openflow import bundles, continuations, groups, meters, packed, tables
 from vswitchd.openflow.action_types import Output, SetQueue
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.consistency import check
@@ -41,7 +41,7 @@ _CONFIG_11 = 0x65
 PS_LINK_DOWN, PS_LIVE = 1, 4
 ADDED, DELETED, MODIFIED = 0, 1, 2
 NORMAL = 0xfffa
-NO_MATCH, ACTION, EXPLICIT_MISS = 0, 1, 6       # why a packet-in is sent
+NO_MATCH, ACTION, EXPLICIT_MISS, IMPLICIT_MISS = 0, 1, 6, 7     # why a packet-in is sent
 _SINCE_14 = (3, 4, 5)           # action_set, group, packet_out
 PRIMARY_REQUEST = 0             # why a role changed
 _OPTION_SPACE, _OPTIONS = 256, 64       # bytes and number of tunnel options
@@ -71,7 +71,7 @@ def _device_errors(row: BridgePort) -> dict[str, int]:
 def told_reason(reason: int, version: int) -> int | None:
     """A packet-in's reason as `version` has it, None if controllers of it do not hear of it: since
     OpenFlow 1.3 a packet that no rule matches is dropped unless a table-miss rule sends it."""
-    if reason == NO_MATCH:
+    if reason == IMPLICIT_MISS:
         return None if version >= OF13 else NO_MATCH
     if reason == EXPLICIT_MISS:
         return NO_MATCH if version >= OF13 else ACTION
@@ -79,12 +79,14 @@ def told_reason(reason: int, version: int) -> int | None:
 
 
 class Service:
-    """OpenFlow of one bridge. `clock` tells monotonic seconds, `settle` finishes what packets have
-    started, so that counters are up to date."""
+    """OpenFlow of one bridge. `settle` finishes what packets have started, so that counters are up
+    to date; `datapath_of` tells the library's datapath of any bridge's handle, 0 for none."""
 
-    def __init__(self, bridge: Bridge, settle):
+    def __init__(self, bridge: Bridge, settle, datapath_of=lambda bridge: 0):
         self.bridge = bridge
+        self.datapath_of = datapath_of
         self.settle = settle
+        self.meters = meters.Meters(bridge.datapath, bridge.handle)
         self.told: dict[int, port.Port] = {}    # ports as the controllers know them
         self.sessions: list[Session] = []       # of all connections
         self.generation_id: int | None = None   # of the last role request that had one
@@ -377,15 +379,15 @@ class Service:
         yield meters.FEATURES
 
     def meter_stats(self, conn: Session, value: meter.MeterStatsRequest):
-        meters.check_number(value.meter)
-        yield meter.MeterStatsReply(())
+        self.settle()
+        yield meter.MeterStatsReply(self.meters.statistics(value.meter))
 
     def meter_config(self, conn: Session, value: meter.MeterConfigRequest):
-        meters.check_number(value.meter)
-        yield meter.MeterConfigReply(())
+        yield meter.MeterConfigReply(self.meters.configuration(value.meter))
 
     def meter_mod(self, conn: Session, value: meter.MeterMod):
-        meters.refuse(value)
+        self.settle()
+        self.meters.apply(value)
         return ()
 
     def desc(self, conn: Session, value: description.DescRequest):
@@ -426,20 +428,25 @@ class Service:
         self.settle()
         return ()
 
+    def resume(self, conn: Session, value: packet.PacketIn):
+        face.packets_inject([continuations.injection(value, conn.version, self.datapath_of)])
+        self.settle()
+        return ()
+
     def packet_in(self, conn: Session, upcall) -> packet.PacketIn | None:
         """A packet-in for one connection, None where it does not want it."""
         reason = told_reason(upcall.reason, conn.version)
         if (reason is None or not conn.wants("packet_in", reason)
                 or upcall.controller_id != conn.controller_id):
             return None
-        fields = packed.flow_fields(upcall.flow)
-        metadata = {key: (fields[key], packed.exact_mask(key)) for key in fields
-                    if key in packed.METADATA}
-        metadata["in_port"] = (upcall.ofp, 0xffff)
+        userdata, private = upcall.data, None
+        if upcall.kind == SEAM["UPCALL_PAUSED"]:
+            userdata, private = continuations.describe(
+                upcall.data, upcall.odp, conn.version, groups.bucket_actions)
         # Nothing is buffered here, so the whole frame is sent whatever the length asked for.
-        return packet.PacketIn(upcall.frame, Match(metadata), reason, upcall.total_len,
-                               upcall.table, upcall.cookie, form=conn.packet_in_format,
-                               userdata=upcall.data)
+        return packet.PacketIn(upcall.frame, packed.metadata(upcall.flow, upcall.ofp), reason,
+                               upcall.total_len, upcall.table, upcall.cookie,
+                               form=conn.packet_in_format, userdata=userdata, private=private)
 
     def flow_removed(self, conn: Session, rule: face.Rule, reason: int,
                      when_ms: int) -> flow.FlowRemoved | None:
@@ -539,6 +546,7 @@ _HANDLERS = {
     description.IpfixFlowRequest: Service.ipfix,
     description.DescRequest: Service.desc,
     packet.PacketOut: Service.packet_out,
+    packet.PacketIn: Service.resume,
 }
 # Messages that a secondary controller may not send.
 _WRITES = frozenset((

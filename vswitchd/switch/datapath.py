@@ -33,6 +33,7 @@ class Datapath:
         self.kind = kind
         self.name = name or NAMES[kind]
         self.ports: dict[int, Netdev] = {}
+        self._meters: set[int] = set()          # numbers that are taken
         self.held: set[int] = set()             # ports that no bridge knows yet
         self.has_dummy = has_dummy
         self.settings = settings
@@ -128,6 +129,17 @@ class Datapath:
     def port_numbers(self) -> dict[str, int]:
         """{name: number} for reading."""
         return {netdev.name: number for number, netdev in self.ports.items()}
+
+    def take_meter(self) -> int:
+        """A number for a new meter."""
+        number = next(number for number in range(len(self._meters) + 1)
+                      if number not in self._meters)
+        self._meters.add(number)
+        return number
+
+    def give_meter(self, number: int) -> None:
+        """Lets a meter's number be used again."""
+        self._meters.discard(number)
 
     def close(self, cleanup: bool) -> None:
         """Removes all ports and the datapath itself."""

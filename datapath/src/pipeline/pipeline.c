@@ -514,6 +514,54 @@ bridge_set(uint32_t handle, const struct bridge_config *config)
 }
 
 int
+bridge_meters_set(uint32_t handle, const struct bridge_meter *meters,
+                  uint32_t n)
+{
+    struct bridge *bridge = bridge_find(handle);
+
+    if (!bridge) {
+        return error_set(ENODEV, "no bridge %u", handle);
+    }
+    for (uint32_t i = 1; i < n; i++) {
+        if (meters[i].ofp <= meters[i - 1].ofp) {
+            return error_set(EINVAL, "meters are not in order");
+        }
+    }
+    struct meter_map *map = xzalloc(sizeof *map + n * sizeof *meters);
+    map->n = n;
+    if (n) {
+        memcpy(map->entries, meters, n * sizeof *meters);
+    }
+    struct meter_map *old = atomic_exchange_explicit(&bridge->meters, map,
+                                                     memory_order_acq_rel);
+    if (old) {
+        epoch_retire(old, free);
+    }
+    pipeline_changed(bridge->pipeline);
+    return 0;
+}
+
+uint32_t
+bridge_meter(const struct bridge *bridge, uint32_t ofp)
+{
+    const struct meter_map *map = atomic_load_explicit(
+        &((struct bridge *) bridge)->meters, memory_order_acquire);
+    uint32_t low = 0, high = map ? map->n : 0;
+
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (map->entries[middle].ofp == ofp) {
+            return map->entries[middle].id;
+        } else if (map->entries[middle].ofp < ofp) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return METER_NONE;
+}
+
+int
 bridge_del(uint32_t handle)
 {
     struct bridge *bridge = bridge_find(handle);

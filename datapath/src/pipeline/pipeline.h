@@ -31,6 +31,7 @@
 struct flow;
 struct actions;                 /* Of action/action.h. */
 struct credits;
+struct frozen_record;
 struct pipeline;
 struct trace_sink;              /* Of pipeline/trace.h. */
 
@@ -54,6 +55,8 @@ struct xlate_in {
     const uint8_t *program;     /* Not NULL: these ops instead of the tables
                                  * ('start_bridge' must be given). */
     uint32_t program_size;
+    const struct frozen_record *resume; /* Not NULL: go on as it says; 'flow'
+                                 * holds registers and metadata, too. */
     struct trace_sink *trace;   /* NULL but for flow_trace(). */
 };
 
@@ -89,6 +92,17 @@ void credits_settle(struct credits *, uint64_t n_packets, uint64_t n_bytes,
                     int64_t used_ms, uint16_t tcp_flags);
 void credits_ref(struct credits *);
 void credits_unref(struct credits *);
+
+/* Stores in '*flow' what belongs to the pipeline in frozen state 'id':
+ * registers, metadata, tunnel; what connection tracking said is cleared where
+ * the state does not know it.  Appends the state as a struct frozen_record to
+ * 'record', if that is not NULL. */
+struct buffer;
+void pipeline_frozen(struct pipeline *, uint32_t id, struct flow *,
+                     struct buffer *record);
+/* Checks a record that Python made, 'size' bytes, and its ops; or ops alone. */
+int pipeline_verify_record(const uint8_t *record, uint32_t size);
+int pipeline_verify(const uint8_t *ops, uint32_t size);
 
 /* Runs rule timeouts and MAC ageing that are due at 'now_ms'; stores the number
  * of things done in '*n_work' and returns the time of the next one. */

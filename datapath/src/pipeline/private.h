@@ -32,6 +32,7 @@
 #define MAX_TRANSLATION_DEPTH 64
 #define MAX_RESUBMITS (MAX_TRANSLATION_DEPTH * MAX_TRANSLATION_DEPTH)
 #define STACK_MAX 65536
+#define STACK_ENTRY 24          /* A value and how many bits it has. */
 
 /* Reserved OpenFlow 1.0 ports, widened to 32 bits. */
 #define RESERVED_UNSET 0xfff7
@@ -56,7 +57,8 @@
 /* Reasons of packet-ins (numbers of OpenFlow 1.4). */
 enum {
     REASON_NO_MATCH, REASON_ACTION, REASON_INVALID_TTL, REASON_ACTION_SET,
-    REASON_GROUP, REASON_PACKET_OUT, REASON_EXPLICIT_MISS
+    REASON_GROUP, REASON_PACKET_OUT, REASON_EXPLICIT_MISS,
+    REASON_IMPLICIT_MISS
 };
 
 /* Ethernet and IP. */
@@ -249,6 +251,11 @@ bool mac_learn(struct mac_table *, const struct conf *, const uint8_t *mac,
 uint32_t mac_expire(struct mac_table *, const struct conf *, int64_t now_ms);
 int64_t mac_deadline(struct mac_table *, const struct conf *);
 
+struct meter_map {              /* Datapath meters of a bridge's meters. */
+    uint32_t n;
+    struct bridge_meter entries[];      /* In ascending order of 'ofp'. */
+};
+
 struct bridge {
     uint32_t handle;
     uint32_t refs;              /* Atomic. */
@@ -257,6 +264,7 @@ struct bridge {
     struct conf *_Atomic conf;  /* Epoch. */
     struct mac_table macs;
     struct table tables[N_TABLES];
+    struct meter_map *_Atomic meters;   /* Epoch; or NULL. */
     struct group *_Atomic groups[GROUP_HASH];
     uint32_t n_groups;
     bool dead;
@@ -272,6 +280,10 @@ bridge_conf(const struct bridge *bridge)
 struct bridge *bridge_find(uint32_t handle);
 void bridge_ref(struct bridge *);
 void bridge_unref(struct bridge *);
+
+#define METER_NONE UINT32_MAX
+/* Returns the datapath's meter for OpenFlow's 'ofp', or METER_NONE. */
+uint32_t bridge_meter(const struct bridge *, uint32_t ofp);
 
 /* Which OpenFlow port a datapath port is. */
 struct port_map {
@@ -340,9 +352,18 @@ bool pipeline_find_port(const struct pipeline *, uint32_t odp,
  * set), a new one if there is none; a reference. */
 struct frozen *frozen_put(struct pipeline *, const struct frozen *template,
                           const uint8_t *bytes);
+/* The same for a record that Python made; registers and so on come from
+ * 'flow'. */
+struct frozen *frozen_put_record(struct pipeline *,
+                                 const struct frozen_record *,
+                                 const struct flow *);
 /* Finds a state; a reference. */
 struct frozen *frozen_find(struct pipeline *, uint32_t id);
 void frozen_unref(struct pipeline *, struct frozen *);
+/* Moves what belongs to the pipeline between a flow and a state. */
+void frozen_save(struct frozen *, const struct flow *);
+void frozen_restore(const struct frozen *, struct flow *);
+void flow_clear_conntrack(struct flow *);
 
 static inline uint32_t
 frozen_bytes_size(const struct frozen *f)
@@ -351,15 +372,8 @@ frozen_bytes_size(const struct frozen *f)
            + ROUND_UP(f->ops_size, 8) + f->userdata_size;
 }
 
-/* Op that exists only in frozen ops: what follows belongs to this rule. */
-#define OP_UNROLL 0x8000
-struct op_unroll {
-    struct op head;
-    uint64_t rule;
-    uint64_t cookie;
-    uint32_t table;
-    uint32_t pad;
-};
+/* Flag of op_unroll. */
+#define UNROLL_OWNER 1          /* Says only whose ops follow. */
 
 /* Groups. */
 struct group *group_lookup(const struct bridge *, uint32_t id,

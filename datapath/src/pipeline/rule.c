@@ -348,29 +348,41 @@ version_current(uint32_t dp)
 
 /* Filters. */
 
-/* Tells whether ops output to 'port' or use 'group' (0xffffffff: not asked). */
-static bool
-ops_reach(const void *ops, uint32_t size, uint32_t port, uint32_t group)
-{
-    bool port_ok = port == UINT32_MAX, group_ok = group == UINT32_MAX;
+/* What a filter asks of a rule's ops; 0xffffffff, and meter 0: not asked. */
+struct reach {
+    uint32_t port, group, meter;
+};
 
+/* Clears in '*r' what the ops do: output to its port, use its group, meet its
+ * meter. */
+static void
+ops_reach(const void *ops, uint32_t size, struct reach *r)
+{
     OPS_FOR_EACH (op, ops, size) {
+        uint32_t port = UINT32_MAX;
         const void *tail = NULL;
         switch (op->code) {
         case OP_OUTPUT:
-            port_ok |= ((const struct op_output *) op)->port == port;
+            port = ((const struct op_output *) op)->port;
             break;
         case OP_OUTPUT_TRUNC:
-            port_ok |= ((const struct op_output_trunc *) op)->port == port;
+            port = ((const struct op_output_trunc *) op)->port;
             break;
         case OP_ENQUEUE:
-            port_ok |= ((const struct op_enqueue *) op)->port == port;
+            port = ((const struct op_enqueue *) op)->port;
             break;
         case OP_CONTROLLER:
-            port_ok |= port == RESERVED_CONTROLLER;
+            port = RESERVED_CONTROLLER;
             break;
         case OP_GROUP:
-            group_ok |= ((const struct op_group *) op)->group == group;
+            if (((const struct op_group *) op)->group == r->group) {
+                r->group = UINT32_MAX;
+            }
+            break;
+        case OP_METER:
+            if (((const struct op_meter *) op)->meter == r->meter) {
+                r->meter = 0;
+            }
             break;
         case OP_CLONE:
             tail = ((const struct op_clone *) op)->tail;
@@ -382,21 +394,26 @@ ops_reach(const void *ops, uint32_t size, uint32_t port, uint32_t group)
             tail = ((const struct op_ct *) op)->tail;
             break;
         }
+        if (port == r->port) {
+            r->port = UINT32_MAX;
+        }
         if (tail) {
-            uint32_t n = (const char *) op + op->size - (const char *) tail;
-            port_ok |= ops_reach(tail, n, port, UINT32_MAX);
-            group_ok |= ops_reach(tail, n, UINT32_MAX, group);
+            ops_reach(tail, (const char *) op + op->size
+                            - (const char *) tail, r);
         }
     }
-    return port_ok && group_ok;
 }
 
 static bool
-rule_reaches(const struct rule *rule, uint32_t port, uint32_t group)
+rule_reaches(const struct rule *rule, uint32_t port, uint32_t group,
+             uint32_t meter)
 {
-    return (port == UINT32_MAX && group == UINT32_MAX)
-           || ops_reach(rule->program->bytes, rule->program->size, port,
-                        group);
+    struct reach r = { port, group, meter };
+
+    if (port != UINT32_MAX || group != UINT32_MAX || meter) {
+        ops_reach(rule->program->bytes, rule->program->size, &r);
+    }
+    return r.port == UINT32_MAX && r.group == UINT32_MAX && !r.meter;
 }
 
 static bool
@@ -557,26 +574,35 @@ rules_stage_learned(struct pipeline *p, struct bridge *bridge,
     }
 }
 
-/* Checks what a program refers to. */
-static bool
-groups_exist(const struct bridge *bridge, const void *ops, uint32_t size,
-             uint64_t version)
+/* Checks the groups and meters that a program refers to; returns 0 or
+ * RULE_E_*. */
+static uint32_t
+check_references(const struct bridge *bridge, const void *ops, uint32_t size,
+                 uint64_t version)
 {
     OPS_FOR_EACH (op, ops, size) {
+        uint32_t error = 0;
         if (op->code == OP_GROUP
             && !group_lookup(bridge, ((const struct op_group *) op)->group,
                              version)) {
-            return false;
-        }
-        if (op->code == OP_CLONE || op->code == OP_WRITE_ACTIONS) {
+            error_set(ENOENT, "the group does not exist");
+            error = RULE_E_BAD_GROUP;
+        } else if (op->code == OP_METER
+                   && bridge_meter(bridge,
+                                   ((const struct op_meter *) op)->meter)
+                      == METER_NONE) {
+            error_set(ENOENT, "the meter does not exist");
+            error = RULE_E_BAD_METER;
+        } else if (op->code == OP_CLONE || op->code == OP_WRITE_ACTIONS) {
             const struct op_clone *c = (const void *) op;
-            if (!groups_exist(bridge, c->tail, op->size - sizeof *c,
-                              version)) {
-                return false;
-            }
+            error = check_references(bridge, c->tail, op->size - sizeof *c,
+                                     version);
+        }
+        if (error) {
+            return error;
         }
     }
-    return true;
+    return 0;
 }
 
 static uint32_t
@@ -622,9 +648,9 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
             return bad == EOPNOTSUPP ? RULE_E_UNSUPPORTED
                                      : RULE_E_BAD_PROGRAM;
         }
-        if (!groups_exist(bridge, ops, c->program_size, version)) {
-            error_set(ENOENT, "the group does not exist");
-            return RULE_E_BAD_GROUP;
+        error = check_references(bridge, ops, c->program_size, version);
+        if (error) {
+            return error;
         }
         program = program_new(ops, c->program_size, blob + c->source_offset,
                               c->source_size);
@@ -655,7 +681,8 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
             next = only || rule == stop ? NULL : rule->next;
             if (!cls_rule_visible(&rule->cls, version)
                 || !cookie_matches(rule, c->cookie_match, c->cookie_mask)
-                || !rule_reaches(rule, c->out_port, c->out_group)) {
+                || !rule_reaches(rule, c->out_port, c->out_group,
+                                 c->out_meter)) {
                 continue;
             }
             if (!only && (rule->cls.priority > UINT16_MAX
@@ -728,7 +755,7 @@ rules_stage_group_deletion(struct pipeline *p, struct bridge *bridge,
         for (struct rule *rule = bridge->tables[t].first; rule;
              rule = rule->next) {
             if (cls_rule_visible(&rule->cls, version)
-                && rule_reaches(rule, UINT32_MAX, group)) {
+                && rule_reaches(rule, UINT32_MAX, group, 0)) {
                 rules_stage_removal(p, rule, RR_GROUP_DELETE, version);
                 n++;
             }
@@ -854,7 +881,8 @@ rules_dump(const struct rule_filter *filter, const uint8_t *match,
                     continue;
                 }
             }
-            if (!rule_reaches(rule, filter->out_port, filter->out_group)) {
+            if (!rule_reaches(rule, filter->out_port, filter->out_group,
+                              filter->out_meter)) {
                 continue;
             }
             uint32_t needed = record_put(rule, buffer + *n_bytes,

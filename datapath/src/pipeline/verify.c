@@ -70,7 +70,8 @@ check(const uint8_t *ops, uint32_t size, unsigned depth)
         FIXED(MULTIPATH, multipath), FIXED(DELETE_FIELD, delete_field),
         FIXED(ENCAP, encap), FIXED(DECAP, decap),
         FIXED(DEC_NSH_TTL, dec_nsh_ttl),
-        FIXED(DEBUG_RECIRC, debug_recirc), FIXED(DEBUG_SLOW, debug_slow),
+        FIXED(UNROLL, unroll), FIXED(DEBUG_RECIRC, debug_recirc),
+        FIXED(DEBUG_SLOW, debug_slow),
     };
 #undef FIXED
     uint32_t at = 0;

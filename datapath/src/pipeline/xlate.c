@@ -14,7 +14,6 @@
     memset(&(X)->wc->MEMBER, 0xff, sizeof (X)->wc->MEMBER)
 
 #define MAX_MPLS 3
-#define STACK_ENTRY 24
 
 struct stack_entry {            /* A value pushed, right adjusted. */
     uint8_t value[16];
@@ -224,8 +223,8 @@ xlate_freeze(struct xlate *x)
     x->freezing = true;
 }
 
-static void
-clear_conntrack(struct flow *flow)
+void
+flow_clear_conntrack(struct flow *flow)
 {
     flow->ct_state = 0;
     flow->ct_zone = 0;
@@ -251,14 +250,9 @@ freeze_state(struct xlate *x, uint8_t table, const struct buffer *ops,
     template.bridge = x->bridge->handle;
     template.table = table;
     template.conntracked = x->conntracked;
-    template.in_port = be32_to(x->flow.in_port);
     template.mirrors = x->mirrors;
     template.cookie = x->cookie;
-    template.metadata = be64_to(x->flow.metadata);
-    for (unsigned i = 0; i < 32; i++) {
-        template.regs[i] = be32_to(x->flow.regs[i]);
-    }
-    memcpy(template.tunnel, &x->flow, sizeof template.tunnel);
+    frozen_save(&template, &x->flow);
     template.stack_size = x->stack.size;
     template.action_set_size = x->action_set.size;
     template.ops_size = ops ? ops->size : 0;
@@ -293,8 +287,15 @@ cancel_freeze(struct xlate *x)
     x->freeze_begun = false;
     x->hash_for_recirc = false;
     x->frozen_ops.size = 0;
-    x->exit = false;
+    x->frozen_unroll = false;
+    x->pause = NULL;
 }
+
+static void put_userspace(struct xlate *, const struct frozen *,
+                          unsigned reason, uint16_t controller_id,
+                          uint32_t max_len, uint32_t meter, uint8_t flags,
+                          const void *userdata, uint32_t userdata_size);
+
 
 uint32_t
 xlate_finish_freezing(struct xlate *x, uint8_t table)
@@ -303,10 +304,22 @@ xlate_finish_freezing(struct xlate *x, uint8_t table)
         return 0;
     }
     xlate_commit(x);
+    const struct op_controller *pause = x->pause;
     uint64_t cookie = x->cookie;
     x->cookie = 0;              /* What goes on says whose it is. */
-    struct frozen *frozen = freeze_state(x, table, &x->frozen_ops, NULL, 0);
+    struct frozen *frozen = freeze_state(x, table, &x->frozen_ops,
+                                         pause ? pause->tail : NULL,
+                                         pause ? pause->n : 0);
     x->cookie = cookie;
+    if (pause) {
+        if (x->in->learn || !xlate_traced(x)) {
+            put_userspace(x, frozen, pause->reason, pause->controller_id,
+                          pause->max_len, pause->meter_id,
+                          USERSPACE_CONTINUATION, pause->tail, pause->n);
+        }
+        cancel_freeze(x);
+        return frozen->id;
+    }
     if (x->hash_for_recirc) {
         struct action_hash *h = actions_put(x->actions, ACTION_HASH,
                                             sizeof *h);
@@ -320,31 +333,68 @@ xlate_finish_freezing(struct xlate *x, uint8_t table)
     return frozen->id;
 }
 
-/* Keeps the ops from 'op' to 'end' for after recirculation. */
+/* Appends an op_unroll for the rule or bucket whose ops run. */
+static void
+put_unroll(struct xlate *x, struct buffer *ops, uint16_t flags)
+{
+    struct op_unroll unroll = {
+        .head = { .code = OP_UNROLL, .size = sizeof unroll,
+                  .source = UINT16_MAX, .flags = flags },
+        .rule = x->rule_handle, .cookie = x->cookie, .table = x->table,
+        .group = x->bucket_index ? x->bucket_group + 1 : 0,
+        .bucket = x->bucket_index,
+    };
+    buffer_put(ops, &unroll, sizeof unroll);
+}
+
+/* Tells whether what an op does depends on the table that it is in, or is told
+ * with the table and cookie. */
+static bool
+needs_table(const struct op *op)
+{
+    switch (op->code) {
+    case OP_OUTPUT:
+    case OP_OUTPUT_REG:
+    case OP_OUTPUT_TRUNC:
+    case OP_CONTROLLER:
+    case OP_GROUP:
+    case OP_DEC_TTL:
+    case OP_DEC_MPLS_TTL:
+    case OP_DEC_NSH_TTL:
+        return true;
+    case OP_RESUBMIT:
+        return ((const struct op_resubmit *) op)->table == 255;
+    }
+    return false;
+}
+
+/* Keeps the ops from 'op' to 'end' for when the frame comes back. */
 static void
 freeze_ops(struct xlate *x, const struct op *op, const struct op *end)
 {
-    if (op >= end) {
-        return;
+    if (op < end) {
+        put_unroll(x, &x->frozen_ops, UNROLL_OWNER);
     }
-    struct op_unroll unroll = {
-        .head = { .code = OP_UNROLL, .size = sizeof unroll,
-                  .source = UINT16_MAX },
-        .rule = x->rule_handle, .cookie = x->cookie, .table = x->table,
-    };
-    buffer_put(&x->frozen_ops, &unroll, sizeof unroll);
-    while (op < end) {
-        uint32_t at = x->frozen_ops.size;
-        buffer_put(&x->frozen_ops, op, op->size);
-        if (op->code == OP_RESUBMIT) {
-            /* What 'this table' and 'this port' are is known only now. */
-            struct op_resubmit *r
-                = (void *) (x->frozen_ops.data + at);
-            if (r->table == 255) {
-                r->table = x->table;
-            }
+    for (; op < end; op = (const void *) ((const char *) op + op->size)) {
+        if (op->code == OP_NOTE || op->code == OP_CONJUNCTION) {
+            continue;
         }
-        op = (const void *) ((const char *) op + op->size);
+        if (op->code == OP_UNROLL) {
+            const struct op_unroll *o = (const void *) op;
+            if (!(op->flags & UNROLL_OWNER)) {
+                x->frozen_unroll = true;
+                x->frozen_table = o->table;
+                x->frozen_cookie = o->cookie;
+            }
+        } else if (needs_table(op)
+                   && (!x->frozen_unroll || x->frozen_table != x->table
+                       || x->frozen_cookie != x->cookie)) {
+            put_unroll(x, &x->frozen_ops, 0);
+            x->frozen_unroll = true;
+            x->frozen_table = x->table;
+            x->frozen_cookie = x->cookie;
+        }
+        buffer_put(&x->frozen_ops, op, op->size);
     }
 }
 
@@ -357,9 +407,56 @@ is_table_miss(const struct rule *rule)
     return rule && !rule->cls.priority && cls_rule_is_catchall(&rule->cls);
 }
 
+/* Appends the action that sends the frame to controllers, behind the meter
+ * that it has to pass, if any: 'meter', or the bridge's for packet-ins. */
+static void
+put_userspace(struct xlate *x, const struct frozen *frozen, unsigned reason,
+              uint16_t controller_id, uint32_t max_len, uint32_t meter,
+              uint8_t flags, const void *userdata, uint32_t userdata_size)
+{
+    uint32_t id = meter ? bridge_meter(x->bridge, meter) : METER_NONE;
+    uint32_t start = 0;
+
+    if (id == METER_NONE) {
+        id = bridge_meter(x->bridge, METER_OF_CONTROLLER);
+    }
+    if (id != METER_NONE) {
+        start = actions_begin(x->actions, ACTION_SAMPLE,
+                              sizeof(struct action_sample));
+        ((struct action_sample *) (void *)
+         (x->actions->buffer.data + start))->probability = UINT32_MAX;
+        ((struct action_meter *) actions_put(
+            x->actions, ACTION_METER, sizeof(struct action_meter)))->id = id;
+    }
+    struct action_userspace *u = actions_put(x->actions, ACTION_USERSPACE,
+                                             sizeof *u + userdata_size);
+    if (u) {
+        u->kind = USERSPACE_CONTROLLER;
+        u->flags = flags | (xlate_traced(x) && !x->in->learn
+                            ? USERSPACE_DONT_SEND : 0);
+        u->reason = reason;
+        u->cookie = x->cookie;
+        u->recirc_id = frozen->id;
+        u->controller_id = controller_id;
+        u->max_len = MIN(max_len, UINT16_MAX);
+        u->bridge = x->bridge->handle;
+        u->ofp = be32_to(x->flow.in_port);
+        u->rule = x->rule ? x->rule->handle : 0;
+        u->table = frozen->table;
+        u->n_data = userdata_size;
+        if (userdata_size) {
+            memcpy(u->data, userdata, userdata_size);
+        }
+    }
+    if (id != METER_NONE) {
+        actions_end(x->actions, start);
+    }
+}
+
+/* Sends the frame to controllers; 'meter' 0: the op names none. */
 static void
 packet_in(struct xlate *x, uint32_t max_len, unsigned reason,
-          uint16_t controller_id, const void *userdata,
+          uint16_t controller_id, uint32_t meter, const void *userdata,
           uint32_t userdata_size)
 {
     xlate_commit(x);
@@ -368,26 +465,8 @@ packet_in(struct xlate *x, uint32_t max_len, unsigned reason,
     }
     struct frozen *frozen = freeze_state(x, x->table, NULL, userdata,
                                          userdata_size);
-    struct action_userspace *u = actions_put(x->actions, ACTION_USERSPACE,
-                                             sizeof *u + userdata_size);
-    if (!u) {
-        return;
-    }
-    u->kind = USERSPACE_CONTROLLER;
-    u->flags = x->in->learn ? 0 : USERSPACE_DONT_SEND;
-    u->reason = reason;
-    u->cookie = x->cookie;
-    u->recirc_id = frozen->id;
-    u->controller_id = controller_id;
-    u->max_len = MIN(max_len, UINT16_MAX);
-    u->bridge = x->bridge->handle;
-    u->ofp = be32_to(x->flow.in_port);
-    u->rule = x->rule ? x->rule->handle : 0;
-    u->table = x->table;
-    u->n_data = userdata_size;
-    if (userdata_size) {
-        memcpy(u->data, userdata, userdata_size);
-    }
+    put_userspace(x, frozen, reason, controller_id, max_len, meter, 0,
+                  userdata, userdata_size);
 }
 
 /* Outputs. */
@@ -521,7 +600,7 @@ output_to_patch(struct xlate *x, const struct conf_port *port, bool last)
     memset(x->flow.regs, 0, sizeof x->flow.regs);
     x->flow.in_port = be32_from(peer->config.ofp);
     x->flow.actset_output = be32_from(RESERVED_UNSET);
-    clear_conntrack(&x->flow);
+    flow_clear_conntrack(&x->flow);
     x->conntracked = false;
     x->bridge = bridge;
     x->conf = bridge_conf(bridge);
@@ -646,7 +725,7 @@ output_action(struct xlate *x, uint32_t port, uint32_t max_len,
         packet_in(x, max_len, x->in->program ? REASON_PACKET_OUT
                   : x->in_group ? REASON_GROUP
                   : x->in_action_set ? REASON_ACTION_SET : REASON_ACTION,
-                  0, NULL, 0);
+                  0, 0, NULL, 0);
         break;
     case RESERVED_NONE:
         break;
@@ -771,10 +850,12 @@ run_rule(struct xlate *x, struct rule *rule, enum miss miss, bool clone,
 {
     struct rule *old_rule = x->rule;
     uint64_t old_handle = x->rule_handle, old_cookie = x->cookie;
+    uint64_t old_group = x->bucket_group, old_bucket = x->bucket_index;
     uint32_t old_source = x->source;
     bool old_last = x->last_is_last;
 
     x->last_is_last = last;
+    x->bucket_group = x->bucket_index = 0;
     x->rule = rule;
     x->rule_handle = rule ? rule->handle : 0;
     x->cookie = rule ? rule->cookie : 0;
@@ -789,11 +870,13 @@ run_rule(struct xlate *x, struct rule *rule, enum miss miss, bool clone,
         }
     } else if (miss == MISS_PACKET_IN) {
         REPORT(x, TRACE_MISS_CONTROLLER, 0, 0, 0);
-        packet_in(x, UINT16_MAX, REASON_NO_MATCH, 0, NULL, 0);
+        packet_in(x, UINT16_MAX, REASON_IMPLICIT_MISS, 0, 0, NULL, 0);
     } else {
         REPORT(x, TRACE_DROP, 0, 0, 0);
     }
     x->last_is_last = old_last;
+    x->bucket_group = old_group;
+    x->bucket_index = old_bucket;
     x->rule = old_rule;
     x->rule_handle = old_handle;
     x->cookie = old_cookie;
@@ -909,18 +992,29 @@ sort_action_set(struct buffer *list, const void *ops, uint32_t size)
     }
 }
 
+/* What follows stems from the rule or bucket of 'o'. */
+static void
+follow_owner(struct xlate *x, const struct op_unroll *o)
+{
+    x->rule_handle = o->rule;
+    x->bucket_group = o->group ? o->group - 1 : 0;
+    x->bucket_index = o->bucket;
+}
+
 /* Reports each op of a list as a member of the event before. */
 static void
 report_members(struct xlate *x, const void *ops, uint32_t size)
 {
     uint64_t handle = x->rule_handle;
+    uint64_t group = x->bucket_group, bucket = x->bucket_index;
     uint32_t old_source = x->source, source = UINT32_MAX;
 
     OPS_FOR_EACH (op, ops, size) {
         const struct op_unroll *unroll = (const void *) op;
         if (op->code == OP_UNROLL) {
-            x->rule_handle = unroll->rule;
-            if (!(op->flags & 1)) {
+            follow_owner(x, unroll);
+            source = UINT32_MAX;
+            if (!(op->flags & UNROLL_OWNER)) {
                 xlate_report(x, TRACE_UNROLL_MEMBER, unroll->table,
                              unroll->cookie, 0, 0);
             }
@@ -931,6 +1025,8 @@ report_members(struct xlate *x, const void *ops, uint32_t size)
         }
     }
     x->rule_handle = handle;
+    x->bucket_group = group;
+    x->bucket_index = bucket;
     x->source = old_source;
 }
 
@@ -966,11 +1062,6 @@ xlate_action_set(struct xlate *x, const void *ops, uint32_t size,
 static void
 write_actions(struct xlate *x, const struct op *tail, uint32_t size)
 {
-    struct op_unroll unroll = {
-        .head = { .code = OP_UNROLL, .size = sizeof unroll,
-                  .source = UINT16_MAX, .flags = 1 },
-        .rule = x->rule_handle, .cookie = x->cookie, .table = x->table,
-    };
     bool has_group = false;
 
     OPS_FOR_EACH (op, x->action_set.data, x->action_set.size) {
@@ -989,7 +1080,7 @@ write_actions(struct xlate *x, const struct op *tail, uint32_t size)
         }
     }
     OPS_FOR_EACH (op, tail, size) {
-        buffer_put(&x->action_set, &unroll, sizeof unroll);
+        put_unroll(x, &x->action_set, UNROLL_OWNER);
         buffer_put(&x->action_set, op, op->size);
     }
     if (xlate_traced(x)) {
@@ -1173,10 +1264,11 @@ op_dec_ttl(struct xlate *x, const struct op_dec_ttl *op)
         return false;
     }
     for (uint32_t i = 0; i < op->n; i++) {
-        packet_in(x, UINT16_MAX, REASON_INVALID_TTL, op->tail[i], NULL, 0);
+        packet_in(x, UINT16_MAX, REASON_INVALID_TTL, op->tail[i], 0, NULL,
+                  0);
     }
     if (!op->n) {
-        packet_in(x, UINT16_MAX, REASON_INVALID_TTL, 0, NULL, 0);
+        packet_in(x, UINT16_MAX, REASON_INVALID_TTL, 0, 0, NULL, 0);
     }
     REPORT(x, TRACE_TTL_EXCEPTION,
            x->flow.eth_type == CONSTANT_BE16(ETH_IP) ? 4 : 6, 0, 0);
@@ -1195,7 +1287,7 @@ op_dec_mpls_ttl(struct xlate *x)
         x->flow.mpls_lse[0] = be32_from(lse - 1);
         return false;
     }
-    packet_in(x, UINT16_MAX, REASON_INVALID_TTL, 0, NULL, 0);
+    packet_in(x, UINT16_MAX, REASON_INVALID_TTL, 0, 0, NULL, 0);
     REPORT(x, TRACE_MPLS_TTL_EXCEPTION, 0, 0, 0);
     return true;
 }
@@ -1362,7 +1454,7 @@ op_ct(struct xlate *x, const struct op_ct *op)
     }
     x->conntracked = false;
     x->exit = false;
-    clear_conntrack(&x->flow);
+    flow_clear_conntrack(&x->flow);
     x->base.ct_state = 0;
     REPORT(x, TRACE_CT_CLEARED, 0, 0, 0);
 }
@@ -1481,9 +1573,13 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
     case OP_CONTROLLER: {
         const struct op_controller *o = (const void *) op;
         if (o->pause) {
-            x->out->slow_reasons |= SLOW_ACTION;
+            xlate_freeze(x);
+            x->freeze_begun = true;     /* This op is not to be done again. */
+            x->pause = o;
+        } else {
+            packet_in(x, o->max_len, o->reason, o->controller_id, o->meter_id,
+                      o->tail, o->n);
         }
-        packet_in(x, o->max_len, o->reason, o->controller_id, o->tail, o->n);
         break;
     }
     case OP_ENQUEUE: {
@@ -1576,7 +1672,7 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
         if (x->flow.eth_type == CONSTANT_BE16(ETH_NSH)) {
             MASK_ALL(x, nsh_ttl);
             if (x->flow.nsh_ttl <= 1) {
-                packet_in(x, UINT16_MAX, REASON_INVALID_TTL, 0, NULL, 0);
+                packet_in(x, UINT16_MAX, REASON_INVALID_TTL, 0, 0, NULL, 0);
                 return false;
             }
             x->flow.nsh_ttl--;
@@ -1595,7 +1691,7 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
         break;
     case OP_CT_CLEAR:
         if (x->conntracked) {
-            clear_conntrack(&x->flow);
+            flow_clear_conntrack(&x->flow);
             x->conntracked = false;
             actions_put(x->actions, ACTION_CT_CLEAR, sizeof(struct action));
         }
@@ -1606,7 +1702,6 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
         buffers_save(x, &saved, true);
         run_clone(x, o->tail, op->size - sizeof *o, last);
         buffers_restore(x, &saved);
-        x->exit = false;
         break;
     }
     case OP_EXIT:
@@ -1635,9 +1730,13 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
         x->flow.actset_output = be32_from(RESERVED_UNSET);
         break;
     case OP_METER: {
-        struct action_meter *a = actions_put(x->actions, ACTION_METER,
-                                             sizeof *a);
-        a->id = ((const struct op_meter *) op)->meter;
+        uint32_t id = bridge_meter(x->bridge,
+                                   ((const struct op_meter *) op)->meter);
+        if (id != METER_NONE) {
+            struct action_meter *a = actions_put(x->actions, ACTION_METER,
+                                                 sizeof *a);
+            a->id = id;
+        }
         break;
     }
     case OP_DEBUG_SLOW:
@@ -1649,12 +1748,10 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
         break;
     case OP_UNROLL: {
         const struct op_unroll *o = (const void *) op;
-        struct rule *rule = rule_find(o->rule);
-        x->rule_handle = o->rule;
-        if (!(op->flags & 1)) {
+        follow_owner(x, o);
+        if (!(op->flags & UNROLL_OWNER)) {
             REPORT(x, TRACE_UNROLL, o->table, o->cookie, 0);
             REPORT(x, TRACE_RESTORED, o->table, o->cookie, 0);
-            x->rule = rule;
             x->cookie = o->cookie;
             x->table = o->table;
         }
@@ -1677,7 +1774,7 @@ xlate_ops(struct xlate *x, const void *ops, uint32_t size, bool in_group)
     const struct op *op = ops;
     const struct op *end = (const void *) ((const char *) ops + size);
     uint32_t source = UINT32_MAX;
-    uint64_t owner = 0;
+    uint64_t owner = 0, bucket = 0;
 
     if (!size) {
         x->source = UINT32_MAX;
@@ -1702,11 +1799,13 @@ xlate_ops(struct xlate *x, const void *ops, uint32_t size, bool in_group)
         }
         x->source = op->source;
         if (xlate_traced(x) && op->code != OP_UNROLL
-            && (op->source != source || x->rule_handle != owner)) {
+            && (op->source != source || x->rule_handle != owner
+                || x->bucket_index != bucket)) {
             xlate_report(x, TRACE_ACTION, x->bucket_group, x->bucket_index,
                          op->code, in_group);
             source = op->source;
             owner = x->rule_handle;
+            bucket = x->bucket_index;
         }
         bool go_on = run_op(x, op, next, end, in_group);
         if (!x->error && x->exit && x->freezing && !x->freeze_begun) {
@@ -1807,15 +1906,7 @@ thaw(struct xlate *x, const struct frozen *f, const struct op **ops,
     x->table = f->table;
     REPORT(x, TRACE_RESUME, f->table, 0, 0);
     x->conntracked = f->conntracked;
-    if (!f->conntracked) {
-        clear_conntrack(&x->flow);
-    }
-    x->flow.in_port = be32_from(f->in_port);
-    x->flow.metadata = be64_from(f->metadata);
-    for (unsigned i = 0; i < 32; i++) {
-        x->flow.regs[i] = be32_from(f->regs[i]);
-    }
-    memcpy(&x->flow, f->tunnel, sizeof f->tunnel);
+    frozen_restore(f, &x->flow);
     x->mirrors = f->mirrors;
     const uint8_t *at = f->bytes;
     buffer_put(&x->stack, at, f->stack_size);
@@ -1860,7 +1951,7 @@ translate(struct xlate *x, struct frozen *frozen)
         if (!thaw(x, frozen, &ops, &ops_size)) {
             return;
         }
-        has_ops = ops_size > 0;
+        has_ops = ops_size > 0 || in->resume;
     } else if (x->flow.recirc_id) {
         REPORT(x, TRACE_NO_FROZEN, be32_to(x->flow.recirc_id), 0, 0);
         x->error = DROP_NO_RECIRCULATION;
@@ -1895,6 +1986,7 @@ translate(struct xlate *x, struct frozen *frozen)
         xlate_ops(x, ops, ops_size, false);
     } else {
         run_rule(x, rule, miss, false, true);
+        x->cookie = rule ? rule->cookie : 0;    /* What freezes here is its. */
     }
     if (x->error) {
         return;
@@ -1932,10 +2024,14 @@ pipeline_translate(const struct xlate_in *in, struct xlate_out *out)
     x.last_is_last = true;
     init_mask(&x);
 
-    if (x.flow.recirc_id) {
+    if (in->resume) {
+        frozen = frozen_put_record(in->pipeline, in->resume, &x.flow);
+    } else if (x.flow.recirc_id) {
         frozen = frozen_find(in->pipeline, be32_to(x.flow.recirc_id));
     }
-    if (in->start_bridge) {
+    if (in->resume) {
+        x.bridge = bridge_find(in->resume->bridge);
+    } else if (in->start_bridge) {
         x.bridge = bridge_find(in->start_bridge);
     } else if (pipeline_find_port(in->pipeline, be32_to(x.flow.in_port),
                                   &x.bridge, &ofp)) {

@@ -40,7 +40,11 @@ struct xlate {
     bool freeze_begun;          /* What is to be done again is decided. */
     bool hash_for_recirc;       /* Compute dp_hash on the way. */
     uint32_t hash_algorithm, hash_basis;
+    const struct op_controller *pause;  /* Why it freezes, or NULL. */
     struct buffer frozen_ops;
+    bool frozen_unroll;         /* Table and cookie are told in frozen_ops: */
+    uint8_t frozen_table;
+    uint64_t frozen_cookie;
 
     struct buffer stack;        /* Entries of 136 bytes. */
     struct buffer action_set;   /* Ops. */

@@ -194,6 +194,7 @@ datapath_close(uint32_t handle)
     if (dp->pipeline) {
         pipeline_close(dp->pipeline);
     }
+    meters_destroy(dp);
     free(dp->ports);
     free(dp);
     return 0;

@@ -42,19 +42,28 @@ run(struct worker *w, struct inject *in)
         flow.ct_state = in->flow.ct_state;
         flow.ct_mark = in->flow.ct_mark;
         flow.ct_zone = in->flow.ct_zone;
+        flow.ct_nw_proto = in->flow.ct_nw_proto;
+        flow.ct_nw_src = in->flow.ct_nw_src;
+        flow.ct_nw_dst = in->flow.ct_nw_dst;
+        flow.ct_tp_src = in->flow.ct_tp_src;
+        flow.ct_tp_dst = in->flow.ct_tp_dst;
+        memcpy(flow.ct_ipv6_src, in->flow.ct_ipv6_src, 16);
+        memcpy(flow.ct_ipv6_dst, in->flow.ct_ipv6_dst, 16);
         memcpy(flow.ct_label, in->flow.ct_label, sizeof flow.ct_label);
     }
-    if (!in->bridge) {
+    if (in->flags & INJECT_RESUME) {
+        worker_translate(w, &p, &flow, 0, NULL, 0, (const void *) in->bytes);
+    } else if (!in->bridge) {
         if (in->flags & INJECT_TABLES) {
             worker_process(w, &p, 1);
         } else if (!actions_verify(in->bytes, in->program_size)) {
             worker_execute(w, &p, in->bytes, in->program_size);
         }
     } else if (in->flags & INJECT_TABLES) {
-        worker_translate(w, &p, &flow, in->bridge, NULL, 0);
+        worker_translate(w, &p, &flow, in->bridge, NULL, 0, NULL);
     } else {
         worker_translate(w, &p, &flow, in->bridge, in->bytes,
-                         in->program_size);
+                         in->program_size, NULL);
     }
     worker_end(w);
 }
@@ -131,10 +140,12 @@ packets_inject(const struct injection *injections, uint32_t n,
         if (!dp) {
             return error_set(ENODEV, "no datapath %u", from->dp);
         }
-        if (!error && !from->bridge && !(from->flags & INJECT_TABLES)) {
+        if (!error && !(from->flags & INJECT_TABLES)) {
             uint8_t *copy = xmemdup(blob + from->program_offset,
                                     from->program_size);
-            error = actions_verify(copy, from->program_size);
+            error = (from->flags & INJECT_RESUME ? pipeline_verify_record
+                     : from->bridge ? pipeline_verify
+                     : actions_verify)(copy, from->program_size);
             free(copy);
         }
         if (error) {

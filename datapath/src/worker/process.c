@@ -61,10 +61,11 @@ execute_output(struct executor *e, struct packet *p, uint32_t odp)
 }
 
 static bool
-execute_meter(struct executor *e UNUSED, struct packet *p UNUSED,
-              uint32_t id UNUSED)
+execute_meter(struct executor *e, struct packet *p, uint32_t id)
 {
-    return true;                /* XXX meters have no bands yet. */
+    struct worker *w = worker_of(e);
+
+    return meter_pass(w->dp, e, p, id, w->now_ms);
 }
 
 static void
@@ -98,7 +99,13 @@ send_upcall(struct worker *w, struct packet *p,
     };
     struct flow flow;
     struct packet copy = *p;
+    struct buffer both = { NULL, 0, 0 };
+    bool paused = a->flags & USERSPACE_CONTINUATION;
     flow_extract(&copy, &flow);
+    if (a->recirc_id && w->dp->pipeline) {
+        pipeline_frozen(w->dp->pipeline, a->recirc_id, &flow,
+                        paused ? &both : NULL);
+    }
 
     /* Samples need the whole action, packet-ins only its userdata. */
     bool sample = kinds[kind].queue == QUEUE_SAMPLE;
@@ -106,8 +113,10 @@ send_upcall(struct worker *w, struct packet *p,
         sample ? (const void *) a : a->data,
         sample ? a->head.size : a->n_data,
     };
-    struct buffer both = { NULL, 0, 0 };
-    if (sample && a->flags & USERSPACE_ACTIONS) {
+    if (paused && both.size) {
+        record.kind = UPCALL_PAUSED;
+        data = (struct upcall_part) { both.data, both.size };
+    } else if (sample && a->flags & USERSPACE_ACTIONS) {
         buffer_put(&both, a, a->head.size);
         buffer_put(&both, actions, actions_size);
         data = (struct upcall_part) { both.data, both.size };
@@ -232,13 +241,13 @@ make_exact_mask(const struct flow *flow, struct flow *mask)
     }
 }
 
-/* Translates a real frame into '*s' and '*out'; the last three arguments as in
+/* Translates a real frame into '*s' and '*out'; the last four arguments as in
  * struct xlate_in. */
 static void
 translate_from(struct worker *w, struct packet *p, const struct flow *flow,
                struct scratch *s, struct xlate_out *out,
                uint32_t start_bridge, const uint8_t *program,
-               uint32_t program_size)
+               uint32_t program_size, const struct frozen_record *resume)
 {
     struct xlate_in in = {
         .pipeline = w->dp->pipeline,
@@ -251,6 +260,7 @@ translate_from(struct worker *w, struct packet *p, const struct flow *flow,
         .start_bridge = start_bridge,
         .program = program,
         .program_size = program_size,
+        .resume = resume,
     };
     *out = (struct xlate_out) { .actions = &s->actions, .mask = &s->mask };
     actions_clear(&s->actions);
@@ -262,7 +272,7 @@ static void
 translate(struct worker *w, struct packet *p, const struct flow *flow,
           struct scratch *s, struct xlate_out *out)
 {
-    translate_from(w, p, flow, s, out, 0, NULL, 0);
+    translate_from(w, p, flow, s, out, 0, NULL, 0, NULL);
     if (!(w->dp->config.flags & DP_MEGAFLOWS)) {
         make_exact_mask(flow, &s->mask);
     }
@@ -514,7 +524,7 @@ worker_process(struct worker *w, struct packet *burst, uint32_t n)
 void
 worker_translate(struct worker *w, struct packet *p, const struct flow *flow,
                  uint32_t start_bridge, const uint8_t *program,
-                 uint32_t program_size)
+                 uint32_t program_size, const struct frozen_record *resume)
 {
     struct scratch *s = &w->scratch[w->depth];
     struct xlate_out out;
@@ -523,7 +533,8 @@ worker_translate(struct worker *w, struct packet *p, const struct flow *flow,
         execute_drop(&w->executor, p, DROP_BRIDGE_NOT_FOUND);
         return;
     }
-    translate_from(w, p, flow, s, &out, start_bridge, program, program_size);
+    translate_from(w, p, flow, s, &out, start_bridge, program, program_size,
+                   resume);
     if (out.credits) {
         credits_settle(out.credits, 1, p->size, w->now_ms,
                        be16_to(flow->tcp_flags));

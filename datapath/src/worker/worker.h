@@ -12,11 +12,12 @@
  * nobody asks for a turn while he holds the pipeline mutex.
  *
  * Files: worker.c threads and turns, process.c a burst, flow.c megaflows as
- * the seam sees them, datapath.c datapaths and ports, inject.c frames from
- * Python. */
+ * the seam sees them, datapath.c datapaths and ports, meter.c meters,
+ * inject.c frames from Python. */
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "action/execute.h"
 #include "api.h"
@@ -51,6 +52,7 @@ struct datapath {
     struct port **ports;        /* By datapath port number, MAX_ODP. */
     uint32_t n_ports;
     bool paused;                /* flows_pause(). */
+    struct meter_table *_Atomic meters; /* NULL until there is one. */
     struct dp_thread *threads[MAX_THREADS];
     struct datapath *next;
 };
@@ -123,10 +125,12 @@ void worker_end(struct worker *);       /* Sends all, ends the burst. */
 void worker_process(struct worker *, struct packet *burst, uint32_t n);
 void worker_execute(struct worker *, struct packet *, const uint8_t *actions,
                     uint32_t size);
-/* Translates with 'start_bridge' and 'program' and executes the result. */
+/* Translates with 'start_bridge' and 'program', or from 'resume', and executes
+ * the result. */
 void worker_translate(struct worker *, struct packet *, const struct flow *,
                       uint32_t start_bridge, const uint8_t *program,
-                      uint32_t program_size);
+                      uint32_t program_size,
+                      const struct frozen_record *resume);
 void worker_init_executor(struct worker *);
 
 /* flow.c */
@@ -136,6 +140,11 @@ uint32_t flows_revalidate_slice(struct worker *, struct datapath *,
 void flows_settle_all(struct datapath *);
 void flow_log(struct datapath *, uint16_t what, const struct megaflow *,
               const struct flow *);
+
+/* meter.c */
+bool meter_pass(struct datapath *, struct executor *, struct packet *,
+                uint32_t id, int64_t now_ms);
+void meters_destroy(struct datapath *);
 
 /* inject.c */
 uint32_t inject_run(struct worker *);

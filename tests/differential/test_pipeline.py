@@ -1,0 +1,118 @@
+"""What the pipeline does beyond forwarding, beside Debian's switch: meters, continuations.
+
+Each case is a script of shell lines, run against both switches, as in test_daemon.py.
+"""
+
+import pytest
+
+from tests.differential.switches import Switch, is_installed, normal
+
+pytestmark = [pytest.mark.differential,
+              pytest.mark.skipif(not is_installed(), reason="Debian's openvswitch-switch is absent")]
+
+VERSIONS = "protocols='[OpenFlow10,OpenFlow13,OpenFlow15]'"
+SETUP = " -- ".join((
+    f"ovs-vsctl add-br br0 -- set bridge br0 datapath_type=dummy fail_mode=secure {VERSIONS}",
+    *(f"add-port br0 p{n} -- set interface p{n} type=dummy ofport_request={n}" for n in (1, 2, 3))))
+PATCH = " -- ".join((
+    f"ovs-vsctl add-br br1 -- set bridge br1 datapath_type=dummy fail_mode=secure {VERSIONS}",
+    "add-port br0 a -- set interface a type=patch ofport_request=9 options:peer=b",
+    "add-port br1 b -- set interface b type=patch ofport_request=1 options:peer=a",
+    "add-port br1 p12 -- set interface p12 type=dummy ofport_request=2"))
+O13 = "ovs-ofctl -O OpenFlow13"
+
+
+def udp(port: int, tp_dst: int = 9, in_port: int = 1) -> str:
+    """The line that has a packet come in."""
+    return (f"ovs-appctl netdev-dummy/receive p{port} 'in_port({in_port}),"
+            "eth(src=50:54:00:00:00:05,dst=50:54:00:00:00:07),eth_type(0x0800),"
+            f"ipv4(src=10.1.0.1,dst=10.0.0.2,proto=17,tos=0,ttl=64,frag=no),udp(src=8,dst={tp_dst})'")
+
+
+def trace(flow: str, options: str = "") -> str:
+    """The line that traces a UDP packet."""
+    return (f"ovs-appctl ofproto/trace br0 in_port=1,udp,nw_ttl=64,nw_src=10.1.0.1,nw_dst=10.0.0.2,"
+            f"{flow} {options}")
+
+
+def flows(bridge: str, *lines: str) -> str:
+    """The line that adds flows."""
+    return (f"printf '%s\\n' {' '.join(repr(line) for line in lines)} "
+            f"| {O13} add-flows {bridge} -")
+
+
+_NINE = ",".join(f"type=drop,rate={n}" for n in range(1, 10))
+SCRIPTS: dict[str, list[str]] = {
+    "meter changes": [
+        f"{O13} meter-features br0", "ovs-ofctl -O OpenFlow15 meter-features br0",
+        *(f"{O13} add-meter br0 meter={meter}" for meter in (
+            "1,pktps,burst,stats,bands=type=drop,rate=1,burst_size=2", "1,kbps,bands=type=drop,rate=1",
+            "2,kbps,bands=type=drop,rate=1", "3,kbps,bands=type=drop,rate=1000,type=drop,rate=10",
+            "300000,kbps,bands=type=drop,rate=1000", "262144,kbps,bands=type=drop,rate=1000",
+            f"7,pktps,bands={_NINE}", "controller,pktps,bands=type=drop,rate=5",
+            "slowpath,pktps,bands=type=drop,rate=5")),
+        f"{O13} mod-meter br0 meter=9,pktps,bands=type=drop,rate=1",
+        f"{O13} mod-meter br0 meter=2,pktps,stats,bands=type=drop,rate=5", f"{O13} del-meter br0 meter=77",
+        f"{O13} dump-meters br0", f"{O13} dump-meter br0 meter=1", f"{O13} dump-meter br0 meter=55",
+        f"{O13} meter-stats br0 meter=55", f"{O13} meter-stats br0",
+        f"{O13} add-flow br0 in_port=2,actions=meter:99,output:1",
+        flows("br0", "in_port=1,actions=meter:1,output:2", "in_port=2,actions=controller,2"),
+        f"{O13} meter-stats br0 meter=1", f"{O13} del-meter br0 meter=1", f"{O13} dump-flows br0",
+        "ovs-appctl ofproto/trace br0 in_port=2", f"{O13} del-meters br0", f"{O13} dump-meters br0",
+        "ovs-appctl ofproto/trace br0 in_port=2"],
+    "meters at work": [
+        "ovs-appctl time/stop",
+        f"{O13} add-meter br0 meter=1,pktps,burst,stats,bands=type=drop,rate=1,burst_size=2",
+        f"{O13} add-meter br0 meter=2,kbps,burst,stats,bands=type=drop,rate=1,burst_size=1,type=drop,rate=2,burst_size=2",
+        flows("br0", "in_port=1,actions=meter:1,output:2", "in_port=2,actions=meter:2,output:1",
+              "in_port=3,actions=controller(meter_id=1),output:1"),
+        *[udp(1)] * 5, "ovs-appctl time/warp 3000", *[udp(1)] * 5, *[udp(2, in_port=2)] * 4,
+        "ovs-appctl time/warp 500", *[udp(2, in_port=2)] * 3, "ovs-appctl revalidator/wait",
+        f"{O13} meter-stats br0", "ovs-appctl dpctl/dump-flows | sort",
+        "ovs-appctl coverage/read-counter datapath_drop_meter", "ovs-ofctl dump-ports br0 2",
+        "ovs-appctl ofproto/trace br0 in_port=1", "ovs-appctl ofproto/trace br0 in_port=3",
+        f"{O13} mod-meter br0 meter=1,pktps,stats,bands=type=drop,rate=1000", *[udp(1)] * 5,
+        f"{O13} meter-stats br0 meter=1", f"{O13} del-meter br0 meter=1", udp(1), f"{O13} dump-flows br0"],
+    "continuations": [
+        PATCH,
+        flows("br0", "table=0 cookie=0x11 in_port=1,udp,udp_dst=9 actions=set_field:7->reg1,push:NXM_NX_REG1[],"
+              "resubmit(,1),set_field:5->reg2,output:2",
+              "table=1 cookie=0x22 udp actions=set_field:9->metadata,controller(pause,userdata=01.02.03),"
+              "note:01.02,dec_ttl,set_field:6->reg3,resubmit(,2),output:2",
+              "table=2 cookie=0x33 actions=set_field:8->reg4,output:9",
+              "table=0 in_port=1,udp,udp_dst=10 actions=clone(set_field:3->reg1,controller(pause),output:2),output:3",
+              "table=0 in_port=1,udp,udp_dst=11 actions=goto_table:3",
+              "table=3 actions=controller(pause),set_field:4->reg5,controller(pause,max_len=20),resubmit(,4)",
+              "table=4 actions=output:3"),
+        f"{O13} add-flow br1 'cookie=0x44 in_port=1,actions=set_field:3->reg3,controller(pause),output:2'",
+        *(f"{O13} -P nxt_packet_in2 monitor {bridge} 65534 resume --detach --no-chdir --pidfile={bridge}.pid "
+          f"--unixctl={bridge}.ctl 2> {bridge}.mon" for bridge in ("br0", "br1")),
+        *(line for number in (9, 10, 11) for line in (
+            trace(f"udp_dst={number}"), udp(1, number),
+            *["ovs-appctl -t $PWD/br0.ctl ofctl/barrier; ovs-appctl -t $PWD/br1.ctl ofctl/barrier"] * 3)),
+        "ovs-appctl -t $PWD/br0.ctl exit; ovs-appctl -t $PWD/br1.ctl exit", "cat br0.mon br1.mon | tr -d '\\0'",
+        f"{O13} dump-flows br0", f"{O13} dump-flows br1", *(f"ovs-ofctl dump-ports {port}" for port in ("br0 2", "br0 3", "br0 9", "br1 1", "br1 2")),
+        "ovs-appctl dpctl/dump-flows | sed 's/recirc_id=[0-9]*/recirc_id=N/g' | sort"],
+    "exit ends more than its list": [
+        flows("br0", "udp actions=clone(exit,output:3),output:2", "tcp actions=clone(debug_recirc,output:3),output:2",
+              "icmp actions=check_pkt_larger(100)->reg0[0],resubmit(,5),output:3", "table=5,icmp,reg0=1 actions=exit",
+              "table=5,icmp actions=output:2", "sctp actions=write_actions(output:2),goto_table:4",
+              "table=4 actions=output:3,exit"),
+        *(f"ovs-appctl ofproto/trace br0 in_port=1,{protocol}" for protocol in ("udp", "tcp", "icmp", "sctp"))],
+}
+
+
+def answer(switch: Switch, name: str) -> str:
+    """What the lines of a script print; the switch is closed."""
+    try:
+        return "".join(f"$ {line}\n" + normal(switch.run(line), switch.directory)
+                       for line in [SETUP, *SCRIPTS[name]])
+    finally:
+        switch.close()
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_our_pipeline_does_what_the_real_one_does(name, tmp_path):
+    theirs = answer(Switch(tmp_path / "real", True), name)
+    ours = answer(Switch(tmp_path / "ours", False), name)
+    assert ours == theirs
