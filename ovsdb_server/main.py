@@ -20,7 +20,7 @@ from ovsdb_server.rpc.unixctl import CommandError
 from ovsdb_server.rpc.unixctl import Server as ControlServer
 from ovsdb_server.service.commands import commands
 from ovsdb_server.service.config_file import ConfigError, apply_config
-from ovsdb_server.service.hosted import HostedDatabase
+from ovsdb_server.service.opening import open_database
 from ovsdb_server.service.relay import Relay, split_argument
 from ovsdb_server.service.replication import parse_excluded
 from ovsdb_server.service.server import Server
@@ -266,7 +266,7 @@ class _Runner:
                 self._server.add_relay(Relay(*split_argument(path)))
                 continue
             try:
-                hosted = HostedDatabase.open_file(path)
+                hosted = open_database(path)
             except LockError as error:
                 for warning in error.warnings:
                     vlog.module("lockfile").warn(warning)

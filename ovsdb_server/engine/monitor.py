@@ -82,14 +82,7 @@ class Tracker:
 
     def note(self, delta: Delta) -> bool:
         """Take in a commit; did it touch anything watched?"""
-        relevant = {}
-        for name, watch in self.watches.items():
-            changes = delta.get(name)
-            if changes:
-                kept = {uuid: change for uuid, change in changes.items()
-                        if change[0] is None or change[1] is None or watch.differs(*change)}
-                if kept:
-                    relevant[name] = kept
+        relevant = self.relevant(delta)
         if not relevant:
             return False
         for change_set in self.sets:
@@ -103,6 +96,18 @@ class Tracker:
                 monitor.pending = fresh
             self.idle.clear()
         return True
+
+    def relevant(self, delta: Delta) -> Delta:
+        """Return what of a delta touches anything watched."""
+        relevant = {}
+        for name, watch in self.watches.items():
+            changes = delta.get(name)
+            if changes:
+                kept = {uuid: change for uuid, change in changes.items()
+                        if change[0] is None or change[1] is None or watch.differs(*change)}
+                if kept:
+                    relevant[name] = kept
+        return relevant
 
     def release(self, monitor: "Monitor") -> None:
         """Let go of the monitor's change set."""
@@ -256,6 +261,13 @@ class Monitor:
             if rows:
                 updates[name] = rows
         return orjson.dumps(updates)
+
+    def updates_of(self, deltas: list[Delta]) -> bytes:
+        """Return what `deltas`, the last of the database, changed together, as JSON text."""
+        change_set = _ChangeSet()
+        for delta in deltas:
+            change_set.add(self._tracker.relevant(delta))
+        return orjson.dumps(self._conditional_updates(change_set, None))
 
     def _encode_new(self, watch: Watch, row: Row, kind: int) -> dict:
         if self._is_first_form:

@@ -7,10 +7,14 @@ error that says so.  Trio thread only.
 import os
 from collections.abc import Callable
 
+import trio
+
 from ovsdb_server import vlog
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.rpc.unixctl import Command, CommandError
 from ovsdb_server.service.hosted import HostedDatabase
+from ovsdb_server.service.membership import ClusterError, Membership
+from ovsdb_server.service.opening import open_database
 from ovsdb_server.service.relay import Relay, split_argument
 from ovsdb_server.service.server import Server
 from ovsdb_server.service.targets import RemoteError
@@ -18,6 +22,24 @@ from ovsdb_server.service.targets import RemoteError
 _SELF = "_Server"
 
 _log = vlog.module("ovsdb_server")
+
+# The least messages that cluster/set-backlog-threshold takes.
+_BACKLOG_MIN = 50
+
+# What cluster/failure-test knows.  All are accidents between the servers of a cluster.
+_FAILURES = frozenset((
+    *(f"crash-{when}-sending-{what}" for when in ("before", "after") for what in (
+        "append-request", "execute-command-reply", "execute-command-request")),
+    "crash-after-receiving-append-request-update", "delay-election", "dont-send-vote-request",
+    "stop-raft-rpc", "transfer-leadership", "clear"))
+
+
+def _number(text: str) -> int | None:
+    """Return the integer that `text` is, None when it is none."""
+    try:
+        return int(text)
+    except ValueError:
+        return None
 
 
 def commands(server: Server, working_directory: str, stop: Callable[[], None],
@@ -58,7 +80,7 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
                == os.path.realpath(path) for hosted in server.databases.values()):
             raise CommandError(f"ovsdb error: {args[0]}: already open")
         try:
-            hosted = HostedDatabase.open_file(path)
+            hosted = open_database(path)
         except OvsdbError as error:
             raise CommandError(str(error).replace(path, args[0])) from None
         if hosted.name in server.databases:
@@ -129,7 +151,7 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
 
     def storage_status(args: list[str]) -> str:
         hosted = find(args[0])
-        damage = getattr(hosted.storage, "damage", None)
+        damage = None if hosted.cluster else getattr(hosted.storage, "damage", None)
         return f"status: {damage}" if damage else "status: ok"
 
     def tlog_list(_args: list[str]) -> str:
@@ -215,8 +237,48 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
         fixed_by_config()
         replication.configure(excluded=args[0] if args else "")
 
-    def refuse_cluster(_args: list[str]) -> None:
-        raise CommandError("clustered databases are not supported")
+    def membership(name: str) -> Membership:
+        hosted = server.databases.get(name)
+        if hosted is None or hosted.cluster is None:
+            raise CommandError("unknown cluster")
+        return hosted.cluster
+
+    def cluster_cid(args: list[str]) -> str:
+        cid = membership(args[0]).cid
+        if cid is None:
+            raise CommandError("cluster id not yet known")
+        return cid
+
+    def cluster_status(args: list[str]) -> str:
+        return membership(args[0]).status(trio.current_time()).text()
+
+    def cluster_leave(args: list[str]) -> None:
+        of_cluster(membership(args[0]).leave)
+
+    def cluster_kick(args: list[str]) -> None:
+        of_cluster(membership(args[0]).kick, args[1])
+
+    def of_cluster(function: Callable, *args: object) -> str | None:
+        try:
+            return function(*args)
+        except ClusterError as error:
+            raise CommandError(str(error)) from None
+
+    def change_election_timer(args: list[str]) -> str:
+        return of_cluster(membership(args[0]).change_election_timer, _number(args[1]) or 0)
+
+    def set_backlog_threshold(args: list[str]) -> None:
+        membership(args[0])
+        n_messages, n_bytes = map(_number, args[1:])
+        if n_messages is None or n_bytes is None:
+            raise CommandError("invalid argument")
+        if 0 <= n_messages < _BACKLOG_MIN:
+            raise CommandError("values out of range")
+
+    def failure_test(args: list[str]) -> str:
+        if args[0] not in _FAILURES:
+            raise CommandError("unknown test scenario")
+        return "test dismissed" if args[0] == "clear" else "test engaged"
 
     prefix = "ovsdb-server/"
     return (
@@ -252,9 +314,13 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
         Command(f"{prefix}get-sync-exclude-tables", "", 0, 0,
                 lambda args: replication.excluded_text),
         Command(f"{prefix}set-sync-exclude-tables", "", 0, 1, set_excluded),
-        Command("cluster/cid", "DB", 1, 1, refuse_cluster),
-        Command("cluster/sid", "DB", 1, 1, refuse_cluster),
-        Command("cluster/status", "DB", 1, 1, refuse_cluster),
-        Command("cluster/leave", "DB", 1, 1, refuse_cluster),
-        Command("cluster/kick", "DB SERVER", 2, 2, refuse_cluster),
+        Command("cluster/cid", "DB", 1, 1, cluster_cid),
+        Command("cluster/sid", "DB", 1, 1, lambda args: membership(args[0]).sid),
+        Command("cluster/status", "DB", 1, 1, cluster_status),
+        Command("cluster/leave", "DB", 1, 1, cluster_leave),
+        Command("cluster/kick", "DB SERVER", 2, 2, cluster_kick),
+        Command("cluster/change-election-timer", "DB TIME", 2, 2, change_election_timer),
+        Command("cluster/set-backlog-threshold", "DB N_MSGS N_BYTES", 3, 3,
+                set_backlog_threshold),
+        Command("cluster/failure-test", "FAILURE SCENARIO", 1, 1, failure_test),
     )

@@ -22,6 +22,7 @@ import orjson
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.service import targets
 from ovsdb_server.service.hosted import HostedDatabase
+from ovsdb_server.service.opening import open_database
 from ovsdb_server.service.relay import Relay
 from ovsdb_server.service.replication import PROBE_INTERVAL, Source
 from ovsdb_server.service.session import Policy
@@ -95,10 +96,10 @@ def apply_config(server, path: str, directory: str) -> None:
 def _open(server, file: str, wanted: _Wanted) -> str:
     """Serve the database of a file; return its name.  Raises: ConfigError."""
     try:
-        hosted = HostedDatabase.open_file(file)
+        hosted = open_database(file)
     except OvsdbError as error:
         raise ConfigError(str(error).replace(file, wanted.name)) from None
-    model = getattr(hosted, "model", "standalone")
+    model = hosted.model
     failure = ""
     if hosted.name in server.databases:
         failure = f"ovsdb error: {wanted.name}: duplicate database name"

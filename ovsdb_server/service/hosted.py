@@ -16,8 +16,11 @@ from ovsdb_server.engine import database as engine
 from ovsdb_server.engine.database import Context, Database, Execution, Triggers
 from ovsdb_server.engine.datum import format_text
 from ovsdb_server.engine.error import OvsdbError, json_text
+from ovsdb_server.engine.history import History
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.engine.table import Row
+from ovsdb_server.service.membership import Membership
+from ovsdb_server.storage.cluster_log import ClusterLog
 from ovsdb_server.storage.journal import COMPACTION_COMMENT, Journal
 from ovsdb_server.storage.memory import Memory
 
@@ -30,16 +33,20 @@ class HostedDatabase:
 
     `name`; `path` of the file as the user wrote it, "" if in memory; `database`; `triggers`;
     `uuid`, the row of `_Server`'s table that describes it ("" before there is one); `relay`, its
-    `relay.Relay` if it is a copy of another server's; `logged_tables`, names whose transactions
-    are logged (tlog-set).
+    `relay.Relay` if it is a copy of another server's; `cluster`, its `membership.Membership` if
+    it is clustered; `history` of the transactions of either; `logged_tables`, names whose
+    transactions are logged (tlog-set).
     """
 
-    def __init__(self, database: Database, storage: Journal | Memory, path: str = "") -> None:
+    def __init__(self, database: Database, storage: Journal | ClusterLog | Memory,
+                 path: str = "") -> None:
         self.database = database
         self.path = path
         self.storage = storage
         self.triggers = Triggers(database, self._write)
         self.relay = None
+        self.cluster: Membership | None = None
+        self.history: History | None = None
         self.uuid = ""
         self.logged_tables: set[str] = set()
         self._syncs_wanted = 0
@@ -51,7 +58,7 @@ class HostedDatabase:
 
     @classmethod
     def open_file(cls, path: str) -> "HostedDatabase":
-        """Open the database file `path`.  Raises: OvsdbError, LockError."""
+        """Open the standalone database file `path`.  Raises: OvsdbError, LockError."""
         journal = Journal.open(path)
         try:
             database = journal.load()
@@ -67,6 +74,19 @@ class HostedDatabase:
         return self.database.name
 
     @property
+    def model(self) -> str:
+        """The service model: "standalone", "clustered" or "relay"."""
+        if self.cluster is not None:
+            return "clustered"
+        return "standalone" if self.relay is None else "relay"
+
+    @property
+    def has_schema(self) -> bool:
+        """Can the database be used: has a relay heard of its source, a server joined its cluster?"""
+        return ((self.relay is None or self.relay.has_schema)
+                and (self.cluster is None or self.cluster.has_schema))
+
+    @property
     def schema_text(self) -> str:
         """The schema as compact JSON with sorted keys."""
         return json_text(self.database.schema.to_json())
@@ -74,10 +94,14 @@ class HostedDatabase:
     def close(self) -> None:
         if self.relay is not None:
             self.relay.close()
+        if self.cluster is not None:
+            self.cluster.close()
         self.storage.close()
 
     def _write(self, delta: dict, comment: str | None) -> None:
         self.storage.write(delta, comment, int(time.time() * 1000))
+        if self.cluster is not None:
+            self.history.add(self.storage.eid, delta)
         if self.logged_tables:
             for name in sorted(self.logged_tables.intersection(delta)):
                 self._log_rows(name, delta[name])
@@ -114,6 +138,7 @@ class HostedDatabase:
                 continue
             self._sync_running = True
             covered = self._syncs_wanted
+            index = self.storage.index if self.cluster is not None else 0
             event = self._synced
             try:
                 with trio.CancelScope(shield=True):
@@ -123,6 +148,8 @@ class HostedDatabase:
                 self._sync_running = False
                 self._synced = trio.Event()
                 event.set()
+            if self.cluster is not None:
+                self.cluster.note_synced(index)
 
     def is_compaction_due(self, now: float) -> bool:
         return self.storage.is_compaction_due(now, self._rng.uniform)
@@ -131,6 +158,8 @@ class HostedDatabase:
         """Rewrite the file as a snapshot; commits go on meanwhile.  Raises: OvsdbError."""
         if isinstance(self.storage, Memory):
             return
+        if self.cluster is not None:
+            self.cluster.check_compaction()
         async with self._compacting:
             compaction = self.storage.begin_compaction(self.database, comment,
                                                        int(time.time() * 1000))

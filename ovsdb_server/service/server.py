@@ -21,13 +21,14 @@ import trio
 
 from ovsdb_server import vlog
 from ovsdb_server.coverage import COVERAGE
-from ovsdb_server.engine.atom import random_uuid
+from ovsdb_server.engine.atom import ZERO_UUID, random_uuid
 from ovsdb_server.engine.database import Context, Database
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.engine.table import Delta
 from ovsdb_server.service import targets
 from ovsdb_server.service.hosted import HostedDatabase, new_server_database
+from ovsdb_server.service.membership import Membership
 from ovsdb_server.service.locks import Locks, Notice
 from ovsdb_server.service.relay import Relay
 from ovsdb_server.service.remotes import Remotes
@@ -38,6 +39,7 @@ from ovsdb_server.service.tls import TlsContexts, TlsFiles
 
 _log = vlog.module("ovsdb_server")
 _file_log = vlog.module("ovsdb_file")
+_raft_log = vlog.module("raft")
 
 _STATUS_INTERVAL = 2.5
 
@@ -80,7 +82,15 @@ class Server:
         self.databases[hosted.name] = hosted
         self._write_server_row(hosted)
         if self._nursery is not None:
-            self.spawn(self._check_schema, hosted)
+            self._start(hosted)
+
+    def _start(self, hosted: HostedDatabase) -> None:
+        """Do beside everything else what a database wants done."""
+        self.spawn(self._check_schema, hosted)
+        if hosted.relay is not None:
+            self.spawn(hosted.relay.serve, self)
+        if hosted.cluster is not None:
+            self.spawn(hosted.cluster.serve, self)
 
     async def _check_schema(self, hosted: HostedDatabase) -> None:
         """Look at the form of a schema and log what is odd about it."""
@@ -104,25 +114,24 @@ class Server:
     def convert(self, hosted: HostedDatabase, schema: DatabaseSchema, requester: Session) -> None:
         """Change a database's schema.  Raises: OvsdbError, and then nothing has changed."""
         converted = hosted.convert(schema)
-        self._replace_database(hosted, converted, requester)
+        self.replace_database(hosted, converted, requester)
 
-    def _replace_database(self, hosted: HostedDatabase, database: Database,
-                          requester: Session | None = None) -> None:
+    def replace_database(self, hosted: HostedDatabase, database: Database,
+                         requester: Session | None = None) -> None:
+        """Serve `database`, of another schema, in place of what `hosted` has."""
         self._part_from(hosted)
         hosted.replace_database(database)
         self._write_server_row(hosted)
-        self.disconnect_unaware(f"database {hosted.name} schema conversion", requester)
+        self.disconnect_unaware(f"committed {hosted.name} database schema conversion", requester)
         self.reload_remotes()
 
     def add_relay(self, relay: Relay) -> None:
         """Serve a copy of another server's database."""
         self.add_database(relay.hosted)
-        if self._nursery is not None:
-            self.spawn(relay.serve, self)
 
     def change_schema(self, hosted: HostedDatabase, schema: DatabaseSchema) -> None:
         """Begin anew with an empty database of another schema (a relay's source has told it)."""
-        self._replace_database(hosted, Database(schema))
+        self.replace_database(hosted, Database(schema))
 
     def note_relay(self, hosted: HostedDatabase) -> None:
         """The connection of a relay to its source has come or gone."""
@@ -130,6 +139,22 @@ class Server:
             self.disconnect_unaware(f"relay database {hosted.name} lost its source")
         self.execute(self._self, [{
             "op": "update", "table": "Database", "row": {"connected": hosted.relay.is_connected},
+            "where": [["_uuid", "==", ["uuid", hosted.uuid]]]}])
+
+    def note_cluster(self, hosted: HostedDatabase) -> None:
+        """A clustered database has a new index, or its server's place in the cluster changed."""
+        row = _cluster_columns(hosted.cluster)
+        if _raft_log.is_dbg:
+            _raft_log.dbg(f"raft_is_connected: {'true' if row['connected'] else 'false'}")
+        before = self._self.database.tables["Database"].rows.get(hosted.uuid)
+        if before is None:
+            return
+        columns = self._self.database.tables["Database"].schema.columns
+        for name, text in (("connected", "connection state"), ("leader", "leadership")):
+            if before[columns[name].index] != (row[name],):
+                self.disconnect_unaware(f"{text} of clustered database {hosted.name} changed")
+        self.execute(self._self, [{
+            "op": "update", "table": "Database", "row": row,
             "where": [["_uuid", "==", ["uuid", hosted.uuid]]]}])
 
     def _part_from(self, hosted: HostedDatabase) -> None:
@@ -145,16 +170,20 @@ class Server:
                 session.disconnect(reason)
 
     def _write_server_row(self, hosted: HostedDatabase) -> None:
-        operations = [_delete_row(hosted.uuid)] if hosted.uuid else []
-        hosted.uuid = random_uuid()
-        row = {"name": hosted.name, "model": "standalone", "connected": True, "leader": True,
+        row = {"name": hosted.name, "model": hosted.model, "connected": True, "leader": True,
                "schema": hosted.schema_text}
         if hosted.relay is not None:
-            row |= {"model": "relay", "connected": hosted.relay.is_connected, "leader": False}
-            if not hosted.relay.has_schema:
-                del row["schema"]
-        operations.append({"op": "insert", "table": "Database", "uuid": hosted.uuid, "row": row})
-        self._change_server_rows(operations)
+            row |= {"connected": hosted.relay.is_connected, "leader": False}
+        if hosted.cluster is not None:
+            row |= {"sid": ["uuid", hosted.cluster.sid], **_cluster_columns(hosted.cluster)}
+        if not hosted.has_schema:
+            row["schema"] = ["set", []]
+        if hosted.uuid:
+            operation = {"op": "update", "where": [["_uuid", "==", ["uuid", hosted.uuid]]]}
+        else:
+            hosted.uuid = random_uuid()
+            operation = {"op": "insert", "uuid": hosted.uuid}
+        self._change_server_rows([operation | {"table": "Database", "row": row}])
 
     def _change_server_rows(self, operations: list) -> None:
         self.execute(self._self, operations)
@@ -167,6 +196,8 @@ class Server:
             raise OvsdbError(failed["error"], failed.get("details"), failed.get("syntax"))
         if execution.delta:
             self.after_commit(hosted, execution.delta)
+            if hosted.cluster is not None:
+                self.spawn(hosted.sync)
 
     # Commits.
 
@@ -347,9 +378,7 @@ class Server:
                 for replication in self.replications:
                     self.spawn(replication.serve)
                 for hosted in self.databases.values():
-                    self.spawn(self._check_schema, hosted)
-                    if hosted.relay is not None:
-                        self.spawn(hosted.relay.serve, self)
+                    self._start(hosted)
                 task_status.started()
                 await self.stopped.wait()
                 self.remotes.close()
@@ -374,6 +403,7 @@ class Server:
                 usage["n-weak-refs"] += sum(map(len, table.weak_sources.values()))
                 for row in table.rows.values():
                     usage["atoms"] += sum(map(len, row))
+        self._add_history_usage(usage)
         if self.sessions:
             usage["sessions"] = len(self.sessions)
         backlog = sum(session.channel.n_backlog for session in self.sessions)
@@ -383,6 +413,24 @@ class Server:
         if triggers:
             usage["triggers"] = triggers
         return usage
+
+    def _add_history_usage(self, usage: dict[str, int]) -> None:
+        histories = [hosted.history for hosted in self.databases.values()
+                     if hosted.history is not None]
+        if histories:
+            usage["txn-history"] = sum(map(len, histories))
+            usage["txn-history-atoms"] = sum(history.n_atoms for history in histories)
+        n_entries = sum(hosted.storage.n_entries for hosted in self.databases.values()
+                        if hosted.cluster is not None and hosted.has_schema)
+        if n_entries:
+            usage["raft-log"] = n_entries
+
+
+def _cluster_columns(cluster: Membership) -> dict:
+    """Return the columns of `_Server`'s table that may change while a database is clustered."""
+    return {"connected": cluster.is_connected, "leader": cluster.is_leader,
+            "cid": ["uuid", cluster.cid or ZERO_UUID],
+            "index": ["set", []] if cluster.index is None else cluster.index}
 
 
 _STATUS_LIMIT = vlog.RateLimit(5, 5)

@@ -255,7 +255,9 @@ class Session:
         if updates is None:
             return
         method = _UPDATES[watch.monitor.kind]
-        since = b',"%b"' % ZERO_UUID.encode() if watch.monitor.kind == COND_SINCE else b""
+        since = b""
+        if watch.monitor.kind == COND_SINCE:
+            since = b',"%b"' % _last_id(watch.hosted)
         self._send(b'{"id":null,"method":"%b","params":[%b%b,%b]}' % (
             method.encode(), CODEC.dumps(watch.id), since, updates))
 
@@ -270,10 +272,10 @@ class Session:
         if hosted is None:
             raise syntax_error(params, f"{request.method} request specifies unknown database "
                                        f"{params[0]}", "unknown database")
-        if hosted.relay is not None and not hosted.relay.has_schema:
-            raise syntax_error(params, f"{request.method} request specifies database {params[0]} "
-                                       "which is not yet available because it has not completed "
-                                       "joining its cluster", "database not available")
+        if not hosted.has_schema:
+            raise OvsdbError("database not available",
+                             f"{request.method} request specifies database {params[0]} which is "
+                             "not yet available because it has not completed joining its cluster")
         return hosted
 
     def _echo(self, request: Message) -> object:
@@ -348,7 +350,7 @@ class Session:
     def finish(self, key: bytes, hosted: HostedDatabase, execution: Execution) -> None:
         """Reply to a transaction that ran to its end; `key` as in the token (session, key)."""
         _, id = self._transactions.pop(key)
-        if execution.is_durable and execution.delta:
+        if execution.delta and (execution.is_durable or hosted.cluster is not None):
             held = _Held(None)
             self._held.append(held)
             self.server.spawn(self._reply_when_durable, held, id, hosted, execution.results)
@@ -382,7 +384,7 @@ class Session:
 
     def _convert(self, request: Message) -> object:
         hosted = self._find(request)
-        self._new_transaction_key(request)
+        key = self._new_transaction_key(request)
         params = request.params
         if len(params) != 2:
             raise syntax_error(params, "array expected")
@@ -398,8 +400,28 @@ class Session:
         if schema.name != hosted.name:
             raise OvsdbError("invalid parameters", f"new schema name ({schema.name}) does not "
                                                    f"match database name ({hosted.name})")
+        if hosted.cluster is not None:
+            self._transactions[key] = hosted, request.id
+            self.server.spawn(self._convert_cluster, key, hosted, schema)
+            return _LATER
         self.server.convert(hosted, schema, self)
         return {}
+
+    async def _convert_cluster(self, key: bytes, hosted: HostedDatabase, schema: DatabaseSchema
+                               ) -> None:
+        """Change the schema of a clustered database, and reply once that is committed."""
+        error = None
+        try:
+            await hosted.cluster.convert(schema, self)
+        except OvsdbError as refusal:
+            error = refusal
+        entry = self._transactions.pop(key, None)
+        if entry is None:
+            return
+        if error is None:
+            self.reply(entry[1], {})
+        else:
+            self.reply_error(entry[1], error.to_json())
 
     # Locks.
 
@@ -446,11 +468,13 @@ class Session:
         monitor = hosted.database.monitors.add(kind, params[2])
         # What earlier monitors have to tell comes before this one's first rows.
         self.flush_monitors()
-        initial = monitor.initial()
         self.monitors[key] = _Watch(params[1], monitor, hosted)
-        if kind == COND_SINCE:
-            return _Reply(b'[false,"%b",%b]' % (ZERO_UUID.encode(), initial))
-        return _Reply(initial)
+        if kind != COND_SINCE:
+            return _Reply(monitor.initial())
+        missed = None if hosted.history is None else hosted.history.since(params[3].lower())
+        updates = monitor.initial() if missed is None else monitor.updates_of(missed)
+        return _Reply(b'[%b,"%b",%b]' % (b"false" if missed is None else b"true",
+                                         _last_id(hosted), updates))
 
     def _monitor_cond_change(self, request: Message) -> object:
         params = request.params
@@ -494,6 +518,11 @@ def _check_last_id(params: list) -> None:
         raise syntax_error(params[3], "last-txn-id must be string")
     if not is_uuid(params[3]):
         raise syntax_error(params[3], "last-txn-id must be UUID format.")
+
+
+def _last_id(hosted: HostedDatabase) -> bytes:
+    """Return the id of the last transaction, as far as the database has such ids."""
+    return (ZERO_UUID if hosted.history is None else hosted.history.last_id).encode()
 
 
 def _key(id: object) -> bytes:

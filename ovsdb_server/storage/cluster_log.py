@@ -47,7 +47,7 @@ class ClusterLog(RecordFile):
 
     `term`, `vote`, `leader`: as last noted; `index` and `eid` of the last entry; `commit_index`;
     `servers` {sid: address} and `election_timer` (ms) as the log says.  `history` [(eid, delta)]
-    of the last entries, for those who were told of earlier ones.
+    of the last entries, `history_base` the id of the one before them.
     """
 
     def __init__(self, name: str, fd: int, lock: LockFile | None):
@@ -62,7 +62,8 @@ class ClusterLog(RecordFile):
         self.commit_index = 0
         self.servers: dict[str, str] = {}
         self.election_timer = ELECTION_TIMER_DEFAULT
-        self.history: deque[tuple[str, Delta]] = deque(maxlen=HISTORY_LENGTH)
+        self.history: deque[tuple[str, Delta]] = deque()
+        self.history_base = ""
 
     @classmethod
     def open(cls, path: str, is_read_only: bool = False) -> "ClusterLog":
@@ -228,6 +229,7 @@ class _Reading:
             log.index, log.eid = snapshot.index, snapshot.eid
             log.servers = snapshot.servers
         log.history.clear()
+        log.history_base = log.eid
         self._applied = log.index
 
     def _keep(self, transaction: dict) -> None:
@@ -296,10 +298,13 @@ class _Reading:
                 self._replay.add(entry.data)
             log.schema = schema
             log.history.clear()
+            log.history_base = entry.eid
             if self._transactions is not None:
                 self._transactions[:] = [_rows_json(self._replay, entry.data)]
         elif entry.data is not None:
             log.history.append((entry.eid, self._replay.add(entry.data)))
+            if len(log.history) > HISTORY_LENGTH:
+                log.history_base = log.history.popleft()[0]
             self._keep(entry.data)
         log.index, log.eid = entry.index, entry.eid or log.eid
         if entry.servers is not None:

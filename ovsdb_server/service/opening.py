@@ -1,0 +1,58 @@
+"""Opens database files for service, each as what it says it is: standalone, or a server's of a
+cluster.
+
+Trio thread only.
+"""
+
+from ovsdb_server import vlog
+from ovsdb_server.engine.database import Database
+from ovsdb_server.engine.error import OvsdbError
+from ovsdb_server.engine.schema import DatabaseSchema
+from ovsdb_server.service import solo
+from ovsdb_server.service.hosted import HostedDatabase
+from ovsdb_server.service.membership import Joining
+from ovsdb_server.storage.cluster_file import refuse_ephemeral, short
+from ovsdb_server.storage.cluster_log import ClusterLog
+from ovsdb_server.storage.record import CLUSTERED, parse_header
+
+_log = vlog.module("raft")
+
+
+def is_clustered(path: str) -> bool:
+    """Does the file `path` begin as one of a clustered database?"""
+    try:
+        with open(path, "rb") as stream:
+            header = parse_header(stream.readline(127))
+    except OSError:
+        return False
+    return header is not None and header.magic == CLUSTERED
+
+
+def open_database(path: str) -> HostedDatabase:
+    """Open the database file `path`.  Raises: OvsdbError, LockError."""
+    if not is_clustered(path):
+        return HostedDatabase.open_file(path)
+    log = ClusterLog.open(path)
+    try:
+        return _open_clustered(path, log)
+    except BaseException:
+        log.close()
+        raise
+
+
+def _open_clustered(path: str, log: ClusterLog) -> HostedDatabase:
+    header = log.header
+    if header.is_joining:
+        hosted = HostedDatabase(Database(DatabaseSchema(header.name, "", "", [])), log, path)
+        hosted.cluster = Joining(header.name, header.cluster_id, header.server_id,
+                                 header.local_address, header.remotes)
+        _log.info(f"local server ID is {short(header.server_id)}")
+        return hosted
+    database = log.load()
+    if log.damage is not None:
+        _log.warn(str(log.damage))
+    refuse_ephemeral(database.schema)
+    if log.servers.keys() != {header.server_id}:
+        raise OvsdbError("not supported", f"{path}: clusters of more than one server are not "
+                                          "supported yet")
+    return solo.lead(log, database)
