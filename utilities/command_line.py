@@ -548,8 +548,7 @@ class TlsFiles:
                 LOG.log("stream_ssl", WARN,
                         "Peer certificate validation disabled (this is a security risk)")
             else:
-                self.ca_certificate = _readable(
-                    value, f"failed to load client certificates from {value}")
+                _readable(value, f"failed to load client certificates from {value}")
         elif name == "ssl-protocols":
             self.protocols = value
         elif name == "ssl-ciphers":
@@ -575,12 +574,21 @@ class TlsFiles:
         return bool(missing)
 
 
+# What OpenSSL notes of a file that cannot be opened, oldest first; a complaint takes one note, so
+# that further complaints show what the first has left.
+_OPENSSL_NOTES = ("error:8{errno:07X}:system library::{reason}",
+                  "error:10080002:BIO routines::system lib",
+                  "error:0A080002:SSL routines::system lib")
+_openssl_queue: list[str] = []
+
+
 def _readable(path: str, action: str) -> str | None:
     """Return `path`, or None after a complaint when the file cannot be opened."""
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
     except OSError as error:
-        LOG.log("stream_ssl", ERR, f"{action}: error:8{error.errno:07X}:system library::"
-                                   f"{error.strerror}")
+        _openssl_queue.extend(note.format(errno=error.errno, reason=error.strerror)
+                              for note in _OPENSSL_NOTES)
+        LOG.log("stream_ssl", ERR, f"{action}: {_openssl_queue.pop(0)}")
         return None
     return path

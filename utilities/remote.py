@@ -3,6 +3,7 @@
 import errno
 import os
 
+from ovsdb_server.rpc.address import parse_remote
 from ovsdb_server.rpc.blocking import Connection, Tls, connect
 from utilities.command_line import ERR, INFO, LOG, WARN, TlsFiles
 
@@ -10,8 +11,13 @@ from utilities.command_line import ERR, INFO, LOG, WARN, TlsFiles
 def open_remote(remote: str, files: TlsFiles) -> Connection:
     """Connect to `remote`, or for a passive one wait for a connection.
 
-    Raises ValueError for a malformed remote, OSError for a failed connection.
+    Raises OSError for a malformed remote (EAFNOSUPPORT, as the reference) or a failed connection.
     """
+    try:
+        parse_remote(remote)
+    except ValueError as error:
+        _complain_of_syntax(remote, str(error))
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT)) from None
     if not remote.startswith(("ssl:", "pssl:")):
         return connect(remote)
     if files.complain():
@@ -34,6 +40,15 @@ def open_remote(remote: str, files: TlsFiles) -> Connection:
         from ovsdb_server.rpc.tls import describe_error
         LOG.log("stream_ssl", WARN, f"SSL_connect: {describe_error(error)}")
         raise OSError(errno.EPROTO, os.strerror(errno.EPROTO)) from None
+
+
+def _complain_of_syntax(remote: str, complaint: str) -> None:
+    """Log what is wrong with a malformed remote."""
+    kind, _, rest = remote.partition(":")
+    LOG.log("socket_util", ERR, complaint.removeprefix(f"{kind}:"))
+    if kind in ("tcp", "ssl"):
+        LOG.log(f"stream_{kind}", ERR,
+                f"{remote}: connect: {os.strerror(errno.EAFNOSUPPORT)}")
 
 
 def _tls(files: TlsFiles, authority: str | None) -> Tls:

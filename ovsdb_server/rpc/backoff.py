@@ -11,10 +11,15 @@ _log = vlog.module("reconnect")
 
 
 class Backoff:
-    """Delays and log lines for the remote called `name`; delays in seconds."""
+    """Delays and log lines for the remote called `name`; delays in seconds.
 
-    def __init__(self, name: str, min_delay: float = 1.0, max_delay: float = 8.0) -> None:
+    `log` takes the lines (`log`, `warn`), by default the daemons' log.
+    """
+
+    def __init__(self, name: str, min_delay: float = 1.0, max_delay: float = 8.0,
+                 log=_log) -> None:
         self.name = name
+        self._log = log
         self.min_delay = min_delay
         self.max_delay = max(max_delay, min_delay)
         self._delay = 0.0
@@ -35,7 +40,7 @@ class Backoff:
     def lost(self, reason: str, lasted: float) -> float:
         """An established connection ended after `lasted` seconds; "" is a close by the peer."""
         if reason:
-            _log.warn(f"{self.name}: connection dropped ({reason})")
+            self._log.warn(f"{self.name}: connection dropped ({reason})")
         else:
             self._info("connection closed by peer")
         if lasted >= self._delay:
@@ -58,4 +63,4 @@ class Backoff:
         return self._delay
 
     def _info(self, text: str) -> None:
-        _log.log(vlog.DBG if self._is_quiet else vlog.INFO, f"{self.name}: {text}")
+        self._log.log(vlog.DBG if self._is_quiet else vlog.INFO, f"{self.name}: {text}")

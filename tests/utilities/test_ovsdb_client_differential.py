@@ -40,25 +40,38 @@ INSERT = '["ordinals",%s]' % ",".join(
 SCRIPT = Path(__file__).parent / "ovsdb_client_script.txt"
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("client")
+def _make_pair(directory: Path, with_our_server: bool) -> Pair:
     schema = directory / "ordinals.ovsschema"
     schema.write_text(json.dumps(ORDINALS))
-    pair = Pair(directory, schema)
+    pair = Pair(directory, schema, with_our_server)
     for server in pair.sides:
         subprocess.run(["ovsdb-client", "transact", INSERT], env=server.environment, check=True,
                        stdout=subprocess.DEVNULL)
         for name, change in (("same", {}), ("next", {"version": "5.1.4"})):
             (server.directory / f"{name}.ovsschema").write_text(json.dumps(ORDINALS | change))
         (server.directory / "bad.ovsschema").write_text('{"name":"x"}')
+    return pair
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """A server of the reference for each side."""
+    pair = _make_pair(tmp_path_factory.mktemp("client"), False)
     yield pair
     pair.stop()
 
 
-def test_runs_print_the_same(pair) -> None:
+@pytest.fixture
+def mixed_pair(tmp_path):
+    """Our server for our program, the reference's for the reference's."""
+    pair = _make_pair(tmp_path, True)
+    yield pair
+    pair.stop()
+
+
+def _run_script(pair: Pair, is_wanted) -> None:
     failures = []
-    for line in SCRIPT.read_text().splitlines():
+    for line in filter(is_wanted, SCRIPT.read_text().splitlines()):
         argv = shlex.split(line.lstrip("~"))
         if argv == ["."]:
             argv = []
@@ -67,6 +80,15 @@ def test_runs_print_the_same(pair) -> None:
         except AssertionError as error:
             failures.append(str(error))
     assert not failures, "\n\n".join(failures)
+
+
+def test_runs_print_the_same(pair) -> None:
+    _run_script(pair, lambda line: True)
+
+
+def test_runs_print_the_same_with_our_server(mixed_pair) -> None:
+    # Those that only a time limit ends have been compared.
+    _run_script(mixed_pair, lambda line: not line.startswith("-t 1"))
 
 
 def _records(text: str) -> list:
