@@ -152,7 +152,8 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
     def storage_status(args: list[str]) -> str:
         hosted = find(args[0])
         damage = None if hosted.cluster else getattr(hosted.storage, "damage", None)
-        return f"status: {damage}" if damage else "status: ok"
+        trouble = getattr(hosted.storage, "failure", None) or damage
+        return f"status: {trouble}" if trouble else "status: ok"
 
     def tlog_list(_args: list[str]) -> str:
         lines = [f"{'database':<16}{'table':<28}logging", f"{'--------':<16}{'-----':<28}-------"]

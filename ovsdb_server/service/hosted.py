@@ -25,7 +25,11 @@ from ovsdb_server.storage.journal import COMPACTION_COMMENT, Journal
 from ovsdb_server.storage.memory import Memory
 
 _server_log = vlog.module("ovsdb_server")
+_log_log = vlog.module("ovsdb_log")
 _transaction_log = vlog.module("transaction")
+
+
+_WRITE_LIMIT = vlog.RateLimit(5, 1)
 
 
 class HostedDatabase:
@@ -99,7 +103,11 @@ class HostedDatabase:
         self.storage.close()
 
     def _write(self, delta: dict, comment: str | None) -> None:
-        self.storage.write(delta, comment, int(time.time() * 1000))
+        try:
+            self.storage.write(delta, comment, int(time.time() * 1000))
+        except OvsdbError as error:
+            _log_log.warn(str(error).removeprefix("I/O error: "), _WRITE_LIMIT)
+            raise
         if self.cluster is not None:
             self.history.add(self.storage.eid, delta)
         if self.logged_tables:

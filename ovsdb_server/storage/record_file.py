@@ -76,12 +76,14 @@ class RecordFile:
     """An open database file.
 
     `name` as the caller wrote it, `damage` (None, or the error at which reading stopped),
-    `n_records`, `size` in bytes of what is valid.
+    `failure` (None, or the error of the last write or sync if it failed), `n_records`, `size` in
+    bytes of what is valid.
     """
 
     def __init__(self, name: str, fd: int, lock: LockFile | None):
         self.name = name
         self.damage: OvsdbError | None = None
+        self.failure: OvsdbError | None = None
         self.n_records = 0
         self.size = 0
         self.as_diff = True
@@ -122,6 +124,14 @@ class RecordFile:
 
     def append(self, record: bytes) -> None:
         """Append an encoded record.  Raises OvsdbError, and then the file is as before."""
+        try:
+            self._append(record)
+        except OvsdbError as error:
+            self.failure = error
+            raise
+        self.failure = None
+
+    def _append(self, record: bytes) -> None:
         if self._is_read_only:
             raise OvsdbError("I/O error", f"{self.name}: cannot truncate to length {self.size}",
                              io_error="Invalid argument")
@@ -136,10 +146,19 @@ class RecordFile:
             _write_all(self._fd, record)
         except OSError as error:
             self._has_bad_tail = True
+            self._cut_tail()
             raise io_error(self.name, "write failed", error) from None
         self.size += len(record)
         self.n_records += 1
         self._written_since_compaction = True
+
+    def _cut_tail(self) -> None:
+        """Remove half a record now if possible; the next write tries again."""
+        try:
+            os.ftruncate(self._fd, self.size)
+            self._has_bad_tail = False
+        except OSError:
+            pass
 
     def sync(self) -> None:
         """Wait until everything written is on the disk.  Raises OvsdbError."""
@@ -147,7 +166,8 @@ class RecordFile:
             try:
                 os.fdatasync(self._fd)
             except OSError as error:
-                raise io_error(self.name, "fsync failed", error) from None
+                self.failure = io_error(self.name, "fsync failed", error)
+                raise self.failure from None
 
     def is_compaction_due(self, now: float, uniform: Callable[[float, float], float]) -> bool:
         """Has the file grown enough, or aged enough, to be compacted?

@@ -127,12 +127,16 @@ class Talk:
             return value
 
     def call(self, method: str, *params: object) -> object:
-        """Send a request; return the result (or the error) of its reply, dropping the rest."""
+        """Send a request; return the result (or the error) of its reply, dropping the rest.
+
+        Raises: EOFError at the end of the stream.
+        """
         self._next_id += 1
         self.send({"id": self._next_id, "method": method, "params": list(params)})
         while True:
             message = self.receive()
-            assert message is not None
+            if message is None:
+                raise EOFError
             if message.get("id") == self._next_id and "method" not in message:
                 return message["result"] if message.get("error") is None else message["error"]
 
