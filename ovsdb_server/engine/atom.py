@@ -10,6 +10,7 @@ Source: RFC 7047 sections 3.2 and 5.1.  Pure values: any program may import this
 
 from math import inf, isfinite
 
+from .codec import is_uuid
 from .error import (INT64_MAX, INT64_MIN, OvsdbError, constraint_violation, json_text,
                     real_text, string_text, syntax_error)
 from .parser import (ANY, IDENTIFIER, INTEGER, NUMBER, STRING, Parser, as_integer,
@@ -69,21 +70,34 @@ class Symbols:
         return symbol
 
 
+_spare_uuids: list[str] = []
+
+
 def random_uuid() -> str:
     """Return a new random (version 4) UUID as text."""
-    from os import urandom
-    digits = bytearray(urandom(16))
-    digits[6] = digits[6] & 0x0F | 0x40
-    digits[8] = digits[8] & 0x3F | 0x80
-    text = digits.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    try:
+        return _spare_uuids.pop()
+    except IndexError:
+        _make_uuids()
+        return _spare_uuids.pop()
 
 
-def is_uuid(text: str) -> bool:
-    """Is `text` a UUID in the usual 36-character form (either case)?"""
-    return (len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-"
-            and _HEX_DIGITS.issuperset(text[:8] + text[9:13] + text[14:18] + text[19:23]
-                                       + text[24:]))
+def _make_uuids() -> None:
+    """Make some UUIDs ahead: asking for randomness once for many is cheaper."""
+    import os
+    if not _has_fork_hook:
+        # A child must not give out what its parent has in store.
+        os.register_at_fork(after_in_child=_spare_uuids.clear)
+        _has_fork_hook.append(True)
+    digits = os.urandom(16 * _N_SPARE).hex()
+    for i in range(0, 32 * _N_SPARE, 32):
+        variant = "89ab"[int(digits[i + 16], 16) & 3]
+        _spare_uuids.append(f"{digits[i:i + 8]}-{digits[i + 8:i + 12]}-4{digits[i + 13:i + 16]}-"
+                            f"{variant}{digits[i + 17:i + 20]}-{digits[i + 20:i + 32]}")
+
+
+_N_SPARE = 64
+_has_fork_hook: list[bool] = []
 
 
 class BaseType:

@@ -6,7 +6,6 @@ Source: RFC 7047 section 5.1, `<condition>`, with booleans as clauses (ovsdb-ser
 
 from collections.abc import Callable
 
-from . import datum
 from .atom import Symbols
 from .error import OvsdbError, syntax_error
 from .schema import UUID_INDEX, Column, Datum, Table
@@ -104,7 +103,7 @@ def parse_clause(table: Table, json, symbols: Symbols | None) -> Clause:
             type_ = type_.relaxed(0, type_.n_max)
         elif function == "excludes":
             type_ = type_.relaxed(0, None)
-    argument = datum.from_json(type_, argument_json, symbols)
+    argument = type_.read(argument_json, symbols)
     return Clause(column, function, argument, _compile(column.index, function, argument))
 
 

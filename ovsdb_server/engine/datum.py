@@ -13,6 +13,7 @@ from bisect import bisect_left
 from .atom import (DEFAULT_ATOMS, REAL_TYPE, UUID_TYPE, BaseType, SpokenError,
                    Symbols, format_atom, format_atom_bare, from_json_atom, parse_atom,
                    to_json_atom)
+from .codec import make_reader, make_writer
 from .error import MAX_UINT32, OvsdbError, syntax_error
 from .parser import INTEGER, OBJECT, STRING, Parser, as_integer
 
@@ -22,9 +23,13 @@ Datum = tuple
 
 class ColumnType:
     """The `<type>` of a column: `key`, `value` (None for sets and scalars), `n_min` (0 or 1) and
-    `n_max` (None when unlimited).  Immutable by convention."""
+    `n_max` (None when unlimited).  Immutable by convention.
 
-    __slots__ = ("key", "value", "n_min", "n_max", "default")
+    `read(json, symbols)` is `from_json` and `write(datum)` is `to_json` of this type, quicker;
+    what `write` gives may hold tuples for arrays.
+    """
+
+    __slots__ = ("key", "value", "n_min", "n_max", "default", "read", "write", "_relaxed")
 
     def __init__(self, key: BaseType, value: BaseType | None = None, n_min: int = 1,
                  n_max: int | None = 1):
@@ -33,6 +38,9 @@ class ColumnType:
         self.n_min = n_min
         self.n_max = n_max
         self.default = self._default()
+        self.read = make_reader(self, _parse)
+        self.write = make_writer(self, to_json)
+        self._relaxed: dict[tuple[int, int | None], ColumnType] = {}
 
     def _default(self) -> Datum:
         if not self.n_min:
@@ -114,7 +122,11 @@ class ColumnType:
 
     def relaxed(self, n_min: int, n_max: int | None) -> "ColumnType":
         """Return this type with other bounds on the number of elements."""
-        return ColumnType(self.key, self.value, n_min, n_max)
+        relaxed = self._relaxed.get((n_min, n_max))
+        if relaxed is None:
+            relaxed = ColumnType(self.key, self.value, n_min, n_max)
+            self._relaxed[n_min, n_max] = relaxed
+        return relaxed
 
     def english(self) -> str:
         """Return this type as error texts name it, e.g. "set of up to 3 integers"."""
@@ -138,6 +150,11 @@ def from_json(type_: ColumnType, json, symbols: Symbols | None = None) -> Datum:
 
     `symbols` resolves named UUIDs.  Returns a datum.  Raises OvsdbError.
     """
+    return type_.read(json, symbols)
+
+
+def _parse(type_: ColumnType, json, symbols: Symbols | None) -> Datum:
+    """Parse a `<value>` by all the rules; the reader of a type asks when it is in doubt."""
     if type_.value is not None:
         return _map_from_json(type_, json, symbols)
     if type(json) is list and len(json) == 2 and json[0] == "set" and type(json[1]) is list:

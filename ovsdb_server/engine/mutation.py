@@ -110,6 +110,9 @@ def parse_mutations(table: Table, json: list, symbols: Symbols | None) -> list[M
     return [_parse_mutation(table, mutation, symbols) for mutation in json]
 
 
+_OPERANDS = {kind: ColumnType(BaseType(kind)) for kind in ("integer", "real")}
+
+
 def _parse_mutation(table: Table, json, symbols: Symbols | None) -> Mutation:
     if (type(json) is not list or len(json) != 3 or type(json[0]) is not str
             or type(json[1]) is not str):
@@ -128,16 +131,16 @@ def _parse_mutation(table: Table, json, symbols: Symbols | None) -> Mutation:
         if (type_.is_map or type_.key.type not in ("integer", "real")
                 or mutator == "%=" and type_.key.type == "real"):
             raise _mismatch(json, column, mutator)
-        scalar = ColumnType(BaseType(type_.key.type))
-        return Mutation(column, mutator, datum.from_json(scalar, argument_json, symbols))
+        scalar = _OPERANDS[type_.key.type]
+        return Mutation(column, mutator, scalar.read(argument_json, symbols))
     if type_.is_scalar:
         raise _mismatch(json, column, mutator)
     if mutator == "insert":
         relaxed = type_.relaxed(0, type_.n_max)
-        return Mutation(column, mutator, datum.from_json(relaxed, argument_json, symbols))
+        return Mutation(column, mutator, relaxed.read(argument_json, symbols))
     relaxed = type_.relaxed(0, None)
     try:
-        return Mutation(column, mutator, datum.from_json(relaxed, argument_json, symbols))
+        return Mutation(column, mutator, relaxed.read(argument_json, symbols))
     except OvsdbError:
         if not type_.is_map:
             raise

@@ -14,8 +14,9 @@ from . import datum
 from .atom import is_uuid
 from .condition import Condition, parse_condition
 from .error import OvsdbError, syntax_error
-from .mutation import parse_mutations
-from .parser import ARRAY, BOOLEAN, IDENTIFIER, NUMBER, OBJECT, STRING, Parser
+from .mutation import Mutation, parse_mutations
+from .parser import (ARRAY, BOOLEAN, IDENTIFIER, NUMBER, OBJECT, STRING, Parser,
+                     is_identifier)
 from .schema import Column, Table, column_set_from_json
 from .table import Row, TableView
 from .transaction import Transaction
@@ -49,7 +50,7 @@ def _parse_row(transaction: Transaction, table: Table, json) -> dict[Column, tup
         if column is None:
             raise syntax_error(json, f"No column {name} in table {table.name}.",
                                "unknown column")
-        values[column] = datum.from_json(column.type, value, transaction.symbols)
+        values[column] = column.type.read(value, transaction.symbols)
     return values
 
 
@@ -133,6 +134,98 @@ def _row_to_json(columns: tuple[Column, ...], row: Row) -> dict:
     return {c.name: datum.to_json(c.type, row[c.index]) for c in columns}
 
 
+# The common forms of the common operations.  Each looks whether the operation is plainly right
+# and then does it, or returns None before it has changed anything: the function of the table
+# below then does it, or says what is wrong.
+
+def _rows_quickly(transaction: Transaction, view: TableView, where: object) -> list[Row]:
+    """Return the rows that the array `where` names."""
+    if len(where) == 1 and type(where[0]) is list and len(where[0]) == 3:
+        name, function, value = where[0]
+        if (name == "_uuid" and function == "==" and type(value) is list and len(value) == 2
+                and value[0] == "uuid" and type(value[1]) is str):
+            row = view.get(value[1])
+            if row is not None:
+                return [row]
+    return view.find(_where(transaction, view, where))
+
+
+def _insert_quickly(transaction: Transaction, json: dict) -> dict | None:
+    view = transaction.known_view(json.get("table"))
+    row_json = json.get("row")
+    if view is None or type(row_json) is not dict or view.schema.has_doubtful_default:
+        return None
+    columns, symbols = view.schema.columns, transaction.symbols
+    if not row_json.keys() <= columns.keys():
+        return None
+    if "uuid-name" in json:
+        name = json["uuid-name"]
+        if len(json) != 4 or not is_identifier(name):
+            return None
+        uuid = _name_row(transaction, name, None)
+    elif len(json) == 3:
+        uuid = transaction.new_uuid()
+    else:
+        return None
+    cells = list(view.schema.default_row)
+    for name, value in row_json.items():
+        column = columns[name]
+        cells[column.index] = column.type.read(value, symbols)
+    cells[0] = (uuid,)
+    cells[1] = (transaction.new_uuid(),)
+    view.put(uuid, tuple(cells))
+    return {"uuid": ["uuid", uuid]}
+
+
+def _update_quickly(transaction: Transaction, json: dict) -> dict | None:
+    view = transaction.known_view(json.get("table"))
+    row_json, where = json.get("row"), json.get("where")
+    if view is None or len(json) != 4 or type(row_json) is not dict or type(where) is not list:
+        return None
+    columns, symbols = view.schema.columns, transaction.symbols
+    values = []
+    for name, value in row_json.items():
+        column = columns.get(name)
+        if column is None or not column.is_mutable:
+            return None
+        values.append((column.index, column.type.read(value, symbols)))
+    rows = _rows_quickly(transaction, view, where)
+    for row in rows:
+        cells = list(row)
+        for index, value in values:
+            cells[index] = value
+        new = tuple(cells)
+        if new != row:
+            view.put(row[0][0], new)
+    return {"count": len(rows)}
+
+
+def _mutate_quickly(transaction: Transaction, json: dict) -> dict | None:
+    view = transaction.known_view(json.get("table"))
+    mutations_json, where = json.get("mutations"), json.get("where")
+    if (view is None or len(json) != 4 or type(mutations_json) is not list
+            or type(where) is not list):
+        return None
+    mutations = parse_mutations(view.schema, mutations_json, transaction.symbols)
+    rows = _rows_quickly(transaction, view, where)
+    _apply_mutations(view, rows, mutations)
+    return {"count": len(rows)}
+
+
+def _apply_mutations(view: TableView, rows: list[Row], mutations: list[Mutation]) -> None:
+    for row in rows if mutations else ():
+        cells = list(row)
+        for mutation in mutations:
+            index = mutation.column.index
+            cells[index] = mutation.apply(cells[index])
+        new = tuple(cells)
+        if new != row:
+            view.put(row[0][0], new)
+
+
+_QUICK = {"insert": _insert_quickly, "update": _update_quickly, "mutate": _mutate_quickly}
+
+
 def _update(transaction: Transaction, parser: Parser) -> dict:
     view = _table(transaction, parser)
     where = parser.member("where", ARRAY)
@@ -163,15 +256,7 @@ def _mutate(transaction: Transaction, parser: Parser) -> dict:
     mutations = parse_mutations(table, mutations_json, transaction.symbols)
     rows = view.find(_where(transaction, view, where))
     transaction.permissions.check_mutate(table, rows, [m.column.name for m in mutations])
-    if mutations:
-        for row in rows:
-            cells = list(row)
-            for mutation in mutations:
-                index = mutation.column.index
-                cells[index] = mutation.apply(cells[index])
-            new = tuple(cells)
-            if new != row:
-                view.put(row[0][0], new)
+    _apply_mutations(view, rows, mutations)
     return {"count": len(rows)}
 
 
@@ -269,6 +354,13 @@ def execute(transaction: Transaction, json, number: int, total: int) -> dict:
 
     Raises OvsdbError, and MustWait when the transaction must be run again later.
     """
+    if type(json) is dict and transaction.is_unrestricted:
+        name = json.get("op")
+        quick = _QUICK.get(name) if type(name) is str else None
+        if quick is not None:
+            result = quick(transaction, json)
+            if result is not None:
+                return result
     parser = Parser(json, f"ovsdb operation {number} of {total}")
     name = parser.member("op", IDENTIFIER)
     operation = OPERATIONS.get(name)

@@ -62,10 +62,12 @@ class Column:
 
 class Table:
     """A table: `columns` {name: Column} with `_uuid` and `_version`, `order` (columns by place in
-    a row), `max_rows` (None when unlimited), `is_root`, `indexes` (tuples of Columns)."""
+    a row), `max_rows` (None when unlimited), `is_root`, `indexes` (tuples of Columns);
+    `has_doubtful_default`: the default of some column may violate its constraints."""
 
     __slots__ = ("name", "columns", "order", "is_mutable", "max_rows", "is_root", "indexes",
-                 "strong_columns", "weak_columns", "default_row")
+                 "strong_columns", "weak_columns", "default_row", "has_doubtful_default",
+                 "persistent_columns")
 
     def __init__(self, name: str, columns: list[Column], is_mutable: bool = True,
                  max_rows: int | None = None, is_root: bool = False,
@@ -83,10 +85,14 @@ class Table:
         self.max_rows = max_rows
         self.is_root = is_root
         self.indexes = tuple(tuple(self.columns[name] for name in names) for names in indexes)
+        self.persistent_columns = tuple(c for c in self.named_columns if c.is_persistent)
         self.strong_columns: tuple[Column, ...] = ()
         self.weak_columns: tuple[Column, ...] = ()
         self.note_references()
         self.default_row = tuple(column.type.default for column in order)
+        self.has_doubtful_default = any(
+            column.type.n_min and (column.type.key.is_constrained or column.type.value is not None
+                                   and column.type.value.is_constrained) for column in order)
 
     def note_references(self) -> None:
         """Find the columns that refer to rows, for the checks of a commit."""
@@ -184,12 +190,14 @@ def column_set_from_json(json, columns: dict[str, Column]) -> tuple[str, ...]:
 
 
 class DatabaseSchema:
-    """A schema: `name`, `version` ("" when absent), `cksum` ("" when absent), `tables`."""
+    """A schema: `name`, `version` ("" when absent), `cksum` ("" when absent), `tables`;
+    `is_reserved`: only the server itself writes the database."""
 
-    __slots__ = ("name", "version", "cksum", "tables", "_all_root")
+    __slots__ = ("name", "version", "cksum", "tables", "is_reserved", "_all_root")
 
     def __init__(self, name: str, version: str, cksum: str, tables: list[Table]):
         self.name = name
+        self.is_reserved = name.startswith("_")
         self.version = version
         self.cksum = cksum
         self.tables = {table.name: table for table in sorted(tables, key=lambda t: t.name)}
@@ -209,6 +217,7 @@ class DatabaseSchema:
             if not column.is_persistent and (
                     self._keeps_alive(column.type.key) or self._keeps_alive(column.type.value)):
                 column.is_persistent = True
+        table.persistent_columns = tuple(c for c in table.named_columns if c.is_persistent)
 
     def _keeps_alive(self, base: BaseType | None) -> bool:
         return base is not None and base.is_strong_ref and (

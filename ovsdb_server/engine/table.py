@@ -57,6 +57,18 @@ class TableView:
         self.base = base
         self.changes: dict[str, Change] = {}
 
+    @property
+    def is_isolated(self) -> bool:
+        """Is it certain that the changes concern no other row than those changed?
+
+        So it is when rows refer to nothing and are kept by nothing.
+        """
+        table = self.schema
+        if table.strong_columns or table.weak_columns or not table.is_root:
+            return False
+        return not ((self.base.references or self.base.weak_sources)
+                    and any(new is None for _old, new in self.changes.values()))
+
     def get(self, uuid: str) -> Row | None:
         """Return the row as it is now, or None."""
         change = self.changes.get(uuid)

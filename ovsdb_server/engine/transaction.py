@@ -46,11 +46,18 @@ class Outcome(NamedTuple):
     reference_changes: ReferenceChanges
 
 
+_NOTHING = Outcome({}, {})
+
+
 class Transaction:
-    """One run of one client's transaction over `database`."""
+    """One run of one client's transaction over `database`.
+
+    `is_unrestricted`: no operation needs to be looked at for whether the client may do it.
+    """
 
     __slots__ = ("database", "context", "symbols", "permissions", "comments", "is_durable",
-                 "elapsed_ms", "wait_limit_ms", "new_uuid", "_views", "_counts")
+                 "elapsed_ms", "wait_limit_ms", "new_uuid", "is_unrestricted", "_views",
+                 "_counts")
 
     def __init__(self, database, context: Context, elapsed_ms: int,
                  new_uuid: Callable[[], str]):
@@ -58,6 +65,8 @@ class Transaction:
         self.context = context
         self.symbols = Symbols(new_uuid)
         self.permissions = Permissions(database.tables, context.role, context.client_id)
+        self.is_unrestricted = not (context.is_read_only or context.role) and (
+            not database.schema.is_reserved or context.is_internal)
         self.comments: list[str] = []
         self.is_durable = False
         self.elapsed_ms = elapsed_ms
@@ -73,6 +82,17 @@ class Transaction:
             view = self._views[table] = TableView(self.database.tables[table])
         return view
 
+    def known_view(self, table: object) -> TableView | None:
+        """Return the view of `table`, any JSON value, or None if it names no table."""
+        if type(table) is not str:
+            return None
+        view = self._views.get(table)
+        if view is None:
+            base = self.database.tables.get(table)
+            if base is not None:
+                view = self._views[table] = TableView(base)
+        return view
+
     def limit_wait(self, timeout_ms: int) -> None:
         """Note the time-out of a "wait"; the shortest of a transaction counts."""
         if self.wait_limit_ms is None or timeout_ms < self.wait_limit_ms:
@@ -83,10 +103,10 @@ class Transaction:
         if self.context.is_read_only:
             raise OvsdbError("not allowed", f"{operation} operation not allowed when database "
                                             f"server is in read only mode")
-        name = self.database.schema.name
-        if name.startswith("_") and not self.context.is_internal:
+        schema = self.database.schema
+        if schema.is_reserved and not self.context.is_internal:
             raise OvsdbError("not allowed", f"{operation} operation not allowed on table in "
-                                            f"reserved database {name}")
+                                            f"reserved database {schema.name}")
 
     def finish(self) -> Outcome:
         """Check everything that is checked at commit and return what is to be applied.
@@ -94,36 +114,40 @@ class Transaction:
         Raises OvsdbError.
         """
         self._drop_unchanged()
-        if not any(view.changes for view in self._views.values()):
-            return Outcome({}, {})
-        self._count_references()
-        self._collect_garbage()
-        self._check_max_rows()
-        self._clean_weak_references()
-        self._drop_unchanged()
-        for view in self._views.values():
+        views = [view for view in self._views.values() if view.changes]
+        if not views:
+            return _NOTHING
+        if not all(view.is_isolated for view in views):
+            self._count_references()
+            self._collect_garbage()
+            self._check_max_rows()
+            self._clean_weak_references()
+            self._drop_unchanged()
+            views = [view for view in self._views.values() if view.changes]
+        else:
+            self._check_max_rows()
+        for view in views:
             for number, columns in enumerate(view.schema.indexes):
                 self._check_index(view, number, columns)
-        return Outcome(self._delta(), self._counts)
+        return Outcome({view.schema.name: self._versioned(view.changes) for view in views},
+                       self._counts)
 
     def _drop_unchanged(self) -> None:
         for view in self._views.values():
-            unchanged = [uuid for uuid, (old, new) in view.changes.items() if old == new]
+            changes = view.changes
+            unchanged = [uuid for uuid, (old, new) in changes.items()
+                         if old is not None and old == new]
             for uuid in unchanged:
-                del view.changes[uuid]
+                del changes[uuid]
 
-    def _delta(self) -> Delta:
-        delta = {}
-        for name, view in self._views.items():
-            if view.changes:
-                delta[name] = {
-                    uuid: (old, new and self._with_new_version(old, new))
-                    for uuid, (old, new) in view.changes.items()}
-        return delta
+    def _versioned(self, changes: dict[str, Change]) -> dict[str, Change]:
+        """Give new versions to the rows that were there before and are changed."""
+        for uuid, (old, new) in changes.items():
+            if old is not None and new is not None:
+                changes[uuid] = old, self._with_new_version(old, new)
+        return changes
 
-    def _with_new_version(self, old: Row | None, new: Row) -> Row:
-        if old is None:
-            return new
+    def _with_new_version(self, _old: Row, new: Row) -> Row:
         return new[:VERSION_INDEX] + ((self.new_uuid(),),) + new[VERSION_INDEX + 1:]
 
     # Strong references and garbage.

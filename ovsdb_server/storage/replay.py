@@ -23,7 +23,7 @@ def encode_delta(schema: DatabaseSchema, delta: Delta, comment: str | None, wall
     json: dict = {}
     for name, changes in delta.items():
         rows = {}
-        columns = [c for c in schema.tables[name].named_columns if c.is_persistent]
+        columns = schema.tables[name].persistent_columns
         for uuid, (old, new) in changes.items():
             if new is None:
                 rows[uuid] = None
@@ -45,19 +45,19 @@ def encode_delta(schema: DatabaseSchema, delta: Delta, comment: str | None, wall
     return json
 
 
-def _encode_new(columns: list[Column], row: Row) -> dict:
-    return {c.name: datum.to_json(c.type, row[c.index]) for c in columns
-            if row[c.index] != c.type.default}
+def _encode_new(columns: tuple[Column, ...], row: Row) -> dict:
+    return {c.name: c.type.write(value) for c in columns
+            if (value := row[c.index]) != c.type.default}
 
 
-def _encode_changed(columns: list[Column], old: Row, new: Row, as_diff: bool) -> dict:
+def _encode_changed(columns: tuple[Column, ...], old: Row, new: Row, as_diff: bool) -> dict:
     json = {}
     for column in columns:
         before, after = old[column.index], new[column.index]
         if before != after:
             if as_diff:
                 after = datum.diff(column.type, before, after)
-            json[column.name] = datum.to_json(column.type, after)
+            json[column.name] = column.type.write(after)
     return json
 
 
@@ -67,7 +67,7 @@ def encode_rows(schema: DatabaseSchema, rows: dict[str, dict[str, Row]], comment
     json: dict = {}
     for name, table_rows in rows.items():
         if table_rows:
-            columns = [c for c in schema.tables[name].named_columns if c.is_persistent]
+            columns = schema.tables[name].persistent_columns
             json[name] = {uuid: _encode_new(columns, row) for uuid, row in table_rows.items()}
     json["_date"] = wall_ms
     json["_comment"] = comment
@@ -148,7 +148,7 @@ class Replay:
                 cells[column.index] = datum.apply_diff(column.type, cells[column.index],
                                                        difference)
             else:
-                cells[column.index] = datum.from_json(column.type, value_json)
+                cells[column.index] = column.type.read(value_json)
         return tuple(cells)
 
     def _relaxed_type(self, column: Column) -> ColumnType:
