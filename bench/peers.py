@@ -110,7 +110,7 @@ class Server:
                             "OVS_SYSLOG_METHOD": "null"}
         self.started_at = time.perf_counter()
         self.process = subprocess.Popen(
-            [*command, str(self.database), f"--remote=punix:{self.path}", "-vconsole:off",
+            [*command, str(self.database), f"--remote=punix:{self.path}", os.environ.get("BENCH_LOG", "-vconsole:off"),
              f"--unixctl={self.folder / 'ctl'}"], env=self.environment)
 
     def client(self) -> Client:

@@ -10,8 +10,6 @@ Source: RFC 7047 sections 4.1.5 and 4.1.6; monitor_cond, monitor_cond_since and
 monitor_cond_change of ovsdb-server(7).
 """
 
-from typing import NamedTuple
-
 import orjson
 
 from . import datum
@@ -31,31 +29,50 @@ _SELECTS = (("initial", INITIAL), ("insert", INSERT), ("delete", DELETE), ("modi
 _TRUE = Condition([])
 
 
-class Watch(NamedTuple):
-    """The columns watched in one table, each with the kinds of change it is wanted for."""
+class Watch:
+    """The columns watched in one table, each with the kinds of change it is wanted for.
 
-    table: Table
-    columns: tuple[tuple[Column, int], ...]
-    select: int
+    `cells` {kind of change: (name, place in a row, default, writer) of the columns wanted for it}.
+    """
+
+    __slots__ = ("table", "columns", "select", "cells", "_indexes")
+
+    def __init__(self, table: Table, columns: tuple[tuple[Column, int], ...], select: int):
+        self.table = table
+        self.columns = columns
+        self.select = select
+        self.cells = {kind: tuple((c.name, c.index, c.type.default, c.type.write)
+                                  for c, wanted in columns if wanted & kind)
+                      for kind in (INITIAL, INSERT, DELETE, MODIFY)}
+        self._indexes = tuple(c.index for c, _select in columns)
 
     def differs(self, old: Row, new: Row) -> bool:
         """Did a watched column change?"""
-        return any(old[c.index] != new[c.index] for c, _select in self.columns)
+        for i in self._indexes:
+            if old[i] is not new[i] and old[i] != new[i]:
+                return True
+        return False
 
 
 class _ChangeSet:
-    """Net changes since some moment; `encoded` {kind: bytes} of it, dropped when it grows."""
+    """Net changes since some moment.
 
-    __slots__ = ("tables", "encoded", "n_users")
+    `encoded` {is first form: bytes} of it and `framed` {(is first form, head): whole message} are
+    dropped when it grows.
+    """
+
+    __slots__ = ("tables", "encoded", "framed", "n_users")
 
     def __init__(self):
         self.tables: Delta = {}
         self.encoded: dict[bool, bytes | None] = {}
+        self.framed: dict[tuple[bool, bytes], bytes] = {}
         self.n_users = 0
 
     def add(self, delta: Delta) -> None:
         """Merge a later change into this one."""
         self.encoded.clear()
+        self.framed.clear()
         for name, changes in delta.items():
             mine = self.tables.get(name)
             if mine is None:
@@ -76,12 +93,15 @@ class Tracker:
 
     def __init__(self, watches: dict[str, Watch]):
         self.watches = watches
-        self.idle: set["Monitor"] = set()
+        self.idle: dict["Monitor", None] = {}
         self.sets: list[_ChangeSet] = []
         self.n_users = 0
 
-    def note(self, delta: Delta) -> bool:
-        """Take in a commit; did it touch anything watched?"""
+    def note(self, delta: Delta, awakened: list["Monitor"]) -> bool:
+        """Take in a commit; did it touch anything watched?
+
+        Monitors that had nothing to tell before are added to `awakened`.
+        """
         relevant = self.relevant(delta)
         if not relevant:
             return False
@@ -94,6 +114,8 @@ class Tracker:
             self.sets.append(fresh)
             for monitor in self.idle:
                 monitor.pending = fresh
+                if monitor.owner is not None:
+                    awakened.append(monitor)
             self.idle.clear()
         return True
 
@@ -125,6 +147,7 @@ class Monitors:
     def __init__(self, database):
         self._database = database
         self._trackers: dict[tuple, Tracker] = {}
+        self._awakened: list["Monitor"] = []
 
     def __len__(self) -> int:
         return sum(tracker.n_users for tracker in self._trackers.values())
@@ -132,7 +155,12 @@ class Monitors:
     def note(self, delta: Delta) -> None:
         """Take in a commit."""
         for tracker in self._trackers.values():
-            tracker.note(delta)
+            tracker.note(delta, self._awakened)
+
+    def take_awakened(self) -> list["Monitor"]:
+        """Return the monitors with an owner that a commit gave something to tell, once each."""
+        awakened, self._awakened = self._awakened, []
+        return awakened
 
     def add(self, kind: str, requests) -> "Monitor":
         """Start a monitor of `kind` (MONITOR, COND, COND_SINCE) with the monitor-requests JSON.
@@ -158,7 +186,7 @@ class Monitors:
             tracker = self._trackers[key] = Tracker(watches)
         tracker.n_users += 1
         monitor = Monitor(self, tracker, kind, conditions)
-        tracker.idle.add(monitor)
+        tracker.idle[monitor] = None
         return monitor
 
     def drop(self, tracker: Tracker) -> None:
@@ -228,13 +256,15 @@ def _parse_columns(table: Table, json: list | None) -> list[Column]:
 class Monitor:
     """One client's monitor; `kind` is MONITOR, COND or COND_SINCE.
 
-    `pending` is its share of the tracker's changes, None when it is up to date.
+    `pending` is its share of the tracker's changes, None when it is up to date; `owner` is
+    whoever wants to be among those that `Monitors.take_awakened` names.
     """
 
     def __init__(self, monitors: Monitors, tracker: Tracker, kind: str,
                  conditions: dict[str, Condition]):
         self.kind = kind
         self.pending: _ChangeSet | None = None
+        self.owner = None
         self._monitors = monitors
         self._tracker = tracker
         self._conditions = conditions
@@ -271,28 +301,40 @@ class Monitor:
 
     def _encode_new(self, watch: Watch, row: Row, kind: int) -> dict:
         if self._is_first_form:
-            return {"new": {c.name: datum.to_json(c.type, row[c.index])
-                            for c, select in watch.columns if select & kind}}
+            return {"new": {name: write(row[i]) for name, i, _, write in watch.cells[kind]}}
         return {"initial" if kind == INITIAL else "insert":
-                {c.name: datum.to_json(c.type, row[c.index]) for c, select in watch.columns
-                 if select & kind and row[c.index] != c.type.default}}
+                {name: write(value) for name, i, default, write in watch.cells[kind]
+                 if (value := row[i]) != default}}
 
-    def flush(self) -> bytes | None:
-        """Return what changed since `initial` or the last `flush` as JSON text, or None."""
+    def flush(self, head: bytes = b"", tail: bytes = b"") -> bytes | None:
+        """Return what changed since `initial` or the last `flush` as JSON text, or None.
+
+        `head` and `tail` are put around it; the same for all monitors that share the change and
+        have the same head.
+        """
         change_set, former = self.pending, self._former
         if change_set is None and former is None:
             return None
         if former is not None or self._conditions:
             text = self._dump(self._conditional_updates(change_set, former))
+            text = text and b"%b%b%b" % (head, text, tail)
         else:
-            encoded = change_set.encoded
-            if self._is_first_form not in encoded:
-                encoded[self._is_first_form] = self._dump(self._updates(change_set.tables))
-            text = encoded[self._is_first_form]
+            key = self.kind == MONITOR, head
+            text = change_set.framed.get(key)
+            if text is None:
+                text = self._shared_text(change_set)
+                if text is not None:
+                    text = change_set.framed[key] = b"%b%b%b" % (head, text, tail)
         self._former = None
         self._tracker.release(self)
-        self._tracker.idle.add(self)
+        self._tracker.idle[self] = None
         return text
+
+    def _shared_text(self, change_set: _ChangeSet) -> bytes | None:
+        encoded = change_set.encoded
+        if self._is_first_form not in encoded:
+            encoded[self._is_first_form] = self._dump(self._updates(change_set.tables))
+        return encoded[self._is_first_form]
 
     def _dump(self, updates: dict) -> bytes | None:
         return orjson.dumps(updates) if updates else None
@@ -337,18 +379,18 @@ class Monitor:
                 return None
             if not self._is_first_form:
                 return {"delete": None}
-            return {"old": {c.name: datum.to_json(c.type, old[c.index])
-                            for c, select in watch.columns if select & DELETE}}
+            return {"old": {name: write(old[i]) for name, i, _, write in watch.cells[DELETE]}}
         if not watch.select & MODIFY or not watch.differs(old, new):
             return None
-        wanted = [c for c, select in watch.columns if select & MODIFY]
-        changed = [c for c in wanted if old[c.index] != new[c.index]]
         if self._is_first_form:
-            return {"old": {c.name: datum.to_json(c.type, old[c.index]) for c in changed},
-                    "new": {c.name: datum.to_json(c.type, new[c.index]) for c in wanted}}
+            cells = watch.cells[MODIFY]
+            return {"old": {name: write(old[i]) for name, i, _, write in cells
+                            if old[i] != new[i]},
+                    "new": {name: write(new[i]) for name, i, _, write in cells}}
         return {"modify": {
-            c.name: datum.to_json(c.type, datum.diff(c.type, old[c.index], new[c.index]))
-            for c in changed}}
+            c.name: c.type.write(datum.diff(c.type, old[c.index], new[c.index]))
+            for c, select in watch.columns
+            if select & MODIFY and old[c.index] != new[c.index]}}
 
     def change(self, requests) -> None:
         """Change the conditions (monitor_cond_change); `flush` then tells the difference.
@@ -385,6 +427,6 @@ class Monitor:
 
     def close(self) -> None:
         """Forget the monitor."""
-        self._tracker.idle.discard(self)
+        self._tracker.idle.pop(self, None)
         self._tracker.release(self)
         self._monitors.drop(self._tracker)

@@ -190,6 +190,11 @@ def classify(value: object) -> Message:
     if not isinstance(value, dict):
         raise ProtocolError("message is not a JSON object", is_syntax=False)
     get = value.get
+    if len(value) == 3:
+        # Nearly all that a server gets: a request and nothing else.
+        method, params, id = get("method"), get("params"), get("id")
+        if type(method) is str and type(params) is list and id is not None:
+            return Message(REQUEST, method, params, None, None, id)
     method = get("method")
     if method is not None and not isinstance(method, str):
         raise ProtocolError("method is not a JSON string", is_syntax=False)
@@ -296,6 +301,15 @@ class Splitter:
         self._escaped = False
         self._size_max = size_max
         self._offset = 0
+
+    @property
+    def pending(self) -> int:
+        """Bytes held of a message that is not complete yet."""
+        return self._size
+
+    def pass_over(self, size: int) -> None:
+        """Count `size` bytes of whole messages that the owner has found by itself."""
+        self._offset += size
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take received bytes; return the JSON texts that they complete.

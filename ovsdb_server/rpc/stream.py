@@ -1,6 +1,7 @@
 """The trio edge of JSON-RPC: a connected socket that gives messages and takes encoded ones.
 
-`Channel` owns a non-blocking socket, plain or TLS.  `receive` returns the messages of one read;
+`Channel` owns a non-blocking socket, plain or TLS.  `receive` returns the messages of one read,
+`take` those of bytes that have arrived already;
 `send` writes at once what the kernel takes and keeps the rest as backlog, which `flush` (or the
 task in `serve_backlog`) writes as the peer reads.  So a quick exchange costs no task switch, and
 the owner can see that a peer is slow.  Trio thread only.
@@ -14,12 +15,17 @@ import ssl
 import trio
 
 from ovsdb_server.rpc import address
-from ovsdb_server.rpc.message import (SIZE_MAX, Message, ProtocolError, Splitter, classify,
-                                      fast_codec, first_object)
+from ovsdb_server.rpc.message import (DEPTH_MAX, SIZE_MAX, Message, ProtocolError, Splitter,
+                                      classify, fast_codec, first_object)
 
 CODEC = fast_codec()
 
 _CHUNK = 64 * 1024
+_BRACE = ord("{")
+
+# Held bytes are sent when they are so many.
+_HELD_MAX = 64 * 1024
+
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -44,11 +50,28 @@ class Channel:
         self._has_backlog = trio.Event()
         self._drained = trio.Event()
         self._is_closed = False
+        self._size_max = size_max
+        self._held: list[bytes] | None = None
+        self._n_held = 0
         self._is_tls = isinstance(sock, ssl.SSLSocket)
 
     @property
     def is_closed(self) -> bool:
         return self._is_closed
+
+    @property
+    def has_failed(self) -> bool:
+        """Will the next attempt to receive raise ProtocolError?"""
+        return self._failure is not None
+
+    @property
+    def is_tls(self) -> bool:
+        return self._is_tls
+
+    @property
+    def socket(self) -> socket.socket:
+        """The socket, for those who wait for it; only the channel reads and writes."""
+        return self._sock
 
     def close(self) -> None:
         """Close the socket; whoever waits on it gets trio.ClosedResourceError."""
@@ -88,19 +111,62 @@ class Channel:
         data = await self._receive_bytes()
         if not data:
             return None
+        return self._decode_all(data)
+
+    def take(self) -> list[Message] | None:
+        """Return the messages that bytes already received complete, or None at the end.
+
+        For plain sockets.  Raises as `receive`.
+        """
+        if self._failure is not None:
+            raise self._failure
+        try:
+            data = self._sock.recv(_CHUNK)
+        except BlockingIOError:
+            return []
+        return self._decode_all(data) if data else None
+
+    def _decode_all(self, data: bytes) -> list[Message]:
+        """Return the messages that `data`, the next bytes, completes.  Raises: ProtocolError."""
         self.received_at = trio.current_time()
-        texts = self._splitter.feed(data)
-        self._failure = self._splitter.failure
         messages: list[Message] = []
         try:
-            for text in texts:
-                self._decode(text, messages)
+            if not self._splitter.pending and len(data) <= self._size_max:
+                data = self._decode_whole(data, messages)
+            if data:
+                texts = self._splitter.feed(data)
+                self._failure = self._splitter.failure
+                for text in texts:
+                    self._decode(text, messages)
         except ProtocolError as error:
             # What came before the bad message still counts.
             self._failure = error
             if not messages:
                 raise
         return messages
+
+    def _decode_whole(self, data: bytes, messages: list[Message]) -> bytes:
+        """Decode the whole messages that `data` begins with; return the rest.
+
+        What is parsed as one JSON object up to a brace that another follows is a message: no
+        JSON object begins with another.  Where it is not, the splitter decides.
+        """
+        start, end = 0, len(data)
+        loads = CODEC.loads
+        while start < end:
+            stop = data.find(b"}{", start) + 1 or end
+            text = data[start:stop] if start or stop < end else data
+            if text[0] != _BRACE or len(text) > DEPTH_MAX and (
+                    text.count(b"[") + text.count(b"{") > DEPTH_MAX):
+                break
+            try:
+                value = loads(text)
+            except ValueError:
+                break
+            self._splitter.pass_over(len(text))
+            messages.append(classify(value))
+            start = stop
+        return data[start:]
 
     @staticmethod
     def _decode(text: bytes, messages: list[Message]) -> None:
@@ -130,9 +196,27 @@ class Channel:
             except ssl.SSLEOFError:
                 return b""
 
+    def hold(self) -> None:
+        """Gather what is sent until `release`."""
+        if self._held is None:
+            self._held = []
+
+    def release(self) -> None:
+        """Send what was gathered since `hold`, all at once; nothing if nothing is held."""
+        held, self._held, self._n_held = self._held, None, 0
+        if held:
+            self.send(held[0] if len(held) == 1 else b"".join(held))
+
     def send(self, data: bytes) -> None:
         """Send or queue `data`.  A broken connection shows at the receiving side."""
         if self._is_closed:
+            return
+        if self._held is not None:
+            self._held.append(data)
+            self._n_held += len(data)
+            if self._n_held >= _HELD_MAX:
+                self.release()
+                self.hold()
             return
         if not self._backlog:
             try:

@@ -4,11 +4,12 @@
 
     run
      |- one task per remote (remotes.py), with a task per session below it
+     |- one task that serves the sockets of all sessions in turn (hub.py)
      |- one task that runs waiting transactions whose time is up
      |- one task per relay database (relay.py)
      |- one task that copies an active server while this one is its backup (replication.py)
      |- one task that writes the status of remotes back, looks after compaction and counters
-     `- short tasks that reply after an fsync
+     `- one task per database with transactions that wait for the disk
 
 Everything is called in the trio thread.
 """
@@ -28,8 +29,9 @@ from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.engine.table import Delta
 from ovsdb_server.service import targets
 from ovsdb_server.service.hosted import HostedDatabase, new_server_database
-from ovsdb_server.service.membership import Membership
+from ovsdb_server.service.hub import Hub
 from ovsdb_server.service.locks import Locks, Notice
+from ovsdb_server.service.membership import Membership
 from ovsdb_server.service.relay import Relay
 from ovsdb_server.service.remotes import Remotes
 from ovsdb_server.service.replication import Replication, Source
@@ -67,6 +69,8 @@ class Server:
         self.replication = Replication(self)
         self.config_replications: list[Replication] = []
         self.active_names: frozenset[str] = frozenset()
+        self.hub = Hub()
+        self._durable: dict[HostedDatabase, list[Callable]] = {}
         self.stopped = trio.Event()
         self._nursery: trio.Nursery | None = None
         self._deadline_changed = trio.Event()
@@ -205,11 +209,18 @@ class Server:
         """Do what follows from a commit: waiting transactions, monitors, remotes in tables."""
         if len(hosted.triggers):
             self._run_triggers(hosted)
-        for session in self.sessions:
-            if session.monitors:
-                session.send_updates()
+        if self.hub.is_working:
+            self.hub.at_end[self._send_updates] = None
+        else:
+            self._send_updates()
         if self._nursery is not None:
             self._note_commit(hosted)
+
+    def _send_updates(self) -> None:
+        """Tell the monitors what has changed."""
+        for hosted in self.databases.values():
+            for monitor in hosted.database.monitors.take_awakened():
+                monitor.owner.send_updates()
 
     def _note_commit(self, hosted: HostedDatabase) -> None:
         prefix = f"db:{hosted.name},"
@@ -240,6 +251,34 @@ class Server:
                     if hosted.database.sequence != sequence:
                         self.after_commit(hosted, {})
 
+    def call_when_durable(self, hosted: HostedDatabase,
+                          call: Callable[[OvsdbError | None], None]) -> None:
+        """Call `call(error)` when what is written now is on the disk, or could not be put there.
+
+        All who ask while one sync runs share the next.
+        """
+        self.hub.hurry()
+        waiting = self._durable.get(hosted)
+        if waiting is None:
+            self._durable[hosted] = [call]
+            self.spawn(self._make_durable, hosted)
+        else:
+            waiting.append(call)
+
+    async def _make_durable(self, hosted: HostedDatabase) -> None:
+        while calls := self._durable[hosted]:
+            # Whoever has a request in its socket by now may share the sync.
+            await trio.lowlevel.checkpoint()
+            self._durable[hosted] = []
+            error = None
+            try:
+                await hosted.sync()
+            except OvsdbError as failure:
+                error = failure
+            for call in calls:
+                call(error)
+        del self._durable[hosted]
+
     def notify(self, notices: list[Notice]) -> None:
         """Send lock notifications."""
         for notice in notices:
@@ -247,6 +286,7 @@ class Server:
 
     def spawn(self, function, *args: object) -> None:
         """Run an async function beside everything else; a defect in it ends only itself."""
+        self.hub.hurry()
         self._nursery.start_soon(self._guard, function, *args)
 
     @staticmethod
@@ -373,6 +413,7 @@ class Server:
                 self._tls_contexts.check(self._tls_files())
                 self.reload_remotes()
                 on_listening()
+                nursery.start_soon(self.hub.serve)
                 nursery.start_soon(self._serve_deadlines)
                 nursery.start_soon(self._serve_upkeep)
                 for replication in self.replications:

@@ -1,6 +1,6 @@
 """A client's session: the methods of RFC 7047 section 4.1 and ovsdb-server(7), one at a time.
 
-A `Session` reads requests from a `Channel`, answers them from the `Server`'s databases and sends
+A `Session` takes requests from a `Channel` when the `Hub` gives it a turn, answers them from the `Server`'s databases and sends
 updates of its monitors.  Order is kept as clients rely on it: before any reply goes out, what the
 session's monitors have to tell goes out.  While the peer does not read, no request of it is taken
 and updates merge in the engine's change sets, so a slow reader costs bounded memory.
@@ -8,6 +8,7 @@ and updates merge in the engine's change sets, so a slow reader costs bounded me
 Each method is a row of `_METHODS`.  Trio thread only.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
@@ -63,6 +64,12 @@ class _Reply:
         self.text = text
 
 
+# What ends a connection without being a defect of ours.
+_LOSSES = (ProtocolError, trio.ClosedResourceError, OSError)
+
+# Seconds for which one session answers before the others get their turn.
+_TURN = 0.001
+
 _LATER = object()       # The handler has replied or will.
 
 
@@ -81,13 +88,24 @@ class _Watch(NamedTuple):
     id: object
     monitor: Monitor
     hosted: HostedDatabase
+    head: bytes
+
+
+def _update_head(kind: str, id: object) -> bytes:
+    """Return the JSON text that begins an update, through the id; `_UPDATE_TAIL` ends it."""
+    return b'{"id":null,"method":"%b","params":[%b,' % (_UPDATES[kind].encode(),
+                                                        CODEC.dumps(id))
+
+
+_UPDATE_TAIL = b"]}"
 
 
 class Session:
     """One client.
 
     Args: `server` has `databases` {name: HostedDatabase}, `sessions`, `locks`, `server_id`,
-    `has_cond`, `replications`, `is_copy`, and `after_commit`, `note_waiting`, `notify`, `convert`, `spawn`.
+    `has_cond`, `replications`, `is_copy`, `hub`, and `after_commit`, `note_waiting`, `notify`,
+    `convert`, `spawn`, `call_when_durable`.
     """
 
     def __init__(self, server, channel: Channel, policy: Policy) -> None:
@@ -99,26 +117,38 @@ class Session:
         self.monitors: dict[bytes, _Watch] = {}
         self._transactions: dict[bytes, tuple[HostedDatabase, object]] = {}
         self._held: deque[_Held] = deque()
+        self._inbox: deque[Message] = deque()
+        self._is_paused = False
+        self._over = trio.Event()
+        self._defect: Exception | None = None
         self._scope = trio.CancelScope()
 
     # Life.
 
     async def serve(self) -> None:
         """Talk to the client until it goes, misbehaves or is disconnected."""
-        server = self.server
+        server, channel = self.server, self.channel
         server.sessions.add(self)
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self.channel.serve_backlog, self.send_updates)
+                    nursery.start_soon(channel.serve_backlog, self._resume)
                     if self.policy.probe_interval:
                         nursery.start_soon(self._probe)
-                    await self._read()
+                    if channel.is_tls:
+                        await self._read()
+                    else:
+                        server.hub.watch(channel.socket, self._work)
+                        await self._over.wait()
                     nursery.cancel_scope.cancel()
         finally:
             server.sessions.discard(self)
+            if not channel.is_closed:
+                server.hub.forget(channel.socket, self._work)
             self._forget_all()
-            self.channel.close()
+            channel.close()
+        if self._defect is not None:
+            raise self._defect
 
     def disconnect(self, reason: str = "") -> None:
         """End the session."""
@@ -127,21 +157,84 @@ class Session:
         self._scope.cancel()
 
     async def _read(self) -> None:
+        """Serve a connection whose bytes do not come as they are (TLS)."""
         channel = self.channel
         try:
             while (messages := await channel.receive()) is not None:
-                for request in messages:
+                self._inbox.extend(messages)
+                while self._inbox:
                     if channel.n_backlog:
                         await channel.flush()
-                    if not self._take(request):
+                    if not self._serve_inbox():
                         return
-                    if len(messages) > 1:
-                        await trio.lowlevel.checkpoint()
-        except ProtocolError as error:
+                    await trio.lowlevel.checkpoint()
+        except _LOSSES as error:
+            self._note_loss(error)
+
+    def _work(self) -> bool:
+        """Read and answer for a moment; is there more to do at once?  Called by the hub."""
+        if self._over.is_set() or self._scope.cancel_called:
+            return False
+        channel, inbox = self.channel, self._inbox
+        goes_on = False
+        channel.hold()
+        self.server.hub.at_end[self._end_turn] = None
+        try:
+            if inbox:
+                goes_on = self._serve_inbox()
+            else:
+                messages = channel.take()
+                if messages:
+                    inbox.extend(messages)
+                    goes_on = self._serve_inbox()
+                else:
+                    goes_on = messages is not None
+        except _LOSSES as error:
+            self._note_loss(error)
+        except Exception as error:
+            self._defect = error
+        if not goes_on:
+            self.server.hub.forget(channel.socket, self._work)
+            self.server.hub.hurry()
+            self._over.set()
+            return False
+        return bool(inbox) or channel.has_failed
+
+    def _end_turn(self) -> None:
+        """Send what `_work` had to say; rest if the peer does not read it."""
+        channel = self.channel
+        channel.release()
+        if channel.n_backlog and not self._over.is_set():
+            hub = self.server.hub
+            hub.hurry()
+            hub.forget(channel.socket, self._work)
+            self._is_paused = True
+
+    def _resume(self) -> None:
+        """The peer has read everything: go on with what it has asked."""
+        self.send_updates()
+        if self._is_paused and not self.channel.n_backlog and not self._over.is_set():
+            self._is_paused = False
+            self.server.hub.watch(self.channel.socket, self._work)
+
+    def _serve_inbox(self) -> bool:
+        """Answer requests for a moment, as long as the peer reads; does the session go on?"""
+        inbox, channel = self._inbox, self.channel
+        if len(inbox) == 1:
+            return self._take(inbox.popleft())
+        end = time.perf_counter() + _TURN
+        while inbox and not channel.n_backlog:
+            if not self._take(inbox.popleft()):
+                return False
+            if time.perf_counter() >= end:
+                break
+        return True
+
+    def _note_loss(self, error: Exception) -> None:
+        """Log why the connection ends."""
+        if isinstance(error, ProtocolError):
             self._log_bad_message(error)
-        except trio.ClosedResourceError:
-            pass
-        except OSError as error:
+        elif isinstance(error, OSError):
             _reconnect_log.warn(f"{self.name}: connection dropped ({error.strerror or error})")
 
     def _log_bad_message(self, error: ProtocolError) -> None:
@@ -251,15 +344,13 @@ class Session:
                 self._flush(watch)
 
     def _flush(self, watch: _Watch) -> None:
-        updates = watch.monitor.flush()
-        if updates is None:
-            return
-        method = _UPDATES[watch.monitor.kind]
-        since = b""
-        if watch.monitor.kind == COND_SINCE:
-            since = b',"%b"' % _last_id(watch.hosted)
-        self._send(b'{"id":null,"method":"%b","params":[%b%b,%b]}' % (
-            method.encode(), CODEC.dumps(watch.id), since, updates))
+        monitor = watch.monitor
+        head = watch.head
+        if monitor.kind == COND_SINCE:
+            head = b'%b"%b",' % (head, _last_id(watch.hosted))
+        updates = monitor.flush(head, _UPDATE_TAIL)
+        if updates is not None:
+            self._send(updates)
 
     # Methods.
 
@@ -317,16 +408,18 @@ class Session:
     def _transact(self, request: Message) -> object:
         hosted = self._find(request)
         key = self._new_transaction_key(request)
-        self._transactions[key] = hosted, request.id
-        if (hosted.relay is not None and not self._is_read_only(hosted)
-                and is_write(request.params[1:])):
+        is_forwarded = (hosted.relay is not None and not self._is_read_only(hosted)
+                        and is_write(request.params[1:]))
+        if is_forwarded:
+            self._transactions[key] = hosted, request.id
             self.server.spawn(self._forward, key, hosted.relay, request.params)
             return _LATER
         execution = hosted.submit(request.params[1:], self.context(hosted), (self, key))
         if execution.is_waiting:
+            self._transactions[key] = hosted, request.id
             self.server.note_waiting()
             return _LATER
-        self.finish(key, hosted, execution)
+        self._reply_to_transaction(request.id, hosted, execution)
         if execution.delta:
             self.server.after_commit(hosted, execution.delta)
         return _LATER
@@ -348,23 +441,26 @@ class Session:
             self.reply(entry[1], result)
 
     def finish(self, key: bytes, hosted: HostedDatabase, execution: Execution) -> None:
-        """Reply to a transaction that ran to its end; `key` as in the token (session, key)."""
+        """Reply to a transaction that had to wait; `key` as in the token (session, key)."""
         _, id = self._transactions.pop(key)
-        if execution.delta and (execution.is_durable or hosted.cluster is not None):
-            held = _Held(None)
-            self._held.append(held)
-            self.server.spawn(self._reply_when_durable, held, id, hosted, execution.results)
-        else:
-            self.reply(id, execution.results)
+        self._reply_to_transaction(id, hosted, execution)
 
-    async def _reply_when_durable(self, held: "_Held", id: object, hosted: HostedDatabase,
-                                  results: list) -> None:
-        try:
-            await hosted.sync()
-        except OvsdbError as error:
-            results = results + [error.to_json()]
-        held.data = message.encode_reply(results, id, CODEC)
-        self._release_held()
+    def _reply_to_transaction(self, id: object, hosted: HostedDatabase,
+                              execution: Execution) -> None:
+        if not execution.delta or not (execution.is_durable or hosted.cluster is not None):
+            self.reply(id, execution.results)
+            return
+        held = _Held(None)
+        self._held.append(held)
+
+        def release(error: OvsdbError | None) -> None:
+            results = execution.results
+            if error is not None:
+                results = results + [error.to_json()]
+            held.data = message.encode_reply(results, id, CODEC)
+            self._release_held()
+
+        self.server.call_when_durable(hosted, release)
 
     def cancel_transactions(self, hosted: HostedDatabase) -> None:
         """Give up the waiting transactions on a database that goes away or changes schema."""
@@ -468,7 +564,8 @@ class Session:
         monitor = hosted.database.monitors.add(kind, params[2])
         # What earlier monitors have to tell comes before this one's first rows.
         self.flush_monitors()
-        self.monitors[key] = _Watch(params[1], monitor, hosted)
+        monitor.owner = self
+        self.monitors[key] = _Watch(params[1], monitor, hosted, _update_head(kind, params[1]))
         if kind != COND_SINCE:
             return _Reply(monitor.initial())
         missed = None if hosted.history is None else hosted.history.since(params[3].lower())
@@ -489,7 +586,8 @@ class Session:
         self.flush_monitors()
         watch.monitor.change(params[2])
         del self.monitors[old_key]
-        watch = self.monitors[new_key] = watch._replace(id=params[1])
+        watch = self.monitors[new_key] = watch._replace(
+            id=params[1], head=_update_head(watch.monitor.kind, params[1]))
         self._flush(watch)
         return {}
 
@@ -527,6 +625,8 @@ def _last_id(hosted: HostedDatabase) -> bytes:
 
 def _key(id: object) -> bytes:
     """Return a dictionary key for an id, which may be any JSON value."""
+    if type(id) is int:
+        return b"%d" % id
     return json_text(id).encode("utf-8", "surrogatepass")
 
 

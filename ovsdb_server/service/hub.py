@@ -1,0 +1,127 @@
+"""The hub: one task that watches the sockets of all sessions and gives each its turn.
+
+A task per session would wait for its own socket, and each message would then cost a turn of the
+event loop, which is more than most requests cost.  The hub keeps an epoll of its own, which it
+waits for as one descriptor; when that is readable it serves every socket that is, and goes on
+without the event loop as long as there is something to do, but not for longer than `_TURN`.
+Where requests follow one another closely it also waits for the next one by itself, for a
+millisecond at most, unless somebody has said by `hurry` that other tasks have work.
+
+A session that has more to do after its own turn is served again after all others.  What is sent
+goes out when every session that was ready had its turn: a peer that wakes up for the first reply
+finds the others there too.  Trio thread
+only; started by `server.py`.
+"""
+
+import select
+import socket
+import time
+import traceback
+from collections.abc import Callable
+
+import trio
+
+from ovsdb_server import vlog
+
+_log = vlog.module("ovsdb_jsonrpc_server")
+
+# Seconds after which the other tasks of the event loop get their turn.
+_TURN = 0.004
+
+# Seconds to wait for the next request before the event loop waits instead.
+_LINGER = 0.001
+
+# Sockets looked up at a time.
+_EVENTS_MAX = 256
+
+# work() -> bool: do what there is to do for a moment; is there more?
+Work = Callable[[], bool]
+
+
+class Hub:
+    """Sockets and the functions that serve them.
+
+    `is_working` while it calls such functions; `at_end` {function: None} is called, and emptied,
+    when each had its turn.
+    """
+
+    def __init__(self) -> None:
+        self.is_working = False
+        self.at_end: dict[Callable[[], None], None] = {}
+        self._epoll = select.epoll()
+        self._works: dict[int, Work] = {}
+        self._busy: dict[Work, None] = {}
+        self._has_busy = trio.Event()
+        self._must_hurry = False
+
+    def hurry(self) -> None:
+        """Let the event loop have its turn soon: another task has something to do."""
+        self._must_hurry = True
+
+    def watch(self, sock: socket.socket, work: Work) -> None:
+        """Call `work` when `sock`, which is not watched yet, is readable, and once now."""
+        number = sock.fileno()
+        self._works[number] = work
+        self._epoll.register(number, select.EPOLLIN)
+        self._wake(work)
+
+    def forget(self, sock: socket.socket, work: Work) -> None:
+        """Stop watching `sock` if it is watched; it must still be open."""
+        number = sock.fileno()
+        if self._works.get(number) == work:
+            del self._works[number]
+            self._epoll.unregister(number)
+        self._busy.pop(work, None)
+
+    def _wake(self, work: Work) -> None:
+        self._busy[work] = None
+        self._has_busy.set()
+
+    async def serve(self) -> None:
+        """Serve until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._serve_woken)
+            while True:
+                await trio.lowlevel.wait_readable(self._epoll.fileno())
+                while self._run_turn():
+                    await trio.lowlevel.checkpoint()
+
+    async def _serve_woken(self) -> None:
+        """See to it that what was put to work without its socket being readable is served."""
+        while True:
+            await self._has_busy.wait()
+            self._has_busy = trio.Event()
+            while self._busy:
+                self._run_turn()
+                await trio.lowlevel.checkpoint()
+
+    def _run_turn(self) -> bool:
+        """Work until nothing is left (returns False) or others should have a turn."""
+        end = time.perf_counter() + _TURN
+        busy, works, poll = self._busy, self._works, self._epoll.poll
+        self._must_hurry = False
+        linger = 0.0
+        while True:
+            for number, _ in poll(0 if busy else linger, _EVENTS_MAX):
+                work = works.get(number)
+                if work is not None:
+                    busy[work] = None
+            if not busy:
+                return False
+            self.is_working = True
+            for work in list(busy):
+                if work in busy and not work():
+                    busy.pop(work, None)
+            self.is_working = False
+            while self.at_end:
+                ends, self.at_end = self.at_end, {}
+                for end_turn in ends:
+                    try:
+                        end_turn()
+                    except Exception as error:
+                        # A defect that one session meets must not end the service for all.
+                        _log.err("internal error: "
+                                 + "".join(traceback.format_exception(error)))
+            if time.perf_counter() >= end:
+                return True
+            linger = 0.0 if self._must_hurry else _LINGER
