@@ -152,7 +152,31 @@ class Database:
             return
         self._apply(execution.delta, execution._reference_changes)
 
+    def stage(self, execution: Execution) -> None:
+        """Put what `execution` decided in place for the transactions that are decided next.
+
+        Monitors hear nothing of it.  `unstage`, in reverse order, must follow before anything else
+        looks at the database; `apply` makes it so for good when it is stored.
+        """
+        self._put(execution.delta, execution._reference_changes)
+
+    def unstage(self, execution: Execution) -> None:
+        """Take away what `stage` put in place last."""
+        self._put({name: {uuid: (new, old) for uuid, (old, new) in changes.items()}
+                   for name, changes in execution.delta.items()},
+                  {name: {uuid: -amount for uuid, amount in counts.items()}
+                   for name, counts in execution._reference_changes.items()})
+
+    def apply(self, execution: Execution) -> None:
+        """Apply what `execution` decided on the database as it is now, and what is stored."""
+        self._apply(execution.delta, execution._reference_changes)
+
     def _apply(self, delta: Delta, reference_changes: ReferenceChanges) -> None:
+        self._put(delta, reference_changes)
+        self.sequence += 1
+        self.monitors.note(delta)
+
+    def _put(self, delta: Delta, reference_changes: ReferenceChanges) -> None:
         for name, changes in delta.items():
             table = self.tables[name]
             rows = table.rows
@@ -173,8 +197,6 @@ class Database:
                     references[uuid] = count
                 else:
                     references.pop(uuid, None)
-        self.sequence += 1
-        self.monitors.note(delta)
 
     def _note_weak(self, table: TableRows, changes: dict) -> None:
         columns = table.schema.weak_columns

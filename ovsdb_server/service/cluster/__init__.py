@@ -1,0 +1,1 @@
+"""Clusters of several members, which meet on etcd: its client, its supervisor, the member."""
