@@ -284,6 +284,12 @@ class Triggers:
         """Return the tokens of all waiting transactions."""
         return list(self._waiting)
 
+    def release(self) -> list["_Waiting"]:
+        """Give all waiting transactions up to another queue: token, operations, context..."""
+        waiting = list(self._waiting.values())
+        self._waiting.clear()
+        return waiting
+
     def next_deadline(self) -> float | None:
         """Return the earliest time at which a waiting transaction times out, or None."""
         return min((w.deadline for w in self._waiting.values() if w.deadline is not None),

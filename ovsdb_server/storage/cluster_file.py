@@ -38,8 +38,17 @@ def check_election_timer(milliseconds: int) -> None:
 
 
 def check_address(address: str) -> None:
-    """Raise OvsdbError unless `address` can be a server's: unix:FILE, tcp: or ssl:HOST:PORT."""
+    """Raise OvsdbError unless `address` can be a server's.
+
+    That is unix:FILE, tcp:HOST:PORT, ssl:HOST:PORT, or etcd:HOST:PORT[,HOST:PORT...]: an etcd
+    that is not this server's own.
+    """
     kind, _, rest = address.partition(":")
+    if kind == "etcd":
+        for part in rest.split(","):
+            if _split_port(part) is None:
+                raise AddressError(address, part)
+        return
     if kind not in ("tcp", "ssl", "unix") or ":" not in address:
         raise OvsdbError("ovsdb error", f'{address}: expected "tcp" or "ssl" address')
     if kind != "unix" and _split_port(rest) is None:
@@ -423,7 +432,7 @@ def join_cluster(path: str, name: str, local_address: str, remotes: list[str],
     """
     for address in (local_address, *remotes):
         check_address(address)
-    if local_address in remotes:
+    if local_address in remotes and not local_address.startswith("etcd:"):
         raise OvsdbError("ovsdb error",
                          "remote addresses cannot be the same as the local address")
     header = Header(name, random_uuid(), local_address, cluster_id, None,

@@ -176,6 +176,43 @@ class ClusterLog(RecordFile):
         self.append(encode(entry))
         self.index, self.eid = entry.index, entry.eid
 
+    def append_entry(self, entry: Entry, to_file: bool = True) -> None:
+        """Take in an entry of a log that this server shares; without `to_file` only here.
+
+        Raises OvsdbError, and then nothing has changed.
+        """
+        # Of what is no transaction the file has no id, as the reference's files.
+        is_transaction = entry.data is not None or entry.schema is not None
+        if to_file:
+            self.append(encode(entry if is_transaction else entry._replace(eid=None)))
+        self.index, self.term = entry.index, max(self.term, entry.term)
+        if entry.servers is not None:
+            self.servers = entry.servers
+        if entry.election_timer is not None:
+            self.election_timer = entry.election_timer
+        if is_transaction:
+            self.eid = entry.eid
+
+    def install(self, cluster_id: str, snapshot: Snapshot) -> Database:
+        """Make the file that of a member which has just got `snapshot`; return the database.
+
+        Raises OvsdbError.
+        """
+        old = self.header
+        header = Header(old.name, old.server_id, old.local_address, cluster_id, snapshot)
+        compaction = self.new_compaction(partial(encode, header))
+        compaction.write()
+        if super().finish_compaction(compaction):
+            self.header = header
+            self.term, self.vote, self.leader = snapshot.term, None, None
+            self.commit_index = 0
+            self._read_header()
+        return self.load()
+
+    def note_left(self) -> None:
+        """Note that this server has left its cluster: the file will not be opened again."""
+        self.append(encode(Note(LEFT)))
+
     def note_commit(self, index: int) -> None:
         """Note that the entries up to `index` are committed.  Raises OvsdbError."""
         if index > self.commit_index:

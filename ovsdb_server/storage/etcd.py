@@ -4,7 +4,8 @@ All keys of a database lie below /ovsdb/NAME/:
 
     meta            {"cid", "name"}: which cluster this is; never changes
     head            {"index", "term", "eid"}: the last entry of the log
-    log/INDEX       a batch of entries, in JSON; INDEX is that of the last of them, 16 hex digits
+    log/INDEX       a batch of entries, in the JSON of clustered files; INDEX is that of the last
+                    of them, 16 hex digits
     term            {"term"}: of the last leader
     leader          {"sid", "term", "address"}, bound to the lease of the server that leads
     live/SID        {}, bound to the lease of a server that runs
@@ -26,6 +27,8 @@ from typing import NamedTuple
 
 import orjson
 
+from .cluster_file import Entry, parse_record
+
 # Pieces of a snapshot; etcd refuses requests above 1.5 MiB unless told otherwise.
 PIECE_SIZE = 1 << 20
 
@@ -42,35 +45,6 @@ WATCH = "/v3/watch"
 MEMBER_LIST = "/v3/cluster/member/list"
 MEMBER_ADD = "/v3/cluster/member/add"
 MEMBER_REMOVE = "/v3/cluster/member/remove"
-
-
-class Entry(NamedTuple):
-    """One entry of the log, as in a clustered database file.
-
-    A transaction (`eid` with `data`, as a journal stores it, and `schema` when it converts the
-    database), or the new members `servers` {sid: address}.
-    """
-
-    term: int
-    index: int
-    eid: str | None = None
-    schema: dict | None = None
-    data: dict | None = None
-    servers: dict[str, str] | None = None
-
-    def to_json(self) -> dict:
-        json: dict = {"term": self.term, "index": self.index}
-        if self.eid is not None:
-            json["eid"] = self.eid
-            json["data"] = [self.schema, self.data]
-        if self.servers is not None:
-            json["servers"] = self.servers
-        return json
-
-
-def parse_entry(json: dict) -> Entry:
-    schema, data = json.get("data", (None, None))
-    return Entry(json["term"], json["index"], json.get("eid"), schema, data, json.get("servers"))
 
 
 class Head(NamedTuple):
@@ -153,7 +127,7 @@ def encode_batch(entries: Iterable[Entry]) -> bytes:
 
 
 def decode_batch(value: bytes) -> list[Entry]:
-    return [parse_entry(json) for json in orjson.loads(value)]
+    return [parse_record(json) for json in orjson.loads(value)]
 
 
 def split_pieces(data: bytes, size: int = PIECE_SIZE) -> list[bytes]:

@@ -9,7 +9,8 @@ It never raises on what etcd answers, reads no clock and sends nothing: `take_ef
     Install(snapshot)           the log does not reach back far enough: fetch the snapshot, then
                                 call `installed`
     Decided(is_committed)       what became of the last `propose`, before any Apply of entries
-                                that follow it; None: it cannot be told any more
+                                that follow it; None: it cannot be told any more.  With a
+                                `refusal` etcd will not take it, whenever it is tried
     Changed()                   leader, connection or members are others now
     Fault(text)                 this cannot go on
 
@@ -31,8 +32,9 @@ import math
 from dataclasses import dataclass
 from random import Random
 
-from .etcd import (KV_TXN, LEASE_GRANT, LEASE_KEEPALIVE, LEASE_REVOKE, Entry, Head, Keys, Leader,
-                   News, Snapshot, State, grant, keep_alive)
+from .cluster_file import Entry
+from .etcd import (KV_TXN, LEASE_GRANT, LEASE_KEEPALIVE, LEASE_REVOKE, Head, Keys, Leader, News,
+                   Snapshot, State, grant, keep_alive)
 
 # How long etcd keeps a lease, in seconds; it does not do with less.
 LEASE_TTL = 3
@@ -72,6 +74,7 @@ class Install:
 @dataclass(frozen=True, slots=True)
 class Decided:
     is_committed: bool | None
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +203,16 @@ class Member:
         self._go_on(now)
 
     def failed(self, number: int, is_refused: bool, text: str, now: float) -> None:
-        """Request `number` had no answer; `is_refused`: etcd did and will do nothing of it."""
+        """Request `number` failed; `is_refused`: etcd did and will do nothing of it.
+
+        `text` is etcd's reason, "" if it did not get the request.
+        """
         kind, _ = self._close(number)
         if kind is None:
             return
         if kind == _APPEND:
             if is_refused:
-                self._decide(False)
+                self._decide(False, text)
                 self._retry_at[_APPEND] = now + RETRY_INTERVAL
             else:
                 self._retry_at[_FENCE] = now
@@ -520,13 +526,13 @@ class Member:
               and _FENCE not in self._retry_at):
             self._decide(False)
 
-    def _decide(self, is_committed: bool | None) -> None:
+    def _decide(self, is_committed: bool | None, refusal: str = "") -> None:
         if self._proposal is not None:
             self._proposal = self._base = None
             self._pending.pop(_APPEND, None)
             self._pending.pop(_FENCE, None)
             self._retry_at.pop(_FENCE, None)
-            self._effects.append(Decided(is_committed))
+            self._effects.append(Decided(is_committed, refusal))
 
     # Afterwards.
 

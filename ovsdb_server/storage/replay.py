@@ -93,6 +93,18 @@ class Replay:
 
         Raises OvsdbError, and then none of it is applied.
         """
+        delta = self.read(json)
+        for name, changes in delta.items():
+            rows = self.rows[name]
+            for uuid, (_old, row) in changes.items():
+                if row is None:
+                    del rows[uuid]
+                else:
+                    rows[uuid] = row
+        return delta
+
+    def read(self, json: dict) -> Delta:
+        """Return what one transaction would change.  Raises OvsdbError."""
         is_diff = json.get("_is_diff") is True
         delta: Delta = {}
         for name, rows_json in json.items():
@@ -111,13 +123,6 @@ class Replay:
                 uuid = uuid.lower()
                 old = rows.get(uuid)
                 changes[uuid] = old, self._row(table, uuid, old, row_json, is_diff)
-        for name, changes in delta.items():
-            rows = self.rows[name]
-            for uuid, (_old, row) in changes.items():
-                if row is None:
-                    del rows[uuid]
-                else:
-                    rows[uuid] = row
         return delta
 
     def _row(self, table: Table, uuid: str, old: Row | None, json, is_diff: bool) -> Row | None:
@@ -156,6 +161,13 @@ class Replay:
         if type_ is None:
             type_ = self._relaxed[column] = column.type.relaxed(0, None)
         return type_
+
+    @classmethod
+    def over(cls, database: Database) -> "Replay":
+        """Return a replay whose rows are those of `database`, for `read`."""
+        replay = cls(database.schema)
+        replay.rows = {name: table.rows for name, table in database.tables.items()}
+        return replay
 
     def database(self) -> Database:
         """Return the database that the transactions make."""

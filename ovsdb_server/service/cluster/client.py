@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator
 
 import orjson
+import trio
 
 from ovsdb_server.service.cluster.http import Client, Endpoint, Lost, NotSent
 from ovsdb_server.storage.etcd import WATCH
@@ -24,11 +25,13 @@ class EtcdError(Exception):
     """etcd answers with an error, or not at all.
 
     `is_refused`: the request has had and will have no effect; otherwise that is unknown.
+    `is_answer`: it is etcd that says so.
     """
 
-    def __init__(self, text: str, is_refused: bool) -> None:
+    def __init__(self, text: str, is_refused: bool, is_answer: bool = False) -> None:
         super().__init__(text)
         self.is_refused = is_refused
+        self.is_answer = is_answer
 
 
 class EtcdClient:
@@ -51,6 +54,9 @@ class EtcdClient:
             except Lost as error:
                 self._put_last(client)
                 raise EtcdError(str(error), False) from None
+            except trio.Cancelled:
+                self._put_last(client)
+                raise
             return _read_answer(status, answer)
         raise EtcdError(str(failure), True)
 
@@ -85,4 +91,4 @@ def _read_answer(status: int, answer: bytes) -> dict:
     if status == 200 and "error" not in json:
         return json
     text = json.get("error") or json.get("message") or f"HTTP status {status}"
-    raise EtcdError(str(text), json.get("code", 14) in _REFUSED)
+    raise EtcdError(str(text), json.get("code", 14) in _REFUSED, True)

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import orjson
 
-from ovsdb_server.engine.database import Context, Database, Execution
+from ovsdb_server.engine.database import Context, Database, Execution, Triggers
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.service.relay import is_write
-from ovsdb_server.storage.etcd import Entry
+from ovsdb_server.storage.cluster_file import Entry
 from ovsdb_server.storage.replay import encode_delta
 
 # What one append takes at most, in bytes and in transactions; one transaction may be larger.
@@ -146,6 +146,19 @@ class Proposer:
             else:
                 finished.append((token, execution))
         return finished
+
+    def take_over(self, triggers: Triggers) -> None:
+        """Go on with what waited until now as of a database of one server alone."""
+        for waiting in triggers.release():
+            request = Request(waiting.token, waiting.operations, waiting.context,
+                              waiting.submitted)
+            request.deadline = waiting.deadline
+            self._waiting[waiting.token] = request
+
+    def replace_database(self, database: Database) -> None:
+        """Decide on another database from now on; who waited was told."""
+        self.database = database
+        self._waiting.clear()
 
     # The log.
 

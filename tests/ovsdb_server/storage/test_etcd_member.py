@@ -11,13 +11,15 @@ from random import Random
 
 import pytest
 
-from ovsdb_server.storage.etcd import Entry, Keys, Snapshot
+from ovsdb_server.storage.cluster_file import Entry
+from ovsdb_server.storage.etcd import Keys, Snapshot
 from ovsdb_server.storage.etcd_member import (REPLY_TIMEOUT, Apply, Changed, Decided, Fault,
                                               Install, Member, Send, Watch)
 from tests.model.etcd import FakeEtcd
 
 SIDS = ("s1", "s2", "s3")
 KEYS = Keys("D")
+FIRST = "00000000-0000-4000-8000-000000000000"
 
 
 @dataclass
@@ -50,14 +52,14 @@ class World:
         self.rejected: set[str] = set()
         self.doubtful: set[str] = set()
         self.faults: list[str] = []
-        self.snapshots = {1: ["e1"]}
-        self.etcd.handle("/v3/kv/txn", KEYS.found("cid", "D", Snapshot(1, 1, "e1", 1)), 0)
+        self.snapshots = {1: [FIRST]}
+        self.etcd.handle("/v3/kv/txn", KEYS.found("cid", "D", Snapshot(1, 1, FIRST, 1)), 0)
         self.servers = {sid: self.start(sid, [], 1) for sid in SIDS}
 
     def start(self, sid: str, log: list[str], term: int, life: int = 0) -> Server:
-        log = log or ["e1"]
+        log = log or [FIRST]
         member = Member(KEYS, sid, f"tcp:{sid}", "cid", len(log), term, log[-1],
-                        dict.fromkeys(SIDS, ""), Random(self.rng.random()))
+                        dict.fromkeys(SIDS, "tcp:h:1"), Random(self.rng.random()))
         server = Server(sid, member, list(log), life=life)
         member.start(self.now)
         self.later(0, self.tick, server)
@@ -88,7 +90,7 @@ class World:
                         self.rejected |= set(eids)
                 case Install(snapshot):
                     server.log = list(self.snapshots[snapshot.index])
-                    server.member.installed(snapshot, dict.fromkeys(SIDS, ""), self.now)
+                    server.member.installed(snapshot, dict.fromkeys(SIDS, "tcp:h:1"), self.now)
                     self.run_effects(server)
                 case Fault(text):
                     self.faults.append(text)
@@ -156,12 +158,12 @@ class World:
             self.propose(server)
 
     def propose(self, server: Server) -> None:
-        eids = []
+        eids: list[str] = []
         for _ in range(self.rng.randint(1, 3)):
             self.counter += 1
-            eids.append(f"{server.sid}-{self.counter}")
+            eids.append(f"{server.sid[1:]:0>8}-0000-4000-8000-{self.counter:012}")
         server.proposed = eids
-        server.member.propose([Entry(0, 0, eid, None, {}) for eid in eids], self.now)
+        server.member.propose([Entry(0, 0, eid, data={}) for eid in eids], self.now)
         self.run_effects(server)
         if server.member.is_leader and self.rng.random() < 0.05:
             self.trim(server)
@@ -223,7 +225,7 @@ def test_all_apply_the_same_log_and_every_proposal_once(seed):
     assert not world.rejected & set(log), "something rejected was done"
     order = {eid: n for n, eid in enumerate(log)}
     for sid in SIDS:
-        mine = [order[eid] for eid in world.committed if eid.startswith(sid)]
+        mine = [order[eid] for eid in world.committed if eid.startswith(f"{sid[1:]:0>8}")]
         assert mine == sorted(mine)
         assert world.servers[sid].log == log
     assert len(world.committed) > 100
@@ -247,7 +249,7 @@ def test_a_leader_that_slept_cannot_append_what_it_decided_before():
     stale = leader.member.head, leader.member.leader
     leader.paused_until = world.now + 10
     world.run(12)
-    body = KEYS.append([Entry(9, stale[0].index + 1, "stale", None, {})], *stale)
+    body = KEYS.append([Entry(9, stale[0].index + 1, FIRST, data={})], *stale)
     assert "succeeded" not in world.etcd.handle("/v3/kv/txn", body, world.now)
 
 
@@ -259,7 +261,7 @@ def test_who_is_far_behind_takes_the_snapshot():
     world.run(4)
     leader = next(s for s in world.servers.values() if s.member.is_leader and s is not sleeper)
     world.trim(leader)
-    world.servers["s3"] = world.start("s3", ["e1"], 1, 1)
+    world.servers["s3"] = world.start("s3", [FIRST], 1, 1)
     world.run(3)
     assert world.servers["s3"].log[:40] == leader.log[:40]
     assert not world.faults
