@@ -4,13 +4,13 @@ cluster.
 Trio thread only.
 """
 
+import os
+
 from ovsdb_server import vlog
 from ovsdb_server.engine.database import Database
-from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.service import solo
 from ovsdb_server.service.hosted import HostedDatabase
-from ovsdb_server.service.membership import Joining
 from ovsdb_server.storage.cluster_file import refuse_ephemeral, short
 from ovsdb_server.storage.cluster_log import ClusterLog
 from ovsdb_server.storage.record import CLUSTERED, parse_header
@@ -42,17 +42,23 @@ def open_database(path: str) -> HostedDatabase:
 
 def _open_clustered(path: str, log: ClusterLog) -> HostedDatabase:
     header = log.header
-    if header.is_joining:
-        hosted = HostedDatabase(Database(DatabaseSchema(header.name, "", "", [])), log, path)
-        hosted.cluster = Joining(header.name, header.cluster_id, header.server_id,
-                                 header.local_address, header.remotes)
-        _log.info(f"local server ID is {short(header.server_id)}")
-        return hosted
-    database = log.load()
-    if log.damage is not None:
-        _log.warn(str(log.damage))
-    refuse_ephemeral(database.schema)
-    if log.servers.keys() != {header.server_id}:
-        raise OvsdbError("not supported", f"{path}: clusters of more than one server are not "
-                                          "supported yet")
-    return solo.lead(log, database)
+    database = Database(DatabaseSchema(header.name, "", "", []))
+    if not header.is_joining:
+        database = log.load()
+        if log.damage is not None:
+            _log.warn(str(log.damage))
+        refuse_ephemeral(database.schema)
+    if not _is_shared(path, log):
+        return solo.lead(log, database)
+    # Of no use to any other database: etcd's client and supervisor.
+    from ovsdb_server.service.cluster.member import open_member
+    _log.info(f"local server ID is {short(header.server_id)}")
+    return open_member(log, database)
+
+
+def _is_shared(path: str, log: ClusterLog) -> bool:
+    """Is the log of a clustered database (or will it be) in etcd, not in this file alone?"""
+    header = log.header
+    return (header.is_joining or header.local_address.startswith("etcd:")
+            or log.servers.keys() != {header.server_id}
+            or os.path.exists(os.path.join(os.path.realpath(path) + ".etcd", "member.json")))

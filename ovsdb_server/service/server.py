@@ -349,9 +349,9 @@ class Server:
 
     def tls_context(self, is_server: bool):
         """Return a TLS context from the configured files.  Raises: TlsNotConfigured, OSError."""
-        return self._tls_contexts.get(self._tls_files(), is_server)
+        return self._tls_contexts.get(self.tls_files(), is_server)
 
-    def _tls_files(self) -> TlsFiles:
+    def tls_files(self) -> TlsFiles:
         """Return the files that TLS uses now, those that the database names looked up."""
 
         def resolved(value: str | None) -> str | None:
@@ -377,7 +377,7 @@ class Server:
         for text in self.remote_texts:
             if text.startswith("db:"):
                 work = targets.status_operations(text, self.databases, self.remotes, now)
-                if work is not None:
+                if work is not None and (work[0].cluster is None or work[0].cluster.is_leader):
                     try:
                         self.execute(*work)
                     except OvsdbError as error:
@@ -410,7 +410,7 @@ class Server:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                self._tls_contexts.check(self._tls_files())
+                self._tls_contexts.check(self.tls_files())
                 self.reload_remotes()
                 on_listening()
                 nursery.start_soon(self.hub.serve)

@@ -45,6 +45,9 @@ class Solo(Membership):
     async def serve(self, server) -> None:
         self._server = server
         server.note_cluster(self._hosted)
+        # What it takes to let others join is not needed to begin.
+        from ovsdb_server.service.cluster.member import ClusterMember
+        await ClusterMember(self._hosted, self._log).serve(server, is_alone=True)
 
     def note_synced(self, index: int) -> None:
         if index > self.index:

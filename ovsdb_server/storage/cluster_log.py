@@ -47,7 +47,8 @@ class ClusterLog(RecordFile):
 
     `term`, `vote`, `leader`: as last noted; `index` and `eid` of the last entry; `commit_index`;
     `servers` {sid: address} and `election_timer` (ms) as the log says.  `history` [(eid, delta)]
-    of the last entries, `history_base` the id of the one before them.
+    of the last entries, `history_base` the id of the one before them.  `is_sync_needed`: is this
+    file where the entries must be safe, before anyone is told of them?
     """
 
     def __init__(self, name: str, fd: int, lock: LockFile | None):
@@ -64,6 +65,7 @@ class ClusterLog(RecordFile):
         self.election_timer = ELECTION_TIMER_DEFAULT
         self.history: deque[tuple[str, Delta]] = deque()
         self.history_base = ""
+        self.is_sync_needed = True
 
     @classmethod
     def open(cls, path: str, is_read_only: bool = False) -> "ClusterLog":
@@ -90,6 +92,7 @@ class ClusterLog(RecordFile):
         return self.header.snapshot.index + 1
 
     def _read_header(self) -> None:
+        os.lseek(self._fd, 0, os.SEEK_SET)
         with os.fdopen(self._fd, "rb", closefd=False) as stream:
             if identify(self.name, stream.readline(127)) != CLUSTERED:
                 raise NotClustered(self.name)
@@ -130,6 +133,10 @@ class ClusterLog(RecordFile):
                     reading.read(self.n_records, record.json)
                 self.n_records += 1
                 self.size = record.end
+
+    def sync(self) -> None:
+        if self.is_sync_needed:
+            super().sync()
 
     def begin_term(self) -> None:
         """Note that this server, the only one, leads from now on in a new term.

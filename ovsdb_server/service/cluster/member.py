@@ -96,6 +96,7 @@ class ClusterMember(Membership):
         self.reason = ""
         self.has_schema = not header.is_joining
         self.index = None if header.is_joining else log.index
+        self._remotes = header.remotes
         self._rng = Random()
         self._proposer: Proposer | None = None
         self._etcd: Etcd | None = None
@@ -201,7 +202,7 @@ class ClusterMember(Membership):
             self._open_door(nursery)
 
     async def _start_etcd(self, nursery: trio.Nursery, admission: Admission) -> None:
-        self._etcd = Etcd(self._directory, admission, self.server.resolved_tls())
+        self._etcd = Etcd(self._directory, admission, self.server.tls_files())
         nursery.start_soon(self._etcd.serve)
         self._client = EtcdClient([admission.client_url], self._context(admission))
         await self._until_ready()
@@ -223,7 +224,7 @@ class ClusterMember(Membership):
         """Become a member of the etcd of the servers whose addresses are known."""
         header = self.log.header
         is_tls = self.address.startswith("ssl:")
-        remotes = list(header.remotes) or [
+        remotes = list(self._remotes) or [
             address for sid, address in self.log.servers.items() if sid != self.sid]
         while True:
             try:
@@ -493,6 +494,9 @@ class ClusterMember(Membership):
 
     def _store(self, entry: Entry) -> None:
         """Append an entry to this server's file."""
+        if self._is_file_behind and self.has_schema and self.state != LEFT:
+            # Has a compaction written everything anew?
+            self._is_file_behind = self.log.header.snapshot.index != self.log.index
         try:
             before = self.log.size
             self.log.append_entry(entry, not self._is_file_behind)
@@ -550,8 +554,7 @@ class ClusterMember(Membership):
 
     def _serve_database(self, database: Database, eid: str) -> None:
         self.has_schema = True
-        self.hosted.history = History(database)
-        self.hosted.history.begin(eid)
+        self.hosted.history.begin(database, eid)
         self.server.replace_database(self.hosted, database, self._requester)
         self._proposer.replace_database(database)
         self.hosted.triggers = self._proposer
@@ -687,7 +690,7 @@ class ClusterMember(Membership):
         return Status(
             self, state, role, log.term, name, name, log.election_timer, first,
             log.index + 1 if self.has_schema else 1, len(self._entries), 0, won, won,
-            self._n_disconnections, log.header.remotes, connections,
+            self._n_disconnections, self._remotes, connections,
             [Peer(sid, address, sid == self.sid) for sid, address in log.servers.items()])
 
     def leave(self) -> None:
@@ -754,12 +757,12 @@ class ClusterMember(Membership):
 
     async def _store_snapshot(self) -> None:
         """Put a snapshot of the database into etcd and trim the log, as the leader."""
-        machine, leader = self.machine, self.machine.leader
+        machine, leader, size = self.machine, self.machine.leader, self._log_size
         try:
             database, servers = self.hosted.database, dict(self.log.servers)
             index, term, eid = self.log.index, self.log.term, self.log.eid
             rows = {name: dict(table.rows) for name, table in database.tables.items()}
-            size, self._log_size = self._log_size, 0
+            self._log_size = 0
             data = await trio.to_thread.run_sync(_encode_snapshot, database.schema, rows, servers)
             pieces = split_pieces(data)
             for number, piece in enumerate(pieces):
@@ -780,22 +783,15 @@ class ClusterMember(Membership):
             self._is_storing = False
 
 
-def open_member(hosted: HostedDatabase, log: ClusterLog) -> ClusterMember:
-    """Return the membership of a database whose log is, or will be, in etcd."""
+def open_member(log: ClusterLog, database: Database) -> HostedDatabase:
+    """Serve a database whose log is, or will be, in etcd; `database` as far as the file goes."""
+    hosted = HostedDatabase(database, log, log.name)
+    hosted.history = History()
     if not log.header.is_joining:
-        history = hosted.history = History(hosted.database, log.header.snapshot.eid)
-        history.begin(log.history_base)
-        for eid, delta in log.history:
-            history.recall(eid, delta)
-    return ClusterMember(hosted, log)
-
-
-def is_on_etcd(path: str, log: ClusterLog) -> bool:
-    """Is the log of the database file `path` shared, so that this server alone cannot decide?"""
-    header = log.header
-    return (header.is_joining or header.local_address.startswith("etcd:")
-            or log.servers.keys() != {header.server_id}
-            or Admission.load(directory_of(path)) is not None)
+        hosted.history.begin(database, log.history_base, log.history)
+    log.history.clear()
+    hosted.cluster = ClusterMember(hosted, log)
+    return hosted
 
 
 def _encode_snapshot(schema: DatabaseSchema, rows: dict, servers: dict[str, str]) -> bytes:
