@@ -49,7 +49,7 @@ class NoEtcd(Exception):
 
 def find_program() -> str:
     """Return the path of etcd.  Raises: NoEtcd."""
-    path = shutil.which("etcd", path=os.environ.get("PATH", "") + ":/usr/bin:/usr/local/bin")
+    path = shutil.which("etcd")
     if path is None:
         raise NoEtcd
     return path

@@ -1,0 +1,242 @@
+"""Three of our servers on three members of etcd, which they supervise."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tests.ovsdb_server.service.cluster.cluster import (SCHEMA, Cluster, Node, free_port,
+                                                        need_etcd, tcp_addresses, wait_until)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    need_etcd()
+    with Cluster(tmp_path_factory.mktemp("cluster"), tcp_addresses(3)) as cluster:
+        cluster.start()
+        yield cluster
+
+
+def insert(k: str, v: str = "", n: int = 0) -> dict:
+    return {"op": "insert", "table": "T", "row": {"k": k, "v": v, "n": n}}
+
+
+def test_a_write_at_any_server_is_read_at_that_server_and_then_at_all(cluster):
+    for number, node in enumerate(cluster.nodes):
+        result = node.transact(insert(f"w{number}"))
+        assert "uuid" in result[0]
+        assert f"w{number}" in node.rows()
+    rows = cluster.check_agreement()
+    assert {"w0", "w1", "w2"} <= rows.keys()
+
+
+def test_a_constraint_holds_across_servers(cluster):
+    cluster.nodes[0].transact(insert("unique"))
+    result = cluster.nodes[1].transact(insert("unique"))
+    assert result[1]["error"] == "constraint violation"
+
+
+def test_counting_at_all_servers_at_once_loses_nothing(cluster):
+    cluster.nodes[0].transact(insert("sum"))
+    talks = [node.connect() for node in cluster.nodes for _ in range(2)]
+    add = {"op": "mutate", "table": "T", "where": [["k", "==", "sum"]],
+           "mutations": [["n", "+=", 1]]}
+    for _ in range(5):
+        for talk in talks:
+            talk.send(*({"id": n, "method": "transact", "params": ["D", add]} for n in range(4)))
+        for talk in talks:
+            for _ in range(4):
+                assert talk.receive()["result"] == [{"count": 1}]
+    assert cluster.check_agreement()["sum"] == ["", 5 * 4 * len(talks)]
+
+
+def test_the_row_of_server_tells_clients_where_they_are(cluster):
+    states = [node.state() for node in cluster.nodes]
+    assert [state["model"] for state in states] == ["clustered"] * 3
+    assert sum(state["leader"] for state in states) == 1
+    assert len({state["cid"][1] for state in states}) == 1
+    assert len({state["sid"][1] for state in states}) == 3
+    before = states[0]["index"]
+    cluster.nodes[1].transact(insert("index"))
+    wait_until(lambda: cluster.nodes[0].state()["index"] > before)
+
+
+def test_a_client_that_comes_back_to_another_server_gets_what_it_missed(cluster):
+    cluster.nodes[0].transact(insert("since1"))
+    last = cluster.nodes[0].last_txn()
+    cluster.nodes[1].transact(insert("since2"))
+    wait_until(lambda: "since2" in cluster.nodes[2].rows())
+    talk = cluster.nodes[2].connect()
+    found, _, updates = talk.call("monitor_cond_since", "D", "m", {"T": [{"columns": ["k"]}]}, last)
+    assert found is True
+    assert [row["insert"]["k"] for row in updates["T"].values()] == ["since2"]
+
+
+def test_a_wait_at_one_server_is_released_by_a_write_at_another(cluster):
+    cluster.nodes[0].transact(insert("wait"))
+    wait_until(lambda: "wait" in cluster.nodes[1].rows())
+    talk = cluster.nodes[1].connect()
+    talk.send({"id": 1, "method": "transact", "params": ["D", {
+        "op": "wait", "table": "T", "where": [["k", "==", "wait"]], "columns": ["n"],
+        "until": "==", "rows": [{"n": 7}]}, {
+        "op": "update", "table": "T", "where": [["k", "==", "wait"]], "row": {"v": "seen"}}]})
+    cluster.nodes[2].transact({"op": "update", "table": "T", "where": [["k", "==", "wait"]],
+                               "row": {"n": 7}})
+    assert talk.receive()["result"] == [{}, {"count": 1}]
+    assert cluster.check_agreement()["wait"] == ["seen", 7]
+
+
+def test_status_names_the_servers_and_the_leader(cluster):
+    leader = cluster.leader()
+    text = leader.appctl("cluster/status", "D").stdout
+    assert "Status: cluster member\nRole: leader\n" in text
+    assert "\nLeader: self\n" in text
+    for node in cluster.nodes:
+        assert f"at {node.address})" in text
+    other = next(node for node in cluster.nodes if node is not leader)
+    text = other.appctl("cluster/status", "D").stdout
+    assert "\nRole: follower\n" in text
+    assert f"\nLeader: {leader.state()['sid'][1][:4]}\n" in text
+
+
+def test_a_leader_that_is_stopped_is_replaced_and_comes_back_as_a_follower(cluster):
+    leader = cluster.leader()
+    others = [node for node in cluster.nodes if node is not leader]
+    os.kill(leader.pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: any(node.is_leader() for node in others), 20)
+        others[0].transact(insert("meanwhile"))
+    finally:
+        os.kill(leader.pid, signal.SIGCONT)
+    wait_until(lambda: "meanwhile" in leader.rows())
+    wait_until(leader.is_connected)
+    assert sum(node.is_leader() for node in cluster.nodes) == 1
+    leader.transact(insert("again"))
+    cluster.check_agreement()
+
+
+def test_a_killed_server_starts_from_its_file_and_catches_up(cluster):
+    victim = cluster.nodes[1]
+    victim.kill()
+    wait_until(cluster.nodes[0].is_connected)
+    cluster.nodes[0].transact(insert("missed"))
+    victim.start_well()
+    wait_until(victim.is_connected)
+    assert "missed" in victim.rows()
+    cluster.check_agreement()
+
+
+def test_a_killed_etcd_is_started_again(cluster):
+    cluster.nodes[2].signal_etcd(signal.SIGKILL)
+    wait_until(lambda: cluster.nodes[2].etcd_pid() is not None)
+    wait_until(cluster.nodes[2].is_connected)
+    cluster.nodes[2].transact(insert("etcd"))
+    cluster.check_agreement()
+
+
+def test_without_a_majority_nothing_is_acknowledged_and_clients_are_told(cluster):
+    one, *others = cluster.nodes
+    for node in others:
+        node.signal_etcd(signal.SIGSTOP)
+    try:
+        wait_until(lambda: not one.state()["connected"])
+        assert "disconnected from the cluster" in one.appctl("cluster/status", "D").stdout
+        assert "w0" in one.rows()
+        talk = one.connect()
+        talk.send({"id": 1, "method": "transact", "params": ["D", insert("late")]})
+        assert talk.call("echo", 1) == [1]
+    finally:
+        for node in others:
+            node.signal_etcd(signal.SIGCONT)
+    assert "uuid" in talk.receive()["result"][0]
+    cluster.wait_connected()
+    assert "late" in cluster.check_agreement()
+
+
+def test_the_schema_is_converted_on_all(cluster):
+    schema = {**SCHEMA, "version": "1.0.1"}
+    talk = cluster.nodes[1].connect()
+    talk.call("set_db_change_aware", True)
+    assert talk.call("convert", "D", schema) == {}
+    for node in cluster.nodes:
+        wait_until(lambda: node.connect().call("get_schema", "D")["version"] == "1.0.1")
+    cluster.nodes[2].transact(insert("converted"))
+    cluster.check_agreement()
+
+
+def test_a_server_leaves_and_one_is_kicked(cluster, tmp_path):
+    fourth = Node(tmp_path / "s4", tcp_addresses(1)[0])
+    fourth.join(cluster.nodes[0].address)
+    fourth.start_well()
+    try:
+        wait_until(fourth.is_connected)
+        assert fourth.appctl("cluster/leave", "D").returncode == 0
+        wait_until(lambda: "left cluster" in fourth.appctl("cluster/status", "D").stdout)
+        text = cluster.nodes[0].appctl("cluster/status", "D").stdout
+        assert fourth.address not in text
+    finally:
+        fourth.kill()
+    done = fourth.start()
+    assert done.returncode == 1
+    assert "has left" in done.stderr
+    victim = next(node for node in cluster.nodes if not node.is_leader())
+    keeper = next(node for node in cluster.nodes if node is not victim)
+    wait_until(keeper.is_connected)
+    assert keeper.appctl("cluster/kick", "D", victim.address).returncode == 0
+    wait_until(lambda: "left cluster" in victim.appctl("cluster/status", "D").stdout)
+    assert not victim.state()["connected"]
+    keeper.transact(insert("without"))
+    cluster.check_logs()
+
+
+def test_servers_at_unix_addresses_join_each_other(tmp_path):
+    need_etcd()
+    addresses = [f"unix:{tmp_path}/s{n}.raft" for n in range(1, 4)]
+    with Cluster(tmp_path, addresses) as cluster:
+        cluster.start()
+        cluster.nodes[2].transact(insert("x"))
+        cluster.check_agreement()
+        cluster.check_logs()
+
+
+def test_without_etcd_a_joining_server_names_the_package(tmp_path):
+    node = Node(tmp_path / "s1", tcp_addresses(1)[0])
+    node.environment["PATH"] = str(tmp_path)
+    node.join("tcp:127.0.0.1:1")
+    node.start_well()
+    try:
+        wait_until(lambda: "etcd-server" in node.log())
+        assert "failed (etcd is not installed" in node.appctl("cluster/status", "D").stdout
+    finally:
+        node.kill()
+
+
+def test_an_outside_etcd_serves_as_well(tmp_path):
+    need_etcd()
+    client, peer = free_port(), free_port()
+    etcd = subprocess.Popen(
+        ["etcd", "--data-dir", str(tmp_path / "etcd"), "--logger", "zap", "--log-level", "error",
+         "--listen-client-urls", f"http://127.0.0.1:{client}",
+         "--advertise-client-urls", f"http://127.0.0.1:{client}",
+         "--listen-peer-urls", f"http://127.0.0.1:{peer}",
+         "--initial-advertise-peer-urls", f"http://127.0.0.1:{peer}",
+         "--initial-cluster", f"default=http://127.0.0.1:{peer}"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        with Cluster(tmp_path, [f"etcd:127.0.0.1:{client}"] * 2) as cluster:
+            cluster.start()
+            cluster.nodes[0].transact(insert("outside"))
+            cluster.check_agreement()
+            assert cluster.nodes[0].etcd_pid() is None
+            # All servers stop and start: what etcd has is what counts.
+            for node in cluster.nodes:
+                node.kill()
+            for node in cluster.nodes:
+                node.start_well()
+            cluster.wait_connected()
+            assert "outside" in cluster.check_agreement()
+            cluster.check_logs()
+    finally:
+        etcd.kill()
+        etcd.wait()
