@@ -220,21 +220,20 @@ class Remote:
         status: dict[str, str] = {}
         if self.bound_port:
             status["bound_port"] = str(self.bound_port)
-        if self.is_passive and not self.sessions:
-            return False, status
-        if not self.is_passive:
-            status["state"] = self.state
-            if self.last_error:
-                status["last_error"] = self.last_error
-        if len(self.sessions) > 1:
-            status["n_connections"] = str(len(self.sessions))
+        if self.is_passive:
+            # The reference's zeros: the times of several sessions are not one time.
+            if len(self.sessions) > 1:
+                status["n_connections"] = str(len(self.sessions))
+            return bool(self.sessions), status | {"sec_since_connect": "0",
+                                                  "sec_since_disconnect": "0"}
+        status["state"] = self.state
+        if self.last_error:
+            status["last_error"] = self.last_error
         for key, moment in (("sec_since_connect", self.connected_at),
                             ("sec_since_disconnect", self.disconnected_at)):
             if moment is not None:
                 status[key] = str(int(now - moment))
-            elif self.is_passive:
-                status[key] = "0"
-        if len(self.sessions) == 1:
+        if self.sessions:
             held, waiting, lost = self._remotes.server.locks.names(next(iter(self.sessions)))
             for key, names in (("locks_held", held), ("locks_waiting", waiting),
                                ("locks_lost", lost)):
@@ -278,6 +277,8 @@ class Remotes:
         """Make `wanted` {target: policy} what is at work."""
         for target, remote in list(self.running.items()):
             if wanted.get(target) != remote.policy:
+                if target not in wanted:
+                    _log.info(f"{target}: remote deconfigured")
                 remote.close()
                 del self.running[target]
         for target, policy in wanted.items():
