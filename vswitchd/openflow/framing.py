@@ -117,7 +117,7 @@ def find_raw(kind: str, version: int) -> Raw | None:
 
 def _find_versionless(header: Header) -> Raw | None:
     """Hello, error and echo are understood in any version, also in unknown ones."""
-    return _index().get(("OFPT", header.type, OF10, None)) if header.type <= 3 else None
+    return _index().get(("OFPT", header.type, OF10, None)) if header.version and header.type <= 3 else None
 
 
 def identify(data: bytes) -> tuple[Raw, Header, int]:
@@ -160,10 +160,12 @@ def identify(data: bytes) -> tuple[Raw, Header, int]:
                     "OFPBRC_BAD_STAT",
                     f"unknown OpenFlow message (version {version}, type {kind}, stat {stat})")
             return raw, header, stats_size
-        if size < stats_size + 4:
+        if size < (16 if version == OF10 else 24):
             raise OpenFlowError("OFPBRC_BAD_LEN")
         vendor = int.from_bytes(data[stats_size:stats_size + 4], "big")
         spaces = _vendor_spaces(vendor)
+        if version == OF10 and vendor == ONF_VENDOR:
+            raise _unknown_vendor(vendor)
         if size < 24:
             raise OpenFlowError("OFPBRC_BAD_LEN")
         subtype = int.from_bytes(data[stats_size + 4:stats_size + 8], "big")
@@ -185,9 +187,13 @@ def identify(data: bytes) -> tuple[Raw, Header, int]:
 def _vendor_spaces(vendor: int) -> tuple[str, str]:
     spaces = _VENDORS.get(vendor)
     if spaces is None:
-        raise OpenFlowError("OFPBRC_BAD_VENDOR",
-                            f"OpenFlow message has unknown vendor 0x{vendor:x}")
+        raise _unknown_vendor(vendor)
     return spaces
+
+
+def _unknown_vendor(vendor: int) -> OpenFlowError:
+    return OpenFlowError("OFPBRC_BAD_VENDOR",
+                         f"OpenFlow message has unknown vendor 0x{vendor:x}")
 
 
 def open_frame(data: bytes) -> Frame:

@@ -61,7 +61,8 @@ def pull_header(data: bytes, at: int, end: int) -> tuple[Info | None, int, int, 
     masked = bool(field & 1)
     code = oxm_class << 7 | field >> 1
     info = BY_CODE.get((code, vendor))
-    if info is not None and not info.variable and length != info.size * (2 if masked else 1):
+    if info is not None and not info.variable and (
+            length // 2 if masked else length) != info.size:
         info = None
     return info, code, length, masked, next_at
 
@@ -82,10 +83,11 @@ def pull_entry(data: bytes, at: int, end: int, masks: bool,
     """
     info, code, length, masked, start = pull_header(data, at, end)
     if info is None:
+        if action and (code, 0) in BY_CODE:
+            raise _error("OFPBAC_BAD_SET_LEN", "OXM header has a wrong length", at)
         _skip(data, at, start, length, end, masked)
         if action:
-            raise _error("OFPBAC_BAD_SET_LEN" if (code, 0) in BY_CODE else "OFPBAC_BAD_SET_TYPE",
-                         "OXM header is unknown", at)
+            raise _error("OFPBAC_BAD_SET_TYPE", "OXM header is unknown", at)
         raise _error("OFPBMC_BAD_FIELD", "OXM header is unknown", at)
     if masked and not masks:
         raise _error("OFPBMC_BAD_MASK", "OXM header includes mask but was not expected to", at)
@@ -594,8 +596,6 @@ def _decode_l3_11(fields: FieldDict, wild: int, tos: int, proto: int, nw_src: in
         for key, value, bit in (("tcp_src", tp_src, _W11_TP_SRC), ("tcp_dst", tp_dst, _W11_TP_DST)):
             if not wild & bit:
                 fields[key] = (value, 0xffff)
-    else:
-        raise bad("OFPBMC_BAD_FIELD")
 
 
 _EXACT11 = (("in_port", _W11_IN_PORT), ("eth_type", _W11_TYPE), ("nw_proto", _W11_PROTO),
@@ -639,14 +639,19 @@ def encode_match11(match: Match) -> bytes:
 
 
 def decode_match(data: bytes, at: int, version: int, *, strict: bool = True,
-                 pipeline: bool = False) -> tuple[Match, int]:
-    """Decodes the match of a message at offset `at`: (match, offset behind it and its padding)."""
+                 pipeline: bool = False, fixed: bool = True) -> tuple[Match, int]:
+    """Decodes the match of a message at offset `at`: (match, offset behind it and its padding).
+
+    fixed: it may be that of OpenFlow 1.1.
+    """
     if version == 1:
         return decode_match10(data, at), at + 40
     if len(data) - at < 4:
         raise OpenFlowError("OFPBMC_BAD_LEN", "match is cut off", "ofp_match", at)
     kind, length = struct.unpack_from("!HH", data, at)
-    if kind == 0:
+    if not fixed and length < 4:
+        raise OpenFlowError("OFPBMC_BAD_LEN", "", "ofp_match", at)
+    if kind == 0 and fixed:
         if length != 88:
             raise OpenFlowError("OFPBMC_BAD_LEN", "", "ofp_match", at)
         return decode_match11(data, at), at + 88      # the reference takes it in any version

@@ -104,8 +104,12 @@ def _parse_ipv4(data: bytes, out: Parsed) -> None:
         flags = _FRAG_ANY | (_FRAG_LATER if fragment & 0x1FFF else 0)
     out.put(nw_tos=data[1], nw_ttl=data[8], nw_proto=data[9], ip_frag=flags,
             ip_src=int.from_bytes(data[12:16], "big"), ip_dst=int.from_bytes(data[16:20], "big"))
-    if not flags & _FRAG_LATER:
-        _parse_transport(data[head:total], data[9], False, out)
+    if flags & _FRAG_LATER:
+        # Not a header, but what the checksum is read from.
+        if len(data[head:total]) >= _LEAST.get(data[9], 8):
+            out.transport = data[head:total]
+        return
+    _parse_transport(data[head:total], data[9], False, out)
 
 
 def _parse_ipv6(data: bytes, out: Parsed) -> None:
@@ -141,18 +145,27 @@ def _parse_ipv6(data: bytes, out: Parsed) -> None:
     _parse_transport(data, proto, True, out)
 
 
+_LEAST = {6: 20, 17: 8, 132: 12}
+"""Size of the headers of TCP, UDP and SCTP."""
+
+
 def _parse_transport(data: bytes, proto: int, ipv6: bool, out: Parsed) -> None:
-    sizes = {6: 20, 17: 8, 132: 12}
-    if proto in sizes:
+    if proto in _LEAST:
         out.put(tcp_src=0, tcp_dst=0)
         if proto == 6:
             out.put(tcp_flags=0)
-        if len(data) >= sizes[proto]:
+        if len(data) >= _LEAST[proto]:
+            out.transport = data
+            if proto == 6:
+                if not 20 <= (data[12] >> 4) * 4 <= len(data):
+                    return                       # the header says that it is longer than that
+                out.put(tcp_flags=int.from_bytes(data[12:14], "big") & 0xFFF)
             source, target = struct.unpack_from("!HH", data)
             out.put(tcp_src=source, tcp_dst=target)
-            if proto == 6:
-                out.put(tcp_flags=int.from_bytes(data[12:14], "big") & 0xFFF)
-            out.transport = data
+    elif proto == 2 and not ipv6:
+        out.put(tcp_src=0, tcp_dst=0)
+        if len(data) >= 8:
+            out.put(tcp_src=data[0], tcp_dst=data[1])
     elif proto == (58 if ipv6 else 1):
         out.put(tcp_src=0, tcp_dst=0)
         if len(data) >= 8:
@@ -181,7 +194,9 @@ def _parse_neighbor(data: bytes, out: Parsed) -> None:
 def format_packet(data: bytes, packet_type: int = 0) -> str:
     """The fields and the transport checksum of a packet, one line."""
     parsed = parse_packet(data, packet_type)
-    text = format_match(packet_match(parsed), None)
+    # Of IGMP the reference knows the names in matches only.
+    text = format_match(packet_match(parsed), None).replace("igmp_type=", "tp_src=").replace(
+        "igmp_code=", "tp_dst=")
     proto, transport = parsed.fields.get("nw_proto"), parsed.transport
     ip = parsed.fields.get("eth_type") in (0x0800, 0x86DD)
     if transport and ip:

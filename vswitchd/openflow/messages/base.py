@@ -25,9 +25,20 @@ class Property(NamedTuple):
     exp_type: int = 0
 
 
-def read_properties(data: bytes, alignment: int = 8, experimenters: range = range(0xFFFE, 0x10000),
+NO_ERROR_NAME = "<invalid>"
+"""What the reference names as the error where a message ends before its only entry."""
+
+EXPERIMENTER = 0xFFFF
+"""Type of the properties of experimenters."""
+
+
+def read_properties(data: bytes, alignment: int = 8, experimenters: int = EXPERIMENTER,
                     ) -> Iterator[Property]:
-    """Yields the properties of `data`.  Raises OpenFlowError(OFPBPC_BAD_LEN)."""
+    """Yields the properties of `data`.
+
+    experimenters: the first type whose body begins with an experimenter and a type of his.
+    Raises OpenFlowError(OFPBPC_BAD_LEN), and OFPBPC_BAD_EXPERIMENTER for experimenter 0.
+    """
     offset, end = 0, len(data)
     while offset < end:
         if end - offset < 4:
@@ -37,14 +48,34 @@ def read_properties(data: bytes, alignment: int = 8, experimenters: range = rang
         if size < 4 or padded > end - offset:
             raise OpenFlowError("OFPBPC_BAD_LEN")
         body = data[offset + 4:offset + size]
-        if kind in experimenters:
+        if kind >= experimenters:
             if len(body) < 8:
                 raise OpenFlowError("OFPBPC_BAD_LEN")
             experimenter, exp_type = struct.unpack_from("!II", body)
+            if not experimenter:
+                raise OpenFlowError("OFPBPC_BAD_EXPERIMENTER")
             yield Property(kind, body[8:], experimenter, exp_type)
         else:
             yield Property(kind, body)
         offset += padded
+
+
+def unknown_property(prop: Property, what: str, module: str) -> OpenFlowError:
+    """The error of a property that a message called `what` must not have."""
+    if prop.experimenter:
+        return OpenFlowError(
+            "OFPBPC_BAD_EXP_TYPE",
+            f"unknown {what} property type for exp_id 0x{prop.experimenter:x}, "
+            f"exp_type {prop.exp_type}", module)
+    return OpenFlowError("OFPBPC_BAD_TYPE", f"unknown {what} property type {prop.type}", module)
+
+
+def property_number(body: bytes, size: int) -> int:
+    """The number that a property's body is: of `size` bytes, with padding as the sizes have it."""
+    start, exact = {4: (0, 4), 8: (4, 12)}.get(size, (0, 0))
+    if len(body) < start + size or exact and len(body) != exact:
+        raise OpenFlowError("OFPBPC_BAD_LEN")
+    return int.from_bytes(body[start:start + size], "big")
 
 
 def pack_property(kind: int, body: bytes, alignment: int = 8) -> bytes:
@@ -179,12 +210,12 @@ def format_table(number: int, names: dict[int, str] | None = None) -> str:
 
 
 def format_duration(seconds: int, nanoseconds: int) -> str:
-    """Seconds with none, three, six or nine decimals, as few as say all."""
-    if nanoseconds % 1000:
-        return f"{seconds}.{nanoseconds:09d}"
-    if nanoseconds % 1000000:
-        return f"{seconds}.{nanoseconds // 1000:06d}"
-    return f"{seconds}.{nanoseconds // 1000000:03d}" if nanoseconds else f"{seconds}"
+    """Seconds; with whole milliseconds three decimals, else as many as it takes."""
+    if not nanoseconds:
+        return f"{seconds}"
+    if nanoseconds % 1000000 == 0:
+        return f"{seconds}.{nanoseconds // 1000000:03d}"
+    return f"{seconds}.{nanoseconds:09d}".rstrip("0")
 
 
 def format_mac(data: bytes) -> str:

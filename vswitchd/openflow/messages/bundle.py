@@ -59,12 +59,12 @@ def decode_bundle_add(frame: Frame) -> BundleAdd:
     inner = frame.body[8:]
     if len(inner) < 8:
         raise OpenFlowError("OFPBFC_MSG_BAD_LEN")
+    if inner[0] != frame.version:
+        raise OpenFlowError("OFPBFC_BAD_VERSION")
     length = int.from_bytes(inner[2:4], "big")
     if length > len(inner) or length < 8:
         raise OpenFlowError("OFPBFC_MSG_BAD_LEN")
     inner = inner[:length]
-    if inner[0] != frame.version:
-        raise OpenFlowError("OFPBFC_BAD_VERSION")
     if int.from_bytes(inner[4:8], "big") != frame.xid:
         raise OpenFlowError("OFPBFC_MSG_BAD_XID")
     try:
@@ -103,7 +103,7 @@ def decode_request_forward(frame: Frame) -> RequestForward:
     request = frame.body
     length = int.from_bytes(request[2:4], "big")
     if length < 8 or length > len(request):
-        raise OpenFlowError("OFPBRC_BAD_LEN")
+        raise OpenFlowError("OFPBFC_MSG_BAD_LEN")
     request = request[:length]
     if request[0] != frame.version:
         raise OpenFlowError("OFPBRC_BAD_VERSION")

@@ -18,9 +18,9 @@ from vswitchd.openflow.actions import (
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.fields import INFO
 from vswitchd.openflow.framing import Frame, OpenFlowError
-from vswitchd.openflow.match import EMPTY, Match
+from vswitchd.openflow.match import EMPTY, Match, normalize
 from vswitchd.openflow.messages.base import (
-    Style, format_duration, port_to_wire, read_port,
+    NO_ERROR_NAME, Style, format_duration, port_to_wire, read_port,
 )
 from vswitchd.openflow.oxm import (
     decode_match, decode_match10, decode_nxm, encode_match, encode_nxm, put_entry,
@@ -39,6 +39,10 @@ FLAGS = ((SEND_FLOW_REM, "send_flow_rem"), (CHECK_OVERLAP, "check_overlap"),
          (RESET_COUNTS, "reset_counts"), (NO_PACKET_COUNTS, "no_packet_counts"),
          (NO_BYTE_COUNTS, "no_byte_counts"))
 _EMERGENCY = 0x4
+_FLAGS13 = 0x1F
+"""All the flags from OpenFlow 1.3 on."""
+_WILD10 = 0x3FFFFF
+"""All the wildcard bits of OpenFlow 1.0."""
 
 REMOVED_REASONS = ("idle", "hard", "delete", "group_delete", "meter_delete", "eviction")
 
@@ -103,24 +107,22 @@ def _decode_mod(frame: Frame, table_in_command: bool) -> FlowMod:
     (cookie, cookie_mask, table, command, idle, hard, priority, buffer_id, _, out_group, flags,
      importance) = _MOD11.unpack_from(body)
     match, offset = decode_match(body, 40, version)
-    actions = decode_instructions(body, version, offset)
-    command_name = _name_command(command)
-    if command == 0:
+    is_delete = command in (3, 4)
+    if table == TABLE_ALL and (version == OF11 or not is_delete):
+        raise OpenFlowError("OFPFMFC_BAD_TABLE_ID")
+    if command == 0 or command in (1, 2) and cookie_mask == 0 and version == OF11:
         cookie, cookie_mask, new_cookie = 0, 0, cookie
-    elif command in (1, 2) and cookie_mask == 0 and version == OF11:
-        new_cookie, cookie = cookie, 0
     else:
         new_cookie = COOKIE_NONE
     out_port = read_port(body, 28, version)
-    known = 0x3 if version == OF11 else 0x7 if version == OF12 else 0x1F
-    if flags & ~known:
-        raise OpenFlowError("OFPFMFC_BAD_FLAGS")
-    if version < OF12 and command == 0:
-        flags |= RESET_COUNTS
-    if version < OF14:
+    name = _name_command(command)
+    actions = decode_instructions(body, version, offset)
+    flags = _read_flags(flags, command, version, False)
+    if version < OF14 or command != 0:
         importance = 0
-    return FlowMod(command_name, match, priority, actions, table, cookie, cookie_mask, new_cookie,
-                   idle, hard, importance, buffer_id, out_port, out_group, flags)
+    return FlowMod(name, match, priority, actions, table, cookie, cookie_mask, new_cookie,
+                   idle, hard, importance, buffer_id, out_port,
+                   out_group if is_delete else GROUP_ANY, flags)
 
 
 def _name_command(command: int) -> str:
@@ -135,12 +137,17 @@ def _split_command(command: int, table_in_command: bool) -> tuple[int, int]:
     return command, TABLE_ALL
 
 
-def _flags10(flags: int, command: int) -> int:
-    if flags & _EMERGENCY:
+_KNOWN_FLAGS = {OF10: 0x3 | _EMERGENCY, OF11: 0x3, OF12: 0x7}
+"""The flags that the older versions know."""
+
+
+def _read_flags(flags: int, command: int, version: int, has_timeout: bool) -> int:
+    if flags & ~_KNOWN_FLAGS.get(version, _FLAGS13):
         raise OpenFlowError("OFPFMFC_BAD_FLAGS")
-    if flags & ~0x3:
-        raise OpenFlowError("OFPFMFC_BAD_FLAGS")
-    return flags | (RESET_COUNTS if command == 0 else 0)
+    if version == OF10 and flags & _EMERGENCY:
+        # There is no table for emergencies.
+        raise OpenFlowError("OFPFMFC_BAD_EMERG_TIMEOUT" if has_timeout else "OFPFMFC_TABLE_FULL")
+    return flags | (RESET_COUNTS if command == 0 and version < OF12 else 0)
 
 
 def _decode_mod10(frame: Frame, table_in_command: bool) -> FlowMod:
@@ -148,27 +155,29 @@ def _decode_mod10(frame: Frame, table_in_command: bool) -> FlowMod:
     new_cookie, command, idle, hard, priority, buffer_id, out_port, flags = _MOD10.unpack_from(
         body, 40)
     command, table = _split_command(command, table_in_command)
+    match = normalize(decode_match10(body, 0))
+    if not int.from_bytes(body[:4], "big") & _WILD10:
+        priority = 0xFFFF                        # nothing may come before an exact match
     name = _name_command(command)
-    match = decode_match10(body, 0)
     actions = decode_actions(body, OF10, 64)
     return FlowMod(name, match, priority, actions, table, 0, 0, new_cookie, idle, hard, 0,
                    buffer_id, out_port, GROUP_ANY,
-                   _flags10(flags, command), "of", table_in_command)
+                   _read_flags(flags, command, OF10, bool(idle or hard)), "of", table_in_command)
 
 
 def _decode_nx_mod(frame: Frame, table_in_command: bool) -> FlowMod:
     body = frame.body
     (new_cookie, command, idle, hard, priority, buffer_id, out_port, flags,
      length) = _MOD_NX.unpack_from(body)
+    match, cookie, mask, offset = _decode_nx_match(body, 32, length, True)
+    if command & 0xFF == 0 and mask:
+        raise OpenFlowError("NXBRC_NXM_INVALID")
     command, table = _split_command(command, table_in_command)
     name = _name_command(command)
-    match, cookie, mask, offset = _decode_nx_match(body, 32, length, True)
-    if command == 0 and mask:
-        raise OpenFlowError("NXBRC_NXM_INVALID")
-    actions = decode_actions(body, frame.version, offset)
+    actions = decode_instructions(body, frame.version, offset)
     return FlowMod(name, match, priority, actions, table, cookie, mask, new_cookie, idle, hard, 0,
                    buffer_id, out_port, GROUP_ANY,
-                   _flags10(flags, command), "nxm", table_in_command)
+                   _read_flags(flags, command, frame.version, bool(idle or hard)), "nxm", table_in_command)
 
 
 def _decode_nx_match(body: bytes, start: int, length: int, cookie: bool, strict: bool = True):
@@ -210,7 +219,7 @@ def _encode_mod11(value: FlowMod, version: int, command: int) -> bytes:
     cookie, mask = value.cookie, value.cookie_mask
     if command == 0 or (command in (1, 2) and mask == 0 and version == OF11):
         cookie, mask = value.new_cookie, 0 if command == 0 else mask
-    known = 0x3 if version == OF11 else 0x7 if version == OF12 else 0x1F
+    known = 0x3 if version == OF11 else 0x7 if version == OF12 else _FLAGS13
     head = _MOD11.pack(
         cookie, mask, value.table, command, value.idle_timeout, value.hard_timeout,
         value.priority, value.buffer_id, port_to_wire(value.out_port), value.out_group,
@@ -321,6 +330,8 @@ class FlowRemoved:
 
 
 _UNKNOWN = (1 << 64) - 1
+_NO_TIME = (0xFFFFFFFF, 0xFFFFFFFF)
+"""A duration that OpenFlow 1.5 does not tell."""
 _REMOVED10 = struct.Struct("!QHBxIIH2xQQ")
 _REMOVED11 = struct.Struct("!QHBBIIHHQQ")
 _REMOVED15 = struct.Struct("!BBHHHQ")
@@ -340,7 +351,9 @@ def decode_flow_removed(frame: Frame) -> FlowRemoved:
     if frame.raw.kind == "NXT_FLOW_REMOVED":
         (cookie, priority, reason, table, sec, nsec, idle, length, packets,
          octets) = _REMOVED_NX.unpack_from(body)
-        match, _, _, _ = _decode_nx_match(body, 40, length, False)
+        match, _, _, end = _decode_nx_match(body, 40, length, False)
+        if end != len(body):
+            raise OpenFlowError("OFPBRC_BAD_LEN")
         # The table of a Nicira message is one more than the table's number, 0 is unknown.
         return FlowRemoved(match, priority, cookie, reason, (table - 1) & 0xFF, (sec, nsec), idle,
                            0, _known(packets), _known(octets), "nxm")
@@ -353,13 +366,13 @@ def decode_flow_removed(frame: Frame) -> FlowRemoved:
         table, reason, priority, idle, hard, cookie = _REMOVED15.unpack_from(body)
         match, offset = decode_match(body, 16, version)
         stats, _ = decode_oxs(body, offset)
-        return FlowRemoved(match, priority, cookie, reason, table, stats.duration or (0, 0), idle,
+        return FlowRemoved(match, priority, cookie, reason, table, stats.duration or _NO_TIME, idle,
                            hard, stats.packets, stats.bytes)
     (cookie, priority, reason, table, sec, nsec, idle, hard, packets,
      octets) = _REMOVED11.unpack_from(body)
     match, _ = decode_match(body, 40, version)
     return FlowRemoved(match, priority, cookie, reason, table, (sec, nsec), idle,
-                       hard if version >= OF12 else 0, _known(packets), _known(octets))
+                       hard, _known(packets), _known(octets))
 
 
 def encode_flow_removed(value: FlowRemoved, version: int):
@@ -425,7 +438,7 @@ _OXS_SIZES = {0: 8, 1: 8, 3: 4, 4: 8, 5: 8}
 def decode_oxs(data: bytes, offset: int) -> tuple[OxsStats, int]:
     """(statistics, offset behind their padding).  Raises OpenFlowError."""
     if len(data) - offset < 4:
-        raise OpenFlowError("OFPBRC_BAD_LEN")
+        raise OpenFlowError("OFPBMC_BAD_LEN")
     length = int.from_bytes(data[offset + 2:offset + 4], "big")
     end = offset + (length + 7 & ~7)
     if length < 4 or end > len(data):
@@ -442,8 +455,6 @@ def decode_oxs(data: bytes, offset: int) -> tuple[OxsStats, int]:
             raise OpenFlowError("OFPBMC_BAD_LEN")
         number = field >> 1
         if oxs_class == _OXS_CLASS and _OXS_SIZES.get(number) == size:
-            if number in found:
-                raise OpenFlowError("OFPBMC_DUP_FIELD")
             found[number] = data[at + 4:at + 4 + size]
         at += 4 + size
 
@@ -569,16 +580,49 @@ _STATS15 = struct.Struct("!H2xBxHHHHHQ")
 _STATS_NX = struct.Struct("!HBxIIHHHHHHQQQ")
 
 
-def _entry_size(data: bytes, offset: int, least: int) -> int:
+def _entry_size(data: bytes, offset: int, least: int, what: str = "OFPST_FLOW reply") -> int:
+    """The size that an entry claims; whether it fits is seen when its actions are cut out."""
     left = len(data) - offset
     if left < least:
-        raise OpenFlowError("OFPBRC_BAD_LEN",
-                            f"OFPST_FLOW reply has {left} leftover bytes at end", "ofp_flow")
+        raise OpenFlowError("OFPBRC_BAD_LEN", f"{what} has {left} leftover bytes at end",
+                            "ofp_flow")
     size = (data[offset] << 8) | data[offset + 1]
-    if size < least or size > left:
-        raise OpenFlowError("OFPBRC_BAD_LEN",
-                            f"OFPST_FLOW reply claims invalid length {size}", "ofp_flow")
+    if size < least:
+        raise OpenFlowError("OFPBRC_BAD_LEN", f"{what} claims invalid length {size}", "ofp_flow")
     return size
+
+
+def _stats_match(decode, *arguments):
+    """What `decode` returns.  A match that is wrong has one more line in the log."""
+    try:
+        return decode(*arguments)
+    except OpenFlowError as error:
+        error.log = (*(error.log or ((error.module, error.reason),)),
+                     ("ofp_flow", "OFPST_FLOW reply bad match"))
+        raise
+
+
+def _stats_actions(data: bytes, version: int, start: int, end: int, decode=decode_instructions):
+    """Actions between `start` and `end`, where an entry claims to end: two numbers of the peer."""
+    is_list = decode is decode_actions
+    try:
+        if (end - start) % 8 == 0 and not start <= end <= len(data):
+            raise OpenFlowError(
+                "OFPBRC_BAD_LEN" if is_list else "OFPBIC_BAD_LEN",
+                f"OpenFlow message {'actions' if is_list else 'instructions'} length "
+                f"{end - start & 0xFFFFFFFF} exceeds remaining message length "
+                f"({len(data) - start})", "ofp_actions")
+        if (end - start) % 8:
+            end = start + (end - start & 0xFFFFFFFF)
+            raise OpenFlowError(
+                "OFPBRC_BAD_LEN" if is_list else "OFPBIC_BAD_LEN",
+                f"OpenFlow message {'actions' if is_list else 'instructions'} length "
+                f"{end - start} is not a multiple of 8", "ofp_actions")
+        return decode(data, version, start, end)
+    except OpenFlowError as error:
+        said = error.log or ((error.module, error.reason),)
+        error.log = (*said, ("ofp_flow", "OFPST_FLOW reply bad instructions"))
+        raise
 
 
 def iterate_flow_stats(frame: Frame) -> Iterator[FlowStats]:
@@ -591,13 +635,7 @@ def iterate_flow_stats(frame: Frame) -> Iterator[FlowStats]:
     else:
         decode = _decode_stats15 if version >= OF15 else _decode_stats11
     while offset < len(data):
-        try:
-            flow, size = decode(data, offset, version)
-        except OpenFlowError as error:
-            if error.name.startswith(("OFPBAC", "OFPBIC", "NXBAC")):
-                said = error.log or ((error.module, error.reason),)
-                error.log = (*said, ("ofp_flow", "OFPST_FLOW reply bad instructions"))
-            raise
+        flow, size = decode(data, offset, version)
         yield flow
         offset += size
 
@@ -607,7 +645,7 @@ def _decode_stats10(data: bytes, offset: int, version: int):
     sec, nsec, priority, idle, hard, cookie, packets, octets = _STATS10.unpack_from(
         data, offset + 44)
     match = decode_match10(data, offset + 4)
-    actions = decode_actions(data, version, offset + 88, offset + size)
+    actions = _stats_actions(data, version, offset + 88, offset + size, decode_actions)
     return FlowStats(match, priority, actions, data[offset + 2], cookie, (sec, nsec), idle, hard,
                      None, None, _known(packets), _known(octets)), size
 
@@ -616,36 +654,46 @@ def _decode_stats11(data: bytes, offset: int, version: int):
     size = _entry_size(data, offset, 48)
     (_, table, sec, nsec, priority, idle, hard, flags, importance, cookie, packets,
      octets) = _STATS11.unpack_from(data, offset)
-    # Cut first: the padding of a match must not reach into the next entry.
-    entry = data[offset:offset + size]
-    match, start = decode_match(entry, 48, version)
-    actions = decode_instructions(entry, version, start)
+    match, start = _stats_match(decode_match, data, offset + 48, version)
     if version < OF13:
         flags = 0
+    elif flags & ~_FLAGS13:
+        raise OpenFlowError("OFPFMFC_BAD_FLAGS")
+    actions = _stats_actions(data, version, start, offset + size)
     return FlowStats(match, priority, actions, table, cookie, (sec, nsec), idle, hard, None, None,
                      _known(packets), _known(octets), flags,
                      importance if version >= OF14 else 0), size
 
 
 def _decode_stats15(data: bytes, offset: int, version: int):
-    size = _entry_size(data, offset, 24)
-    _, table, priority, idle, hard, flags, importance, cookie = _STATS15.unpack_from(data, offset)
-    entry = data[offset:offset + size]
-    match, start = decode_match(entry, 24, version)
-    stats, start = decode_oxs(entry, start)
-    actions = decode_instructions(entry, version, start)
-    return FlowStats(match, priority, actions, table, cookie, stats.duration or (0, 0), idle, hard,
-                     stats.idle[0] if stats.idle else None, None, stats.packets, stats.bytes,
-                     flags, importance), size
+    try:
+        size = _entry_size(data, offset, 24)
+        _, table, priority, idle, hard, flags, importance, cookie = _STATS15.unpack_from(
+            data, offset)
+        match, start = _stats_match(decode_match, data, offset + 24, version)
+        if flags & ~_FLAGS13:
+            raise OpenFlowError("OFPFMFC_BAD_FLAGS")
+        stats, start = decode_oxs(data, start)
+    except OpenFlowError as error:
+        if error.name == "OFPFMFC_BAD_FLAGS":
+            raise
+        # The reference fails here with a number that is no error of OpenFlow.
+        raise OpenFlowError(NO_ERROR_NAME, error.reason, error.module, log=error.log) from None
+    actions = _stats_actions(data, version, start, offset + size)
+    return FlowStats(match, priority, actions, table, cookie, stats.duration or _NO_TIME, idle,
+                     hard, stats.idle[0] if stats.idle else None, None, stats.packets,
+                     stats.bytes, flags, importance), size
 
 
 def _decode_stats_nx(data: bytes, offset: int, version: int):
-    size = _entry_size(data, offset, 48)
+    size = _entry_size(data, offset, 48, "NXST_FLOW reply")
     (_, table, sec, nsec, priority, idle, hard, length, idle_age, hard_age, cookie, packets,
      octets) = _STATS_NX.unpack_from(data, offset)
-    entry = data[offset:offset + size]
-    match, _, _, start = _decode_nx_match(entry, 48, length, False)
-    actions = decode_actions(entry, version, start)
+    if size < 48 + (length + 7 & ~7):
+        raise OpenFlowError("OFPBRC_BAD_LEN", f"NXST_FLOW reply with match_len={length} claims "
+                            f"invalid length {size}", "ofp_flow")
+    match, _, _, start = _decode_nx_match(data, offset + 48, length, False)
+    actions = _stats_actions(data, version, start, offset + size, decode_actions)
     # Ages are one more than they are, so that 0 can mean unknown.
     return FlowStats(match, priority, actions, table, cookie, (sec, nsec), idle, hard,
                      idle_age - 1 if idle_age else None, hard_age - 1 if hard_age else None,
@@ -712,6 +760,10 @@ def encode_flow_stats_reply(value: FlowStatsReply, version: int):
     return kind, [encode_flow_stats(flow, version, value.form) for flow in value.flows]
 
 
+def _shown(counter: int | None) -> str:
+    return "?" if counter is None else str(counter)
+
+
 def format_flow_stats(flow: FlowStats, port_names: dict[int, str] | None = None,
                       table_names: dict[int, str] | None = None, stats: bool = True) -> str:
     """One line of `dump-flows`, without the blank in front.  stats: counters and ages too."""
@@ -726,7 +778,7 @@ def format_flow_stats(flow: FlowStats, port_names: dict[int, str] | None = None,
             name = str(flow.table)
         text += f"table={name}, "
     if stats:
-        text += f"n_packets={_raw(flow.packets)}, n_bytes={_raw(flow.bytes)}, "
+        text += f"n_packets={_shown(flow.packets)}, n_bytes={_shown(flow.bytes)}, "
     if flow.idle_timeout:
         text += f"idle_timeout={flow.idle_timeout}, "
     if flow.hard_timeout:
@@ -734,7 +786,7 @@ def format_flow_stats(flow: FlowStats, port_names: dict[int, str] | None = None,
     text += format_flags(flow.flags)
     if flow.importance:
         text += f"importance={flow.importance}, "
-    if stats and flow.idle_age is not None:
+    if stats and flow.idle_age is not None and flow.idle_age < 1 << 31:
         text += f"idle_age={flow.idle_age}, "
     if stats and flow.hard_age is not None and flow.hard_age != flow.duration[0]:
         text += f"hard_age={flow.hard_age}, "
@@ -759,10 +811,14 @@ class AggregateStatsReply:
     form: str = "of"
 
 
+_FLOWS_UNKNOWN = 0xFFFFFFFF
+
+
 def decode_aggregate_stats_reply(frame: Frame) -> AggregateStatsReply:
     if frame.version >= OF15:
         stats, _ = decode_oxs(frame.body, 0)
-        return AggregateStatsReply(stats.packets, stats.bytes, stats.flows or 0)
+        return AggregateStatsReply(stats.packets, stats.bytes,
+                                   _FLOWS_UNKNOWN if stats.flows is None else stats.flows)
     packets, octets, flows = struct.unpack_from("!QQI", frame.body)
     return AggregateStatsReply(_known(packets), _known(octets), flows,
                                "nxm" if frame.raw.space == "NXST" else "of")

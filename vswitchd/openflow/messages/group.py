@@ -16,18 +16,20 @@ from vswitchd.openflow.actions import decode_actions, encode_actions
 from vswitchd.openflow.framing import Frame, OpenFlowError
 from vswitchd.openflow.messages.base import (
     Style, format_duration, hash_hex, pack_property, port_from_wire, port_to_wire,
-    read_properties,
+    property_number, read_properties, unknown_property,
 )
 from vswitchd.openflow.oxm import pull_entry, put_entry
 from vswitchd.openflow.text import format_actions
 
 TYPES = ("all", "select", "indirect", "ff")
+_ALL, _SELECT, _INDIRECT, _FAST_FAILOVER = range(4)
 COMMANDS = {"add": 0, "modify": 1, "delete": 2, "insert_bucket": 3, "remove_bucket": 5,
             "add_or_mod": 0x8000}
 _COMMAND_NAMES = {number: name for name, number in COMMANDS.items()}
 _SHOWN = {"add": "ADD", "modify": "MOD", "delete": "DEL", "insert_bucket": "INSERT_BUCKET",
           "remove_bucket": "REMOVE_BUCKET", "add_or_mod": "ADD_OR_MOD"}
 _NTR_VENDOR = 0x0000154D
+_SELECTION_METHOD = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,13 @@ class GroupMod:
 # Buckets.
 
 
+def _read_watch_port(number: int) -> int:
+    try:
+        return port_from_wire(number)
+    except OpenFlowError as error:
+        raise OpenFlowError("OFPGMFC_BAD_WATCH", error.reason, error.module) from None
+
+
 def _decode_buckets11(data: bytes, version: int) -> tuple[Bucket, ...]:
     buckets, offset = [], 0
     while offset < len(data):
@@ -82,11 +91,7 @@ def _decode_buckets11(data: bytes, version: int) -> tuple[Bucket, ...]:
                                 f"OpenFlow message bucket length {size} exceeds remaining buckets "
                                 f"data size {len(data) - offset}", "ofp_group")
         actions = decode_actions(data, version, offset + 16, offset + size)
-        try:
-            watch = port_from_wire(port)
-        except OpenFlowError as error:
-            raise OpenFlowError("OFPGMFC_BAD_WATCH", error.reason, error.module) from None
-        buckets.append(Bucket(len(buckets), actions, weight, watch, group))
+        buckets.append(Bucket(len(buckets), actions, weight, _read_watch_port(port), group))
         offset += size
     return tuple(buckets)
 
@@ -110,22 +115,20 @@ def _decode_buckets15(data: bytes, version: int, kind: int) -> tuple[Bucket, ...
         end = offset + size
         start = offset + 8
         if actions_size > size - 8:
-            raise OpenFlowError("OFPBAC_BAD_LEN",
+            raise OpenFlowError("OFPGMFC_BAD_BUCKET",
                                 f"OpenFlow message bucket actions length {actions_size} exceeds "
                                 f"remaining bucket data size {size - 8}", "ofp_group")
         actions = decode_actions(data, version, start, start + actions_size)
         weight, watch_port, watch_group = (1 if kind == 1 else 0), PORT_NONE, GROUP_ANY
         for prop in read_properties(data[start + actions_size:end], 8):
             if prop.type == 0:
-                weight = int.from_bytes(_sized(prop, 4)[:2], "big")
+                weight = property_number(prop.body, 2)
             elif prop.type == 1:
-                watch_port = port_from_wire(int.from_bytes(_sized(prop, 4), "big"))
+                watch_port = _read_watch_port(property_number(prop.body, 4))
             elif prop.type == 2:
-                watch_group = int.from_bytes(_sized(prop, 4), "big")
-            elif prop.type < 0xFFFE:
-                raise OpenFlowError("OFPBPC_BAD_TYPE",
-                                    f"unknown group bucket property type {prop.type}",
-                                    "ofp_group")
+                watch_group = property_number(prop.body, 4)
+            else:
+                raise unknown_property(prop, "group bucket", "ofp_group")
         if bucket_id > BUCKET_MAX:
             raise OpenFlowError("OFPGMFC_BAD_BUCKET",
                                 f"bucket id ({bucket_id}) is out of range", "ofp_group")
@@ -135,12 +138,6 @@ def _decode_buckets15(data: bytes, version: int, kind: int) -> tuple[Bucket, ...
         buckets.append(Bucket(bucket_id, actions, weight, watch_port, watch_group))
         offset = end
     return tuple(buckets)
-
-
-def _sized(prop, size: int) -> bytes:
-    if len(prop.body) != size:
-        raise OpenFlowError("OFPBPC_BAD_LEN")
-    return prop.body
 
 
 def _encode_buckets11(buckets: tuple[Bucket, ...], version: int) -> bytes:
@@ -174,53 +171,48 @@ def _encode_buckets15(buckets: tuple[Bucket, ...], version: int, kind: int | Non
 def _decode_selection(data: bytes, kind: int, command: int, version: int) -> Selection:
     selection = Selection()
     for prop in read_properties(data, 8):
-        if prop.type != 0xFFFF or prop.experimenter != _NTR_VENDOR:
-            if prop.type == 0xFFFF:
-                raise OpenFlowError("OFPBPC_BAD_EXPERIMENTER")
-            raise OpenFlowError("OFPBPC_BAD_TYPE",
-                                f"unknown group property type {prop.type}", "ofp_group")
-        if prop.exp_type != 1:
-            raise OpenFlowError("OFPBPC_BAD_EXP_TYPE",
-                                f"ntr selection method property has unknown type "
-                                f"{prop.exp_type}", "ofp_group")
-        if kind != 1:
-            raise OpenFlowError("OFPBPC_BAD_VALUE",
-                                "ntr selection method property is only allowed for select groups",
-                                "ofp_group")
+        if (prop.experimenter, prop.exp_type) != (_NTR_VENDOR, _SELECTION_METHOD):
+            raise unknown_property(prop, "group", "ofp_group")
+        if kind != _SELECT:
+            raise _bad_selection("property is only allowed for select groups")
+        if command not in _COMMAND_NAMES:
+            raise OpenFlowError("OFPGMFC_BAD_COMMAND")
         if command not in (0, 1, 0x8000):
-            raise OpenFlowError("OFPBPC_BAD_VALUE",
-                                "ntr selection method property is only allowed for add and delete "
-                                "group modifications", "ofp_group")
+            raise _bad_selection("property is only allowed for add and delete group modifications")
         body = prop.body
         if len(body) < 28:
-            raise OpenFlowError("OFPBPC_BAD_LEN",
-                                "ntr selection method property length is not valid", "ofp_group")
+            raise _bad_selection(f"property length {len(body) + 12} is not valid",
+                                 "OFPBPC_BAD_LEN")
         name = body[4:20]
         if b"\0" not in name:
-            raise OpenFlowError("OFPBPC_BAD_VALUE",
-                                "ntr selection method is not null terminated", "ofp_group")
+            raise _bad_selection("is not null terminated")
         method = name.split(b"\0")[0].decode("ascii", "replace")
         if method not in ("hash", "dp_hash"):
-            raise OpenFlowError("OFPBPC_BAD_VALUE",
-                                f"ntr selection method '{method}' is not supported", "ofp_group")
-        parameter = int.from_bytes(body[20:28], "big")
-        fields, at = [], 28
-        while at < len(body):
-            info, value, mask, at = _pull_selected(body, at)
-            fields.append((info.name, value))
-        if fields and method != "hash":
-            raise OpenFlowError("OFPBPC_BAD_VALUE",
-                                f"ntr selection method {method} does not support fields",
-                                "ofp_group")
-        selection = Selection(method, parameter, tuple(fields))
+            raise _bad_selection(f"'{method}' is not supported")
+        if len(body) > 28 and method != "hash":
+            raise _bad_selection(f"{method} does not support fields")
+        selection = Selection(method, int.from_bytes(body[20:28], "big"),
+                              _read_selected(body))
     return selection
 
 
-def _pull_selected(body: bytes, at: int):
+def _bad_selection(text: str, name: str = "OFPBPC_BAD_VALUE") -> OpenFlowError:
+    return OpenFlowError(name, f"ntr selection method {text}", "ofp_group")
+
+
+def _read_selected(body: bytes) -> tuple[tuple[str, int], ...]:
+    """(field, mask) of each field that is hashed."""
+    fields: dict[str, int] = {}
+    at = 28
     try:
-        return pull_entry(body, at, len(body), False)
-    except OpenFlowError:
-        raise OpenFlowError("OFPBPC_BAD_VALUE") from None
+        while at < len(body):
+            info, mask, _, at = pull_entry(body, at, len(body), False)
+            if info.name in fields:
+                raise OpenFlowError("OFPBMC_DUP_FIELD")
+            fields[info.name] = mask
+    except OpenFlowError as error:
+        raise _bad_selection("fields are invalid", error.name) from None
+    return tuple(fields.items())
 
 
 def _encode_selection(selection: Selection, version: int) -> bytes:
@@ -238,50 +230,63 @@ def _encode_selection(selection: Selection, version: int) -> bytes:
 
 
 def decode_group_mod(frame: Frame) -> GroupMod:
+    value = _decode_mod(frame)
+    if value.group > GROUP_MAX and (value.command != "delete" or value.group != GROUP_ALL):
+        raise OpenFlowError("OFPGMFC_INVALID_GROUP")
+    return value
+
+
+def _decode_mod(frame: Frame) -> GroupMod:
+    """Decodes a modification, of groups that cannot be too."""
     body, version = frame.body, frame.version
     command, kind, group = struct.unpack_from("!HBxI", body)
-    new_layout = version >= OF15 or frame.raw.space == "NXT"
-    if command not in _COMMAND_NAMES:
-        raise OpenFlowError("OFPGMFC_BAD_COMMAND")
     selection = Selection()
     command_bucket = BUCKET_ALL
-    if new_layout:
+    if version >= OF15 or frame.raw.space == "NXT":
         size, command_bucket = struct.unpack_from("!H2xI", body, 8)
+        if not _is_command_bucket(command, command_bucket):
+            raise OpenFlowError("OFPGMFC_BAD_BUCKET",
+                                f"group command bucket id ({command_bucket}) is out of range",
+                                "ofp_group")
         if len(body) < 16 + size:
-            raise OpenFlowError("OFPGMFC_BAD_BUCKET")
-        if command in (3, 5):
-            if (command_bucket > BUCKET_MAX and command_bucket not in
-                    ((BUCKET_FIRST, BUCKET_LAST) if command == 3 else
-                     (BUCKET_FIRST, BUCKET_LAST, BUCKET_ALL))):
-                raise OpenFlowError("OFPGMFC_UNKNOWN_BUCKET",
-                                    f"command bucket id ({command_bucket}) is out of range",
-                                    "ofp_group")
+            raise OpenFlowError("OFPBRC_BAD_LEN")
         buckets = _decode_buckets15(body[16:16 + size], version, kind)
         selection = _decode_selection(body[16 + size:], kind, command, version)
     else:
         buckets = _decode_buckets11(body[8:], version)
+        if version >= OF13 and command == COMMANDS["delete"] and buckets:
+            raise OpenFlowError("OFPGMFC_INVALID_GROUP")
+    if kind >= len(TYPES):
+        raise OpenFlowError("OFPGMFC_BAD_TYPE")
+    if kind == _INDIRECT and command != COMMANDS["delete"] and len(buckets) != 1:
+        raise OpenFlowError("OFPGMFC_INVALID_GROUP")
+    if command not in _COMMAND_NAMES:
+        raise OpenFlowError("OFPGMFC_BAD_COMMAND")
     value = GroupMod(_COMMAND_NAMES[command], group, kind, buckets, command_bucket, selection)
-    _check_mod(value)
+    _check_buckets(value)
     return value
 
 
-def _check_mod(value: GroupMod) -> None:
+def _is_command_bucket(command: int, bucket: int) -> bool:
+    """Whether `command` may name `bucket` as its place."""
+    if command in (COMMANDS["insert_bucket"], COMMANDS["remove_bucket"]):
+        return (bucket <= BUCKET_MAX or bucket in (BUCKET_FIRST, BUCKET_LAST)
+                or bucket == BUCKET_ALL and command == COMMANDS["remove_bucket"])
+    return bucket == BUCKET_ALL
+
+
+def _check_buckets(value: GroupMod) -> None:
     """What cannot be right whatever groups there are."""
-    command, kind, buckets = value.command, value.type, value.buckets
-    if value.group > GROUP_MAX and (command != "delete" or value.group != GROUP_ALL):
-        raise OpenFlowError("OFPGMFC_INVALID_GROUP")
-    if kind > 3:
-        raise OpenFlowError("OFPGMFC_BAD_TYPE")
-    if command == "delete" and buckets:
-        raise OpenFlowError("OFPGMFC_INVALID_GROUP")
-    if command in ("insert_bucket", "remove_bucket", "delete"):
-        return
-    if kind == 2 and len(buckets) != 1:
-        raise OpenFlowError("OFPGMFC_INVALID_GROUP")
-    for b in buckets:
-        if b.weight and kind != 1:
+    if value.command == "remove_bucket" and value.buckets:
+        raise OpenFlowError("OFPGMFC_BAD_BUCKET")
+    inserts = value.command == "insert_bucket"
+    for b in value.buckets:
+        if b.weight and value.type != _SELECT and not inserts:
             raise OpenFlowError("OFPGMFC_INVALID_GROUP")
-        if b.watch_port == PORT_NONE and b.watch_group == GROUP_ANY and kind == 3:
+        is_watched = b.watch_port != PORT_NONE or b.watch_group != GROUP_ANY
+        if is_watched and value.type in (_ALL, _INDIRECT):
+            raise OpenFlowError("OFPGMFC_WATCH_UNSUPPORTED")
+        if not is_watched and value.type == _FAST_FAILOVER and not inserts:
             raise OpenFlowError("OFPGMFC_INVALID_GROUP")
 
 
@@ -354,7 +359,7 @@ def _format_fields(fields: tuple[tuple[str, int], ...]) -> str:
 
 
 def show_group_mod(frame: Frame, out: list[str], style: Style) -> None:
-    value = decode_group_mod(frame)
+    value = _decode_mod(frame)
     new_layout = frame.version >= OF15 or frame.version == OF10
     text = f"\n {_SHOWN[value.command]} "
     if value.command in ("insert_bucket", "remove_bucket") and new_layout:
@@ -512,7 +517,9 @@ def iterate_group_stats(frame: Frame) -> Iterator[GroupStats]:
         if left < head:
             raise OpenFlowError("OFPBRC_BAD_LEN")
         size, group, refs, packets, octets = struct.unpack_from("!H2xII4xQQ", data, offset)
-        if size < head or size > left or (size - head) % 16:
+        # What is left over of a bucket begins the next entry.
+        size -= (size - head) % 16
+        if size < head or size > left:
             raise OpenFlowError("OFPBRC_BAD_LEN")
         duration = struct.unpack_from("!II", data, offset + 32) if timed else None
         buckets = tuple(struct.iter_unpack("!QQ", data[offset + head:offset + size]))
@@ -538,7 +545,15 @@ def encode_group_stats_reply(value: GroupStatsReply, version: int):
 
 
 def show_group_stats_reply(frame: Frame, out: list[str], style: Style) -> None:
-    for s in iterate_group_stats(frame):
+    entries = iterate_group_stats(frame)
+    while True:
+        try:
+            s = next(entries, None)
+        except OpenFlowError:
+            out.append(" ***parse error***")
+            raise
+        if s is None:
+            return
         text = f"\n group_id={s.group},"
         if s.duration is not None:
             text += f"duration={format_duration(*s.duration)}s,"
@@ -593,10 +608,10 @@ def show_group_features_reply(frame: Frame, out: list[str], style: Style) -> Non
     from vswitchd.openflow.messages.table import describe_actions
     value = decode_group_features_reply(frame)
     titles = ("all", "select", "indirect", "fast failover")
-    out.append(f"\n Group table:\n    Types:  {hash_hex(value.types)}\n"
-               f"    Capabilities:  {hash_hex(value.capabilities)}\n")
+    out.append(f"\n Group table:\n    Types:  {value.types:#x}\n"
+               f"    Capabilities:  {value.capabilities:#x}\n")
     for index, title in enumerate(titles):
         if value.types >> index & 1:
-            out.append(f"    {title} group:\n       max_groups={value.max_groups[index]:#x}\n"
+            out.append(f"    {title} group:\n       max_groups={hash_hex(value.max_groups[index])}\n"
                        f"       actions: {describe_actions(value.actions[index], frame.version)}"
                        "\n")

@@ -52,13 +52,13 @@ def format_meter(meter: int) -> str:
 def _decode_bands(data: bytes) -> tuple[Band, ...]:
     bands, offset = [], 0
     while offset < len(data):
-        if len(data) - offset < 12:
+        if len(data) - offset < 16:
             raise OpenFlowError("OFPBRC_BAD_LEN")
         kind, size, rate, burst = struct.unpack_from("!HHII", data, offset)
+        if size != 16:
+            raise OpenFlowError("OFPBRC_BAD_LEN")
         if kind not in _BAND_NAMES:
             raise OpenFlowError("OFPMMFC_BAD_BAND")
-        if size != 16 or size > len(data) - offset:
-            raise OpenFlowError("OFPBRC_BAD_LEN")
         level = data[offset + 12] if kind == 2 else 0
         bands.append(Band(_BAND_NAMES[kind], rate, burst, level))
         offset += size

@@ -31,7 +31,7 @@ _OWN14 = 0x40
 
 COMMANDS = ("add", "modify", "delete")
 EVENTS = ("INITIAL", "ADDED", "DELETED", "MODIFIED", "ABBREV", "PAUSED", "RESUMED")
-_ABBREV, _PAUSED = 4, 5
+_ABBREV, _PAUSED, _RESUMED = 4, 5, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,16 @@ def _pull_match(data: bytes, start: int, length: int, version: int) -> tuple[Mat
 # Requests.
 
 
+_WANTED = 0xE
+"""A monitor that is no longer to be told of any of these would be none."""
+
+
+def _check_flags(flags: int, known: int, name: str) -> None:
+    if flags & ~known or not flags & _WANTED:
+        raise OpenFlowError("OFPMOFC_BAD_FLAGS", f"{name}_FLOW_MONITOR has bad flags "
+                            f"{hash_hex(flags)}", "ofp_monitor")
+
+
 def iterate_monitors(frame: Frame) -> Iterator[FlowMonitorRequest]:
     """Yields each monitor of a request."""
     data, version, offset = frame.body, frame.version, 0
@@ -127,35 +137,37 @@ def iterate_monitors(frame: Frame) -> Iterator[FlowMonitorRequest]:
         if version >= OF14:
             number, port, group, flags, table, command = struct.unpack_from("!IIIHBB", data,
                                                                             offset)
-            port = port_from_wire(port)
-            if command > 2:
-                raise OpenFlowError("OFPMOFC_BAD_COMMAND")
+            # A command that does not exist is for the switch to refuse.
+            command = COMMANDS[command] if command < len(COMMANDS) else str(command)
+            if command == "delete":
+                port = PORT_NONE
+            else:
+                _check_flags(flags, 0x1F | _OWN14, "OFPST")
+                port = port_from_wire(port)
             match, offset = decode_match(data, offset + 16, version)
-            if flags & ~(0x1F | _OWN14):
-                raise OpenFlowError("OFPMOFC_BAD_FLAGS", "OFPST_FLOW_MONITOR has bad flags "
-                                    f"{flags:#x}", "ofp_monitor")
             flags = flags & 0x1F | (OWN if flags & _OWN14 else 0)
-            yield FlowMonitorRequest(number, flags, match, table, port, group, COMMANDS[command])
+            yield FlowMonitorRequest(number, flags, match, table, port, group, command)
             continue
         if version == OF13:
             number, flags, length, port, table = struct.unpack_from("!IHHIB", data, offset)
             zeros = data[offset + 13:offset + 16]
-            port = port_from_wire(port)
         else:
             number, flags, port, length, table = struct.unpack_from("!IHHHB", data, offset)
             zeros = data[offset + 11:offset + 16]
+        _check_flags(flags, 0x3F, "ONFST" if version == OF13 else "NXST")
         if any(zeros):
             raise OpenFlowError("NXBRC_MUST_BE_ZERO")
-        if flags & ~0x3F or not flags & 0xF:
-            name = "ONFST" if version == OF13 else "NXST"
-            raise OpenFlowError("OFPMOFC_BAD_FLAGS", f"{name}_FLOW_MONITOR has bad flags "
-                                f"{flags:#x}", "ofp_monitor")
+        if version == OF13:
+            port = port_from_wire(port)
         match, offset = _pull_match(data, offset + 16, length, version)
         yield FlowMonitorRequest(number, flags, match, table, port)
 
 
 def decode_flow_monitor_requests(frame: Frame) -> FlowMonitorRequests:
-    return FlowMonitorRequests(tuple(iterate_monitors(frame)))
+    monitors = tuple(iterate_monitors(frame))
+    if any(m.command not in COMMANDS for m in monitors):
+        raise OpenFlowError("OFPMOFC_BAD_COMMAND")
+    return FlowMonitorRequests(monitors)
 
 
 def encode_flow_monitor_requests(value: FlowMonitorRequests, version: int):
@@ -186,17 +198,14 @@ def _put_match(match: Match, version: int) -> tuple[bytes, int]:
 
 def show_flow_monitor_requests(frame: Frame, out: list[str], style: Style) -> None:
     for m in iterate_monitors(frame):
+        if m.command == "delete":
+            out.append(f"\n id={m.monitor} command=delete")
+            continue
         text = f"\n id={m.monitor} flags={describe_bits(m.flags, FLAGS, ',')}"
-        if m.command != "add":
-            text = f"\n id={m.monitor} command={m.command}"
-            if m.command == "delete":
-                out.append(text)
-                continue
-            text += f" flags={describe_bits(m.flags, FLAGS, ',')}"
         if m.out_port != PORT_NONE:
             text += f" out_port={style.port(m.out_port)}"
         if m.out_group not in (0, GROUP_ANY):
-            text += f" out_group={m.out_group}"
+            text += f" out_group={m.out_group - (m.out_group >> 31 << 32)}"
         if m.table != TABLE_ALL:
             text += f" table={style.table(m.table)}"
         match = format_match(m.match, style.port_names, PRIORITY_DEFAULT)
@@ -219,28 +228,30 @@ def iterate_updates(frame: Frame) -> Iterator[FlowUpdate]:
         size, event = struct.unpack_from("!HH", data, offset)
         if not standard:
             event += 1
-        if size < 8 or size > left or size % 8:
-            raise OpenFlowError("OFPBRC_BAD_LEN",
-                                f"NXST_FLOW_MONITOR reply claims invalid length {size}",
+        if size > left or size % 8:
+            raise _bad_length(size)
+        if event > (_RESUMED if standard else _ABBREV):
+            raise OpenFlowError("NXBRC_FM_BAD_EVENT",
+                                f"NXST_FLOW_MONITOR reply has bad event {event - (not standard)}",
                                 "ofp_monitor")
+        if size < 8:
+            raise _bad_length(size)
         yield _decode_update(data[offset:offset + size], event, frame.version)
         offset += size
 
 
+def _bad_length(size: int) -> OpenFlowError:
+    return OpenFlowError("OFPBRC_BAD_LEN", f"NXST_FLOW_MONITOR reply claims invalid length {size}",
+                         "ofp_monitor")
+
+
 def _decode_update(entry: bytes, event: int, version: int) -> FlowUpdate:
-    if event == _ABBREV:
+    if event >= _ABBREV:
         if len(entry) != 8:
-            raise OpenFlowError("OFPBRC_BAD_LEN")
-        return FlowUpdate(event, int.from_bytes(entry[4:8], "big"))
-    if event in (5, 6) and version >= OF14:
-        if len(entry) != 8:
-            raise OpenFlowError("OFPBRC_BAD_LEN")
-        return FlowUpdate(event)
-    if event > 3:
-        raise OpenFlowError("NXBRC_FM_BAD_EVENT", f"NXST_FLOW_MONITOR reply has bad event {event}",
-                            "ofp_monitor")
+            raise _bad_length(len(entry))
+        return FlowUpdate(event, int.from_bytes(entry[4:8], "big") if event == _ABBREV else 0)
     if len(entry) < 24:
-        raise OpenFlowError("OFPBRC_BAD_LEN")
+        raise _bad_length(len(entry))
     if version >= OF14:
         table, reason, idle, hard, priority, cookie = struct.unpack_from("!BBHHH4xQ", entry, 4)
         match, start = decode_match(entry, 24, version)
@@ -248,6 +259,8 @@ def _decode_update(entry: bytes, event: int, version: int) -> FlowUpdate:
     else:
         reason, priority, idle, hard, length, table, cookie = struct.unpack_from("!HHHHHBxQ",
                                                                                  entry, 4)
+        if len(entry) < 24 + (length + 7 & ~7):
+            raise _bad_length(len(entry))
         match, start = _pull_match(entry, 24, length, version)
         decode = decode_instructions if version == OF13 else decode_actions
         actions = decode(entry, version, start)

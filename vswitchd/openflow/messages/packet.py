@@ -14,7 +14,8 @@ from vswitchd.openflow.actions import decode_actions, encode_actions
 from vswitchd.openflow.framing import Frame, OpenFlowError
 from vswitchd.openflow.match import Match
 from vswitchd.openflow.messages.base import (
-    Style, hash_hex, hex_dump, pack_property, port_to_wire, read_port, read_properties,
+    Style, hash_hex, hex_dump, pack_property, port_to_wire,
+    property_number, read_port, read_properties, unknown_property,
 )
 from vswitchd.openflow.messages.flow import encode_tlvs
 from vswitchd.openflow.oxm import decode_match, decode_nxm, encode_match, encode_nxm
@@ -22,6 +23,7 @@ from vswitchd.openflow.text import format_actions, format_match
 
 REASONS = ("no_match", "action", "invalid_ttl", "action_set", "group", "packet_out",
            "explicit_miss", "implicit_miss")
+_EXPLICIT_MISS = 6
 FORMATS = ("standard", "nxt_packet_in", "nxt_packet_in2")
 
 
@@ -75,7 +77,7 @@ def decode_packet_in(frame: Frame) -> PacketIn:
     cookie, start = None, 8
     if version >= OF13:
         cookie, start = int.from_bytes(body[8:16], "big"), 16
-    metadata, offset = decode_match(body, start, version, strict=False, pipeline=False)
+    metadata, offset = decode_match(body, start, version, strict=False, fixed=False)
     if len(body) < offset + 2:
         raise OpenFlowError("OFPBRC_BAD_LEN")
     return PacketIn(body[offset + 2:], metadata, reason, total, table, cookie, buffer_id)
@@ -96,7 +98,8 @@ def _decode_nx(frame: Frame) -> PacketIn:
                     "nxt_packet_in")
 
 
-def _decode_nx2(frame: Frame) -> PacketIn:
+def _decode_nx2(frame: Frame, loose: bool = False) -> PacketIn:
+    """loose: what is not known of a resumed packet is passed over, as of any other."""
     data, metadata, reason, total = None, Match(), 0, 0
     table, cookie, buffer_id, userdata, private = None, None, BUFFER_NONE, b"", None
     resume = frame.raw.kind == "NXT_RESUME"
@@ -106,38 +109,32 @@ def _decode_nx2(frame: Frame) -> PacketIn:
             case 0:
                 data = body
             case 1:
-                total = _number(body, 4)
+                total = property_number(body, 4)
             case 2:
-                buffer_id = _number(body, 4)
+                buffer_id = property_number(body, 4)
             case 3:
-                table = _number(body, 1)
+                table = property_number(body, 1)
             case 4:
-                # The property's value is aligned to eight bytes of the message.
-                cookie = _number(body[4:], 8)
+                cookie = property_number(body, 8)
             case 5:
-                reason = _number(body, 1)
+                reason = property_number(body, 1)
             case 6:
-                metadata, _, _ = decode_nxm(body, strict=resume)
+                metadata, _, _ = decode_nxm(body, strict=resume and not loose)
             case 7:
                 userdata = body
             case 8:
                 private = body
             case _:
-                if resume:
-                    raise OpenFlowError("OFPBPC_BAD_TYPE",
-                                        f"unknown NXT_PACKET_IN2 property type {prop.type}",
-                                        "ofp_packet")
-    if data is None:
+                if resume and not loose:
+                    raise unknown_property(prop, "NXT_PACKET_IN2", "ofp_packet")
+    if not data:
         raise OpenFlowError("OFPBRC_BAD_LEN",
                             "NXT_PACKET_IN2 lacks packet", "ofp_packet")
+    if total and total < len(data):
+        raise OpenFlowError("OFPBRC_BAD_LEN",
+                            "NXT_PACKET_IN2 claimed full_len < len", "ofp_packet")
     return PacketIn(data, metadata, reason, total or len(data), table, cookie, buffer_id,
                     "nxt_packet_in2", userdata, private, resume)
-
-
-def _number(body: bytes, size: int) -> int:
-    if len(body) < size:
-        raise OpenFlowError("OFPBPC_BAD_LEN")
-    return int.from_bytes(body[:size], "big")
 
 
 def encode_packet_in(value: PacketIn, version: int):
@@ -186,11 +183,15 @@ def _encode_nx2(value: PacketIn, version: int) -> bytes:
 
 
 def format_reason(reason: int) -> str:
-    return REASONS[reason] if reason < len(REASONS) else str(reason)
+    """The reason's name, empty for the two that only the switch itself tells apart."""
+    if reason >= len(REASONS):
+        return str(reason)
+    return REASONS[reason] if reason < _EXPLICIT_MISS else ""
 
 
 def show_packet_in(frame: Frame, out: list[str], style: Style) -> None:
-    value = decode_packet_in(frame)
+    is_new = frame.raw.kind in ("NXT_PACKET_IN2", "NXT_RESUME")
+    value = _decode_nx2(frame, True) if is_new else decode_packet_in(frame)
     text = ""
     if value.table:
         text += f" table_id={style.table(value.table)}"
@@ -211,6 +212,8 @@ def show_packet_in(frame: Frame, out: list[str], style: Style) -> None:
     if value.userdata:
         text += " userdata=" + ".".join(f"{c:02x}" for c in value.userdata) + "\n"
     if value.private is not None:
+        if len(value.private) < 4:
+            raise OpenFlowError("OFPBPC_BAD_LEN")
         text += _describe_continuation(value.private, frame.version, style)
     out.append(text)
     if style.verbosity > 0:
@@ -242,8 +245,11 @@ class Continuation:
     odp_port: int | None = None
 
 
-def decode_continuation(data: bytes, version: int) -> Continuation:
-    """Decodes a packet-in's `private` bytes.  Raises OpenFlowError."""
+def decode_continuation(data: bytes, version: int, loose: bool = False) -> Continuation:
+    """Decodes a packet-in's `private` bytes.  Raises OpenFlowError.
+
+    loose: properties that are not known are passed over.
+    """
     bridge, stack, mirrors, conntracked, odp_port = None, [], 0, False, None
     actions: tuple = ()
     action_set: tuple = ()
@@ -259,24 +265,30 @@ def decode_continuation(data: bytes, version: int) -> Continuation:
             case 0x8001:
                 stack.append(body)
             case 0x8002:
-                mirrors = _number(body, 4)
+                mirrors = property_number(body, 4)
             case 0x8003:
                 conntracked = True
             case 0x8004:
-                table = _number(body, 1)
+                table = property_number(body, 1)
             case 0x8005:
-                cookie = _number(body[4:], 8)
+                cookie = property_number(body, 8)
             case 0x8006:
-                actions += (UnrollXlate(table, cookie), *decode_actions(body, version, 4))
+                actions += (UnrollXlate(table, cookie), *_nested_actions(body, version))
             case 0x8007:
-                action_set = decode_actions(body, version, 4)
+                action_set = _nested_actions(body, version)
             case 0x8008:
-                odp_port = _number(body, 4)
+                odp_port = property_number(body, 4)
             case _:
-                raise OpenFlowError("OFPBPC_BAD_TYPE",
-                                    f"unknown continuation property type {prop.type}",
-                                    "ofp_packet")
+                if not loose:
+                    raise unknown_property(prop, "continuation", "ofp_packet")
     return Continuation(bridge, tuple(stack), mirrors, conntracked, actions, action_set, odp_port)
+
+
+def _nested_actions(body: bytes, version: int) -> tuple:
+    if len(body) < 4:
+        raise OpenFlowError("OFPBPC_BAD_LEN", f"actions property has bad length {len(body) + 4}",
+                            "ofp_packet")
+    return decode_actions(body, version, 4)
 
 
 def encode_continuation(value: Continuation, version: int) -> bytes:
@@ -315,7 +327,7 @@ def encode_continuation(value: Continuation, version: int) -> bytes:
 
 
 def _describe_continuation(data: bytes, version: int, style: Style) -> str:
-    value = decode_continuation(data, version)
+    value = decode_continuation(data, version, loose=True)
     text = ""
     if value.bridge is not None and value.bridge.int:
         text += f" continuation.bridge={value.bridge}\n"
@@ -330,7 +342,7 @@ def _describe_continuation(data: bytes, version: int, style: Style) -> str:
         if actions:
             words = format_actions(actions, style.port_names, style.table_names)
             text += f" continuation.{name}={words}\n"
-    if value.odp_port is not None:
+    if value.odp_port:
         text += f" continuation.odp_port={value.odp_port}\n"
     return text
 
@@ -356,7 +368,7 @@ def decode_packet_out(frame: Frame) -> PacketOut:
     body, version = frame.body, frame.version
     if version >= OF15:
         buffer_id, length = struct.unpack_from("!IH2x", body)
-        metadata, start = decode_match(body, 8, version, pipeline=True)
+        metadata, start = decode_match(body, 8, version, pipeline=True, fixed=False)
         if "in_port" not in metadata:
             raise OpenFlowError("OFPBRC_BAD_PORT",
                                 "packet-out contains no in_port", "ofp_packet")
@@ -365,18 +377,14 @@ def decode_packet_out(frame: Frame) -> PacketOut:
         metadata, start = Match.of(in_port=port), 8
     else:
         buffer_id, _, length = struct.unpack_from("!IIH", body)
-        try:
-            port = read_port(body, 4, version)
-        except OpenFlowError as error:
-            raise OpenFlowError("OFPBRC_BAD_PORT", error.reason, error.module) from None
-        metadata, start = Match.of(in_port=port), 16
+        metadata, start = Match.of(in_port=read_port(body, 4, version)), 16
     if start + length > len(body):
         raise OpenFlowError("OFPBRC_BAD_LEN")
+    actions = decode_actions(body, version, start, start + length)
     port = metadata.value("in_port")
     if 0xFF00 <= port and port not in (0xFFFE, 0xFFFF, 0xFFFD) and not 0xFFF8 <= port:
         raise OpenFlowError("OFPBRC_BAD_PORT",
                             f"packet-out has bad input port {hash_hex(port)}", "ofp_packet")
-    actions = decode_actions(body, version, start, start + length)
     data = body[start + length:] if buffer_id == BUFFER_NONE else b""
     return PacketOut(data, actions, metadata, buffer_id)
 

@@ -452,7 +452,7 @@ def _decode_custom(body: bytes) -> tuple[tuple[str, int | None], ...]:
         end = offset + 1 + size
         if end + 8 > len(body):
             raise OpenFlowError("OFPBPC_BAD_LEN")
-        rows.append((body[offset + 1:end].decode("utf-8", "replace"),
+        rows.append((strip_name(body[offset + 1:end]),
                      _known(int.from_bytes(body[end:end + 8], "big"))))
         offset = end + 8
     return tuple(rows)
@@ -570,5 +570,6 @@ def _show_custom(rows: tuple[tuple[str, int | None], ...], out: list[str]) -> No
     for index, (name, value) in enumerate(rows):
         if index % 3 == 0:
             out.append("\n                     ")
-        out.append(f" {name}={value},")
+        if name:
+            out.append(f" {name}={value},")
     out.append("\n")

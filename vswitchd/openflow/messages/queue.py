@@ -11,7 +11,7 @@ from schema.openflow.limits import PORT_MAX, PORT_NONE, QUEUE_ALL
 from schema.openflow.messages import OF10, OF11, OF12, OF13, OF14
 from vswitchd.openflow.framing import Frame, OpenFlowError
 from vswitchd.openflow.messages.base import (
-    Style, format_duration, pack_property, port_to_wire, read_port, read_properties,
+    Style, format_duration, pack_property, port_to_wire, property_number, read_port, read_properties,
 )
 
 _UNKNOWN = (1 << 64) - 1
@@ -193,11 +193,38 @@ def show_queue_config_request(frame: Frame, out: list[str], style: Style) -> Non
         out.append(f" queue={format_queue(value.queue)}")
 
 
+_NO_RATE = 0xFFFF
+_RATES = (1, 2)
+"""Types of properties: least and greatest rate."""
+
+
+def _read_rates(data: bytes) -> Iterator[tuple[int, int]]:
+    """(property type, rate) of a queue up to OpenFlow 1.3, whose properties are its own."""
+    offset = 0
+    while offset < len(data):
+        kind, size = struct.unpack_from("!HH", data, offset)
+        if size < 8 or size % 8 or size > len(data) - offset:
+            raise OpenFlowError("OFPBRC_BAD_LEN")
+        if kind in _RATES:
+            if size != 16:
+                raise OpenFlowError("OFPBRC_BAD_LEN")
+            yield kind, int.from_bytes(data[offset + 8:offset + 10], "big")
+        offset += size
+
+
+def _read_rates14(data: bytes) -> Iterator[tuple[int, int]]:
+    for prop in read_properties(data):
+        if prop.type in _RATES:
+            yield prop.type, property_number(prop.body, 2)
+
+
 def iterate_queues(frame: Frame) -> Iterator[QueueConfig]:
     """Yields each queue of a configuration reply."""
     data, version = frame.body, frame.version
     if version < OF14:
-        reply_port, data = read_port(data, 0, version), data[8:]
+        # A port that cannot be is not noticed before a queue is said to be there.
+        first, data = data, data[8:]
+        reply_port = read_port(first, 0, version) if data else PORT_NONE
     offset = 0
     head = 8 if version < OF12 else 16
     while offset < len(data):
@@ -213,15 +240,9 @@ def iterate_queues(frame: Frame) -> Iterator[QueueConfig]:
             port = read_port(data, offset, version)
         if size < head or size % 8 or size > len(data) - offset:
             raise OpenFlowError("OFPBRC_BAD_LEN")
-        rates: dict[int, int] = {}
-        for prop in read_properties(data[offset + head:offset + size]):
-            if prop.type in (1, 2):
-                start = 4 if version < OF14 else 0
-                if len(prop.body) < start + 2:
-                    raise OpenFlowError("OFPBRC_BAD_LEN")
-                rate = int.from_bytes(prop.body[start:start + 2], "big")
-                if rate != 0xFFFF:
-                    rates[prop.type] = rate
+        read_rates = _read_rates if version < OF14 else _read_rates14
+        rates = {kind: rate for kind, rate in read_rates(data[offset + head:offset + size])
+                 if rate != _NO_RATE}
         yield QueueConfig(port, queue, rates.get(1), rates.get(2))
         offset += size
 
@@ -265,17 +286,21 @@ def _describe_rate(name: str, rate: int | None) -> str:
 
 
 def show_queue_config_reply(frame: Frame, out: list[str], style: Style) -> None:
-    port = None
     queues = []
     try:
         for queue in iterate_queues(frame):
             queues.append(queue)
     finally:
-        if frame.version < OF14 and not queues:
-            out.append(f" port={style.port(read_port(frame.body, 0, frame.version))}\n")
-        for q in sorted(queues, key=lambda q: (q.port, q.queue)):
-            if q.port != port:
-                out.append(f"{' ' if port is None else ''}port={style.port(q.port)}\n")
-                port = q.port
-            out.append(f"queue {format_queue(q.queue)}:" + _describe_rate("min_rate", q.min_rate)
-                       + _describe_rate("max_rate", q.max_rate) + "\n")
+        _show_queues(queues, out, style)
+
+
+def _show_queues(queues: list[QueueConfig], out: list[str], style: Style) -> None:
+    if queues:
+        out.append(" ")
+    port = 0
+    for q in sorted(queues, key=lambda q: (q.port, q.queue)):
+        if q.port != port:
+            out.append(f"port={style.port(q.port)}\n")
+            port = q.port
+        out.append(f"queue {q.queue}:" + _describe_rate("min_rate", q.min_rate)
+                   + _describe_rate("max_rate", q.max_rate) + "\n")

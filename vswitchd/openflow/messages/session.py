@@ -42,20 +42,22 @@ def decode_hello(frame: Frame) -> Hello:
             bitmap = _decode_bitmap(body[offset + 4:offset + size])
             if bitmap is None:
                 whole = False
-            elif versions is None:
+            else:
                 versions = bitmap
         else:
             whole = False
         offset += (size + 7) & ~7
     if not versions:
-        versions = frozenset(range(1, frame.version + 1))
+        versions = frozenset(range(1, min(frame.version, 31) + 1))
     return Hello(versions, whole)
 
 
 def _decode_bitmap(data: bytes) -> frozenset[int] | None:
-    if len(data) < 4:
+    if len(data) < 4 or len(data) % 4:
         return None
     bits = int.from_bytes(data[:4], "big") & ~1
+    if not bits:
+        return None
     return frozenset(n for n in range(1, 32) if bits >> n & 1)
 
 
@@ -138,7 +140,7 @@ def decode_error(frame: Frame) -> Error:
             raise OpenFlowError("OFPBRC_BAD_LEN")
         vendor, kind = int.from_bytes(payload[:4], "big"), code
         payload = payload[4:]
-        name, number = find_error(version, vendor, kind, None), 0
+        name, number = find_error(version, vendor, kind, None if vendor else 0), 0
     else:
         name = find_error(version, 0, kind, code)
     return Error(name, payload, vendor, kind, number)
@@ -172,8 +174,8 @@ def show_error(frame: Frame, out: list[str], style: Style) -> None:
         raise OpenFlowError("OFPBRC_BAD_LEN")
     out.append(f" {error.name}\n")
     if error.name.startswith("OFPHFC_"):
-        out.append(_printable(error.data))
-        out.append("\n")
+        if error.data:
+            out.append(_printable(error.data).rstrip(" ") + "\n")
     else:
         out.append(style.nested(error.data))
 
@@ -305,7 +307,7 @@ def encode_flow_age(value: FlowAge, version: int):
 CAPABILITIES = (
     ("FLOW_STATS", 0x1, 1, 6), ("TABLE_STATS", 0x2, 1, 6), ("PORT_STATS", 0x4, 1, 6),
     ("STP", 0x8, 1, 1), ("GROUP_STATS", 0x8, 2, 6), ("IP_REASM", 0x20, 1, 6),
-    ("QUEUE_STATS", 0x40, 1, 6), ("ARP_MATCH_IP", 0x80, 1, 6), ("PORT_BLOCKED", 0x100, 3, 6),
+    ("QUEUE_STATS", 0x40, 1, 6), ("ARP_MATCH_IP", 0x80, 1, 2), ("PORT_BLOCKED", 0x100, 3, 6),
     ("BUNDLES", 0x200, 5, 6), ("FLOW_MONITORING", 0x400, 5, 6),
 )
 """(name, bit, first and last version that has it), in the order of the text."""
@@ -375,9 +377,9 @@ def show_features_reply(frame: Frame, out: list[str], style: Style) -> None:
     out.append(" ".join(row[0] for row in CAPABILITIES if row[0] in value.capabilities) or "0")
     out.append("\n")
     if frame.version == OF10:
-        out.append("actions: ")
-        out.append(" ".join(n for n in _ACTIONS_SHOWN if n in value.actions) or "0")
-        out.append("\n")
+        actions = " ".join(n for n in _ACTIONS_SHOWN if n in value.actions)
+        if actions:
+            out.append(f"actions: {actions}\n")
     if frame.version < OF13:
         show_ports(frame.body[24:], frame.version, out)
 
@@ -478,9 +480,10 @@ def _decode_role(frame: Frame) -> tuple[str, int | None, bool]:
         raise OpenFlowError("OFPRRFC_BAD_ROLE")
     if role == 0 and frame.raw.kind == "OFPT_ROLE_REQUEST":
         return "nochange", None, False
-    if role == 1:
-        return "equal", None if frame.raw.kind == "OFPT_ROLE_REQUEST" else generation, False
-    return _ROLE_NAMES[role], generation, False
+    return _ROLE_NAMES[role], None if generation == _NO_GENERATION else generation, False
+
+
+_NO_GENERATION = (1 << 64) - 1
 
 
 def decode_role_request(frame: Frame) -> RoleRequest:
@@ -488,8 +491,7 @@ def decode_role_request(frame: Frame) -> RoleRequest:
 
 
 def decode_role_reply(frame: Frame) -> RoleReply:
-    role, generation, nicira = _decode_role(frame)
-    return RoleReply(role, None if generation == (1 << 64) - 1 else generation, nicira)
+    return RoleReply(*_decode_role(frame))
 
 
 def _encode_role(value, version: int, kind: str, absent: int):
@@ -631,7 +633,7 @@ def encode_set_controller_id(value: SetControllerId, version: int):
 
 def show_set_flow_format(frame: Frame, out: list[str], style: Style) -> None:
     number = int.from_bytes(frame.body, "big")
-    names = {0: "OpenFlow10", 2: "nxm"}
+    names = {0: "openflow10", 2: "nxm"}
     if number not in names:
         style.warn("ofp_protocol", "NXT_SET_FLOW_FORMAT message specified invalid flow format "
                                    f"{number}")

@@ -9,7 +9,7 @@ from ipaddress import IPv6Address
 
 from vswitchd.openflow.framing import Frame, OpenFlowError
 from vswitchd.openflow.messages.base import (
-    Style, hash_hex, pack_name, pack_property, read_properties, strip_name,
+    Style, hash_hex, pack_name, pack_property, property_number, read_properties, strip_name,
 )
 
 
@@ -194,19 +194,20 @@ class TlvTableReply:
 
 
 _TLV = struct.Struct("!HBBH2x")
+_N_FIELDS = 64
 
 
-def _decode_tlvs(data: bytes) -> tuple[tuple[int, int, int, int], ...]:
+def _decode_tlvs(data: bytes, max_fields: int) -> tuple[tuple[int, int, int, int], ...]:
     maps = tuple(_TLV.iter_unpack(data))
     for _, _, size, index in maps:
-        if size == 0 or size % 4 or size > 124:
+        if size % 4 or size > 124:
             raise OpenFlowError("NXTTMFC_BAD_OPT_LEN",
                                 f"tlv table option length ({size}) is not a valid option size",
                                 "ofp_match")
-        if index >= 64:
+        if index >= max_fields:
             raise OpenFlowError("NXTTMFC_BAD_FIELD_IDX",
-                                f"tlv table field index ({index}) is too large (max 63)",
-                                "ofp_match")
+                                f"tlv table field index ({index}) is too large "
+                                f"(max {max_fields - 1 & 0xFFFFFFFF})", "ofp_match")
     return maps
 
 
@@ -219,7 +220,7 @@ def decode_tlv_table_mod(frame: Frame) -> TlvTableMod:
     if command > 2:
         raise OpenFlowError("NXTTMFC_BAD_COMMAND",
                             f"tlv table mod command ({command}) is out of range", "ofp_match")
-    return TlvTableMod(command, _decode_tlvs(frame.body[8:]))
+    return TlvTableMod(command, _decode_tlvs(frame.body[8:], _N_FIELDS))
 
 
 def encode_tlv_table_mod(value: TlvTableMod, version: int):
@@ -236,7 +237,7 @@ def encode_tlv_table_request(value: TlvTableRequest, version: int):
 
 def decode_tlv_table_reply(frame: Frame) -> TlvTableReply:
     space, fields = struct.unpack_from("!IH", frame.body)
-    return TlvTableReply(space, fields, _decode_tlvs(frame.body[16:]))
+    return TlvTableReply(space, fields, _decode_tlvs(frame.body[16:], fields))
 
 
 def encode_tlv_table_reply(value: TlvTableReply, version: int):
@@ -323,17 +324,34 @@ def _pad(value: bytes) -> bytes:
     return value + bytes(-len(value) % 4)
 
 
-def _decode_tuple(data: bytes) -> CtTuple:
+_SCALARS = {2: ("zone", 2), 3: ("mark", 4), 4: ("mark_mask", 4), 5: ("labels", 16),
+            6: ("labels_mask", 16)}
+"""The other properties by type: their names and the sizes of their values."""
+
+
+def _family_of(address: bytes, before: str) -> str:
+    """"nw", "ipv6" or, for the address that is all zero, "".  before: that of the one before."""
+    if not any(address):
+        return ""
+    family = "nw" if IPv6Address(address).ipv4_mapped else "ipv6"
+    if before not in ("", family):
+        raise OpenFlowError("OFPBPC_BAD_VALUE",
+                            "the l3_type does not match the one previously set", "ofp_ct")
+    return family
+
+
+def _decode_tuple(data: bytes, family: str) -> tuple[CtTuple, str]:
+    """(tuple, family of its last address).  What is not known is passed over."""
     members: dict[str, int | bytes] = {}
     for prop in read_properties(data, 8):
         if prop.type >= len(_TUPLE):
-            raise OpenFlowError("OFPBPC_BAD_TYPE")
+            continue
         name, size = _TUPLE[prop.type]
-        if len(prop.body) != (size + 3) // 4 * 4:
-            raise OpenFlowError("OFPBPC_BAD_LEN")
-        body = prop.body[:size]
-        members[name] = body if size == 16 else int.from_bytes(body, "big")
-    return CtTuple(**members)
+        number = property_number(prop.body, size)
+        if size == 16:
+            family = _family_of(prop.body[:16], family)
+        members[name] = prop.body[:16] if size == 16 else number
+    return CtTuple(**members), family
 
 
 def _encode_tuple(value: CtTuple) -> bytes:
@@ -347,30 +365,28 @@ def _encode_tuple(value: CtTuple) -> bytes:
 
 
 def decode_ct_flush(frame: Frame) -> CtFlush:
+    return _decode_ct_flush(frame)[0]
+
+
+def _decode_ct_flush(frame: Frame) -> tuple[CtFlush, str]:
+    """(value, family of its last address)."""
     body = frame.body
     if any(body[1:8]):
         raise OpenFlowError("NXBRC_MUST_BE_ZERO")
-    zone = orig = reply = None
-    masks: dict[int, int] = {}
-    sizes = {2: 2, 3: 4, 4: 4, 5: 16, 6: 16}
+    tuples: dict[int, CtTuple] = {}
+    values: dict[str, int] = {}
+    family = ""
     for prop in read_properties(body[8:], 8):
         if prop.type in (0, 1):
-            inner = _decode_tuple(prop.body[4:])
-            orig, reply = (inner, reply) if prop.type == 0 else (orig, inner)
-        elif prop.type in sizes:
-            size = sizes[prop.type]
-            if len(prop.body) != (size + 3) // 4 * 4:
+            if len(prop.body) < 4:
                 raise OpenFlowError("OFPBPC_BAD_LEN")
-            number = int.from_bytes(prop.body[:size], "big")
-            if prop.type == 2:
-                zone = number
-            else:
-                masks[prop.type] = number
-        else:
-            raise OpenFlowError("OFPBPC_BAD_TYPE")
-    mark = (masks.get(3, 0), masks.get(4, 0xFFFFFFFF)) if 3 in masks else None
-    labels = (masks.get(5, 0), masks.get(6, (1 << 128) - 1)) if 5 in masks else None
-    return CtFlush(body[0], zone, orig, reply, mark, labels)
+            tuples[prop.type], family = _decode_tuple(prop.body[4:], family)
+        elif prop.type in _SCALARS:
+            name, size = _SCALARS[prop.type]
+            values[name] = property_number(prop.body, size)
+    mark, labels = ((values[name], values.get(f"{name}_mask", (1 << size * 8) - 1))
+                    if name in values else None for name, size in (("mark", 4), ("labels", 16)))
+    return CtFlush(body[0], values.get("zone"), tuples.get(0), tuples.get(1), mark, labels), family
 
 
 def encode_ct_flush(value: CtFlush, version: int):
@@ -401,18 +417,18 @@ def _describe_tuple(value: CtTuple | None, protocol: int, family: str) -> str:
     return ",".join(words)
 
 
+def _describe_masked(value: int, mask: int, size: int) -> str:
+    full = mask == (1 << size * 8) - 1
+    return hash_hex(value) if full else f"{hash_hex(value)}/{hash_hex(mask)}"
+
+
 def show_ct_flush(frame: Frame, out: list[str], style: Style) -> None:
-    value = decode_ct_flush(frame)
-    if value.zone is not None:
-        out.append(f" zone={value.zone}")
-    if value.mark is not None:
-        out.append(f" mark={value.mark[0]:#x}/{value.mark[1]:#x}")
-    if value.labels is not None:
-        out.append(f" labels={value.labels[0]:#x}/{value.labels[1]:#x}")
-    addresses = [part for side in (value.orig, value.reply) if side is not None
-                 for part in (side.src, side.dst) if part is not None]
-    family = "nw" if any(IPv6Address(part).ipv4_mapped for part in addresses) else "ipv6"
-    orig = _describe_tuple(value.orig, value.protocol, family)
-    if value.protocol:
-        orig += f",ct_nw_proto={value.protocol}"
-    out.append(f" '{orig}' '{_describe_tuple(value.reply, value.protocol, family)}'")
+    value, family = _decode_ct_flush(frame)
+    out.append(f" zone={value.zone or 0} ")
+    if value.mark is not None and value.mark[1]:
+        out.append(f"mark={_describe_masked(*value.mark, 4)} ")
+    if value.labels is not None and value.labels[1]:
+        out.append(f"labels={_describe_masked(*value.labels, 16)} ")
+    orig, reply = (_describe_tuple(side, value.protocol, family or "ipv6")
+                   for side in (value.orig, value.reply))
+    out.append(f"'{orig},ct_nw_proto={value.protocol}' '{reply}'")

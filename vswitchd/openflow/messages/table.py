@@ -4,19 +4,23 @@ Values, wire form and text of one family; entered through `vswitchd.openflow.mes
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from schema.openflow.messages import OF10, OF11, OF12, OF13, OF14
+from schema.openflow.limits import TABLE_ALL
+from schema.openflow.messages import OF10, OF11, OF12, OF13, OF14, OF15
 from vswitchd.openflow.framing import Frame, OpenFlowError
 from vswitchd.openflow.messages.base import (
-    Property, Style, describe_bits, pack_name, pack_property, read_properties,
+    NO_ERROR_NAME, Property, Style, describe_bits, hash_hex, pack_name, pack_property, read_properties,
+    strip_name, unknown_property,
 )
 
 MISS = {0: "controller", 1: "continue", 2: "drop"}
 _MISS_NUMBERS = {name: number for number, name in MISS.items()}
 EVICTION_FLAGS = ((1, "OTHER"), (2, "IMPORTANCE"), (4, "LIFETIME"))
 _EVICTION, _VACANCY = 4, 8
+
+Warn = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,8 @@ class TableFeatures:
     """What one table can match and do.
 
     miss: key of MISS or None if it is the version's default; eviction, vacancy: whether
-    supported, None if not told; match, mask, wildcard: names of fields.
+    supported, None if not told; match, mask, wildcard: names of fields; command: index of
+    COMMANDS in a request of OpenFlow 1.5.
     """
 
     table: int
@@ -102,6 +107,7 @@ class TableFeatures:
     match: frozenset[str] = frozenset()
     mask: frozenset[str] = frozenset()
     wildcard: frozenset[str] = frozenset()
+    command: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +174,7 @@ def actions_to_bits(names: frozenset[str], version: int) -> int:
 
 
 def describe_action_names(names: frozenset[str]) -> str:
-    return " ".join(name for name in ACTION_ORDER if name in names) or "0"
+    return " ".join(name for name in ACTION_ORDER if name in names) or "<none>"
 
 
 def describe_actions(bits: int, version: int) -> str:
@@ -176,13 +182,14 @@ def describe_actions(bits: int, version: int) -> str:
     return describe_action_names(actions_from_bits(bits, version))
 
 
-_INSTRUCTIONS = ((6, "meter"), (4, "apply_actions"), (5, "clear_actions"), (3, "write_actions"),
-                 (2, "write_metadata"), (1, "goto_table"))
+_INSTRUCTION_NAMES = ((6, "meter"), (4, "apply_actions"), (5, "clear_actions"), (3, "write_actions"),
+                      (2, "write_metadata"), (1, "goto_table"))
 """(type, name) in the order of the text."""
 
 
-def _instructions_from_types(types) -> int:
-    return sum(1 << t for t in types if 1 <= t <= 6)
+def _known_instructions(bits: int, version: int) -> int:
+    """Those of `bits` that stand for an instruction of `version`."""
+    return bits & (0x7E if version >= OF13 else 0x3E)
 
 
 # Fields by the bits of OpenFlow 1.0 to 1.2.
@@ -234,8 +241,17 @@ def _same(next_tables, instructions, write, apply) -> dict:
     return {"hit": features, "missed": features}
 
 
-def iterate_table_stats(data: bytes, version: int) -> Iterator[TableStats]:
-    """Yields each table of a statistics reply."""
+def _read_miss(config: int, warn: Warn) -> int:
+    miss = config & 3
+    if miss not in MISS:
+        warn("ofp_table", f"bad table miss config {config}")
+        return 0
+    return miss
+
+
+def iterate_table_stats(data: bytes, version: int, warn: Warn = lambda module, text: None,
+                        ) -> Iterator[TableStats]:
+    """Yields each table of a statistics reply.  warn: told of miss settings that do not exist."""
     layout = {OF10: _ROW10, OF11: _ROW11, OF12: _ROW12}.get(version, _ROW13)
     if version == OF12:
         rows = [row for row in _oxm_fields() if row[0] < 1 << 36]
@@ -243,8 +259,7 @@ def iterate_table_stats(data: bytes, version: int) -> Iterator[TableStats]:
         if version >= OF13:
             yield TableStats(*row)
             continue
-        from vswitchd.openflow.messages.base import strip_name
-        table, name = row[0], strip_name(row[1])
+        table, name = row[0], strip_name(row[1][:31])
         if version == OF10:
             _, _, wild, entries, active, lookup, matched = row
             fields = _by_bits(wild, _WILD10)
@@ -253,18 +268,24 @@ def iterate_table_stats(data: bytes, version: int) -> Iterator[TableStats]:
         elif version == OF11:
             (_, _, wild, match, instructions, write, apply, config, entries, active, lookup,
              matched) = row
-            actions = (ActionFeatures(actions_from_bits(bits, version)) for bits in (write, apply))
+            # The reference shows the actions of write_actions for apply_actions too.
+            actions = ActionFeatures(actions_from_bits(write, version))
+            known = _known_instructions(instructions, version)
+            wildcard = _by_bits(wild, _FIELDS11)
             features = TableFeatures(
-                table, name, miss=config & 3, max_entries=entries, match=_by_bits(match, _FIELDS11),
-                wildcard=_by_bits(wild, _FIELDS11),
-                **_same(_next_tables(table, instructions), instructions, *actions))
+                table, name, miss=_read_miss(config, warn), max_entries=entries,
+                match=_by_bits(match, _FIELDS11) | wildcard, wildcard=wildcard,
+                **_same(_next_tables(table, instructions), known, actions, actions))
         else:
             (_, _, match, wild, write, apply, write_fields, apply_fields, metadata_match,
              metadata_write, instructions, config, entries, active, lookup, matched) = row
+            wildcard = _by_bits(wild, rows)
             features = TableFeatures(
-                table, name, metadata_match, metadata_write, miss=config & 3, max_entries=entries,
-                match=_by_bits(match, rows), wildcard=_by_bits(wild, rows),
-                **_same(_next_tables(table, instructions), instructions,
+                table, name, metadata_match, metadata_write, miss=_read_miss(config, warn),
+                max_entries=entries,
+                match=_by_bits(match, rows) | wildcard, wildcard=wildcard,
+                **_same(_next_tables(table, instructions),
+                        _known_instructions(instructions, version),
                         ActionFeatures(actions_from_bits(write, version),
                                        _by_bits(write_fields, rows)),
                         ActionFeatures(actions_from_bits(apply, version),
@@ -324,90 +345,138 @@ def iterate_table_names(frame: Frame) -> Iterator[tuple[int, bytes]]:
 
 # Features.
 
-_FEATURES = struct.Struct("!HBB4x32sQQII")
+_FEATURES = struct.Struct("!HBBI32sQQII")
 
 
-def iterate_table_features(data: bytes, version: int) -> Iterator[TableFeatures]:
-    """Yields each table of a features message."""
+# Property types: those of a flow that matches are even, of a table miss odd.
+_HIT, _MISS = 0, 1
+(_INSTRUCTIONS, _NEXT_TABLES, _WRITE_ACTIONS, _APPLY_ACTIONS, _MATCH, _WILDCARDS, _WRITE_FIELDS,
+ _APPLY_FIELDS) = range(0, 16, 2)
+_REQUIRED = (_INSTRUCTIONS, _NEXT_TABLES, _WRITE_ACTIONS, _APPLY_ACTIONS, _MATCH, _WILDCARDS,
+             _WRITE_FIELDS, _APPLY_FIELDS)
+_HAVE_MISS = (_INSTRUCTIONS, _NEXT_TABLES, _WRITE_ACTIONS, _APPLY_ACTIONS, _WRITE_FIELDS,
+              _APPLY_FIELDS)
+COMMANDS = ("replace", "modify", "enable", "disable")
+"""What a features request of OpenFlow 1.5 asks for."""
+
+
+def iterate_table_features(data: bytes, version: int, loose: bool = True,
+                           ) -> Iterator[TableFeatures]:
+    """Yields each table of a features message.
+
+    loose: pass over what is not known; a request that would change a table must not have it.
+    """
     offset = 0
     while offset < len(data):
         if len(data) - offset < 64:
             raise OpenFlowError("OFPBPC_BAD_LEN")
         size = int.from_bytes(data[offset:offset + 2], "big")
-        if size < 64 or size > len(data) - offset:
+        if size < 64 or size % 8 or size > len(data) - offset:
             raise OpenFlowError("OFPBPC_BAD_LEN")
-        yield _decode_features(data[offset:offset + size], version)
+        yield _decode_features(data[offset:offset + size], version, loose)
         offset += size
 
 
-def _decode_features(data: bytes, version: int) -> TableFeatures:
-    from vswitchd.openflow.messages.base import strip_name
-    (_, table, _, name, metadata_match, metadata_write, capabilities,
+def _decode_features(data: bytes, version: int, loose: bool) -> TableFeatures:
+    (_, table, command, features, name, metadata_match, metadata_write, capabilities,
      entries) = _FEATURES.unpack_from(data)
-    found: dict[int, Property] = {}
+    if version < OF15:
+        command = 0
+    elif command >= len(COMMANDS):
+        raise OpenFlowError("OFPTFFC_BAD_COMMAND")
+    if table == TABLE_ALL:
+        raise OpenFlowError("OFPTFFC_BAD_TABLE")
+    found: dict[int, object] = {}
     for prop in read_properties(data[64:], 8):
         if prop.type in found:
-            raise OpenFlowError("OFPBPC_DUP_TYPE")
-        found[prop.type] = prop
-
-    def body(kind: int) -> bytes | None:
-        prop = found.get(kind) or found.get(kind & ~1)
-        return prop.body if prop else None
-
-    sets = []
-    for miss in (0, 1):
-        sets.append(InstructionFeatures(
-            frozenset(body(2 | miss) or b""),
-            _instructions_from_types(_read_types(body(miss) or b"")),
-            ActionFeatures(_action_names(body(4 | miss) or b"", version),
-                           _read_fields(body(12 | miss) or b"")[0]),
-            ActionFeatures(_action_names(body(6 | miss) or b"", version),
-                           _read_fields(body(14 | miss) or b"")[0])))
-    match, mask = _read_fields(body(8) or b"")
-    wildcard, _ = _read_fields(found[10].body if 10 in found else b"")
+            raise OpenFlowError("OFPTFFC_BAD_FEATURES")
+        value = _decode_feature(prop, version, loose)
+        if prop.type < 32:
+            found[prop.type] = value
+    missing = [kind for kind in _REQUIRED if kind not in found]
+    if missing and (found or version < OF15):
+        raise OpenFlowError(
+            "OFPTFFC_BAD_FEATURES", f"table features message missing {len(missing)} required "
+            f"properties, including property {missing[0]}", "ofp_table")
+    if missing:
+        found = {kind: 0 if kind == _INSTRUCTIONS else frozenset() for kind in _REQUIRED}
+        found[_MATCH] = found[_WILDCARDS] = (frozenset(), frozenset())
+    for kind in _HAVE_MISS:
+        found.setdefault(kind | _MISS, found[kind])
+    hit, missed = (InstructionFeatures(
+        found[_NEXT_TABLES | of], found[_INSTRUCTIONS | of],
+        ActionFeatures(found[_WRITE_ACTIONS | of], found[_WRITE_FIELDS | of]),
+        ActionFeatures(found[_APPLY_ACTIONS | of], found[_APPLY_FIELDS | of]))
+        for of in (_HIT, _MISS))
+    exact, masked = found[_MATCH]
+    match = exact | masked
     eviction = vacancy = None
     if version >= OF14:
         eviction, vacancy = bool(capabilities & _EVICTION), bool(capabilities & _VACANCY)
-    return TableFeatures(table, strip_name(name), metadata_match, metadata_write, None, eviction,
-                         vacancy, entries, sets[0], sets[1], match, mask, match & wildcard)
+    return TableFeatures(table, strip_name(name[:31]), metadata_match, metadata_write, None,
+                         eviction, vacancy, entries, hit, missed, match, masked,
+                         (found[_WILDCARDS][0] | masked) & match, command)
 
 
-def _read_types(data: bytes) -> list[int]:
-    """Types of (type, length) entries, experimenters' being skipped."""
-    types, offset = [], 0
-    while len(data) - offset >= 4:
-        kind, size = struct.unpack_from("!HH", data, offset)
-        if size < 4:
-            raise OpenFlowError("OFPBPC_BAD_LEN")
-        if kind != 0xFFFF:
-            types.append(kind)
-        offset += size
-    return types
+def _decode_feature(prop: Property, version: int, loose: bool):
+    """The value of one property, None if it is not known."""
+    if prop.type in (_MATCH, _WILDCARDS):
+        exact, masked = _read_fields(prop.body, loose)
+        if masked and prop.type == _WILDCARDS:
+            raise OpenFlowError("OFPBMC_BAD_MASK")
+        return exact, masked
+    kind = prop.type & ~_MISS
+    if prop.experimenter or kind not in _HAVE_MISS:
+        if not loose:
+            raise unknown_property(prop, "table features", "ofp_table")
+        return None
+    if kind == _INSTRUCTIONS:
+        types = _read_types(prop.body)
+        known = _known_instructions(sum(1 << t for t in types if t < 32), version)
+        if not loose:
+            _refuse_unknown_instructions(types, known)
+        return known
+    if kind == _NEXT_TABLES:
+        if TABLE_ALL in prop.body:
+            raise OpenFlowError("OFPBPC_BAD_VALUE")
+        return frozenset(prop.body)
+    if kind in (_WRITE_ACTIONS, _APPLY_ACTIONS):
+        return actions_from_bits(sum(1 << t for t in _read_types(prop.body) if t < 32), version)
+    fields, masked = _read_fields(prop.body, loose)
+    if masked:
+        raise OpenFlowError("OFPBMC_BAD_MASK")
+    return fields
 
 
-def _action_names(data: bytes, version: int) -> frozenset[str]:
-    return actions_from_bits(sum(1 << t for t in set(_read_types(data)) if t < 32), version)
+def _refuse_unknown_instructions(types: set[int], known: int) -> None:
+    for kind in types:
+        if kind > _OTHERS:
+            raise OpenFlowError("OFPBIC_BAD_EXPERIMENTER")
+        if kind >= 32 or not known >> kind & 1:
+            raise OpenFlowError("OFPBIC_UNKNOWN_INST")
 
 
-def _read_fields(data: bytes) -> tuple[frozenset[str], frozenset[str]]:
-    """(fields, those of them that can be masked) of a list of OXM headers."""
-    from vswitchd.openflow.fields import BY_CODE
-    names, masked, offset = [], [], 0
-    while len(data) - offset >= 4:
-        oxm_class, field = struct.unpack_from("!HB", data, offset)
-        offset += 4
-        experimenter = 0
-        if oxm_class == 0xFFFF:
-            if len(data) - offset < 4:
-                raise OpenFlowError("OFPBMC_BAD_LEN")
-            experimenter = int.from_bytes(data[offset:offset + 4], "big")
-            offset += 4
-        info = BY_CODE.get((oxm_class << 7 | field >> 1, experimenter))
+_OTHERS = 0xFFFF
+"""Types above are those of experimenters."""
+
+
+def _read_types(data: bytes) -> set[int]:
+    """Types of actions or instructions; those of experimenters are above 65535."""
+    return {prop.type if not prop.experimenter else _OTHERS + prop.experimenter
+            for prop in read_properties(data, 1, _OTHERS + 1)}
+
+
+def _read_fields(data: bytes, loose: bool) -> tuple[frozenset[str], frozenset[str]]:
+    """(fields that match exactly, fields with masks) of a list of OXM headers."""
+    from vswitchd.openflow.oxm import pull_header
+    exact, masked, offset = set(), set(), 0
+    while offset < len(data):
+        info, _, _, is_masked, offset = pull_header(data, offset, len(data))
         if info is not None:
-            names.append(info.name)
-            if field & 1:
-                masked.append(info.name)
-    return frozenset(names), frozenset(masked)
+            (masked if is_masked else exact).add(info.name)
+        elif not loose:
+            raise OpenFlowError("OFPBMC_BAD_FIELD")
+    return frozenset(exact), frozenset(masked)
 
 
 def decode_table_features_reply(frame: Frame) -> TableFeaturesReply:
@@ -443,7 +512,7 @@ def _encode_features(f: TableFeatures, version: int) -> bytes:
     props += pack_property(8, _put_fields(f.match, f.mask, version))
     props += pack_property(10, _put_fields(f.wildcard, frozenset(), version))
     capabilities = (_EVICTION if f.eviction else 0) | (_VACANCY if f.vacancy else 0)
-    return _FEATURES.pack(64 + len(props), f.table, 0, pack_name(f.name, 32), f.metadata_match,
+    return _FEATURES.pack(64 + len(props), f.table, f.command, 0, pack_name(f.name, 32), f.metadata_match,
                           f.metadata_write, capabilities if version >= OF14 else 3,
                           f.max_entries) + props
 
@@ -519,16 +588,19 @@ def _list_tables(tables: frozenset[int]) -> str:
 class TablePrinter:
     """Prints tables one after another, saying 'ditto' for those like the one before."""
 
-    def __init__(self, version: int, table_names: dict[int, str] | None = None) -> None:
+    def __init__(self, version: int, table_names: dict[int, str] | None = None,
+                 out: list[str] | None = None) -> None:
+        """out: what the lines are added to as they come."""
         self._version = version
         self._names = table_names
-        self._out: list[str] = []
+        self._out: list[str] = [] if out is None else out
+        self._n_before = len(self._out)
         self._features: TableFeatures | None = None
         self._stats: TableStats | None = None
         self._ditto: list[int] = []
 
     def add_features(self, frame: Frame) -> None:
-        for features in iterate_table_features(frame.body, frame.version):
+        for features in iterate_table_features(frame.body, frame.version, frame.raw.is_reply):
             self.add(features, None)
 
     def add(self, features: TableFeatures, stats: TableStats | None) -> None:
@@ -544,7 +616,7 @@ class TablePrinter:
             return
         self._flush()
         name = (self._names or {}).get(features.table, str(features.table))
-        self._out.append(f"\n  table {name}" if self._out or stats is not None
+        self._out.append(f"\n  table {name}" if len(self._out) > self._n_before or stats is not None
                          else f"  table {name}")
         if features.name:
             self._out.append(f' ("{features.name}")')
@@ -561,10 +633,10 @@ class TablePrinter:
     def _describe(self, f: TableFeatures, before: TableFeatures | None) -> None:
         out = self._out
         if f.metadata_match or f.metadata_write:
-            out.append(f"    metadata: match={f.metadata_match:#x} "
-                       f"write={f.metadata_write:#x}\n")
+            out.append(f"    metadata: match={hash_hex(f.metadata_match)} "
+                       f"write={hash_hex(f.metadata_write)}\n")
         if f.miss is not None:
-            out.append(f"    config={MISS.get(f.miss, 'unknown')}\n")
+            out.append(f"    config={MISS[f.miss]}\n")
         if f.eviction is not None:
             out.append(f"    eviction: {'' if f.eviction else 'not '}supported\n")
         if f.vacancy is not None:
@@ -572,10 +644,10 @@ class TablePrinter:
         if f.max_entries:
             out.append(f"    max_entries={f.max_entries}\n")
         if before is not None and _instructions(f) == _instructions(before):
-            if f.hit.instructions or f.missed.instructions:
+            if InstructionFeatures() not in (f.hit, f.missed):
                 out.append("    (same instructions)\n")
         elif f.hit == f.missed:
-            if f.hit.instructions:
+            if f.hit != InstructionFeatures():
                 out.append("    instructions (table miss and others):\n")
                 self._describe_instructions(f.hit, before and before.hit)
         else:
@@ -601,11 +673,14 @@ class TablePrinter:
         out = self._out
         if f.next_tables and self._version >= OF13:
             out.append(f"      next tables: {_list_tables(f.next_tables)}\n")
-        if f.instructions:
-            names = " ".join(name for kind, name in _INSTRUCTIONS if f.instructions >> kind & 1)
+        if f.instructions and before is not None and f.instructions == before.instructions:
+            out.append("      (same instructions)\n")
+        elif f.instructions:
+            names = " ".join(name for kind, name in _INSTRUCTION_NAMES if f.instructions >> kind & 1)
             out.append(f"      instructions: {names}\n")
-        if (before is not None and self._version != OF11
-                and (f.write, f.apply) == (before.write, before.apply)):
+        if f.write == f.apply == ActionFeatures():
+            return
+        if before is not None and (f.write, f.apply) == (before.write, before.apply):
             out.append("      (same actions)\n")
         elif f.write == f.apply:
             out.append("      Write-Actions and Apply-Actions features:\n")
@@ -632,7 +707,7 @@ class TablePrinter:
 
     def finish(self) -> str:
         self._flush()
-        return "".join(self._out)
+        return "".join(self._out[self._n_before:])
 
 
 def _instructions(f: TableFeatures):
@@ -657,18 +732,24 @@ def _comparable(f: TableFeatures):
 
 
 def show_table_stats_reply(frame: Frame, out: list[str], style: Style) -> None:
-    printer = TablePrinter(frame.version, style.table_names)
-    for stats in iterate_table_stats(frame.body, frame.version):
+    printer = TablePrinter(frame.version, style.table_names, out)
+    for stats in iterate_table_stats(frame.body, frame.version, style.warn):
         printer.add(stats.features or TableFeatures(stats.table), stats)
-    out.append(printer.finish())
+    printer.finish()
 
 
 def show_table_features(frame: Frame, out: list[str], style: Style) -> None:
     if not frame.body:
         return
-    printer = TablePrinter(frame.version, style.table_names)
-    printer.add_features(frame)
-    out.append("\n" + printer.finish())
+    # The headline ends once a table follows it.
+    tables: list[str] = []
+    printer = TablePrinter(frame.version, style.table_names, tables)
+    try:
+        printer.add_features(frame)
+        printer.finish()
+    finally:
+        if tables:
+            out.append("\n" + "".join(tables))
 
 
 # Modification, description, status.
@@ -724,7 +805,7 @@ class TableStatus:
 
 
 def _read_table_properties(data: bytes, config: int, modify: bool):
-    """(eviction flags, vacancy)."""
+    """(eviction flags, vacancy).  modify: they are for a switch, which checks them."""
     flags, vacancy = None, Vacancy(0, 0, 0) if config & _VACANCY else None
     for prop in read_properties(data, 8):
         if len(prop.body) != 4 and prop.type in (2, 3):
@@ -737,7 +818,9 @@ def _read_table_properties(data: bytes, config: int, modify: bool):
                 raise OpenFlowError("OFPBPC_BAD_VALUE",
                                     "Vacancy value should be zero for table-mod messages",
                                     "ofp_table")
-            if config & _VACANCY:
+            if config & _VACANCY and not modify:
+                vacancy = Vacancy(down, up, now)
+            elif config & _VACANCY:
                 if down > up:
                     raise OpenFlowError("OFPBPC_BAD_VALUE",
                                         "Value of vacancy_down is greater than vacancy_up",
@@ -748,8 +831,7 @@ def _read_table_properties(data: bytes, config: int, modify: bool):
                                         "100", "ofp_table")
                 vacancy = Vacancy(down, up, now)
         elif modify:
-            raise OpenFlowError("OFPBPC_BAD_TYPE",
-                                f"unknown table property type {prop.type}", "ofp_table")
+            raise OpenFlowError("OFPBRC_BAD_TYPE")
     return flags, vacancy
 
 
@@ -808,11 +890,12 @@ def show_table_mod(frame: Frame, out: list[str], style: Style) -> None:
         out.append(f", flow_miss_config={MISS.get(value.miss, 'controller')}")
     if frame.version < OF14:
         return
-    # Open vSwitch has no words for a modification with eviction flags of its own.
-    if value.eviction_flags is not None:
-        out.append(", eviction=***error***")
-    else:
-        out.append(f", eviction={'on' if value.eviction else 'off'}")
+    # The reference shows eviction flags as if they were its setting: 1 on, 2 off, 0 not told.
+    setting = value.eviction_flags
+    if setting is None:
+        setting = 1 if value.eviction else 2
+    if setting:
+        out.append(f", eviction={ {1: 'on', 2: 'off'}.get(setting, '***error***')}")
     if value.vacancy:
         out.append(f", vacancy=on vacancy:{value.vacancy.down},{value.vacancy.up}")
     else:
@@ -874,9 +957,17 @@ def show_table_desc_reply(frame: Frame, out: list[str], style: Style) -> None:
         out.append(_describe_desc(desc, style))
 
 
+_STATUS_REASONS = {3: "VACANCY_DOWN", 4: "VACANCY_UP"}
+
+
 def decode_table_status(frame: Frame) -> TableStatus:
+    reason = frame.body[0]
+    if reason not in _STATUS_REASONS:
+        raise OpenFlowError("OFPBPC_BAD_VALUE")
+    if len(frame.body) == 8:
+        raise OpenFlowError(NO_ERROR_NAME)
     desc, _ = _decode_desc(frame.body, 8)
-    return TableStatus(frame.body[0], desc)
+    return TableStatus(reason, desc)
 
 
 def encode_table_status(value: TableStatus, version: int):
@@ -885,7 +976,4 @@ def encode_table_status(value: TableStatus, version: int):
 
 def show_table_status(frame: Frame, out: list[str], style: Style) -> None:
     value = decode_table_status(frame)
-    names = {3: "VACANCY_DOWN", 4: "VACANCY_UP"}
-    if value.reason not in names:
-        raise OpenFlowError("OFPBPC_BAD_VALUE")
-    out.append(f" reason={names[value.reason]}\ntable_desc:-" + _describe_desc(value.desc, style))
+    out.append(f" reason={_STATUS_REASONS[value.reason]}\ntable_desc:-" + _describe_desc(value.desc, style))
