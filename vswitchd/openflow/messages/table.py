@@ -680,7 +680,9 @@ class TablePrinter:
             out.append(f"      instructions: {names}\n")
         if f.write == f.apply == ActionFeatures():
             return
-        if before is not None and (f.write, f.apply) == (before.write, before.apply):
+        # The reference says so only of tables that can set fields.
+        if (before is not None and f.write.fields
+                and (f.write, f.apply) == (before.write, before.apply)):
             out.append("      (same actions)\n")
         elif f.write == f.apply:
             out.append("      Write-Actions and Apply-Actions features:\n")
