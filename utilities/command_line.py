@@ -11,6 +11,7 @@ nothing; what few runs need is imported inside the functions that need it.
 import os
 import sys
 import time
+from _collections_abc import Iterator        # What collections.abc exports, already loaded.
 
 VERSION = "4.0.90"
 
@@ -52,28 +53,34 @@ class Fatal(Exception):
 
 
 def parse_options(argv: list[str], table: tuple, reorder: bool = False
-                  ) -> tuple[list[tuple[str, str | None]], list[str]]:
+                  ) -> tuple[Iterator[tuple[str, str | None]], list[str]]:
     """Read the options of `argv`, which lacks the program's name.
 
     `table` holds (long name, argument, short letter, group...) in the order in which an ambiguity
     is reported; names of one `group` do not make each other ambiguous.  Without `reorder` the
     first word that is no option ends the options (getopt's "+"), with it options may come later.
-    Returns [(long name, argument or None)] and the remaining words.  Raises Fatal.
+    Returns an iterator over (long name, argument or None), which raises Fatal, and the list of the
+    remaining words, which is complete when the iterator has ended: as with getopt, an option takes
+    effect before the next one is looked at.
     """
+    rest: list[str] = []
+    return _options(argv, table, reorder, rest), rest
+
+
+def _options(argv: list[str], table: tuple, reorder: bool, rest: list[str]
+             ) -> Iterator[tuple[str, str | None]]:
     long = {row[0]: row for row in table}
     short = {row[2]: row for row in table if row[2]}
-    found: list[tuple[str, str | None]] = []
-    rest: list[str] = []
     words = iter(argv)
     for word in words:
         if word == "--":
             rest.extend(words)
-            break
+            return
         if word[:1] != "-" or word == "-":
             rest.append(word)
             if not reorder:
                 rest.extend(words)
-                break
+                return
         elif word[1] == "-":
             name, equals, argument = word[2:].partition("=")
             row = long.get(name) or _find_by_prefix(name, word, table)
@@ -84,7 +91,7 @@ def parse_options(argv: list[str], table: tuple, reorder: bool = False
                 value = next(words, None)
                 if value is None:
                     raise Fatal(f"option '--{row[0]}' requires an argument")
-            found.append((row[0], value))
+            yield row[0], value
         else:
             letters = word[1:]
             while letters:
@@ -98,8 +105,7 @@ def parse_options(argv: list[str], table: tuple, reorder: bool = False
                         value = next(words, None)
                         if value is None:
                             raise Fatal(f"option requires an argument -- '{letter}'")
-                found.append((row[0], value))
-    return found, rest
+                yield row[0], value
 
 
 def _find_by_prefix(name: str, word: str, table: tuple) -> tuple:

@@ -32,12 +32,20 @@ TABLE = (("db", REQUIRED_ARGUMENT, ""), ("no-wait", NO_ARGUMENT, ""),
     (["--may"], [("may-exist", None)], []),
 ])
 def test_options_are_read_as_getopt_does(argv, found, rest) -> None:
-    assert parse_options(argv, TABLE) == (found, rest)
+    options, words = parse_options(argv, TABLE)
+    assert (list(options), words) == (found, rest)
 
 
 def test_options_may_follow_words_when_reordering() -> None:
-    assert parse_options(["a", "--db", "x", "b", "--", "--help"], TABLE, reorder=True) == (
-        [("db", "x")], ["a", "b", "--help"])
+    options, words = parse_options(["a", "--db", "x", "b", "--", "--help"], TABLE, reorder=True)
+    assert (list(options), words) == ([("db", "x")], ["a", "b", "--help"])
+
+
+def test_options_before_a_wrong_one_take_effect() -> None:
+    options, _ = parse_options(["--db", "x", "--foo"], TABLE)
+    assert next(options) == ("db", "x")
+    with pytest.raises(Fatal):
+        next(options)
 
 
 @pytest.mark.parametrize("argv, text", [
@@ -53,7 +61,7 @@ def test_options_may_follow_words_when_reordering() -> None:
 ])
 def test_wrong_options_are_named_as_getopt_does(argv, text) -> None:
     with pytest.raises(Fatal) as caught:
-        parse_options(argv, TABLE)
+        list(parse_options(argv, TABLE)[0])
     assert caught.value.text == text
 
 

@@ -15,7 +15,9 @@ from utilities.vsctl import main
 
 pytestmark = [pytest.mark.differential, needs_reference]
 
-SCRIPTS = sorted((Path(__file__).parent / "vsctl_scripts").glob("*.txt"))
+LONG = {"everything"}
+SCRIPTS = [pytest.param(path, marks=[pytest.mark.long] if path.stem in LONG else [], id=path.stem)
+           for path in sorted((Path(__file__).parent / "vsctl_scripts").glob("*.txt"))]
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +33,14 @@ def pairs(tmp_path_factory):
         pair.stop()
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_script_has_the_same_effect(script: Path, pairs) -> None:
     run_script(pairs(False), script)
 
 
 @pytest.mark.parametrize("name", ["bridges", "records", "refusals"])
 def test_script_has_the_same_effect_on_our_server(name: str, pairs) -> None:
-    run_script(pairs(True), SCRIPTS[0].with_name(f"{name}.txt"))
+    run_script(pairs(True), Path(__file__).parent / "vsctl_scripts" / f"{name}.txt")
 
 
 def run_script(pair: Pair, script: Path) -> None:

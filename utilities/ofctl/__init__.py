@@ -170,7 +170,8 @@ def main(argv: list[str]) -> int:
 
 
 def _main(argv: list[str]) -> int:
-    options, words = parse_options(argv, _OPTIONS, reorder=True)
+    found, words = parse_options(argv, _OPTIONS, reorder=True)
+    options = list(found)
     for name, _ in options:
         if name == "version":
             print_version(PROGRAM, "OpenFlow versions 0x1:0x6")

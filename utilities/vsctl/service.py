@@ -283,7 +283,7 @@ def _require_datapath(ctx: Context) -> Row:
 
 def _zone_argument(text: str) -> int:
     digits = text.removeprefix("zone=")
-    if not (digits.isascii() and digits.isdigit()):
+    if digits == text or not (digits.isascii() and digits.isdigit()):
         raise Fatal(f"{text}: zone is not of the form zone=ID")
     return int(digits)
 
