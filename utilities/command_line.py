@@ -198,6 +198,7 @@ def flush_output() -> None:
 def print_error(program: str, text: str) -> None:
     """Print a line on stderr as the reference's ovs_error does; a NUL ends the text."""
     text = text.partition("\0")[0]
+    sys.stderr.flush()
     sys.stderr.buffer.write(f"{program}: {text}\n".encode("utf-8", "surrogateescape"))
     sys.stderr.flush()
 

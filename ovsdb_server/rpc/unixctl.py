@@ -53,6 +53,7 @@ class Server:
         self._version = version_text
         self.commands = {row.name: row for row in commands}
         for row in (Command("list-commands", "", 0, 0, self._list),
+                    Command("set-options", "[--format text|json]", 1, 2, _set_nothing),
                     Command("version", "", 0, 0, lambda args: self._version)):
             self.commands.setdefault(row.name, row)
         self._listener = address.listen_unix(path)
@@ -163,6 +164,11 @@ class Server:
         lines = ["The available commands are:"]
         lines += [f"  {row.name:<23} {row.usage}" for _, row in sorted(self.commands.items())]
         return "\n".join(lines)
+
+
+def _set_nothing(args: list[str]) -> str:
+    """set-options where there is no connection whose format it could set."""
+    return ""
 
 
 _LIMIT = vlog.RateLimit(60, 5)
