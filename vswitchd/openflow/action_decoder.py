@@ -449,6 +449,8 @@ def _decode_sample2(direction: bool):
          way) = struct.unpack_from("!HIIIHB", data, at + 10)
         if not direction:
             way = 0
+        elif any(data[at + 29:at + 32]):
+            raise bad("NXBRC_MUST_BE_ZERO")
         if way > 2:
             raise bad("OFPBAC_BAD_ARGUMENT", f"invalid sample direction {way}")
         return _make_sample(probability, collector, domain, point, port, way)
@@ -572,7 +574,7 @@ def _decode_ct(data: bytes, at: int, end: int, version: int, debug: bool) -> Ct:
 
 def _decode_nat(data: bytes, at: int, end: int, version: int, debug: bool) -> Nat:
     flags, ranges = struct.unpack_from("!HH", data, at + 12)
-    if flags & ~0x1f or ranges & ~0x3f:
+    if flags & ~0x1f:
         raise bad("OFPBAC_BAD_ARGUMENT")
     if flags & NAT_SRC and flags & NAT_DST:
         raise bad("OFPBAC_BAD_ARGUMENT")
@@ -603,6 +605,8 @@ def _decode_nat(data: bytes, at: int, end: int, version: int, debug: bool) -> Na
                  else (NAT_RANGE_IPV4_MIN, NAT_RANGE_IPV4_MAX))
     nat = Nat(flags, family, values.get(low, 0), values.get(high, 0),
               values.get(NAT_RANGE_PORT_MIN, 0), values.get(NAT_RANGE_PORT_MAX, 0))
+    if 0 in values.values():
+        raise bad("OFPBAC_BAD_ARGUMENT")         # no end of a range can be zero
     if (high in values and nat.ip_max < nat.ip_min
             or NAT_RANGE_PORT_MAX in values and nat.port_max < nat.port_min):
         raise bad("OFPBAC_BAD_ARGUMENT")

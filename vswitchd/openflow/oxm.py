@@ -571,31 +571,26 @@ def decode_match11(data: bytes, at: int = 0) -> Match:
 def _decode_l3_11(fields: FieldDict, wild: int, tos: int, proto: int, nw_src: int, src_wild: int,
                   nw_dst: int, dst_wild: int, tp_src: int, tp_dst: int, bad) -> None:
     kind = fields.get("eth_type", _WILD)[0]
-    is_ip, is_arp = kind in (ETH_IP, ETH_IPV6), kind in (ETH_ARP, ETH_RARP)
+    is_ip = kind == ETH_IP
     if is_ip and not wild & _W11_TOS:
         if tos & ~0xfc:
             raise bad("OFPBMC_BAD_VALUE")
         fields["nw_tos"] = (tos, 0xfc)
-    if is_ip or is_arp:
+    if is_ip or kind in (ETH_ARP, ETH_RARP):
         if not wild & _W11_PROTO:
             fields["nw_proto"] = (proto, 0xff)
         for key, value, wildcard in (("ip_src", nw_src, src_wild), ("ip_dst", nw_dst, dst_wild)):
             mask = ~wildcard & 0xffffffff
             if mask:
                 fields[key] = (value & mask, mask)
-    both = _W11_TP_SRC | _W11_TP_DST
-    if not is_ip or wild & both == both:
-        return
-    if proto in (ICMP, ICMPV6) and proto == (ICMP if kind == ETH_IP else ICMPV6):
-        for key, value, bit in (("tcp_src", tp_src, _W11_TP_SRC), ("tcp_dst", tp_dst, _W11_TP_DST)):
-            if not wild & bit:
-                if value > 0xff:
-                    raise bad("OFPBMC_BAD_FIELD")
-                fields[key] = (value, 0xffff)
-    elif proto in (TCP, UDP, SCTP):
-        for key, value, bit in (("tcp_src", tp_src, _W11_TP_SRC), ("tcp_dst", tp_dst, _W11_TP_DST)):
-            if not wild & bit:
-                fields[key] = (value, 0xffff)
+    proto = fields.get("nw_proto", _WILD)[0]
+    if not is_ip or proto not in (ICMP, TCP, UDP, SCTP):
+        return                                   # ports of anything else are to be ignored
+    for key, value, bit in (("tcp_src", tp_src, _W11_TP_SRC), ("tcp_dst", tp_dst, _W11_TP_DST)):
+        if not wild & bit:
+            if proto == ICMP and value > 0xff:
+                raise bad("OFPBMC_BAD_FIELD")
+            fields[key] = (value, 0xffff)
 
 
 _EXACT11 = (("in_port", _W11_IN_PORT), ("eth_type", _W11_TYPE), ("nw_proto", _W11_PROTO),

@@ -602,7 +602,9 @@ def format_value(info: Info, value: int, mask: int | None = None,
 
 def format_packet_type(value: int) -> str:
     """A packet type as (namespace,type)."""
-    return f"({value >> 16},{hexadecimal(value & 0xffff)})"
+    words = (str(number) if number < 10 else hex(number)
+             for number in (value >> 16, value & 0xffff))
+    return f"({','.join(words)})"
 
 
 # Subfields.

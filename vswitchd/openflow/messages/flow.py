@@ -454,7 +454,7 @@ def decode_oxs(data: bytes, offset: int) -> tuple[OxsStats, int]:
         if at + 4 + size > stop:
             raise OpenFlowError("OFPBMC_BAD_LEN")
         number = field >> 1
-        if oxs_class == _OXS_CLASS and _OXS_SIZES.get(number) == size:
+        if oxs_class == _OXS_CLASS and not field & 1 and _OXS_SIZES.get(number) == size:
             found[number] = data[at + 4:at + 4 + size]
         at += 4 + size
 

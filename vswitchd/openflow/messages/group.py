@@ -28,6 +28,9 @@ COMMANDS = {"add": 0, "modify": 1, "delete": 2, "insert_bucket": 3, "remove_buck
 _COMMAND_NAMES = {number: name for name, number in COMMANDS.items()}
 _SHOWN = {"add": "ADD", "modify": "MOD", "delete": "DEL", "insert_bucket": "INSERT_BUCKET",
           "remove_bucket": "REMOVE_BUCKET", "add_or_mod": "ADD_OR_MOD"}
+_NO_TIME = 0xFFFFFFFF
+"""Seconds of a duration that is not known."""
+
 _NTR_VENDOR = 0x0000154D
 _SELECTION_METHOD = 1
 
@@ -555,7 +558,7 @@ def show_group_stats_reply(frame: Frame, out: list[str], style: Style) -> None:
         if s is None:
             return
         text = f"\n group_id={s.group},"
-        if s.duration is not None:
+        if s.duration is not None and s.duration[0] != _NO_TIME:
             text += f"duration={format_duration(*s.duration)}s,"
         text += f"ref_count={s.ref_count},packet_count={s.packets},byte_count={s.bytes}"
         for index, (packets, octets) in enumerate(s.buckets):

@@ -236,7 +236,7 @@ def iterate_updates(frame: Frame) -> Iterator[FlowUpdate]:
                                 "ofp_monitor")
         if size < 8:
             raise _bad_length(size)
-        yield _decode_update(data[offset:offset + size], event, frame.version)
+        yield _decode_update(data, offset, size, event, frame.version)
         offset += size
 
 
@@ -245,27 +245,35 @@ def _bad_length(size: int) -> OpenFlowError:
                          "ofp_monitor")
 
 
-def _decode_update(entry: bytes, event: int, version: int) -> FlowUpdate:
+def _decode_update(data: bytes, offset: int, size: int, event: int, version: int) -> FlowUpdate:
     if event >= _ABBREV:
-        if len(entry) != 8:
-            raise _bad_length(len(entry))
-        return FlowUpdate(event, int.from_bytes(entry[4:8], "big") if event == _ABBREV else 0)
-    if len(entry) < 24:
-        raise _bad_length(len(entry))
+        if size != 8:
+            raise _bad_length(size)
+        xid = int.from_bytes(data[offset + 4:offset + 8], "big") if event == _ABBREV else 0
+        return FlowUpdate(event, xid)
+    if size < 24:
+        raise _bad_length(size)
     if version >= OF14:
-        table, reason, idle, hard, priority, cookie = struct.unpack_from("!BBHHH4xQ", entry, 4)
-        match, start = decode_match(entry, 24, version)
-        actions = decode_instructions(entry, version, start)
+        table, reason, idle, hard, priority, cookie = struct.unpack_from("!BBHHH4xQ", data,
+                                                                         offset + 4)
+        length = 0
     else:
-        reason, priority, idle, hard, length, table, cookie = struct.unpack_from("!HHHHHBxQ",
-                                                                                 entry, 4)
-        if len(entry) < 24 + (length + 7 & ~7):
-            raise _bad_length(len(entry))
-        match, start = _pull_match(entry, 24, length, version)
-        decode = decode_instructions if version == OF13 else decode_actions
-        actions = decode(entry, version, start)
+        reason, priority, idle, hard, length, table, cookie = struct.unpack_from(
+            "!HHHHHBxQ", data, offset + 4)
+        if size < 24 + (length + 7 & ~7):
+            raise _bad_length(size)
+    if version >= OF13:
+        match, start = decode_match(data, offset + 24, version)
+    else:
+        match, start = _pull_match(data, offset + 24, length, version)
+    end = offset + size
+    if start > end:
+        raise OpenFlowError("OFPBIC_BAD_LEN", "OpenFlow message instructions length "
+                            f"{end - start & 0xFFFFFFFF} exceeds remaining message length "
+                            f"({len(data) - start})", "ofp_actions")
+    decode = decode_instructions if version >= OF13 else decode_actions
     return FlowUpdate(event, 0, match, priority, table, cookie, reason, idle, hard,
-                      actions if start < len(entry) else None)
+                      decode(data, version, start, end) if start < end else None)
 
 
 def decode_flow_monitor_reply(frame: Frame) -> FlowMonitorReply:
@@ -302,7 +310,7 @@ def show_flow_monitor_reply(frame: Frame, out: list[str], style: Style) -> None:
     for u in iterate_updates(frame):
         out.append(f"\n event={EVENTS[u.event]}")
         if u.event == _ABBREV:
-            out.append(f" xid={hash_hex(u.xid)}")
+            out.append(f" xid=0x{u.xid:x}")
             continue
         if u.event >= _PAUSED:
             continue

@@ -123,6 +123,8 @@ def _decode_nx2(frame: Frame, loose: bool = False) -> PacketIn:
             case 7:
                 userdata = body
             case 8:
+                if len(body) < 4:
+                    raise OpenFlowError("OFPBPC_BAD_LEN")
                 private = body
             case _:
                 if resume and not loose:
@@ -212,8 +214,6 @@ def show_packet_in(frame: Frame, out: list[str], style: Style) -> None:
     if value.userdata:
         text += " userdata=" + ".".join(f"{c:02x}" for c in value.userdata) + "\n"
     if value.private is not None:
-        if len(value.private) < 4:
-            raise OpenFlowError("OFPBPC_BAD_LEN")
         text += _describe_continuation(value.private, frame.version, style)
     out.append(text)
     if style.verbosity > 0:
@@ -368,7 +368,8 @@ def decode_packet_out(frame: Frame) -> PacketOut:
     body, version = frame.body, frame.version
     if version >= OF15:
         buffer_id, length = struct.unpack_from("!IH2x", body)
-        metadata, start = decode_match(body, 8, version, pipeline=True, fixed=False)
+        metadata, start = decode_match(body, 8, version, strict=False, pipeline=True,
+                                       fixed=False)
         if "in_port" not in metadata:
             raise OpenFlowError("OFPBRC_BAD_PORT",
                                 "packet-out contains no in_port", "ofp_packet")

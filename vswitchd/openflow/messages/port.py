@@ -527,7 +527,7 @@ def show_port_stats_reply(frame: Frame, out: list[str], style: Style) -> None:
         out.append("           tx " + _say("pkts", s.tx_packets) + _say("bytes", s.tx_bytes)
                    + _say("drop", s.tx_dropped) + _say("errs", s.tx_errors)
                    + _say("coll", s.collisions, False))
-        if s.duration is not None and s.duration != (0xFFFFFFFF, 0xFFFFFFFF):
+        if s.duration is not None and s.duration[0] != 0xFFFFFFFF:
             out.append(f"           duration={format_duration(*s.duration)}s\n")
         _show_rfc2819(s.rfc2819, out)
         _show_custom(s.custom, out)

@@ -35,7 +35,7 @@ def decode_hello(frame: Frame) -> Hello:
             whole = False
             break
         kind, size = struct.unpack_from("!HH", body, offset)
-        if size < 4 or size > len(body) - offset:
+        if size < 4 or (size + 7) & ~7 > len(body) - offset:
             whole = False
             break
         if kind == 1:

@@ -340,9 +340,11 @@ def _family_of(address: bytes, before: str) -> str:
     return family
 
 
-def _decode_tuple(data: bytes, family: str) -> tuple[CtTuple, str]:
-    """(tuple, family of its last address).  What is not known is passed over."""
-    members: dict[str, int | bytes] = {}
+def _decode_tuple(data: bytes, family: str, members: dict[str, int | bytes]) -> str:
+    """Adds what the tuple has to `members`, returns the family of its last address.
+
+    What is not known is passed over.
+    """
     for prop in read_properties(data, 8):
         if prop.type >= len(_TUPLE):
             continue
@@ -351,7 +353,7 @@ def _decode_tuple(data: bytes, family: str) -> tuple[CtTuple, str]:
         if size == 16:
             family = _family_of(prop.body[:16], family)
         members[name] = prop.body[:16] if size == 16 else number
-    return CtTuple(**members), family
+    return family
 
 
 def _encode_tuple(value: CtTuple) -> bytes:
@@ -373,20 +375,22 @@ def _decode_ct_flush(frame: Frame) -> tuple[CtFlush, str]:
     body = frame.body
     if any(body[1:8]):
         raise OpenFlowError("NXBRC_MUST_BE_ZERO")
-    tuples: dict[int, CtTuple] = {}
+    tuples: dict[int, dict[str, int | bytes]] = {}
     values: dict[str, int] = {}
     family = ""
     for prop in read_properties(body[8:], 8):
         if prop.type in (0, 1):
             if len(prop.body) < 4:
                 raise OpenFlowError("OFPBPC_BAD_LEN")
-            tuples[prop.type], family = _decode_tuple(prop.body[4:], family)
+            members = tuples.setdefault(prop.type, {})
+            family = _decode_tuple(prop.body[4:], family, members)
         elif prop.type in _SCALARS:
             name, size = _SCALARS[prop.type]
             values[name] = property_number(prop.body, size)
     mark, labels = ((values[name], values.get(f"{name}_mask", (1 << size * 8) - 1))
                     if name in values else None for name, size in (("mark", 4), ("labels", 16)))
-    return CtFlush(body[0], values.get("zone"), tuples.get(0), tuples.get(1), mark, labels), family
+    orig, reply = (CtTuple(**tuples[kind]) if kind in tuples else None for kind in (0, 1))
+    return CtFlush(body[0], values.get("zone"), orig, reply, mark, labels), family
 
 
 def encode_ct_flush(value: CtFlush, version: int):

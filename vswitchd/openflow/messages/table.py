@@ -19,6 +19,7 @@ MISS = {0: "controller", 1: "continue", 2: "drop"}
 _MISS_NUMBERS = {name: number for number, name in MISS.items()}
 EVICTION_FLAGS = ((1, "OTHER"), (2, "IMPORTANCE"), (4, "LIFETIME"))
 _EVICTION, _VACANCY = 4, 8
+_NO_FLAGS = 0xFFFFFFFF
 
 Warn = Callable[[str, str], None]
 
@@ -607,7 +608,8 @@ class TablePrinter:
         """Prints one more table."""
         before, self._features = self._features, features
         stats_before, self._stats = self._stats, stats
-        same = before is not None and _comparable(features) == _comparable(before)
+        same = before is not None and _comparable(features) == _comparable(before) and (
+            features.name == before.name or self._version == OF10)
         same_stats = stats is None or (
             stats_before is not None and (stats.active, stats.lookup, stats.matched)
             == (stats_before.active, stats_before.lookup, stats_before.matched))
@@ -625,7 +627,8 @@ class TablePrinter:
             self._out.append(f"    active={stats.active}, lookup={stats.lookup}, "
                              f"matched={stats.matched}\n")
         if same:
-            if features.hit.instructions or features.match or features.max_entries:
+            if (features.hit.instructions or features.match or features.max_entries
+                    or features.miss is not None):
                 self._out.append("    (same features)\n")
             return
         self._describe(features, before)
@@ -729,7 +732,7 @@ def _matching(f: TableFeatures):
 
 
 def _comparable(f: TableFeatures):
-    return (f.name, f.metadata_match, f.metadata_write, f.miss, f.eviction, f.vacancy,
+    return (f.metadata_match, f.metadata_write, f.miss, f.eviction, f.vacancy,
             f.max_entries, _instructions(f), _matching(f))
 
 
@@ -814,6 +817,7 @@ def _read_table_properties(data: bytes, config: int, modify: bool):
             raise OpenFlowError("OFPBPC_BAD_LEN")
         if prop.type == 2:
             flags = int.from_bytes(prop.body, "big")
+            flags = None if flags == _NO_FLAGS and not modify else flags
         elif prop.type == 3:
             down, up, now = prop.body[0], prop.body[1], prop.body[2]
             if modify and now:
