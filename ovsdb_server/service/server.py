@@ -164,13 +164,17 @@ class Server:
     def _part_from(self, hosted: HostedDatabase) -> None:
         """Cancel what clients have going on in a database that changes under them."""
         for session in list(self.sessions):
-            session.cancel_transactions(hosted)
             session.cancel_monitors(hosted)
+            session.cancel_transactions(hosted)
 
     def disconnect_unaware(self, reason: str, requester: Session | None = None) -> None:
         """End the sessions that did not ask to stay when databases change."""
         for session in list(self.sessions):
-            if not session.is_change_aware and session is not requester:
+            if session.is_change_aware:
+                continue
+            if session is requester:
+                self.spawn(session.disconnect_answered, reason)
+            else:
                 session.disconnect(reason)
 
     def _write_server_row(self, hosted: HostedDatabase) -> None:

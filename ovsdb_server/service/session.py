@@ -156,6 +156,12 @@ class Session:
             _log.info(f"{self.name}: disconnecting ({reason})")
         self._scope.cancel()
 
+    async def disconnect_answered(self, reason: str) -> None:
+        """End the session when the reply to the request that causes it has left."""
+        await trio.lowlevel.checkpoint()
+        await self.channel.flush()
+        self.disconnect(reason)
+
     async def _read(self) -> None:
         """Serve a connection whose bytes do not come as they are (TLS)."""
         channel = self.channel
@@ -602,13 +608,14 @@ class Session:
         return {}
 
     def cancel_monitors(self, hosted: HostedDatabase) -> None:
-        """Tell the client that its monitors of `hosted` are gone."""
+        """End the monitors of `hosted`, and tell the client if it stays."""
         for key, watch in list(self.monitors.items()):
             if watch.hosted is hosted:
-                self._flush(watch)
+                if self.is_change_aware:
+                    self._flush(watch)
+                    self.notify("monitor_canceled", [watch.id])
                 watch.monitor.close()
                 del self.monitors[key]
-                self.notify("monitor_canceled", [watch.id])
 
 
 def _check_last_id(params: list) -> None:

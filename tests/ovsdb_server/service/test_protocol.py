@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ovsdb_server.engine.schema import DatabaseSchema
+from ovsdb_server.rpc import blocking
 from ovsdb_server.storage import journal
 
 SCHEMA = DatabaseSchema.from_json({"name": "D", "version": "1.0.0", "tables": {
@@ -239,3 +240,93 @@ def test_a_torn_tail_is_cut_off(server):
         "rows"]) == 1
     talk.call("transact", "D", {"op": "delete", "table": "Root", "where": []})
     assert path.read_bytes().startswith(whole)
+
+
+NEW_SCHEMA = {"name": "D", "version": "2.0.0", "tables": {
+    "Leaf": {"isRoot": True, "columns": {
+        "name": {"type": "string"}, "n": {"type": {"key": "integer", "min": 0, "max": 3}},
+        "more": {"type": "string"}}}}}
+MONITOR_ALL = request("mon", "monitor_cond", "D", "m", {"Leaf": [{"columns": ["name", "n"]}]})
+AWARE = request("aware", "set_db_change_aware", True)
+
+# {name: [(session, message)]}; "close" ends a session.  After each step all sessions are read.
+TALKS = {
+    "a queue of locks": [
+        ("a", request(1, "lock", "l")), ("b", request(1, "lock", "l")),
+        ("c", request(1, "lock", "l")), ("a", request(2, "unlock", "l")),
+        ("b", "close"), ("a", request(3, "lock", "l")), ("c", request(2, "unlock", "l")),
+        ("a", request(4, "unlock", "l"))],
+    "theft": [
+        ("a", request(1, "lock", "l")), ("b", request(1, "steal", "l")),
+        ("c", request(1, "steal", "l")), ("b", request(2, "steal", "l")),
+        ("b", request(3, "unlock", "l")), ("b", request(4, "steal", "l")),
+        ("a", transact(2, {"op": "assert", "lock": "l"})),
+        ("b", transact(5, {"op": "assert", "lock": "l"})), ("b", "close"),
+        ("c", request(2, "unlock", "l")), ("a", transact(3, {"op": "assert", "lock": "l"}))],
+    "a waiting transaction that another one releases": [
+        ("a", transact(1, *INSERT, WAIT)), ("a", request(2, "echo")),
+        ("b", transact(1, {"op": "select", "table": "Leaf", "where": []})),
+        ("a", transact(3, dict(WAIT, until="==", timeout=0), *INSERT[:1])),
+        ("b", transact(3, {"op": "select", "table": "Leaf", "where": [], "columns": ["name"]}))],
+    "cancelled": [
+        ("a", AWARE), ("a", transact(1, dict(WAIT, table="Leaf"))),
+        ("a", {"id": None, "method": "cancel", "params": [5]}),
+        ("a", {"id": None, "method": "cancel", "params": [1]}),
+        ("a", {"id": None, "method": "cancel", "params": [1]}), ("a", transact(1))],
+    "monitors of several sessions": [
+        ("a", MONITOR_ALL), ("b", request(1, "monitor", "D", "x", {"Leaf": {"columns": ["n"]}})),
+        ("c", transact(1, *INSERT)), ("a", transact(1, {
+            "op": "update", "table": "Leaf", "where": [], "row": {"name": "new"}})),
+        ("b", request(2, "monitor_cancel", "x")),
+        ("c", transact(2, {"op": "update", "table": "Leaf", "where": [], "row": {"n": 8}})),
+        ("c", transact(3, {"op": "delete", "table": "Root", "where": []}))],
+    "a conversion": [
+        ("a", AWARE), ("a", MONITOR_ALL), ("b", MONITOR_ALL),
+        ("c", AWARE), ("c", request(1, "monitor_cond", "_Server", "s", {"Database": [{
+            "columns": ["name", "connected"], "where": [["name", "==", "D"]]}]})),
+        ("c", transact(2, *INSERT)), ("a", transact("wait", dict(WAIT, until="==", rows=[
+            {"name": "never"}]))),
+        ("c", request(3, "convert", "D", NEW_SCHEMA)),
+        ("a", request(5, "get_schema", "D")),
+        ("a", transact(6, {"op": "select", "table": "Leaf", "where": [], "columns": [
+            "name", "n", "more"]})),
+        ("a", request(7, "convert", "D", dict(NEW_SCHEMA, tables={"Leaf": {"columns": {
+            "name": {"type": "integer"}}}})))],
+}
+
+
+@pytest.mark.differential
+@pytest.mark.parametrize("name", TALKS)
+def test_several_sessions_hear_what_the_reference_tells_them(make_server, tools, name):
+    heard = {}
+    for kind in ("reference", "ours"):
+        server = make_server(kind, files=("d.db",))
+        journal.create(str(server.directory / "d.db"), SCHEMA)
+        assert server.start("-vconsole:off").returncode == 0
+        names: dict[str, str] = {}
+        control = blocking.connect(
+            f"unix:{server.directory}/ovsdb-server.{server.pid}.ctl", 5)
+        sessions, ended, log = {}, set(), heard.setdefault(kind, [])
+        for session in sorted({session for session, _ in TALKS[name]}):
+            sessions[session] = server.connect()
+        for session, message in TALKS[name]:
+            if message == "close":
+                sessions.pop(session).close()
+                while f"sessions:{len(sessions)}\n" not in control.call("memory/show", [], 5):
+                    pass
+            else:
+                sessions[session].send(message)
+            # Whoever asked is read first: what others hear follows from that.
+            for other in sorted(sessions, key=lambda other: other != session):
+                if other in ended:
+                    continue
+                try:
+                    messages = sessions[other].until_sync()
+                except BrokenPipeError:
+                    messages = ["end"]
+                if messages and messages[-1] == "end":
+                    ended.add(other)
+                log.append((session, message, other, [tools.normalized(each, names)
+                                                      for each in messages]))
+    for ours, theirs in zip(heard["ours"], heard["reference"], strict=True):
+        assert ours == theirs

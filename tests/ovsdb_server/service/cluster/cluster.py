@@ -80,13 +80,13 @@ class Node(ServerProcess):
     def is_connected(self) -> bool:
         try:
             return self.state()["connected"]
-        except (OSError, AssertionError):
+        except (OSError, EOFError):
             return False
 
     def is_leader(self) -> bool:
         try:
             return self.state()["leader"]
-        except (OSError, AssertionError):
+        except (OSError, EOFError):
             return False
 
     def transact(self, *operations: dict) -> list:
