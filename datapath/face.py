@@ -530,13 +530,18 @@ def tables_stats(bridge: int, n_tables: int = 255) -> list[TableStats]:
     return [TableStats(*row) for row in struct.iter_unpack("=3Q", ffi.buffer(rows))]
 
 
-def table_set(bridge: int, table: int, miss: int = 0, max_flows: int = 0, flags: int = 0,
-              prefixes: tuple[int, ...] | None = None) -> None:
-    """Changes the settings of a table."""
+def table_set(bridge: int, table: int, miss: int = 0, max_flows: int = ANY, flags: int = 0,
+              prefixes: tuple[int, ...] | None = None, eviction_mask: bytes = b"") -> None:
+    """Changes the settings of a table; `eviction_mask` is a packed mask or empty."""
     config = ffi.new("struct table_config *", {
         "miss": miss, "max_flows": max_flows, "flags": flags,
         "n_prefixes": ANY if prefixes is None else len(prefixes), "prefixes": prefixes or ()})
-    check(lib.table_set(bridge, table, config))
+    check(lib.table_set(bridge, table, config, eviction_mask or ffi.NULL))
+
+
+def rules_watch(bridge: int, is_watched: bool) -> None:
+    """Has changes of a bridge's rules told by upcalls, or no longer."""
+    check(lib.rules_watch(bridge, is_watched))
 
 
 # ---- groups

@@ -284,12 +284,21 @@ int tables_stats_get(uint32_t bridge, struct table_stats *, uint32_t n);
 
 struct table_config {
     uint32_t miss;              /* TABLE_MISS_*: controller, continue, drop. */
-    uint32_t max_flows;         /* 0: no limit. */
+    uint32_t max_flows;         /* 0xffffffff: no limit. */
     uint32_t flags;             /* TABLE_EVICT: make room by evicting. */
     uint32_t n_prefixes;        /* 0xffffffff: the default ones. */
     uint16_t prefixes[4];       /* Field ids with tries. */
 };
-int table_set(uint32_t bridge, uint32_t table, const struct table_config *);
+/* 'eviction_mask', a struct flow, or NULL: rules that agree where it has ones
+ * are a group; evicted are rules of the largest group.  Rules above a limit
+ * that shrank go at once. */
+int table_set(uint32_t bridge, uint32_t table, const struct table_config *,
+              const uint8_t *eviction_mask);
+
+/* Has each change of a bridge's rules told, or no longer: UPCALL_RULE_ADDED,
+ * UPCALL_RULE_CHANGED and UPCALL_RULE_REMOVED of all rules but hidden ones.
+ * Not part of the configuration: it follows who listens. */
+int rules_watch(uint32_t bridge, bool watched);
 
 struct group_change {
     uint32_t bridge;

@@ -83,8 +83,8 @@ ENUMS: dict[str, dict[str, int]] = {
     "upcall_kind": {
         "UPCALL_PACKET_IN": 1,      # OPENFLOW: reason OFPR_*, data userdata
         "UPCALL_RULE_REMOVED": 2,   # EVENT: reason OFPRR_*, data struct rule_record as dumped
-        "UPCALL_RULE_ADDED": 3,     # EVENT: learned; data as above
-        "UPCALL_RULE_CHANGED": 4,   # EVENT: by learn or fin_timeout
+        "UPCALL_RULE_ADDED": 3,     # EVENT if watched: data as above, frame the rule replaced
+        "UPCALL_RULE_CHANGED": 4,   # EVENT if watched: other actions or cookie; as above
         "UPCALL_MAC_MOVED": 5,      # EVENT
         "UPCALL_RESYNC": 6,         # EVENT: records were lost, read all again
         "UPCALL_CARRIER": 7,        # EVENT: a port's device failed or came back

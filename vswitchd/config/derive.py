@@ -203,6 +203,7 @@ class _Derivation:
             if table is not None:
                 tables.append(FlowTable(number, one(table, "name", ""), one(table, "flow_limit"),
                                         one(table, "overflow_policy") == "evict",
+                                        table["groups"],
                                         table["prefixes"] or None))
         return tuple(tables)
 

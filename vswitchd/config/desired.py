@@ -69,6 +69,7 @@ class FlowTable:
     name: str = ""
     flow_limit: int | None = None
     evicts: bool = False
+    groups: tuple[str, ...] = ()    # subfields: rules that agree in them share what is evicted
     prefixes: tuple[str, ...] | None = None     # None: the default ones
 
 

@@ -26,14 +26,18 @@ from schema.flow.seam import SEAM
 from schema.openflow.messages import VERSION_NAMES
 from vswitchd.config.actions import SetControllers
 from vswitchd.config.desired import Controller
-from vswitchd.openflow import in_band, messages, tables
+from vswitchd.openflow import in_band, messages, monitors, tables
 from vswitchd.openflow.bundles import BundleFailed
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.framing import HEADER, Splitter, identify, name_raw, open_frame
 from vswitchd.openflow.messages import session as session_messages
-from vswitchd.openflow.messages.flow import decode_flow_mod
+from vswitchd.openflow.messages.bundle import BundleControl
+from vswitchd.openflow.messages.flow import FlowMod, decode_flow_mod
+from vswitchd.openflow.messages.group import GroupMod
+from vswitchd.openflow.messages.monitor import (FlowMonitorPaused, FlowMonitorReply,
+                                                FlowMonitorResumed, FlowUpdate)
 from vswitchd.openflow.service import Encoded, Service
-from vswitchd.openflow.session import Session, describe_versions
+from vswitchd.openflow.session import OF14, Session, describe_versions
 from vswitchd.switch.bridge import Bridge
 
 OPENFLOW_PORT, OVSDB_PORT = 6653, 6640
@@ -50,6 +54,13 @@ _ERROR_DATA = 0xffff - 12       # most bytes of a message that an error returns
 _HELLO_WAIT = 1.0               # seconds that a peer has for its hello
 _LAST_VERSIONLESS = 3           # hello, error and echo are understood in any version
 _FLOW_MODS = ("OFPT_FLOW_MOD", "NXT_FLOW_MOD")      # whose form NXT_FLOW_MOD_TABLE_ID changes
+
+_CHANGES = (FlowMod, GroupMod, BundleControl)      # requests whose changes of flows are their own
+_EXPIRED = (SEAM["RR_IDLE_TIMEOUT"], SEAM["RR_HARD_TIMEOUT"])
+_LAST_PRIORITY = 0xffff         # rules above are hidden
+_SLOW_READER = 128 * 1024       # bytes of flow updates that wait before a monitor is paused
+_PAUSED, _RESUMED = 5, 6        # events of flow updates
+_MARKS = {_PAUSED: FlowMonitorPaused, _RESUMED: FlowMonitorResumed}
 
 _connmgr = vlog.module("connmgr")
 _rconn = vlog.module("rconn")
@@ -75,6 +86,7 @@ class Connection:
     is_probing: bool = False
     is_admitted: bool = False           # has asked for more than a handshake
     drained: trio.Event = field(default_factory=trio.Event)     # some more has been written
+    n_watched: int = 0                  # bytes of flow updates that wait for the peer
 
     @property
     def n_queued(self) -> int:
@@ -84,15 +96,25 @@ class Connection:
     async def wait_for_room(self) -> None:
         """Waits until a peer that is slow to read has read most of what waits for it."""
         while self.n_queued >= _REPLIES:
-            self.drained = trio.Event()
-            await self.drained.wait()
+            await self.wait_for_writing()
+
+    async def wait_for_writing(self) -> None:
+        """Waits until some more has been written."""
+        self.drained = trio.Event()
+        await self.drained.wait()
 
     def send_bytes(self, data: bytes) -> None:
         """Queues encoded bytes; a peer that does not read loses what does not fit."""
         try:
             self.send_queue.send_nowait(data)
         except (trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
+            return
+        if isinstance(data, FlowUpdates):
+            self.n_watched += len(data)
+
+
+class FlowUpdates(bytes):
+    """An encoded message about monitored flows: how many bytes of these wait is counted."""
 
 
 @dataclass(eq=False, slots=True)
@@ -123,11 +145,13 @@ class BridgeAgent:
         self.scope = trio.CancelScope()
         self.connections: set[Connection] = set()
         self.snoopers: set[Connection] = set()
+        self.paths: list[str] = []              # of the bridge's own sockets
         self.remotes: dict[str, Remote] = {}
         self.versions = ALL_VERSIONS
         self.fail_mode = "standalone"
         self.is_failed_open = False     # the hidden rule of fail-open is there
         self.in_band: SetControllers | None = None
+        self.cause: tuple[Session, int] | None = None   # whose request changes flows now
         self.is_plain: bool | None = None   # a switch on its own; None: not configured yet
 
     # -- configuration
@@ -183,27 +207,34 @@ class BridgeAgent:
 
     # -- sockets
 
-    async def serve(self) -> None:
+    def open_sockets(self) -> list[tuple]:
+        """Makes the bridge's own sockets, as (listener, path, what serves a connection): they are
+        there when whoever asked for the bridge hears that it is."""
+        name, opened = self.bridge.name, []
+        for kind, run in (("mgmt", self.serve_service), ("snoop", self.serve_snooper)):
+            path = os.path.join(address.run_directory(), f"{name}.{kind}")
+            try:
+                opened.append((address.listen_unix(path), path, run))
+            except OSError as error:
+                _connmgr.err(f"failed to listen on punix:{path}: {os.strerror(error.errno)}")
+                continue
+            self.agent.daemon.unlink_at_exit(path)
+            self.paths.append(path)
+            if kind == "mgmt":
+                _connmgr.info(f'{name}: added service controller "punix:{path}"')
+        return opened
+
+    async def serve(self, opened: list[tuple]) -> None:
         """Serves the bridge's own sockets until it is removed."""
         with self.scope:
-            name = self.bridge.name
             async with trio.open_nursery() as nursery:
-                for kind, run in (("mgmt", self.serve_service), ("snoop", self.serve_snooper)):
-                    path = os.path.join(address.run_directory(), f"{name}.{kind}")
-                    try:
-                        listener = address.listen_unix(path)
-                    except OSError as error:
-                        _connmgr.err(f"failed to listen on punix:{path}: "
-                                     f"{os.strerror(error.errno)}")
-                        continue
-                    self.agent.daemon.unlink_at_exit(path)
-                    if kind == "mgmt":
-                        _connmgr.info(f'{name}: added service controller "punix:{path}"')
-                    nursery.start_soon(self.accept, listener, path, run)
+                for row in opened:
+                    nursery.start_soon(self.accept, *row)
 
     async def accept(self, listener, path: str, run: Callable) -> None:
         """Accepts connections on a listening socket, each served by `run(stream, name)`."""
         sockets = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+        inode = inode_of(path)
         try:
             async with trio.open_nursery() as nursery:
                 while True:
@@ -216,12 +247,17 @@ class BridgeAgent:
                     nursery.start_soon(run, stream, name)
         finally:
             listener.close()
-            if path:
-                try:
-                    os.unlink(path)
-                except OSError:
-                    pass                            # the run directory is gone
-                self.agent.daemon.forget(path)
+            # The path may be another's by now: of a bridge of the same name.
+            if inode is not None and inode_of(path) == inode:
+                self.remove_socket(path)
+
+    def remove_socket(self, path: str) -> None:
+        """Removes the file of a listening socket."""
+        try:
+            os.unlink(path)
+        except OSError:
+            pass                                    # the run directory is gone
+        self.agent.daemon.forget(path)
 
     async def serve_service(self, stream, name: str) -> None:
         """One connection to the management socket."""
@@ -334,7 +370,7 @@ class BridgeAgent:
         try:
             async with stream, trio.open_nursery() as nursery:
                 nursery.start_soon(write_all, stream, receive, connection,
-                                   nursery.cancel_scope)
+                                   nursery.cancel_scope, self.resume_monitors)
                 hello = session_messages.Hello(self.versions)
                 self.transmit(connection, messages.encode(hello, max(self.versions),
                                                           session.xid()))
@@ -395,6 +431,7 @@ class BridgeAgent:
     def admit(self, connection: Connection, remote: Remote | None) -> None:
         """Takes a connection in whose version is known."""
         self.connections.add(connection)
+        connection.session.watcher = monitors.Watcher()
         self.service.sessions.append(connection.session)
         self.service.follow_misses()
         if remote is not None:
@@ -423,6 +460,7 @@ class BridgeAgent:
         if connection.session in self.service.sessions:
             self.service.sessions.remove(connection.session)
             self.service.follow_misses()
+            self.service.follow_watchers()
         connection.send_queue.close()
         if remote is not None and connection in remote.connections:
             remote.connections.discard(connection)
@@ -521,7 +559,9 @@ class BridgeAgent:
                 decoded = messages.decode_frame(frame)
             if isinstance(decoded.value, session_messages.BarrierRequest):
                 await self.agent.reach_version(self.bridge)
-            replies = self.service.handle(session, decoded)
+                while session.watcher.is_paused:        # what the reply covers goes out first
+                    await connection.wait_for_writing()
+            replies = self.carry_out(session, decoded)
         except OpenFlowError as error:
             self.answer_error(connection, message, error)
             return
@@ -550,6 +590,24 @@ class BridgeAgent:
             self.agent.publish()
             self.ports_changed()
         await trio.lowlevel.checkpoint()
+
+    def carry_out(self, session: Session, decoded: messages.Message) -> list:
+        """The replies to a request; those who monitor flows are told what it changed, first."""
+        if not isinstance(decoded.value, _CHANGES):
+            return self.service.handle(session, decoded)
+        if not self.service.is_watched:
+            replies = self.service.handle(session, decoded)
+            self.tables_changed()
+            return replies
+        self.agent.settle()
+        self.cause = (session, decoded.xid)
+        try:
+            replies = self.service.handle(session, decoded)
+            self.agent.dispatch(upcalls.Queue.EVENT)
+        finally:
+            self.cause = None
+        self.tables_changed()
+        return replies
 
     def answer_error(self, connection: Connection, message: bytes, error: OpenFlowError) -> None:
         """Answers a message that cannot be served, in the message's own version."""
@@ -608,6 +666,44 @@ class BridgeAgent:
             if value is not None:
                 self.tell(connection, value)
 
+    def rule_changed(self, event: int, upcall: upcalls.Upcall, rule: face.Rule) -> None:
+        """Notes a change of a rule for those who monitor flows."""
+        if not self.service.is_watched or rule.priority > _LAST_PRIORITY:
+            return
+        old_source = face.unpack_rule(upcall.frame).source if upcall.frame else None
+        owner, xid = self.cause or (None, None)
+        for session in self.service.sessions:
+            if session.watcher.monitors:
+                session.watcher.report(event, rule, upcall.reason if event == monitors.DELETED
+                                       else 0, old_source, xid if session is owner else None)
+
+    def flush_monitors(self) -> None:
+        """Sends what has been noted for those who monitor flows."""
+        for connection in list(self.connections):
+            watcher = connection.session.watcher
+            if not watcher.updates:
+                continue
+            self.tell_updates(connection, watcher.take())
+            if not watcher.is_paused and connection.n_watched > _SLOW_READER:
+                watcher.is_paused = True
+                self.tell_updates(connection, (), _PAUSED)
+
+    def resume_monitors(self, connection: Connection) -> None:
+        """Goes on telling one who has read all it was told."""
+        watcher = connection.session.watcher
+        if watcher.is_paused:
+            self.tell_updates(connection, watcher.resume(), _RESUMED)
+
+    def tell_updates(self, connection: Connection, updates: tuple, mark: int | None = None) -> None:
+        """Sends flow updates, then the mark of a pause or of its end."""
+        values = [FlowMonitorReply(updates)] if updates else []
+        if mark is not None:
+            values.append(FlowMonitorReply((FlowUpdate(mark),))
+                          if connection.session.version >= OF14 else _MARKS[mark]())
+        for value in values:
+            for part in messages.encode_parts(value, connection.session.version, 0):
+                self.transmit(connection, FlowUpdates(part))
+
     def rule_removed(self, rule: face.Rule, reason: int, when_ms: int) -> None:
         """Tells that a rule is gone."""
         if not rule.flags & SEAM["RF_SEND_FLOW_REM"]:
@@ -624,6 +720,18 @@ class BridgeAgent:
             for connection in list(self.connections):
                 if connection.session.wants("port_status", value.reason):
                     self.tell(connection, value)
+
+    def tables_changed(self) -> None:
+        """Tells which tables became full, or have room again."""
+        for value in self.service.table_changes():
+            for connection in list(self.connections):
+                session = connection.session
+                if session.version >= OF14 and session.wants("table_status", value.reason):
+                    self.tell(connection, value)
+
+    def follow_tables(self) -> None:
+        """Follows the Flow_Table rows of the bridge."""
+        self.service.tables.configure(self.bridge.desired.flow_tables)
 
     # -- failing
 
@@ -656,6 +764,8 @@ class BridgeAgent:
     def close(self) -> None:
         """Ends all sockets and connections."""
         self.service.meters.release()
+        for path in self.paths:
+            self.remove_socket(path)
         self.scope.cancel()
         for remote in self.remotes.values():
             remote.scope.cancel()
@@ -668,6 +778,14 @@ def peer_name(stream: trio.SocketStream) -> str:
     except OSError:
         return "tcp:?"
     return f"tcp:[{host}]:{port}" if ":" in host else f"tcp:{host}:{port}"
+
+
+def inode_of(path: str) -> int | None:
+    """Which file a path names, None for none."""
+    try:
+        return os.stat(path).st_ino if path else None
+    except OSError:
+        return None
 
 
 def reason_of(error: BaseException) -> str:
@@ -707,12 +825,17 @@ async def open_stream(parsed: address.Remote) -> trio.SocketStream:
 
 
 async def write_all(stream, receive: trio.MemoryReceiveChannel, connection: Connection,
-                    scope: trio.CancelScope) -> None:
+                    scope: trio.CancelScope, resume: Callable[[Connection], None] | None = None
+                    ) -> None:
     """Writes what is queued for a stream; the end of the queue, or a peer that left, ends the
-    connection."""
+    connection. `resume` is called when a peer has read all flow updates."""
     try:
         async for data in receive:
             await stream.send_all(data)
+            if isinstance(data, FlowUpdates):
+                connection.n_watched -= len(data)
+                if not connection.n_watched and resume is not None:
+                    resume(connection)
             connection.drained.set()
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         pass
@@ -752,7 +875,9 @@ class Agent:
     def add_bridge(self, bridge: Bridge) -> None:
         """Starts to serve a bridge."""
         self.bridges[bridge.name] = BridgeAgent(self, bridge)
-        self.nursery.start_soon(self.bridges[bridge.name].serve)
+        self.bridges[bridge.name].follow_tables()
+        self.nursery.start_soon(self.bridges[bridge.name].serve,
+                                self.bridges[bridge.name].open_sockets())
         vlog.module("bridge").info(f"bridge {bridge.name}: using datapath ID "
                                    f"{bridge.datapath_id:016x}")
 
@@ -762,6 +887,7 @@ class Agent:
 
     def set_bridge(self, name: str) -> None:
         """Follows changed settings of a bridge."""
+        self.bridges[name].follow_tables()
 
     def set_controllers(self, name: str, action: SetControllers) -> None:
         """Follows changed controllers of a bridge."""
@@ -792,9 +918,10 @@ class Agent:
                      if bridge.bridge.handle == handle), None)
 
     def tick(self) -> None:
-        """Looks whether a bridge has to fail open."""
+        """Looks whether a bridge has to fail open, and how full its tables are."""
         for bridge in self.bridges.values():
             bridge.follow_failure()
+            bridge.tables_changed()
 
     async def reach_version(self, bridge: Bridge) -> None:
         """Waits until no packet can meet rules older than now."""
@@ -816,7 +943,18 @@ class Agent:
             if upcall.kind in (SEAM["UPCALL_PACKET_IN"], SEAM["UPCALL_PAUSED"]):
                 bridge.packet_in(upcall)
             elif upcall.kind == SEAM["UPCALL_RULE_REMOVED"]:
-                bridge.rule_removed(face.unpack_rule(upcall.data), upcall.reason, upcall.when_ms)
+                rule = face.unpack_rule(upcall.data)
+                bridge.rule_changed(monitors.DELETED, upcall, rule)
+                if upcall.reason in _EXPIRED:
+                    bridge.flush_monitors()         # each in a message of its own
+                bridge.rule_removed(rule, upcall.reason, upcall.when_ms)
+            elif upcall.kind == SEAM["UPCALL_RULE_ADDED"]:
+                bridge.rule_changed(monitors.ADDED, upcall, face.unpack_rule(upcall.data))
+            elif upcall.kind == SEAM["UPCALL_RULE_CHANGED"]:
+                bridge.rule_changed(monitors.MODIFIED, upcall, face.unpack_rule(upcall.data))
+        if count:
+            for bridge in self.bridges.values():
+                bridge.flush_monitors()
         return count
 
     def controller_status(self) -> dict[str, dict[str, tuple]]:

@@ -14,7 +14,6 @@ from vswitchd.openflow.messages.table import (ActionFeatures, InstructionFeature
 from vswitchd.openflow.session import OF10, OF11, OF13
 
 N_TABLES = 254                  # tables that are told of
-LAST_TABLE = 254                # and one more that goto_table could name
 MAX_ENTRIES = 1_000_000
 _ALL_ONES = (1 << 64) - 1
 _GOTO_TABLE = 0b10
@@ -58,7 +57,7 @@ def table_features(table: int, version: int, has_miss: bool = False) -> TableFea
     is_last = table + 1 == N_TABLES
     instructions = _WITH_METER if version in (OF13, OF13 + 1) else _INSTRUCTIONS
     flow = InstructionFeatures(
-        frozenset() if is_last else frozenset(range(table + 1, LAST_TABLE + 1)),
+        frozenset() if is_last else frozenset(range(table + 1, N_TABLES)),
         instructions & ~_GOTO_TABLE if is_last else instructions, apply, apply)
     newer = False if version > OF13 else None
     return TableFeatures(table, "", metadata, metadata, miss, newer, newer, MAX_ENTRIES, flow, flow,

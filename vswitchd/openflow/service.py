@@ -19,13 +19,14 @@ from vswitchd.openflow.action_types import Output, SetQueue
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
-from vswitchd.openflow.features import N_TABLES, encoded_reply, table_features
+from vswitchd.openflow.features import N_TABLES, encoded_reply
 from vswitchd.openflow.match import Match
-from vswitchd.openflow.messages import (Message, bundle, flow, group, meter, packet, port,
-                                        queue, session, table)
+from vswitchd.openflow.messages import (Message, bundle, flow, group, meter, monitor, packet,
+                                        port, queue, session, table)
 from vswitchd.openflow.messages import switch as description
 from vswitchd.openflow.text import parse_match
 from vswitchd.openflow.session import OF10, OF11, OF13, OF14, Session
+from vswitchd.openflow.table_settings import TableSettings
 from vswitchd.switch.bridge import Bridge, BridgePort
 
 _CAPABILITIES_10 = frozenset(("FLOW_STATS", "TABLE_STATS", "PORT_STATS", "QUEUE_STATS",
@@ -45,8 +46,6 @@ NO_MATCH, ACTION, EXPLICIT_MISS, IMPLICIT_MISS = 0, 1, 6, 7     # why a packet-i
 _SINCE_14 = (3, 4, 5)           # action_set, group, packet_out
 PRIMARY_REQUEST = 0             # why a role changed
 _OPTION_SPACE, _OPTIONS = 256, 64       # bytes and number of tunnel options
-
-_EVICTION_FLAGS = 7             # other, importance, lifetime
 
 
 class Encoded(NamedTuple):
@@ -91,7 +90,8 @@ class Service:
         self.sessions: list[Session] = []       # of all connections
         self.generation_id: int | None = None   # of the last role request that had one
         self.fragments = 0
-        self.sends_misses = False
+        self.is_watched = False
+        self.tables = TableSettings(bridge.name, bridge.handle)
         self.hidden: frozenset[tuple[int, str]] = frozenset()   # rules of in-band control
         self.hidden_queue: int | None = None
 
@@ -263,27 +263,32 @@ class Service:
     def table_stats(self, conn: Session, value):
         self.settle()
         yield table.TableStatsReply(tuple(
-            table.TableStats(number, *stats, table_features(number, conn.version, True)
+            table.TableStats(number, *stats, self.tables.features(number, conn.version, True)
                              if conn.version < OF13 else None)
             for number, stats in enumerate(face.tables_stats(self.bridge.handle, N_TABLES))))
 
     def table_features(self, conn: Session, value: table.TableFeaturesRequest):
         if value.body:
             raise OpenFlowError("OFPTFFC_EPERM")
-        yield Encoded(encoded_reply(conn.version))
+        if self.tables.is_plain():
+            yield Encoded(encoded_reply(conn.version))
+        else:
+            yield table.TableFeaturesReply(tuple(self.tables.features(number, conn.version)
+                                                 for number in range(N_TABLES)))
 
     def table_desc(self, conn: Session, value: table.TableDescRequest):
-        yield table.TableDescReply(tuple(table.TableDesc(number, False, _EVICTION_FLAGS)
+        stats = face.tables_stats(self.bridge.handle, N_TABLES)
+        yield table.TableDescReply(tuple(self.tables.describe(number, stats)
                                          for number in range(N_TABLES)))
 
     def table_mod(self, conn: Session, value: table.TableMod):
-        if value.table >= N_TABLES and value.table != TABLE_ALL:
-            raise OpenFlowError("OFPTMFC_BAD_TABLE" if value.table == N_TABLES + 1
-                                else "OFPTMFC_EPERM")
-        if value.eviction or value.vacancy or value.miss in (1, 2):
-            # Evicting rules and a miss of its own for each table are not there.
-            raise OpenFlowError("OFPTMFC_EPERM" if conn.version > OF11 else "OFPTMFC_BAD_CONFIG")
+        self.tables.change(value)
         return ()
+
+    def table_changes(self) -> Iterator[table.TableStatus]:
+        """Which tables have become full, or have room again."""
+        for reason, desc in self.tables.vacancy_events():
+            yield table.TableStatus(reason, desc)
 
     # -- bundles
 
@@ -410,8 +415,25 @@ class Service:
     def ipfix(self, conn: Session, value):
         raise OpenFlowError("NXST_NOT_CONFIGURED")
 
-    def cancel_monitor(self, conn: Session, value):
-        raise OpenFlowError("OFPMOFC_UNKNOWN_MONITOR")
+    # -- flow monitors
+
+    def flow_monitor(self, conn: Session, value: monitor.FlowMonitorRequests):
+        self.settle()
+        updates = conn.watcher.change(self.bridge.handle, value.monitors)
+        self.follow_watchers()
+        yield monitor.FlowMonitorReply(tuple(updates))
+
+    def cancel_monitor(self, conn: Session, value: monitor.FlowMonitorCancel):
+        conn.watcher.cancel(value.monitor)
+        self.follow_watchers()
+        return ()
+
+    def follow_watchers(self) -> None:
+        """Has the library tell of changes of rules while a connection monitors them."""
+        is_watched = any(conn.watcher.monitors for conn in self.sessions)
+        if is_watched != self.is_watched:
+            self.is_watched = is_watched
+            face.rules_watch(self.bridge.handle, is_watched)
 
     # -- packets
 
@@ -465,11 +487,7 @@ class Service:
         long as there are any; since then (5.4, "Table-miss") such packets are dropped."""
         is_wanted = any(0 < conn.version < OF13 and conn.miss_send_len and not conn.controller_id
                         for conn in self.sessions)
-        if is_wanted != self.sends_misses:
-            self.sends_misses = is_wanted
-            miss = SEAM["TABLE_MISS_CONTROLLER" if is_wanted else "TABLE_MISS_DEFAULT"]
-            for number in range(N_TABLES):
-                face.table_set(self.bridge.handle, number, miss)
+        self.tables.follow_misses(is_wanted)
 
     def add_normal(self) -> None:
         """Adds the rule that makes a bridge without controllers a plain switch."""
@@ -545,6 +563,8 @@ _HANDLERS = {
     description.IpfixBridgeRequest: Service.ipfix,
     description.IpfixFlowRequest: Service.ipfix,
     description.DescRequest: Service.desc,
+    monitor.FlowMonitorRequests: Service.flow_monitor,
+    monitor.FlowMonitorCancel: Service.cancel_monitor,
     packet.PacketOut: Service.packet_out,
     packet.PacketIn: Service.resume,
 }

@@ -5,6 +5,7 @@ Source: OpenFlow 1.0 to 1.5, section "OpenFlow channel"; the Nicira extensions.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from schema.openflow.limits import MISS_SEND_LEN_DEFAULT
 
@@ -44,6 +45,7 @@ class Session:
     primary: dict[str, int] = field(default_factory=_primary)
     secondary: dict[str, int] = field(default_factory=_secondary)
     bundles: dict = field(default_factory=dict)     # {id: bundles.Bundle}
+    watcher: Any = None                 # monitors.Watcher, of a connection to the switch
     next_xid: int = 1
 
     def xid(self) -> int:

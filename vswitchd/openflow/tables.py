@@ -31,12 +31,17 @@ def _out(number: int, none: int) -> int:
     return _ANY if number == none else number
 
 
+def without_type(match: Match) -> Match:
+    """A match without packet_type of Ethernet: OpenFlow 1.0 and 1.1 say it, later ones mean it,
+    and both are the same rule."""
+    if match.fields.get("packet_type") != _ETHERNET:
+        return match
+    return Match({name: row for name, row in match.fields.items() if name != "packet_type"})
+
+
 def _pack(match: Match) -> tuple[bytes, bytes]:
     """A match of a message in two packed parts. Raises OpenFlowError."""
-    if match.fields.get("packet_type") == _ETHERNET:
-        # Matches of OpenFlow 1.0 and 1.1 say it, later ones mean it: both are the same rule.
-        match = Match({name: row for name, row in match.fields.items() if name != "packet_type"})
-    return packed.pack(match)
+    return packed.pack(without_type(match))
 
 
 def change_of(bridge: int, mod: FlowMod, tag: int = 0) -> face.RuleChange:

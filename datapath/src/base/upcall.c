@@ -9,6 +9,7 @@
 
 #define LIST_BYTES (1024 * 1024)        /* Most bytes waiting of one port. */
 #define QUEUE_BYTES (16 * 1024 * 1024)  /* Most bytes waiting in a queue. */
+#define EVENT_BYTES (256 * 1024 * 1024) /* Of events: deletions of all rules. */
 
 struct entry {
     struct entry *next;
@@ -63,7 +64,8 @@ upcall_put(uint32_t queue, const struct upcall_record *record,
     uint32_t size = (sizeof *record + ROUND_UP(flow.size, 8)
                      + ROUND_UP(data.size, 8) + ROUND_UP(frame.size, 8));
     struct list *list = &q->lists[record->odp % UPCALL_LISTS];
-    uint64_t list_limit = queue == QUEUE_EVENT ? QUEUE_BYTES : LIST_BYTES;
+    uint64_t list_limit = queue == QUEUE_EVENT ? EVENT_BYTES : LIST_BYTES;
+    uint64_t queue_limit = queue == QUEUE_EVENT ? EVENT_BYTES : QUEUE_BYTES;
 
     struct entry *e = xmalloc(offsetof(struct entry, record) + size);
     e->next = NULL;
@@ -86,7 +88,7 @@ upcall_put(uint32_t queue, const struct upcall_record *record,
     }
     lock_take(&q->lock);
     bool full = (list->n_bytes + size > list_limit
-                 || q->n_bytes + size > QUEUE_BYTES);
+                 || q->n_bytes + size > queue_limit);
     bool was_empty = !q->n_bytes && !q->resync;
     if (full) {
         q->n_lost++;

@@ -485,6 +485,7 @@ bridge_add(uint32_t dp, const struct bridge_config *config, uint32_t *handle)
     mac_table_init(&bridge->macs);
     for (unsigned i = 0; i < N_TABLES; i++) {
         bridge->tables[i].n_prefixes = UINT32_MAX;
+        bridge->tables[i].max_flows = UINT32_MAX;
     }
     bridge->handle = handle_add(&bridge_handles, bridge);
     struct bridge **link = &p->bridges;

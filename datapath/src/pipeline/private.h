@@ -153,11 +153,13 @@ struct table {
     struct rule *first, *last;
     uint64_t n_matched, n_missed;       /* Atomic. */
     uint32_t n_rules;           /* Visible in the last version. */
+    uint32_t n_staged;          /* Visible in the staged version. */
     uint32_t miss;              /* TABLE_MISS_*. */
-    uint32_t max_flows;
+    uint32_t max_flows;         /* 0xffffffff: no limit. */
     uint32_t flags;
     uint32_t n_prefixes;        /* 0xffffffff: default. */
     uint16_t prefixes[4];
+    struct flow *eviction_mask; /* NULL: all rules are one group. */
 };
 
 struct group {
@@ -267,6 +269,7 @@ struct bridge {
     struct meter_map *_Atomic meters;   /* Epoch; or NULL. */
     struct group *_Atomic groups[GROUP_HASH];
     uint32_t n_groups;
+    bool watched;               /* Changes of rules are told. */
     bool dead;
 };
 
@@ -328,7 +331,7 @@ struct pipeline {
     uint32_t n_changes, allocated_changes;
     struct bridge *bridges;
     struct port_map *_Atomic port_map;  /* Epoch. */
-    struct rule *due;           /* Rules with timeouts. */
+    struct rule *due, *last_due;        /* Rules with timeouts, by age. */
     int64_t next_expiry_ms;
     struct lock frozen_lock;
     struct frozen *frozen_by_hash[FROZEN_HASH];
@@ -386,6 +389,7 @@ void bridge_groups_destroy(struct bridge *);
 struct staged_change {
     struct rule *added, *removed;
     struct group *group_added, *group_removed;
+    bool is_addition;           /* Of a flow_mod that adds. */
 };
 struct staged_change *stage_change(struct pipeline *);
 /* Opens the pipeline's staged version (or finds it open). */

@@ -9,6 +9,7 @@
  * one's counters.
  *
  * Thread rule: control thread, except rule_ref() and rule_unref(). */
+#define _GNU_SOURCE             /* qsort_r() */
 #include "base/upcall.h"
 #include "pipeline/private.h"
 
@@ -113,9 +114,8 @@ due_remove(struct pipeline *p, struct rule *rule)
     if (rule->has_timeout) {
         *(rule->previous_due ? &rule->previous_due->next_due : &p->due)
             = rule->next_due;
-        if (rule->next_due) {
-            rule->next_due->previous_due = rule->previous_due;
-        }
+        *(rule->next_due ? &rule->next_due->previous_due : &p->last_due)
+            = rule->previous_due;
         rule->has_timeout = false;
     }
 }
@@ -124,12 +124,10 @@ static void
 due_add(struct pipeline *p, struct rule *rule)
 {
     if ((rule->idle_timeout || rule->hard_timeout) && !rule->has_timeout) {
-        rule->previous_due = NULL;
-        rule->next_due = p->due;
-        if (p->due) {
-            p->due->previous_due = rule;
-        }
-        p->due = rule;
+        rule->previous_due = p->last_due;
+        rule->next_due = NULL;
+        *(p->last_due ? &p->last_due->next_due : &p->due) = rule;
+        p->last_due = rule;
         rule->has_timeout = true;
         p->next_expiry_ms = MIN(p->next_expiry_ms, clock_now());
     }
@@ -212,6 +210,7 @@ bridge_rules_destroy(struct bridge *bridge)
             rule_unref(rule);
         }
         epoch_retire(table->cls, retire_classifier);
+        free(table->eviction_mask);
     }
 }
 
@@ -246,8 +245,30 @@ stage_change(struct pipeline *p)
     return change;
 }
 
-/* Sends the record of a removed rule to the control thread's queue. */
-static void rule_tell(const struct rule *, uint16_t kind, uint8_t reason);
+/* Sends the record of a rule to the control thread's queue, with that of the
+ * rule it replaced, if any. */
+static void rule_tell(const struct rule *, uint16_t kind, uint8_t reason,
+                      const struct rule *replaced);
+
+/* Tells those who watch of a rule that is there from now on. */
+static void
+tell_addition(const struct staged_change *change)
+{
+    const struct rule *added = change->added, *old = change->removed;
+
+    if (!added->bridge->watched || added->cls.priority > UINT16_MAX) {
+        return;
+    }
+    const struct program *p = added->program, *q = old ? old->program : NULL;
+    bool other = q && (p->source_size != q->source_size
+                       || memcmp(program_source(p), program_source(q),
+                                 p->source_size));
+    if (!old || change->is_addition) {
+        rule_tell(added, UPCALL_RULE_ADDED, 0, other ? old : NULL);
+    } else if (other || added->cookie != old->cookie) {
+        rule_tell(added, UPCALL_RULE_CHANGED, 0, other ? old : NULL);
+    }
+}
 
 static void
 commit_change(struct pipeline *p, struct staged_change *change)
@@ -259,12 +280,16 @@ commit_change(struct pipeline *p, struct staged_change *change)
         if (!removed) {
             added->bridge->tables[added->table].n_rules++;
         }
+        tell_addition(change);
     }
     if (removed) {
         if (!added) {
             removed->bridge->tables[removed->table].n_rules--;
-            if (removed->flags & RF_SEND_FLOW_REM) {
-                rule_tell(removed, UPCALL_RULE_REMOVED, removed->reason);
+            if (removed->flags & RF_SEND_FLOW_REM
+                || (removed->bridge->watched
+                    && removed->cls.priority <= UINT16_MAX)) {
+                rule_tell(removed, UPCALL_RULE_REMOVED, removed->reason,
+                          NULL);
             }
         }
         learn_forget(removed);
@@ -310,10 +335,13 @@ roll_back(struct pipeline *p, uint32_t n)
     while (p->n_changes > n) {
         struct staged_change *change = &p->changes[--p->n_changes];
         if (change->removed) {
-            atomic_store(&change->removed->cls.removed, VERSION_NEVER);
+            struct rule *rule = change->removed;
+            atomic_store(&rule->cls.removed, VERSION_NEVER);
+            rule->bridge->tables[rule->table].n_staged++;
         }
         if (change->added) {
             struct rule *rule = change->added;
+            rule->bridge->tables[rule->table].n_staged--;
             rule_unlist(p, rule);
             classifier_remove(rule->bridge->tables[rule->table].cls,
                               &rule->cls);
@@ -430,6 +458,7 @@ rules_stage_removal(struct pipeline *p, struct rule *rule, uint8_t reason,
 {
     atomic_store(&rule->cls.removed, version);
     rule->reason = reason;
+    rule->bridge->tables[rule->table].n_staged--;
     stage_change(p)->removed = rule;
 }
 
@@ -466,6 +495,91 @@ stage_modification(struct pipeline *p, struct rule *old,
     change->removed = old;
 }
 
+/* Returns when 'rule' will be due if nothing uses it, and why. */
+static int64_t rule_deadline(const struct rule *, uint8_t *reason);
+
+/* Tells how one rule's group, the part of its match under 'mask', compares to
+ * another's: as memcmp() does. */
+static int
+compare_groups(const struct rule *a, const struct rule *b,
+               const struct flow *mask)
+{
+    struct flow value[2], any;
+
+    if (!mask) {
+        return 0;
+    }
+    cls_rule_expand(&a->cls, &value[0], &any);
+    cls_rule_expand(&b->cls, &value[1], &any);
+    for (unsigned i = 0; i < FLOW_WORDS; i++) {
+        word64 x = ((word64 *) &value[0])[i] & ((const word64 *) mask)[i];
+        word64 y = ((word64 *) &value[1])[i] & ((const word64 *) mask)[i];
+        if (x != y) {
+            return x < y ? -1 : 1;
+        }
+    }
+    return 0;
+}
+
+static int
+compare_rules_by_group(const void *a_, const void *b_, void *mask)
+{
+    return compare_groups(*(struct rule *const *) a_,
+                          *(struct rule *const *) b_, mask);
+}
+
+/* Chooses the rule that makes room in a full table: of the largest group, the
+ * least important and, among those, the next to time out.  Rules that never
+ * do stay.  Returns NULL where no rule may go. */
+static struct rule *
+choose_victim(const struct table *table, uint64_t version)
+{
+    struct rule **rules, *best = NULL;
+    uint32_t n = 0, most = 0;
+    int64_t best_deadline = 0;
+    uint8_t reason;
+
+    if (!(table->flags & TABLE_EVICT) || !table->n_staged) {
+        return NULL;
+    }
+    rules = xcalloc(table->n_staged, sizeof *rules);
+    for (struct rule *r = table->first; r && n < table->n_staged;
+         r = r->next) {
+        if ((r->idle_timeout || r->hard_timeout)
+            && cls_rule_visible(&r->cls, version)) {
+            rules[n++] = r;
+        }
+    }
+    if (table->eviction_mask) {
+        qsort_r(rules, n, sizeof *rules, compare_rules_by_group,
+                table->eviction_mask);
+    }
+    for (uint32_t first = 0, end; first < n; first = end) {
+        for (end = first + 1; end < n; end++) {
+            if (compare_groups(rules[first], rules[end],
+                               table->eviction_mask)) {
+                break;
+            }
+        }
+        if (end - first < most) {
+            continue;
+        }
+        most = end - first;
+        best = NULL;
+        for (uint32_t i = first; i < end; i++) {
+            int64_t deadline = rule_deadline(rules[i], &reason);
+            if (!best || rules[i]->importance < best->importance
+                || (rules[i]->importance == best->importance
+                    && deadline < best_deadline)) {
+                best = rules[i];
+                best_deadline = deadline;
+            }
+        }
+    }
+    free(rules);
+    return best;
+}
+
 static uint32_t
 stage_addition(struct pipeline *p, struct bridge *bridge,
                struct rule_change *c, struct program *program,
@@ -486,28 +600,14 @@ stage_addition(struct pipeline *p, struct bridge *bridge,
             return RULE_E_OVERLAP;
         }
     }
-    if (!old && table->max_flows) {
-        uint32_t n = 0;
-        struct rule *victim = NULL;
-        for (struct rule *r = table->first; r; r = r->next) {
-            if (!cls_rule_visible(&r->cls, version)) {
-                continue;
-            }
-            n++;
-            /* Only rules that would go by themselves may be evicted. */
-            if ((r->idle_timeout || r->hard_timeout || r->importance)
-                && (!victim || r->importance < victim->importance)) {
-                victim = r;
-            }
+    if (!old && table->n_staged >= table->max_flows) {
+        struct rule *victim = choose_victim(table, version);
+        if (!victim) {
+            return RULE_E_TABLE_FULL;
         }
-        if (n >= table->max_flows) {
-            if (!(table->flags & TABLE_EVICT) || !victim
-                || victim->importance > c->importance) {
-                return RULE_E_TABLE_FULL;
-            }
-            rules_stage_removal(p, victim, RR_EVICTION, version);
-        }
+        rules_stage_removal(p, victim, RR_EVICTION, version);
     }
+    table->n_staged += !old;
     bool keep = old && !(c->flags & RF_RESET_COUNTS);
     program_ref(program);
     if (keep) {
@@ -530,6 +630,7 @@ stage_addition(struct pipeline *p, struct bridge *bridge,
     struct staged_change *change = stage_change(p);
     change->added = new;
     change->removed = old;
+    change->is_addition = true;
     c->n_affected = 1;
     return 0;
 }
@@ -805,10 +906,12 @@ record_put(const struct rule *rule, uint8_t *buffer, uint32_t size)
 }
 
 static void
-rule_tell(const struct rule *rule, uint16_t kind, uint8_t reason)
+rule_tell(const struct rule *rule, uint16_t kind, uint8_t reason,
+          const struct rule *replaced)
 {
     uint32_t size = record_put(rule, NULL, 0);
-    uint8_t *record = xmalloc(size);
+    uint32_t old_size = replaced ? record_put(replaced, NULL, 0) : 0;
+    uint8_t *record = xmalloc(size + old_size);
     struct upcall_record upcall = {
         .kind = kind, .reason = reason, .dp = rule->bridge->pipeline->dp,
         .bridge = rule->bridge->handle, .cookie = rule->cookie,
@@ -816,8 +919,12 @@ rule_tell(const struct rule *rule, uint16_t kind, uint8_t reason)
         .when_ms = clock_now(),
     };
     record_put(rule, record, size);
+    if (replaced) {
+        record_put(replaced, record + size, old_size);
+    }
     struct upcall_part none = { NULL, 0 }, data = { record, size };
-    upcall_put(QUEUE_EVENT, &upcall, none, data, none);
+    struct upcall_part old = { record + size, old_size };
+    upcall_put(QUEUE_EVENT, &upcall, none, data, old);
     free(record);
 }
 
@@ -926,8 +1033,27 @@ tables_stats_get(uint32_t handle, struct table_stats *stats, uint32_t n)
     return 0;
 }
 
+/* Evicts what is above a table's limit. */
+static void
+evict(struct bridge *bridge, struct table *table)
+{
+    struct pipeline *p = bridge->pipeline;
+    struct rule *victim;
+    uint64_t version = 0;
+
+    if (version_open(p->dp, &version)) {
+        return;
+    }
+    while (table->n_staged > table->max_flows
+           && (victim = choose_victim(table, version))) {
+        rules_stage_removal(p, victim, RR_EVICTION, version);
+    }
+    version_commit(version);
+}
+
 int
-table_set(uint32_t handle, uint32_t id, const struct table_config *config)
+table_set(uint32_t handle, uint32_t id, const struct table_config *config,
+          const uint8_t *eviction_mask)
 {
     struct bridge *bridge = bridge_find(handle);
 
@@ -950,6 +1076,13 @@ table_set(uint32_t handle, uint32_t id, const struct table_config *config)
     __atomic_store_n(&table->miss, config->miss, __ATOMIC_RELAXED);
     table->max_flows = config->max_flows;
     table->flags = config->flags;
+    free(table->eviction_mask);
+    table->eviction_mask = NULL;
+    if (eviction_mask) {
+        table->eviction_mask = xmalloc(sizeof *table->eviction_mask);
+        memcpy(table->eviction_mask, eviction_mask,
+               sizeof *table->eviction_mask);
+    }
     table->n_prefixes = config->n_prefixes;
     memcpy(table->prefixes, config->prefixes, sizeof table->prefixes);
     if (other && table->cls) {
@@ -962,12 +1095,26 @@ table_set(uint32_t handle, uint32_t id, const struct table_config *config)
         }
     }
     pipeline_changed(bridge->pipeline);
+    if (table->n_rules > table->max_flows && table->flags & TABLE_EVICT) {
+        evict(bridge, table);
+    }
+    return 0;
+}
+
+int
+rules_watch(uint32_t handle, bool watched)
+{
+    struct bridge *bridge = bridge_find(handle);
+
+    if (!bridge) {
+        return error_set(ENODEV, "no bridge %u", handle);
+    }
+    bridge->watched = watched;
     return 0;
 }
 
 /* Timeouts. */
 
-/* Returns when 'rule' will be due if nothing uses it, and why. */
 static int64_t
 rule_deadline(const struct rule *rule, uint8_t *reason)
 {
