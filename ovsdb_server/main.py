@@ -5,6 +5,7 @@ Neighbours: `daemon.py` (options and life of every daemon), `service/server.py` 
 
 import gc
 import os
+import resource
 import signal
 import sys
 
@@ -178,6 +179,9 @@ def _serve(arguments: _Arguments, daemon: Daemon) -> int:
     """Open the databases and serve until told to exit."""
     # Requests may nest as deep as JSON does (message.DEPTH_MAX), and some are walked recursively.
     sys.setrecursionlimit(20_000)
+    # A descriptor for each client: as many as we may have.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     # Rows are values without cycles: the collector would walk over each of them for nothing.
     gc.set_threshold(3_000, 15, 20)
     runner = _Runner(arguments, daemon, SteerableClock())

@@ -57,16 +57,16 @@ class Watch:
 class _ChangeSet:
     """Net changes since some moment.
 
-    `encoded` {is first form: bytes} of it and `framed` {(is first form, head): whole message} are
-    dropped when it grows.
+    `encoded` {(is first form, conditions): bytes} of it and `framed` {(is first form, conditions,
+    head): whole message} are dropped when it grows.
     """
 
     __slots__ = ("tables", "encoded", "framed", "n_users")
 
     def __init__(self):
         self.tables: Delta = {}
-        self.encoded: dict[bool, bytes | None] = {}
-        self.framed: dict[tuple[bool, bytes], bytes] = {}
+        self.encoded: dict[tuple, bytes | None] = {}
+        self.framed: dict[tuple, bytes] = {}
         self.n_users = 0
 
     def add(self, delta: Delta) -> None:
@@ -267,8 +267,15 @@ class Monitor:
         self.owner = None
         self._monitors = monitors
         self._tracker = tracker
-        self._conditions = conditions
+        self._set_conditions(conditions)
         self._former: dict[str, Condition] | None = None
+
+    def _set_conditions(self, conditions: dict[str, Condition]) -> None:
+        self._conditions = conditions
+        # What monitors share a text: equal ones have equal keys.
+        self._key = self.kind == MONITOR, tuple(
+            (name, tuple((clause.column and clause.column.name, clause.function, clause.argument)
+                         for clause in conditions[name].clauses)) for name in sorted(conditions))
 
     @property
     def has_changes(self) -> bool:
@@ -310,16 +317,16 @@ class Monitor:
         """Return what changed since `initial` or the last `flush` as JSON text, or None.
 
         `head` and `tail` are put around it; the same for all monitors that share the change and
-        have the same head.
+        the conditions and have the same head.
         """
         change_set, former = self.pending, self._former
         if change_set is None and former is None:
             return None
-        if former is not None or self._conditions:
+        if former is not None:
             text = self._dump(self._conditional_updates(change_set, former))
             text = text and b"%b%b%b" % (head, text, tail)
         else:
-            key = self.kind == MONITOR, head
+            key = self._key, head
             text = change_set.framed.get(key)
             if text is None:
                 text = self._shared_text(change_set)
@@ -332,9 +339,11 @@ class Monitor:
 
     def _shared_text(self, change_set: _ChangeSet) -> bytes | None:
         encoded = change_set.encoded
-        if self._is_first_form not in encoded:
-            encoded[self._is_first_form] = self._dump(self._updates(change_set.tables))
-        return encoded[self._is_first_form]
+        if self._key not in encoded:
+            encoded[self._key] = self._dump(
+                self._conditional_updates(change_set, None) if self._conditions
+                else self._updates(change_set.tables))
+        return encoded[self._key]
 
     def _dump(self, updates: dict) -> bytes | None:
         return orjson.dumps(updates) if updates else None
@@ -423,7 +432,7 @@ class Monitor:
             conditions[name] = Condition(clauses)
         if self._former is None:
             self._former = self._conditions
-        self._conditions = conditions
+        self._set_conditions(conditions)
 
     def close(self) -> None:
         """Forget the monitor."""
