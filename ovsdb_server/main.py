@@ -215,6 +215,8 @@ class _Runner:
             given.get("ssl-protocols"), given.get("ssl-ciphers"), given.get("ssl-ciphersuites"),
             files.get("peer-ca-cert"), given.get("ssl-server-name"), self._arguments.bootstraps)
         self._open_databases(self._arguments.databases)
+        # The collector need not look again at what was loaded.
+        gc.freeze()
         reload_config = None
         if self._arguments.config_file is not None:
             reload_config = self._reload_config

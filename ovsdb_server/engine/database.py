@@ -58,11 +58,11 @@ class Execution:
 
     `results` answers the request; `delta` is what `Database.commit` applies; `is_waiting` means
     that it must be run again when the database changes or after `wait_limit_ms` (None: never)
-    since it was submitted.
+    since it was submitted; `has_lazy_rows`: there are `LazyRows` in the results.
     """
 
     __slots__ = ("results", "delta", "comment", "is_durable", "is_waiting", "wait_limit_ms",
-                 "_reference_changes", "_sequence")
+                 "has_lazy_rows", "_reference_changes", "_sequence")
 
     def __init__(self, results: list, outcome: Outcome, transaction: Transaction,
                  is_waiting: bool, sequence: int):
@@ -70,6 +70,7 @@ class Execution:
         self.delta: Delta = outcome.delta
         self.comment = "\n".join(transaction.comments) if transaction.comments else None
         self.is_durable = transaction.is_durable
+        self.has_lazy_rows = transaction.has_lazy_rows
         self.is_waiting = is_waiting
         self.wait_limit_ms = transaction.wait_limit_ms
         self._reference_changes: ReferenceChanges = outcome.reference_changes

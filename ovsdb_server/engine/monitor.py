@@ -10,6 +10,8 @@ Source: RFC 7047 sections 4.1.5 and 4.1.6; monitor_cond, monitor_cond_since and
 monitor_cond_change of ovsdb-server(7).
 """
 
+from collections.abc import Iterator
+
 import orjson
 
 from . import datum
@@ -27,6 +29,9 @@ INITIAL, INSERT, DELETE, MODIFY = 1, 2, 4, 8
 _SELECTS = (("initial", INITIAL), ("insert", INSERT), ("delete", DELETE), ("modify", MODIFY))
 
 _TRUE = Condition([])
+
+# Rows encoded at a time.
+_SLICE = 250
 
 
 class Watch:
@@ -286,18 +291,43 @@ class Monitor:
     def _is_first_form(self) -> bool:
         return self.kind == MONITOR
 
+    @property
+    def n_initial(self) -> int:
+        """How many rows does `initial` look at?"""
+        return sum(len(self._monitors.rows(name))
+                   for name, watch in self._tracker.watches.items() if watch.select & INITIAL)
+
     def initial(self) -> bytes:
         """Return the table-updates (JSON text) that answer the monitor request."""
-        updates = {}
+        return b"".join(self.initial_pieces())
+
+    def initial_pieces(self) -> Iterator[bytes]:
+        """Return an iterator over pieces of what `initial` gives, each of a millisecond or so.
+
+        They tell of the rows as they are when this is called.
+        """
+        tables = []
         for name, watch in self._tracker.watches.items():
-            if not watch.select & INITIAL:
-                continue
-            matches = self._conditions.get(name, _TRUE).matches_any
-            rows = {uuid: self._encode_new(watch, row, INITIAL)
-                    for uuid, row in self._monitors.rows(name).items() if matches(row)}
-            if rows:
-                updates[name] = rows
-        return orjson.dumps(updates)
+            if watch.select & INITIAL:
+                condition = self._conditions.get(name)
+                tables.append((name, watch, condition and condition.matches_any,
+                               list(self._monitors.rows(name).values())))
+        return self._encode_pieces(tables)
+
+    def _encode_pieces(self, tables: list[tuple]) -> Iterator[bytes]:
+        encode_new = self._encode_new
+        before = b""
+        for name, watch, matches, rows in tables:
+            start = b'%b"%b":{' % (before or b"{", name.encode())
+            for first in range(0, len(rows), _SLICE):
+                some = rows[first:first + _SLICE]
+                if matches is not None:
+                    some = filter(matches, some)
+                text = orjson.dumps({row[0][0]: encode_new(watch, row, INITIAL) for row in some})
+                if len(text) > 2:
+                    yield start + text[1:-1]
+                    start, before = b",", b"},"
+        yield b"}}" if before else b"{}"
 
     def updates_of(self, deltas: list[Delta]) -> bytes:
         """Return what `deltas`, the last of the database, changed together, as JSON text."""

@@ -7,8 +7,10 @@ Source: RFC 7047 section 5.2, with "assert" of 5.2.10, the member "uuid" of inse
 "sort" of select (ovsdb-server(7)).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
+
+import orjson
 
 from . import datum
 from .atom import is_uuid
@@ -127,11 +129,40 @@ def _select(transaction: Transaction, parser: Parser) -> dict:
         rows = list({tuple(row[c.index] for c in columns): row for row in rows}.values())
     if sort:
         rows.sort(key=lambda row: tuple(row[c.index] for c in sort))
+    if transaction.context.takes_lazy_rows and len(rows) > _MANY:
+        transaction.has_lazy_rows = True
+        return {"rows": LazyRows(columns, rows)}
     return {"rows": [_row_to_json(columns, row) for row in rows]}
 
 
 def _row_to_json(columns: tuple[Column, ...], row: Row) -> dict:
     return {c.name: datum.to_json(c.type, row[c.index]) for c in columns}
+
+
+# So many rows of a "select" are encoded only as they are sent.
+_MANY = 1000
+_SLICE = 250
+
+
+class LazyRows:
+    """The rows that a "select" has found, as they were then; `pieces` makes JSON of them."""
+
+    __slots__ = ("_columns", "_rows")
+
+    def __init__(self, columns: tuple[Column, ...], rows: list[Row]):
+        self._columns = columns
+        self._rows = rows
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the text of the JSON array, in pieces of a millisecond or so."""
+        before = b"["
+        cells = [(c.name, c.index, c.type.write) for c in self._columns]
+        for first in range(0, len(self._rows), _SLICE):
+            text = orjson.dumps([{name: write(row[i]) for name, i, write in cells}
+                                 for row in self._rows[first:first + _SLICE]])
+            yield before + text[1:-1]
+            before = b","
+        yield b"]"
 
 
 # The common forms of the common operations.  Each looks whether the operation is plainly right

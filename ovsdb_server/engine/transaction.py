@@ -26,7 +26,7 @@ class Context(NamedTuple):
 
     `owns_lock(name)` tells whether the session holds a lock; `role` and `client_id` are for
     access control; `is_internal` lets the server itself write databases whose name begins
-    with an underscore.
+    with an underscore; `takes_lazy_rows`: many rows of a "select" may come as `LazyRows`.
     """
 
     is_read_only: bool = False
@@ -34,6 +34,7 @@ class Context(NamedTuple):
     role: str = ""
     client_id: str = ""
     is_internal: bool = False
+    takes_lazy_rows: bool = False
 
 
 ReferenceChanges = dict[str, dict[str, int]]
@@ -56,8 +57,8 @@ class Transaction:
     """
 
     __slots__ = ("database", "context", "symbols", "permissions", "comments", "is_durable",
-                 "elapsed_ms", "wait_limit_ms", "new_uuid", "is_unrestricted", "_views",
-                 "_counts")
+                 "elapsed_ms", "wait_limit_ms", "new_uuid", "is_unrestricted",
+                 "has_lazy_rows", "_views", "_counts")
 
     def __init__(self, database, context: Context, elapsed_ms: int,
                  new_uuid: Callable[[], str]):
@@ -69,6 +70,7 @@ class Transaction:
             not database.schema.is_reserved or context.is_internal)
         self.comments: list[str] = []
         self.is_durable = False
+        self.has_lazy_rows = False
         self.elapsed_ms = elapsed_ms
         self.wait_limit_ms: int | None = None
         self.new_uuid = new_uuid

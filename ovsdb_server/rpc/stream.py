@@ -33,7 +33,7 @@ class Channel:
     """A JSON-RPC peer.
 
     `name` is what logs call it; `received_at` is trio time of the last bytes, `n_backlog` bytes
-    not taken by the kernel yet, `client_id` the common name in the peer's certificate or "".
+    not taken by the kernel yet, `is_broken` whether it was in vain to send, `client_id` the common name in the peer's certificate or "".
     One task receives; any task of the trio thread sends.
     """
 
@@ -49,6 +49,7 @@ class Channel:
         self._backlog: list[memoryview] = []
         self._has_backlog = trio.Event()
         self._drained = trio.Event()
+        self.is_broken = False
         self._is_closed = False
         self._size_max = size_max
         self._held: list[bytes] | None = None
@@ -224,6 +225,7 @@ class Channel:
             except _WOULD_BLOCK:
                 n_sent = 0
             except OSError:
+                self.is_broken = True
                 return
             if n_sent == len(data):
                 return
@@ -252,6 +254,7 @@ class Channel:
                 await trio.lowlevel.wait_writable(self._sock)
                 self._write_backlog()
             except (OSError, trio.ClosedResourceError):
+                self.is_broken = True
                 self._backlog.clear()
                 self.n_backlog = 0
                 self._drained.set()

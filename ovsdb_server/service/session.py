@@ -10,7 +10,8 @@ Each method is a row of `_METHODS`.  Trio thread only.
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 import trio
@@ -21,6 +22,7 @@ from ovsdb_server.engine.atom import ZERO_UUID, is_uuid
 from ovsdb_server.engine.database import Context, Execution
 from ovsdb_server.engine.error import OvsdbError, json_text, syntax_error
 from ovsdb_server.engine.monitor import COND, COND_SINCE, MONITOR, Monitor
+from ovsdb_server.engine.operations import LazyRows
 from ovsdb_server.engine.parser import is_identifier
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.rpc import message
@@ -55,17 +57,13 @@ class Policy(NamedTuple):
     dscp: int | None = None
 
 
-class _Reply:
-    """A result that is already encoded JSON."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: bytes) -> None:
-        self.text = text
-
-
 # What ends a connection without being a defect of ours.
 _LOSSES = (ProtocolError, trio.ClosedResourceError, OSError)
+
+# A reply that tells of so many rows is sent in pieces, and rests when the peer is so many bytes
+# behind.
+_MANY = 1000
+_BACKLOG_MAX = 256 * 1024
 
 # Seconds for which one session answers before the others get their turn.
 _TURN = 0.001
@@ -74,12 +72,22 @@ _LATER = object()       # The handler has replied or will.
 
 
 class _Held:
-    """A reply in its place in the order; `data` None while its transaction is not on the disk."""
+    """A message in its place in the order; `data` None while its transaction is not on the disk.
 
-    __slots__ = ("data",)
+    A large one is `pieces` of text instead.  `monitor` tells of changes once this is sent.
+    """
 
-    def __init__(self, data: bytes | None) -> None:
+    __slots__ = ("data", "pieces", "monitor")
+
+    def __init__(self, data: bytes | None, pieces: Iterator[bytes] | None = None,
+                 monitor: Monitor | None = None) -> None:
         self.data = data
+        self.pieces = pieces
+        self.monitor = monitor
+
+    @property
+    def is_ready(self) -> bool:
+        return self.data is not None or self.pieces is not None
 
 
 class _Watch(NamedTuple):
@@ -119,6 +127,8 @@ class Session:
         self._held: deque[_Held] = deque()
         self._inbox: deque[Message] = deque()
         self._is_paused = False
+        self._is_streaming = False
+        self._streamed = trio.Event()
         self._over = trio.Event()
         self._defect: Exception | None = None
         self._scope = trio.CancelScope()
@@ -171,6 +181,8 @@ class Session:
                 while self._inbox:
                     if channel.n_backlog:
                         await channel.flush()
+                    if self._is_streaming:
+                        await self._streamed.wait()
                     if not self._serve_inbox():
                         return
                     await trio.lowlevel.checkpoint()
@@ -207,10 +219,10 @@ class Session:
         return bool(inbox) or channel.has_failed
 
     def _end_turn(self) -> None:
-        """Send what `_work` had to say; rest if the peer does not read it."""
+        """Send what `_work` had to say; rest until the peer has read it and a stream is over."""
         channel = self.channel
         channel.release()
-        if channel.n_backlog and not self._over.is_set():
+        if (channel.n_backlog or self._is_streaming) and not self._over.is_set():
             hub = self.server.hub
             hub.hurry()
             hub.forget(channel.socket, self._work)
@@ -219,7 +231,8 @@ class Session:
     def _resume(self) -> None:
         """The peer has read everything: go on with what it has asked."""
         self.send_updates()
-        if self._is_paused and not self.channel.n_backlog and not self._over.is_set():
+        if (self._is_paused and not self.channel.n_backlog and not self._is_streaming
+                and not self._over.is_set()):
             self._is_paused = False
             self.server.hub.watch(self.channel.socket, self._work)
 
@@ -229,7 +242,7 @@ class Session:
         if len(inbox) == 1:
             return self._take(inbox.popleft())
         end = time.perf_counter() + _TURN
-        while inbox and not channel.n_backlog:
+        while inbox and not channel.n_backlog and not self._is_streaming:
             if not self._take(inbox.popleft()):
                 return False
             if time.perf_counter() >= end:
@@ -257,7 +270,7 @@ class Session:
             await trio.sleep_until(asked_at + interval)
             if channel.received_at > asked_at:
                 continue
-            channel.send(message.encode_request("echo", [], "echo"))
+            self._send(message.encode_request("echo", [], "echo"))
             sent_at = trio.current_time()
             await trio.sleep_until(sent_at + interval)
             if channel.received_at <= sent_at:
@@ -311,30 +324,72 @@ class Session:
 
     def reply(self, id: object, result: object) -> None:
         """Answer a request, after what the monitors have to tell."""
-        text = result.text if isinstance(result, _Reply) else CODEC.dumps(result)
-        self._deliver(b'{"id":%b,"result":%b,"error":null}' % (CODEC.dumps(id), text))
+        self._deliver(_Held(message.encode_reply(result, id, CODEC)))
 
     def reply_error(self, id: object, error: object) -> None:
-        self._deliver(message.encode_error(error, id, CODEC))
+        self._deliver(_Held(message.encode_error(error, id, CODEC)))
 
-    def _deliver(self, data: bytes) -> None:
-        """Send a reply, behind those that wait for the disk."""
-        if self._held:
-            self._held.append(_Held(data))
+    def _deliver(self, reply: _Held) -> None:
+        """Send a reply, behind those that wait for the disk or are being sent."""
+        if self._held or self._is_streaming or reply.data is None:
+            self._held.append(reply)
+            self._release_held()
         else:
             self.flush_monitors()
-            self._send(data)
+            self._send(reply.data)
+            self._announce(reply.monitor)
 
     def _release_held(self) -> None:
         """Send the replies that nothing holds up any more."""
-        while self._held and self._held[0].data is not None:
+        held = self._held
+        while held and held[0].is_ready and not self._is_streaming:
+            reply = held.popleft()
             self.flush_monitors()
-            self._send(self._held.popleft().data)
+            if reply.data is not None:
+                self._send(reply.data)
+                self._announce(reply.monitor)
+                continue
+            self._is_streaming = True
+            self._streamed = trio.Event()
+            self.server.spawn(self._stream, reply)
+
+    async def _stream(self, reply: _Held) -> None:
+        """Send a reply in pieces, as fast as the peer reads; others have turns in between."""
+        channel = self.channel
+        try:
+            for piece in reply.pieces:
+                if channel.is_closed:
+                    return
+                if channel.is_broken:
+                    break
+                channel.send(piece)
+                self.server.hub.hurry()
+                if channel.n_backlog > _BACKLOG_MAX:
+                    await channel.flush()
+                else:
+                    await trio.lowlevel.checkpoint()
+        except Exception:
+            self.disconnect("internal error")
+            raise
+        self._is_streaming = False
+        self._announce(reply.monitor)
+        self._release_held()
+        self._streamed.set()
+        if not channel.is_closed:
+            self._resume()
+
+    def _announce(self, monitor: Monitor | None) -> None:
+        """The first rows of a monitor have been sent: changes may follow."""
+        if monitor is not None:
+            monitor.owner = self
 
     def notify(self, method: str, params: list) -> None:
         self._send(message.encode_notification(method, params, CODEC))
 
     def _send(self, data: bytes) -> None:
+        if self._is_streaming:
+            self._held.append(_Held(data))
+            return
         if _rpc_log.is_dbg:
             _rpc_log.dbg(f"{self.name}: send {message.describe(message.decode(data))}")
         self.channel.send(data)
@@ -345,12 +400,16 @@ class Session:
             self.flush_monitors()
 
     def flush_monitors(self) -> None:
+        if self._is_streaming:
+            return
         for watch in self.monitors.values():
             if watch.monitor.has_changes:
                 self._flush(watch)
 
     def _flush(self, watch: _Watch) -> None:
         monitor = watch.monitor
+        if monitor.owner is None:
+            return          # Its first rows have not been sent yet.
         head = watch.head
         if monitor.kind == COND_SINCE:
             head = b'%b"%b",' % (head, _last_id(watch.hosted))
@@ -400,7 +459,7 @@ class Session:
     def context(self, hosted: HostedDatabase) -> Context:
         """Return on whose behalf this session's transactions on a database run."""
         return Context(self._is_read_only(hosted), self._owns_lock, self.policy.role,
-                       self.channel.client_id)
+                       self.channel.client_id, takes_lazy_rows=True)
 
     def _owns_lock(self, name: str) -> bool:
         return self.server.locks.owns(self, name)
@@ -454,7 +513,7 @@ class Session:
     def _reply_to_transaction(self, id: object, hosted: HostedDatabase,
                               execution: Execution) -> None:
         if not execution.delta or not (execution.is_durable or hosted.cluster is not None):
-            self.reply(id, execution.results)
+            self._reply_with(id, execution.results, execution.has_lazy_rows)
             return
         held = _Held(None)
         self._held.append(held)
@@ -463,10 +522,19 @@ class Session:
             results = execution.results
             if error is not None:
                 results = results + [error.to_json()]
-            held.data = message.encode_reply(results, id, CODEC)
+            if execution.has_lazy_rows:
+                held.pieces = _reply_pieces(id, _result_pieces(results))
+            else:
+                held.data = message.encode_reply(results, id, CODEC)
             self._release_held()
 
         self.server.call_when_durable(hosted, release)
+
+    def _reply_with(self, id: object, results: list, has_lazy_rows: bool) -> None:
+        if has_lazy_rows:
+            self._deliver(_Held(None, _reply_pieces(id, _result_pieces(results))))
+        else:
+            self.reply(id, results)
 
     def cancel_transactions(self, hosted: HostedDatabase) -> None:
         """Give up the waiting transactions on a database that goes away or changes schema."""
@@ -570,14 +638,23 @@ class Session:
         monitor = hosted.database.monitors.add(kind, params[2])
         # What earlier monitors have to tell comes before this one's first rows.
         self.flush_monitors()
-        monitor.owner = self
         self.monitors[key] = _Watch(params[1], monitor, hosted, _update_head(kind, params[1]))
-        if kind != COND_SINCE:
-            return _Reply(monitor.initial())
-        missed = None if hosted.history is None else hosted.history.since(params[3].lower())
-        updates = monitor.initial() if missed is None else monitor.updates_of(missed)
-        return _Reply(b'[%b,"%b",%b]' % (b"false" if missed is None else b"true",
-                                         _last_id(hosted), updates))
+        head, tail, missed = b"", b"", None
+        if kind == COND_SINCE:
+            if hosted.history is not None:
+                missed = hosted.history.since(params[3].lower())
+            head = b'[%b,"%b",' % (b"false" if missed is None else b"true", _last_id(hosted))
+            tail = b"]"
+        if missed is not None:
+            pieces = iter((monitor.updates_of(missed),))
+        else:
+            pieces = monitor.initial_pieces()
+        pieces = _reply_pieces(request.id, chain((head,), pieces, (tail,)))
+        if missed is None and monitor.n_initial > _MANY:
+            self._deliver(_Held(None, pieces, monitor))
+        else:
+            self._deliver(_Held(b"".join(pieces), None, monitor))
+        return _LATER
 
     def _monitor_cond_change(self, request: Message) -> object:
         params = request.params
@@ -613,9 +690,31 @@ class Session:
             if watch.hosted is hosted:
                 if self.is_change_aware:
                     self._flush(watch)
-                    self.notify("monitor_canceled", [watch.id])
+                    self._deliver(_Held(message.encode_notification(
+                        "monitor_canceled", [watch.id], CODEC)))
                 watch.monitor.close()
                 del self.monitors[key]
+
+
+def _reply_pieces(id: object, result: Iterator[bytes]) -> Iterator[bytes]:
+    """Return the text of a reply whose result is JSON text in pieces."""
+    return chain((b'{"id":%b,"result":' % CODEC.dumps(id),), result, (b',"error":null}',))
+
+
+def _result_pieces(results: list) -> Iterator[bytes]:
+    """Yield the text of transaction results, some of which are LazyRows, in pieces."""
+    before = b"["
+    for result in results:
+        yield before
+        rows = result and result.get("rows")
+        if isinstance(rows, LazyRows):
+            yield b'{"rows":'
+            yield from rows.pieces()
+            yield b"}"
+        else:
+            yield CODEC.dumps(result)
+        before = b","
+    yield b"]"
 
 
 def _check_last_id(params: list) -> None:

@@ -19,6 +19,7 @@ Called from one task; `sync` and `Compaction.write` also from threads.
 
 import os
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 
 import orjson
@@ -381,7 +382,8 @@ def _replay_of(database: Database) -> Replay:
 
 
 def _encode_snapshot(header: Header, vote: str | None, schema: DatabaseSchema,
-                     rows: dict[str, dict[str, Row]], comment: str, wall_ms: int) -> bytes:
+                     rows: dict[str, dict[str, Row]], comment: str, wall_ms: int,
+                     _rest: Callable[[], None]) -> bytes:
     data = encode_rows(schema, rows, comment, wall_ms) | {"_is_diff": True}
     json = header.to_json() | {"prev_data": [schema.to_json(), data]}
     records = encode_record(orjson.dumps(json), CLUSTERED)

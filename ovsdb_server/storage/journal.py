@@ -15,8 +15,11 @@ Called from one task; `sync` and `Compaction.write` also from threads.  File acc
 `record_file`'s.
 """
 
+import gc
 import os
+from collections.abc import Callable
 from functools import partial
+from hashlib import sha1
 
 import orjson
 
@@ -26,9 +29,9 @@ from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.engine.table import Delta, Row
 
 from .lockfile import LockFile
-from .record import CLUSTERED, encode_record, identify, read_records
+from .record import CLUSTERED, encode_header, encode_record, identify, read_records
 from .record_file import Compaction, RecordFile, create_file, io_error
-from .replay import Replay, encode_delta, encode_rows
+from .replay import Replay, Staged, encode_delta, encode_in_pieces
 
 COMPACTION_COMMENT = "compacting database online"
 
@@ -60,9 +63,18 @@ def _schema_record(schema: DatabaseSchema) -> bytes:
 
 
 def _encode_all(schema: DatabaseSchema, rows: dict[str, dict[str, Row]], comment: str,
-                wall_ms: int) -> bytes:
-    json = encode_rows(schema, rows, comment, wall_ms)
-    return _schema_record(schema) + encode_record(orjson.dumps(json))
+                wall_ms: int, rest: Callable[[], None]) -> list[bytes]:
+    """Return the records of a database; `rest()` is called every millisecond or so."""
+    pieces: list[bytes] = []
+    for piece in encode_in_pieces(schema, rows, comment, wall_ms):
+        pieces.append(piece)
+        rest()
+    pieces.append(b"\n")
+    digest = sha1()
+    for piece in pieces:
+        digest.update(piece)
+    header = encode_header(sum(map(len, pieces)), digest.hexdigest())
+    return [_schema_record(schema) + header, *pieces]
 
 
 class Journal(RecordFile):
@@ -108,13 +120,28 @@ class Journal(RecordFile):
         With another `schema`, what it has no room for is passed over.  Raises OvsdbError only
         then, when a value does not fit.
         """
+        # Nothing of what is made here is garbage: the collector would look at all of it in vain.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return self._load(schema)
+        finally:
+            if collects:
+                gc.enable()
+
+    def _load(self, schema: DatabaseSchema | None) -> Database:
         replay = Replay(schema or self.schema, is_lenient=schema is not None)
         os.lseek(self._fd, 0, os.SEEK_SET)
         self.n_records, self.damage, self._has_bad_tail = 0, None, False
         with os.fdopen(self._fd, "rb", closefd=False) as stream:
             try:
-                for record in read_records(stream, self.name):
-                    if self.n_records:
+                for record in read_records(stream, self.name, parse=replay.parse):
+                    if isinstance(record.json, Staged):
+                        replay.apply(record.json)
+                    elif type(record.json) is not dict:
+                        raise OvsdbError("syntax error", f"{self.name}: record at offset "
+                                                         f"{record.offset} is not an object")
+                    elif self.n_records:
                         replay.add(record.json)
                     self.n_records += 1
                     self.size = record.end
@@ -141,7 +168,7 @@ class Journal(RecordFile):
     def compact(self, database: Database, comment: str, wall_ms: int) -> None:
         """Rewrite the file as its schema and one record.  Raises OvsdbError."""
         compaction = self.begin_compaction(database, comment, wall_ms)
-        compaction.write()
+        compaction.write(is_alone=True)
         self.finish_compaction(compaction)
 
     def replace(self, database: Database, comment: str, wall_ms: int) -> None:

@@ -6,7 +6,7 @@ works on any binary stream; a record that is cut off or damaged is an OvsdbError
 Source: ovsdb(5), "File Formats".
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha1
 from typing import BinaryIO, NamedTuple
 
@@ -40,8 +40,12 @@ class Header(NamedTuple):
 def encode_record(body: bytes, magic: str = STANDALONE) -> bytes:
     """Return the record of the JSON text `body`."""
     body += b"\n"
-    return b"OVSDB %s %d %s\n%s" % (magic.encode(), len(body), sha1(body).hexdigest().encode(),
-                                    body)
+    return encode_header(len(body), sha1(body).hexdigest(), magic) + body
+
+
+def encode_header(size: int, digest: str, magic: str = STANDALONE) -> bytes:
+    """Return the header of a body of `size` bytes, its newline included."""
+    return f"OVSDB {magic} {size} {digest}\n".encode()
 
 
 def parse_header(line: bytes) -> Header | None:
@@ -68,8 +72,11 @@ def identify(name: str, line: bytes) -> str:
     return header.magic
 
 
-def read_records(stream: BinaryIO, name: str, magic: str = STANDALONE) -> Iterator[Record]:
+def read_records(stream: BinaryIO, name: str, magic: str = STANDALONE,
+                 parse: Callable[[bytes], object] = orjson.loads) -> Iterator[Record]:
     """Yield the records of `stream` from its beginning.
+
+    `parse` makes the `json` of a record of its JSON text, or raises ValueError.
 
     Raises OvsdbError at the first record that is damaged; everything before it was yielded.
     """
@@ -93,11 +100,11 @@ def read_records(stream: BinaryIO, name: str, magic: str = STANDALONE) -> Iterat
             raise OvsdbError("syntax error", f"{name}: {where} have SHA-1 hash {digest} but "
                                              f"should have hash {header.digest}")
         try:
-            json = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
+            json = parse(body)
+        except ValueError as error:
             raise OvsdbError("syntax error",
                              f"{name}: {where} are not valid JSON ({error})") from None
-        if type(json) is not dict:
+        if parse is orjson.loads and type(json) is not dict:
             raise OvsdbError("syntax error",
                              f"{name}: {where} are not valid JSON (object expected)")
         end = start + header.length

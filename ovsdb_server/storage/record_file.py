@@ -15,6 +15,7 @@ import errno
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable
 
 from ovsdb_server.engine.error import OvsdbError
@@ -70,6 +71,28 @@ def _write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view):]
+
+
+def _write_pieces(fd: int, pieces: list[bytes]) -> int:
+    """Write all `pieces`, many at a time; return their size."""
+    size = 0
+    for start in range(0, len(pieces), 64):
+        data = b"".join(pieces[start:start + 64])
+        _write_all(fd, data)
+        size += len(data)
+    return size
+
+
+# Encoding holds the interpreter, so a thread that does nothing else rests as long as it works.
+_REST = 0.001
+
+
+def _let_others_run() -> None:
+    time.sleep(_REST)
+
+
+def _do_nothing() -> None:
+    pass
 
 
 class RecordFile:
@@ -189,8 +212,9 @@ class RecordFile:
             self._last_compaction = now
         return has_grown or is_old
 
-    def new_compaction(self, encode: Callable[[], bytes]) -> "Compaction":
-        """Begin to rewrite the file as the records that `encode()` makes, in a thread.
+    def new_compaction(self, encode: Callable[[Callable[[], None]], bytes | list[bytes]]
+                       ) -> "Compaction":
+        """Begin to rewrite the file as the records that `encode(rest)` makes, in a thread.
 
         Appends may go on until `finish_compaction`.
         """
@@ -235,10 +259,11 @@ class RecordFile:
 class Compaction:
     """A snapshot on its way to the disk; made by `RecordFile.new_compaction`.
 
-    `encode()` makes the records.
+    `encode(rest)` makes the records, whole or in pieces, and calls `rest()` now and then.
     """
 
-    def __init__(self, name: str, path: str, encode: Callable[[], bytes], since: int = 0,
+    def __init__(self, name: str, path: str,
+                 encode: Callable[[Callable[[], None]], bytes | list[bytes]], since: int = 0,
                  n_replaced: int = 0):
         self.name = name
         self.n_replaced = n_replaced
@@ -250,13 +275,17 @@ class Compaction:
         self._temporary = f"{path}.tmp"
         self._encode = encode
 
-    def write(self) -> None:
-        """Write the snapshot to the temporary file, in any thread.  Raises OvsdbError."""
-        with _one_temporary:
-            self._write()
+    def write(self, is_alone: bool = False) -> None:
+        """Write the snapshot to the temporary file, in any thread.  Raises OvsdbError.
 
-    def _write(self) -> None:
-        data = self._encode()
+        Unless `is_alone`, other threads get their turn again and again.
+        """
+        with _one_temporary:
+            self._write(_do_nothing if is_alone else _let_others_run)
+
+    def _write(self, rest: Callable[[], None]) -> None:
+        data = self._encode(rest)
+        pieces = [data] if isinstance(data, bytes) else data
         try:
             if os.path.lexists(self._temporary):
                 os.unlink(self._temporary)
@@ -264,12 +293,11 @@ class Compaction:
             raise io_error(self.name, "failed to remove temporary file", error) from None
         self.fd = _create_new(self._temporary, self._temporary)
         try:
-            _write_all(self.fd, data)
+            self.size = _write_pieces(self.fd, pieces)
             os.fsync(self.fd)
         except OSError as error:
             self.abandon()
             raise io_error(self._temporary, "write failed", error) from None
-        self.size = len(data)
 
     def put_in_place(self, tail: bytes) -> None:
         """Append `tail`, make everything durable and rename over the database."""

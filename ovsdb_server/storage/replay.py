@@ -5,7 +5,12 @@ A transaction record is {table: {uuid: row or null}} with "_date" (ms), "_commen
 columns, with differences in the update2 sense when "_is_diff".  Ephemeral columns are left out.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+import orjson
 
 from ovsdb_server.engine import datum
 from ovsdb_server.engine.atom import is_uuid, random_uuid
@@ -13,6 +18,9 @@ from ovsdb_server.engine.database import Database
 from ovsdb_server.engine.error import OvsdbError, syntax_error
 from ovsdb_server.engine.schema import Column, ColumnType, DatabaseSchema, Table
 from ovsdb_server.engine.table import Delta, Row
+
+# From so many bytes on, a transaction is read in parts.
+_LARGE = 1 << 20
 
 META_MEMBERS = frozenset(("_date", "_comment", "_is_diff"))
 
@@ -74,6 +82,76 @@ def encode_rows(schema: DatabaseSchema, rows: dict[str, dict[str, Row]], comment
     return json
 
 
+def encode_in_pieces(schema: DatabaseSchema, rows: dict[str, dict[str, Row]], comment: str,
+                     wall_ms: int) -> Iterator[bytes]:
+    """Yield the JSON text of what `encode_rows` gives; a piece takes about a millisecond."""
+    before = b"{"
+    for name, table_rows in rows.items():
+        columns = schema.tables[name].persistent_columns
+        start = b'%b"%b":{' % (before, name.encode())
+        items = iter(table_rows.items())
+        while some := list(islice(items, _SLICE)):
+            text = orjson.dumps({uuid: _encode_new(columns, row) for uuid, row in some})
+            yield start + text[1:-1]
+            start, before = b",", b"},"
+    yield b'%b"_date":%d,"_comment":%b}' % (before, wall_ms, orjson.dumps(comment))
+
+
+_SLICE = 250
+
+
+def split_transaction(body: bytes) -> Iterator[dict]:
+    """Yield the transaction in the JSON text `body` as several that have a few rows each.
+
+    A database of many rows may be one transaction, which parsed as a whole takes far more memory
+    than its rows need.  Rows hold no objects, and in a string a double quote is always escaped:
+    so what looks like the beginning of a row or of a table is one.  The last transaction has all
+    that was not recognised.  Raises ValueError where `body` is no JSON object.
+    """
+    rest: list[bytes] = []
+    done, position = 0, 1
+    while (table := _TABLE.match(body, position)) is not None:
+        start = table.end() - _ROW_HEAD
+        rest.append(body[done:start])
+        while (end := _find_row(body, start + _PART)) >= 0:
+            try:
+                rows = orjson.loads(b"{%b}" % body[start:end])
+            except ValueError:
+                break                       # Another table begins in between.
+            yield {table[1].decode(): rows}
+            start = end + 1
+        done = start
+        position = body.find(b'}},"', start) + 3
+        if position < start:
+            break
+    rest.append(body[done:])
+    json = orjson.loads(b"".join(rest))
+    if type(json) is not dict:
+        raise ValueError("object expected")
+    yield json
+
+
+_PART = 256 * 1024
+_TABLE = re.compile(rb'"([A-Za-z_][A-Za-z0-9_]*)":\{"[0-9a-fA-F-]{36}":')
+_ROW_HEAD = len('"":') + 36
+
+
+def _find_row(body: bytes, position: int) -> int:
+    """Return where the comma before the next row is, from `position`; -1 where there is none."""
+    while (found := body.find(b'},"', position)) >= 0:
+        if body[found + 39:found + 41] == b'":' and is_uuid(
+                body[found + 3:found + 39].decode("latin-1")):
+            return found + 1
+        position = found + 1
+    return -1
+
+
+class Staged(NamedTuple):
+    """Rows of a transaction that `Replay.stage` has read and `Replay.apply` puts in place."""
+
+    rows: dict[str, dict[str, Row]]
+
+
 class Replay:
     """Rows built from the transactions of a journal, under `schema`.
 
@@ -86,6 +164,8 @@ class Replay:
         self.rows: dict[str, dict[str, Row]] = {name: {} for name in schema.tables}
         self._is_lenient = is_lenient
         self._new_uuid = new_uuid
+        # What is read now has not changed since: one version does for all.
+        self._version = (new_uuid(),)
         self._relaxed: dict[Column, ColumnType] = {}
 
     def add(self, json: dict) -> Delta:
@@ -107,6 +187,41 @@ class Replay:
         """Return what one transaction would change.  Raises OvsdbError."""
         is_diff = json.get("_is_diff") is True
         delta: Delta = {}
+        for table, uuid, row_json in self._rows_of(json):
+            old = self.rows[table.name].get(uuid)
+            row = self._row(table, uuid, old, row_json, is_diff)
+            delta.setdefault(table.name, {})[uuid] = old, row
+        return delta
+
+    def parse(self, body: bytes) -> dict | Staged:
+        """Return the transaction in the JSON text `body`, for `add` or for `apply`.
+
+        Raises ValueError where it is no JSON, OvsdbError where it is no transaction.
+        """
+        if len(body) < _LARGE or b'"_is_diff"' in body:
+            return orjson.loads(body)
+        staged: dict[str, dict[str, Row]] = {}
+        for json in split_transaction(body):
+            for table, uuid, row_json in self._rows_of(json):
+                row = self._row(table, uuid, self.rows[table.name].get(uuid), row_json, False)
+                staged.setdefault(table.name, {})[uuid] = row
+        return Staged(staged)
+
+    def apply(self, staged: Staged) -> None:
+        """Put the rows of a transaction in place."""
+        for name, changes in staged.rows.items():
+            rows = self.rows[name]
+            if not rows and None not in changes.values():
+                self.rows[name] = changes
+                continue
+            for uuid, row in changes.items():
+                if row is None:
+                    del rows[uuid]
+                else:
+                    rows[uuid] = row
+
+    def _rows_of(self, json: dict) -> Iterator[tuple[Table, str, object]]:
+        """Yield (table, uuid, JSON) of the rows in a transaction.  Raises OvsdbError."""
         for name, rows_json in json.items():
             table = self.schema.tables.get(name)
             if table is None:
@@ -115,15 +230,10 @@ class Replay:
                 raise syntax_error(json, f"No table named {name}.", "unknown table")
             if type(rows_json) is not dict:
                 raise syntax_error(rows_json, "object expected")
-            rows = self.rows[name]
-            changes = delta[name] = {}
             for uuid, row_json in rows_json.items():
                 if not is_uuid(uuid):
                     raise syntax_error(rows_json, f'"{uuid}" is not a valid UUID')
-                uuid = uuid.lower()
-                old = rows.get(uuid)
-                changes[uuid] = old, self._row(table, uuid, old, row_json, is_diff)
-        return delta
+                yield table, uuid if uuid.islower() else uuid.lower(), row_json
 
     def _row(self, table: Table, uuid: str, old: Row | None, json, is_diff: bool) -> Row | None:
         if json is None:
@@ -134,11 +244,8 @@ class Replay:
         if type(json) is not dict:
             raise syntax_error(json, "row must be JSON object")
         if old is None:
-            cells = list(table.default_row)
-            cells[:2] = (uuid,), (self._new_uuid(),)
-        else:
-            cells = list(old)
-        is_diff = is_diff and old is not None
+            return self._new_row(table, uuid, json)
+        cells = list(old)
         for name, value_json in json.items():
             column = table.columns.get(name)
             if column is None:
@@ -154,6 +261,20 @@ class Replay:
                                                        difference)
             else:
                 cells[column.index] = column.type.read(value_json)
+        return tuple(cells)
+
+    def _new_row(self, table: Table, uuid: str, json: dict) -> Row:
+        cells = list(table.default_row)
+        columns = table.columns
+        for name, value_json in json.items():
+            column = columns.get(name)
+            if column is not None:
+                cells[column.index] = column.type.read(value_json)
+            elif not self._is_lenient:
+                raise syntax_error(json, f"No column {name} in table {table.name}.",
+                                   "unknown column")
+        cells[0] = (uuid,)
+        cells[1] = self._version
         return tuple(cells)
 
     def _relaxed_type(self, column: Column) -> ColumnType:
