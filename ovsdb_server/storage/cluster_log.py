@@ -208,8 +208,8 @@ class ClusterLog(RecordFile):
         """
         old = self.header
         header = Header(old.name, old.server_id, old.local_address, cluster_id, snapshot)
-        compaction = self.new_compaction(partial(encode, header))
-        compaction.write()
+        compaction = self.new_compaction(lambda _rest: encode(header))
+        compaction.write(is_alone=True)
         if super().finish_compaction(compaction):
             self.header = header
             self.term, self.vote, self.leader = snapshot.term, None, None
@@ -230,7 +230,7 @@ class ClusterLog(RecordFile):
     def compact(self, database: Database, comment: str, wall_ms: int) -> None:
         """Rewrite the file as a snapshot.  Raises OvsdbError."""
         compaction = self.begin_compaction(database, comment, wall_ms)
-        compaction.write()
+        compaction.write(is_alone=True)
         self.finish_compaction(compaction)
 
     def begin_compaction(self, database: Database, comment: str, wall_ms: int) -> Compaction:
