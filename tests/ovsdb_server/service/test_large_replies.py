@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-N_ROWS = 20_000
+N_ROWS = 8_000
 SCHEMA = {"name": "D", "version": "1.0.0", "tables": {"T": {"columns": {
     "name": {"type": "string"},
     "tags": {"type": {"key": "string", "min": 0, "max": "unlimited"}}},
@@ -25,10 +25,10 @@ def server(make_server, tmp_path):
     server = make_server(files=(str(tmp_path / "D.db"),))
     assert server.start().returncode == 0
     talk = server.connect()
-    for start in range(0, N_ROWS, 5000):
+    for start in range(0, N_ROWS, 4000):
         talk.call("transact", "D", *(
             {"op": "insert", "table": "T", "row": {"name": f"n{i}", "tags": "x" * 20}}
-            for i in range(start, start + 5000)))
+            for i in range(start, start + 4000)))
     talk.close()
     return server
 
@@ -44,9 +44,9 @@ def change_rows(server) -> None:
     """Modify, delete and insert a row, and change one back and forth."""
     other = server.connect()
     for operation in (
-            {"op": "update", "table": "T", "where": [["name", "==", "n19999"]],
+            {"op": "update", "table": "T", "where": [["name", "==", "n7999"]],
              "row": {"tags": "changed"}},
-            {"op": "delete", "table": "T", "where": [["name", "==", "n19998"]]},
+            {"op": "delete", "table": "T", "where": [["name", "==", "n7998"]]},
             {"op": "insert", "table": "T", "row": {"name": "new"}},
             {"op": "update", "table": "T", "where": [["name", "==", "n5"]], "row": {"name": "m5"}},
             {"op": "update", "table": "T", "where": [["name", "==", "m5"]],
@@ -74,10 +74,10 @@ def test_a_commit_during_a_large_reply_is_told_after_it_and_once(server):
     assert update["method"] == "update2" and update["params"][0] == "m"
     rows = update["params"][1]["T"]
     uuids = {row["initial"]["name"]: uuid for uuid, row in first["result"]["T"].items()}
-    assert rows[uuids["n19998"]] == {"delete": None}
+    assert rows[uuids["n7998"]] == {"delete": None}
     # Of a set, what is told is what came and what went.
-    assert rows[uuids["n19999"]] == {"modify": {"tags": ["set", ["changed", "x" * 20]]}}
-    del rows[uuids["n19998"]], rows[uuids["n19999"]]
+    assert rows[uuids["n7999"]] == {"modify": {"tags": ["set", ["changed", "x" * 20]]}}
+    del rows[uuids["n7998"]], rows[uuids["n7999"]]
     assert uuids["n5"] not in rows
     assert list(rows.values()) == [{"insert": {"name": "new"}}]
     assert talk.receive() == {"id": 2, "result": ["behind"], "error": None}
