@@ -89,6 +89,19 @@ class Fault:
 
 Effect = Send | Watch | Apply | Install | Decided | Changed | Fault
 
+def describe(effect: Effect) -> str:
+    """Return an effect in a few words, for logs."""
+    match effect:
+        case Send(number, path, body):
+            what = "".join(sorted(set(body) - {"compare", "success", "failure"}))
+            return f"send {number} {path} {what}"
+        case Apply(entries):
+            return f"apply {entries[0].index}..{entries[-1].index}"
+        case Watch(number, _):
+            return f"watch {number}"
+    return str(effect)
+
+
 # What a request was for; at most one of each kind is under way.
 _LEASE, _RENEW, _ANNOUNCE, _READ, _APPEND, _FENCE, _CAMPAIGN, _CLEAR, _OTHER = (
     "lease", "renew", "announce", "read", "append", "fence", "campaign", "clear", "other")
@@ -149,6 +162,16 @@ class Member:
         """Can `propose` be called?"""
         return (self._proposal is None and self.head is not None and not self._is_stopped
                 and _APPEND not in self._retry_at)
+
+    def summary(self) -> str:
+        """Return the state in a few words, for logs."""
+        head = "?" if self.head is None else f"{self.head.index}@{self.head.revision}"
+        return (f"applied {self.index} head {head} revision {self.revision} leader "
+                f"{self.leader and self.leader.sid[:4]} lease {self._lease} "
+                f"{'connected' if self.is_connected else 'disconnected'} "
+                f"pending {' '.join(self._pending)} retry {' '.join(self._retry_at)}"
+                f"{' proposed' if self._proposal else ''}{' watching' if self._is_watching else ''}"
+                f"{' installing' if self._is_installing else ''}")
 
     # What happens.
 

@@ -24,7 +24,7 @@ from ovsdb_server.service.cluster.client import EtcdClient, EtcdError
 from ovsdb_server.service.cluster.http import Client, Endpoint, Lost, NotSent, serve_connection
 from ovsdb_server.service.cluster.supervisor import Admission
 from ovsdb_server.storage.cluster_file import Header
-from ovsdb_server.storage.etcd import MEMBER_ADD, MEMBER_LIST, MEMBER_REMOVE
+from ovsdb_server.storage.etcd import KV_RANGE, MEMBER_ADD, MEMBER_LIST, MEMBER_REMOVE
 
 _log = vlog.module("raft")
 
@@ -84,7 +84,34 @@ async def _ask(header: Header, remote: str, context: ssl.SSLContext | None) -> l
     return urls
 
 
-async def admit(etcd: EtcdClient, admission: Admission) -> Admission:
+async def _check_majority(members: list[dict], context: ssl.SSLContext | None) -> None:
+    """Raise JoinError if one more member, not started yet, would cost etcd its majority.
+
+    etcd has a check of its own, which makes a third server wait for 5 s.
+    """
+    n_ready = 0
+
+    async def check(url: str) -> None:
+        nonlocal n_ready
+        client = EtcdClient([url], context)
+        try:
+            with trio.move_on_after(1):
+                await client.call(KV_RANGE, {"key": "AA=="})
+                n_ready += 1
+        except EtcdError:
+            pass
+        finally:
+            await client.close()
+    async with trio.open_nursery() as nursery:
+        for member in members:
+            for url in member.get("clientURLs", ())[:1]:
+                nursery.start_soon(check, url)
+    if len(members) > 1 and n_ready < (len(members) + 1) // 2 + 1:
+        raise JoinError(f"only {n_ready} of {len(members)} members of etcd are ready")
+
+
+async def admit(etcd: EtcdClient, admission: Admission,
+                context: ssl.SSLContext | None) -> Admission:
     """Add a member to etcd's; return how it is to start.  Raises: JoinError, EtcdError."""
     answer = await etcd.call(MEMBER_LIST, {})
     mine = [member for member in answer["members"]
@@ -97,6 +124,7 @@ async def admit(etcd: EtcdClient, admission: Admission) -> Admission:
         for member in mine:
             # An earlier life whose data are lost; etcd must not take it for the same.
             await etcd.call(MEMBER_REMOVE, {"ID": member["ID"]})
+        await _check_majority([m for m in answer["members"] if m not in mine], context)
         members = (await etcd.call(MEMBER_ADD, {"peerURLs": [admission.peer_url]}))["members"]
     admission.members = {url: member.get("name") or admission.name
                          for member in members for url in member["peerURLs"]}

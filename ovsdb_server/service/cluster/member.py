@@ -47,7 +47,7 @@ from ovsdb_server.storage.cluster_log import ClusterLog
 from ovsdb_server.storage.etcd import KV_COMPACT, KV_RANGE, KV_TXN, Keys, Kv, compact, split_pieces
 from ovsdb_server.storage.etcd import Snapshot as StoredSnapshot
 from ovsdb_server.storage.etcd_member import (REPLY_TIMEOUT, Apply, Changed, Decided, Effect,
-                                              Fault, Install, Member, Send, Watch)
+                                              Fault, Install, Member, Send, Watch, describe)
 from ovsdb_server.storage.replay import META_MEMBERS, Replay, encode_rows
 
 _log = vlog.module("raft")
@@ -60,7 +60,7 @@ _SNAPSHOT_SIZE = 10 << 20
 # So many entries stay in the log behind a snapshot, for those who are a little late.
 _KEPT_ENTRIES = 1000
 
-_JOIN_INTERVAL = 1.0
+_JOIN_INTERVAL = 0.5
 
 # Kicked servers have so long to read of it before etcd forgets them.
 _FAREWELL = 1.0
@@ -241,7 +241,8 @@ class ClusterMember(Membership):
                             raise JoinError(f"the cluster there is {state.cid}")
                         shutil.rmtree(self._directory, ignore_errors=True)
                         os.makedirs(self._directory, 0o750)
-                        admission = await admit(client, choose_urls(self.sid, self.address))
+                        admission = await admit(
+                            client, choose_urls(self.sid, self.address), context)
                         admission.save(self._directory)
                         return admission
                 finally:
@@ -287,7 +288,7 @@ class ClusterMember(Membership):
         if not self.address.startswith("unix:"):
             door, self._door = self._door, None
             await door.close()
-        self._take_over()
+        self.take_over()
         self.hosted.cluster = self
         shutil.rmtree(self._directory, ignore_errors=True)
         os.makedirs(self._directory, 0o750)
@@ -298,7 +299,7 @@ class ClusterMember(Membership):
         admission.save(self._directory)
         self._grown.set()
 
-    def _take_over(self) -> None:
+    def take_over(self) -> None:
         """From now on transactions of this database go by way of the log in etcd."""
         if self._proposer is None:
             self._proposer = Proposer(self.hosted.database, self._kick, random_uuid,
@@ -340,7 +341,6 @@ class ClusterMember(Membership):
     # The machine.
 
     async def _run(self) -> None:
-        self._take_over()
         log = self.log
         is_stub = log.header.is_joining
         self.machine = Member(
@@ -392,6 +392,8 @@ class ClusterMember(Membership):
         return False
 
     def _perform(self, effect: Effect) -> None:
+        if _log.is_dbg:
+            _log.dbg(f"{self.name}: {self.machine.summary()}: {describe(effect)}")
         match effect:
             case Send(number, path, body):
                 self._nursery.start_soon(self._ask, number, path, body)
@@ -790,7 +792,8 @@ def open_member(log: ClusterLog, database: Database) -> HostedDatabase:
     if not log.header.is_joining:
         hosted.history.begin(database, log.history_base, log.history)
     log.history.clear()
-    hosted.cluster = ClusterMember(hosted, log)
+    hosted.cluster = member = ClusterMember(hosted, log)
+    member.take_over()
     return hosted
 
 

@@ -91,6 +91,8 @@ class Node(ServerProcess):
 
     def transact(self, *operations: dict) -> list:
         talk = self.connect()
+        # Otherwise a change of leader in the midst of it ends the session.
+        talk.call("set_db_change_aware", True)
         try:
             return talk.call("transact", NAME, *operations)
         finally:

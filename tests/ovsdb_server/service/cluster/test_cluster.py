@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -143,12 +144,19 @@ def test_without_a_majority_nothing_is_acknowledged_and_clients_are_told(cluster
         wait_until(lambda: not one.state()["connected"])
         assert "disconnected from the cluster" in one.appctl("cluster/status", "D").stdout
         assert "w0" in one.rows()
+        # Nor by one that has just started from its file.
+        one.kill()
+        one.start_well()
         talk = one.connect()
+        talk.call("set_db_change_aware", True)
         talk.send({"id": 1, "method": "transact", "params": ["D", insert("late")]})
+        time.sleep(0.3)
         assert talk.call("echo", 1) == [1]
+        assert "late" not in one.rows()
     finally:
         for node in others:
             node.signal_etcd(signal.SIGCONT)
+    talk.socket.settimeout(30)
     assert "uuid" in talk.receive()["result"][0]
     cluster.wait_connected()
     assert "late" in cluster.check_agreement()
