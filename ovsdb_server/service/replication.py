@@ -23,6 +23,7 @@ from ovsdb_server.rpc.message import ERROR, NOTIFICATION, REPLY, REQUEST, Messag
 from ovsdb_server.rpc.stream import CODEC, Channel, ProtocolError, connect
 
 _log = vlog.module("replication")
+_error_log = vlog.module("ovsdb_error")
 _rpc_log = vlog.module("jsonrpc")
 _reconnect_log = vlog.module("reconnect")
 
@@ -44,6 +45,10 @@ def parse_excluded(text: str) -> dict[str, set[str]]:
             raise ValueError(f"{word}: invalid syntax")
         excluded.setdefault(name, set()).add(table)
     return excluded
+
+
+class SelfReplication(ReplicationError):
+    """The active server is this server."""
 
 
 class Source(NamedTuple):
@@ -188,12 +193,18 @@ class Replication:
                     nursery.start_soon(self._probe, channel)
                 try:
                     await self._follow(channel)
+                except SelfReplication as error:
+                    _error_log.err(f"unexpected ovsdb error: {error}")
+                    self.set_backup(False)
+                    return ""
                 except (ReplicationError, OvsdbError, TypeError, KeyError, ValueError,
                         AttributeError) as error:
                     _log.warn(f"{self.source}: {error}")
                     self._states = dict.fromkeys(self._states, "failed")
-                    # Trying again changes nothing until somebody acts.
-                    await trio.sleep_forever()
+                    # Trying again changes nothing until the other side does.
+                    while await channel.receive() is not None:
+                        pass
+                    return ""
                 except ProtocolError:
                     return "Protocol error"
                 except (EOFError, trio.ClosedResourceError):
@@ -224,16 +235,19 @@ class Replication:
     async def _follow(self, channel: Channel) -> None:
         """Copy every common database and follow it.  Raises EOFError at the end of the stream."""
         if await self._call(channel, "get_server_id", []) == self.server.server_id:
-            raise ReplicationError("self replication is not allowed")
+            raise SelfReplication("Server ID check failed: Self replicating is not allowed")
         theirs = await self._call(channel, "list_dbs", [])
         for name in sorted(self.server.databases):
             if not self.copies(name) or name not in theirs:
                 continue
             schema = DatabaseSchema.from_json(await self._call(channel, "get_schema", [name]))
-            self._check_schema(name, schema)
+            if not self._is_schema_fit(name, schema):
+                continue
             tables = {table: {} for table in schema.tables
                       if table not in self.excluded.get(name, ())}
-            self._fill(name, await self._call(channel, "monitor", [name, name, tables]))
+            reply = await self._call(channel, "monitor", [name, name, tables])
+            _log.info("Monitor request received. Resetting the database")
+            self._fill(name, reply)
             self._states[name] = "replicating"
         while True:
             while self._pending:
@@ -270,16 +284,17 @@ class Replication:
                 kept.append(msg)
         return kept
 
-    def _check_schema(self, name: str, theirs: DatabaseSchema) -> None:
-        """Raise ReplicationError unless our schema has all of theirs."""
+    def _is_schema_fit(self, name: str, theirs: DatabaseSchema) -> bool:
+        """Has our schema all that theirs has?  The log tells if they differ."""
         ours = self.server.databases[name].database.schema
-        for table in theirs.tables.values():
-            mine = ours.tables.get(table.name)
-            for column in table.named_columns:
-                twin = mine.columns.get(column.name) if mine is not None else None
-                if twin is None or twin.type.to_json() != column.type.to_json():
-                    raise ReplicationError(f"Schema version mismatch, checking if {name} can "
-                                           "still be replicated failed")
+        if ours == theirs:
+            return True
+        _log.info(f"Schema version mismatch, checking if {name} can still be replicated or not.")
+        fault = _schema_fault(ours, theirs)
+        if fault:
+            _log.info(fault)
+        _log.info(f"{name} {'cannot' if fault else 'can'} be replicated.")
+        return not fault
 
     def _take(self, msg: Message) -> None:
         if msg.kind == NOTIFICATION and msg.method == "update" and len(msg.params) == 2:
@@ -309,6 +324,23 @@ class Replication:
         return {table: {uuid: _row(tables[table].schema, uuid, tables[table].rows.get(uuid),
                                    update.get("new")) for uuid, update in changes.items()}
                 for table, changes in updates.items() if table in tables}
+
+
+def _schema_fault(ours: DatabaseSchema, theirs: DatabaseSchema) -> str:
+    """Return what of theirs ours lacks, "" if nothing."""
+    for table in theirs.tables.values():
+        mine = ours.tables.get(table.name)
+        if mine is None:
+            return f"Table {table.name} not present in the local db schema"
+        for column in table.named_columns:
+            twin = mine.columns.get(column.name)
+            if twin is None:
+                return (f"Column {column.name} not present in the local db schema table "
+                        f"{table.name}.")
+            if twin.type.to_json() != column.type.to_json():
+                return (f"Column {column.name} of table {table.name} has another type in the "
+                        "local db schema.")
+    return ""
 
 
 def _row(table: Table, uuid: str, old: Row | None, json: dict | None) -> Row | None:

@@ -94,18 +94,94 @@ def test_what_was_copied_survives_a_restart(make_server):
     assert rows(backup) == expected
 
 
-def test_a_server_does_not_copy_itself(make_server):
-    server = make_server("ours", files=("d.db",))
+@pytest.mark.parametrize("kind", [
+    "ours", pytest.param("reference", marks=pytest.mark.differential)])
+def test_a_server_that_is_told_to_copy_itself_stays_active(make_server, kind):
+    server = make_server(kind, files=("d.db",))
     journal.create(str(server.directory / "d.db"), SCHEMA)
     assert server.start("-vconsole:off", "--log-file").returncode == 0
     transact(server, *insert("first"))
     before = rows(server)
     server.appctl("ovsdb-server/set-active-ovsdb-server", server.remote)
     server.appctl("ovsdb-server/connect-active-ovsdb-server")
-    wait_for(lambda: "self replication is not allowed" in server.log(), True)
-    assert rows(server) == before
+    wait_for(lambda: "|ovsdb_error|ERR|unexpected ovsdb error: Server ID check failed: Self "
+                     "replicating is not allowed" in server.log(), True)
     assert server.appctl("ovsdb-server/get-active-ovsdb-server").stdout == f"{server.remote}\n"
-    assert "failed" in server.appctl("ovsdb-server/sync-status").stdout
+    assert server.appctl("ovsdb-server/sync-status").stdout == "state: active\n"
+    assert rows(server) == before
+    assert "uuid" in transact(server, *insert("second"))[0]
+
+
+WIDER = DatabaseSchema.from_json({"name": "D", "version": "2.0.0", "tables": {
+    **SCHEMA.to_json()["tables"],
+    "Local": {"isRoot": True, "columns": {"x": {"type": "integer"}, "y": {"type": "string"}}},
+    "More": {"isRoot": True, "columns": {"x": {"type": "integer"}}}}})
+
+
+@pytest.mark.parametrize("kind", [
+    "ours", pytest.param("reference", marks=pytest.mark.differential)])
+def test_a_backup_with_a_wider_schema_follows_and_one_with_a_narrower_waits(make_server, kind):
+    active = make_server("ours", "active", files=("d.db",))
+    wide = make_server(kind, "wide", files=("d.db",))
+    journal.create(str(active.directory / "d.db"), SCHEMA)
+    journal.create(str(wide.directory / "d.db"), WIDER)
+    assert active.start("-vconsole:off").returncode == 0
+    transact(active, *insert("first"), {"op": "insert", "table": "Local", "row": {"x": 3}})
+    assert wide.start("-vconsole:off", "--log-file",
+                      f"--sync-from={active.remote}").returncode == 0
+    wait_for(lambda: rows(wide), rows(active))
+    assert transact(wide, {"op": "select", "table": "Local", "where": [],
+                           "columns": ["x", "y"]}) == [{"rows": [{"x": 3, "y": ""}]}]
+    for line in ("Schema version mismatch, checking if D can still be replicated or not.",
+                 "D can be replicated.", "Monitor request received. Resetting the database"):
+        assert f"|replication|INFO|{line}\n" in wide.log()
+    # The other way round it does not fit; what was there stays until the roles are changed.
+    assert wide.appctl("ovsdb-server/disconnect-active-ovsdb-server").stderr == ""
+    narrow = make_server(kind, "narrow", files=("d.db",))
+    journal.create(str(narrow.directory / "d.db"), SCHEMA)
+    assert narrow.start("-vconsole:off", "--log-file",
+                        f"--sync-from={wide.remote}").returncode == 0
+    wait_for(lambda: "|replication|INFO|D cannot be replicated.\n" in narrow.log(), True)
+    assert rows(narrow) == []
+    if kind == "reference":
+        return          # It goes on as if it were active.
+    assert transact(narrow, *insert("no"))[0]["error"] == "not allowed"
+    assert narrow.appctl("ovsdb-server/sync-status").stdout.endswith(
+        f"state: backup\nconnecting: {wide.remote}\n")
+
+
+@pytest.mark.parametrize("kind", [
+    "ours", pytest.param("reference", marks=pytest.mark.differential)])
+def test_roles_change_places_and_back(make_server, kind):
+    """Each is the other's backup in turn; clients that are aware of changes stay."""
+    servers = [make_server("ours", "one", files=("d.db",)),
+               make_server(kind, "two", files=("d.db",))]
+    for server in servers:
+        journal.create(str(server.directory / "d.db"), SCHEMA)
+        assert server.start("-vconsole:off", "--log-file").returncode == 0
+    for one, two in (servers, servers[::-1], servers):
+        assert one.appctl("ovsdb-server/disconnect-active-ovsdb-server").stderr == ""
+        two.appctl("ovsdb-server/set-active-ovsdb-server", one.remote)
+        two.appctl("ovsdb-server/connect-active-ovsdb-server")
+        transact(one, *insert(one.directory.name))
+        wait_for(lambda: (rows(two), "replicating" in two.appctl(
+            "ovsdb-server/sync-status").stdout), (rows(one), True))
+        assert transact(two, *insert("no"))[0]["error"] == "not allowed"
+        assert transact(two, SELECT)[0]["rows"] != []
+        row, = transact_server(two)
+        assert row == {"model": "standalone", "connected": True, "leader": True}
+        # The active comes back after a break, with something new.
+        one.kill()
+        assert one.start("-vconsole:off", "--log-file").returncode == 0
+        transact(one, *insert("again"))
+        wait_for(lambda: rows(two), rows(one))
+
+
+def transact_server(server):
+    with blocking.connect(server.remote, 5) as connection:
+        return connection.call("transact", ["_Server", {
+            "op": "select", "table": "Database", "where": [["name", "==", "D"]],
+            "columns": ["model", "connected", "leader"]}], 5)[0]["rows"]
 
 
 def test_the_config_file_says_which_databases_are_copies(make_server):
