@@ -329,12 +329,12 @@ def _format_push_eth(body: bytes, ports) -> str:
 def _format_push_nsh(body: bytes, ports) -> str:
     flags, ttl, mdtype, np, path, n_metadata = _fixed(Type.PUSH_NSH, body)
     metadata = _tail(Type.PUSH_NSH, body)[:n_metadata]
-    words = (f"flags={flags},ttl={ttl},mdtype={mdtype},np={np},spi={_hash_x(_be(path) >> 8)},"
+    words = (f"flags={flags},ttl={ttl},mdtype={mdtype},np={np},spi=0x{_be(path) >> 8:x},"
              f"si={_be(path) & 255}")
     if mdtype == 1:
         return f"push_nsh({words}," + ",".join(
-            f"c{n + 1}={_hash_x(_be(metadata[4 * n:4 * n + 4]))}" for n in range(4)) + ")"
-    return f"push_nsh({words}{',md2=0x' + metadata.hex() if metadata else ''})"
+            f"c{n + 1}=0x{_be(metadata[4 * n:4 * n + 4]):x}" for n in range(4)) + ")"
+    return f"push_nsh({words},md2={'0x' + metadata.hex() if metadata else '0'})"
 
 
 def _format_check_len(body: bytes, ports) -> str:

@@ -198,8 +198,8 @@ ARP = Key("arp", 13, (
 NSH = Key("nsh", 28, (
     Part("flags", "nsh_flags", _DEC), Part("ttl", "nsh_ttl", _DEC),
     Part("mdtype", "nsh_mdtype", _DEC), Part("np", "nsh_np", _DEC),
-    Part("spi", "nsh_path", _HEX, 8, 24), Part("si", "nsh_path", _DEC, 0, 8),
-    *(Part(f"c{n}", "nsh_c", _HEX, 128 - 32 * n, 32) for n in range(1, 5))), _type_is(0x894f))
+    Part("spi", "nsh_path", _HEX_0X, 8, 24), Part("si", "nsh_path", _DEC, 0, 8),
+    *(Part(f"c{n}", "nsh_c", _HEX_0X, 128 - 32 * n, 32) for n in range(1, 5))), _type_is(0x894f))
 TCP = Key("tcp", 9, (Part("src", "tp_src", _DEC), Part("dst", "tp_dst", _DEC)), _l4(6))
 UDP = Key("udp", 10, (Part("src", "tp_src", _DEC), Part("dst", "tp_dst", _DEC)), _l4(17))
 SCTP = Key("sctp", 17, (Part("src", "tp_src", _DEC), Part("dst", "tp_dst", _DEC)), _l4(132))
@@ -336,8 +336,9 @@ def _layers(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: boo
             if lse & 0x100:
                 break
         if verbose or mask is None or bits:
+            is_exact = all(_is_exact(part, mask) for part in lses)
             texts = [f"{part.key}={part.kind.value(part.get(key))}"
-                     + ("" if mask is None else "/" + part.kind.mask(part.get(mask)))
+                     + ("" if is_exact else "/" + part.kind.mask(part.get(mask)))
                      for part in lses]
             found.append(f"mpls({','.join(texts)})")
         return found

@@ -31,7 +31,7 @@ from vswitchd.openflow.fields import INFO
 from vswitchd.openflow.learned import MARK, unpack_learned
 from vswitchd.openflow.match import Match
 from vswitchd.openflow.text import format_flow, format_match, format_megaflow
-from vswitchd.openflow.value_text import format_value
+from vswitchd.openflow.value_text import RESERVED_PORTS, format_value
 
 _EVENT = struct.Struct("=HHIQ4Q")
 _TERMINAL = frozenset((Node.ACTION, Node.BUCKET, Node.DETAIL, Node.WARN, Node.ERROR))
@@ -169,6 +169,8 @@ class _Writer:
                     return ":".join(f"{byte:02x}" for byte in number.to_bytes(6, "big"))
                 case "bundle":
                     return self.names.bundle(bridge, number)
+                case "reserved":
+                    return RESERVED_PORTS.get(number, str(number))
                 case "bridge":
                     return self.names.bridge(number)
                 case "field":
@@ -265,7 +267,14 @@ def _flow_text(flow: bytes, names: Names) -> str:
     fields = packed.flow_fields(flow)
     fields.pop("actset_output", None)
     fields["vlan1_tci"] = get_member(flow, "vlan1_tci")
+    fields["mpls_lse1"], fields["mpls_lse2"] = _inner_labels(flow)
     return format_flow(fields, names.ports)
+
+
+def _inner_labels(flow: bytes) -> tuple[int, int]:
+    """The second and third MPLS label stack entries."""
+    entries = get_member(flow, "mpls_lse")
+    return entries >> 64 & 0xffffffff, entries >> 32 & 0xffffffff
 
 
 def _masked(flow: bytes, mask: bytes) -> Match:
@@ -274,6 +283,9 @@ def _masked(flow: bytes, mask: bytes) -> Match:
     tos = get_member(mask, "nw_tos")
     if tos:
         match.fields["nw_tos"] = (get_member(flow, "nw_tos") & tos, tos)
+    for number, (value, care) in enumerate(zip(_inner_labels(flow), _inner_labels(mask)), 1):
+        if care:
+            match.fields[f"mpls_lse{number}"] = (value & care, care)
     return match
 
 

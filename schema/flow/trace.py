@@ -3,7 +3,7 @@
 The C enum `trace_kind` and the text of `ofproto/trace` (`vswitchd/trace.py`) are derived from this
 table. An event is (kind, depth, source, rule, four arguments); `depth` is its place in the tree.
 In a text, `{N}` is argument N in decimal, `{N:x}` in hexadecimal, `{N:mac}` an Ethernet address,
-`{N:port}` an OpenFlow port's name, `{N:bundle}` the name of the Port with that bundle id,
+`{N:reserved}` an OpenFlow port's number or reserved name, `{N:bundle}` the name of the Port with that bundle id,
 `{N:bridge}` the name of a bridge, `{N:field}` a match field. `{rule}` is the match and
 priority of the event's rule, `{action}` its source action, `{subfield}` and `{value}` the bits
 {field, offset << 16 | bits, high, low} in the arguments, `{members}` the actions of the `member`
@@ -66,6 +66,13 @@ TRACES: tuple[Trace, ...] = (
     Trace("part", Node.HIDDEN, "{0} {1}"),
     Trace("unroll", Node.ACTION, "unroll_xlate(table={0}, cookie={1:#x})"),
     Trace("miss_controller", Node.ACTION, "CONTROLLER:65535"),
+    Trace("encap_ethernet_refused", Node.ACTION,
+          "Dropping packet as encap(ethernet) is not supported for packet type ethernet."),
+    Trace("encap_nsh_refused", Node.ACTION,
+          "Dropping packet as encap(nsh) is not supported for packet type ({0},{1:#x})"),
+    Trace("decap_vlan", Node.ACTION, "Dropping packet, cannot decap Ethernet if VLAN is present."),
+    Trace("decap_next", Node.ACTION, "Dropping packet: unknown next protocol of NSH"),
+    Trace("decap_refused", Node.ACTION, "decap() for unsupported packet type ({0},{1:#x})"),
     Trace("bucket", Node.BUCKET, "bucket {0}"),
     # The frame will come back with recirculation id 0 from connection tracking in zone 1; the
     # 64-bit words 0 of struct flow that differ from the first flow's are then 1 (memory order).
@@ -90,6 +97,7 @@ TRACES: tuple[Trace, ...] = (
         queue queue = {0:#x}
         action_set_is action set is: {members}
         learns {learned}
+        learn_failed Limit exceeded, learn failed
         mirror_ports_off mirror truncate to ODPP_NONE, skipping output"""),
     *_rows(Node.WARN, """
         learn_ignored suppressing side effects, so learn action ignored
@@ -104,6 +112,8 @@ TRACES: tuple[Trace, ...] = (
         protected Flow is between protected ports, skipping output.
         ttl_exception IPv{0} decrement TTL exception
         mpls_ttl_exception MPLS decrement TTL exception
+        nsh_ttl_exception NSH decrement TTL exception
+        legacy_l2 Trying to send non-Ethernet packet through legacy L2 port. Dropping packet.
         prerequisites unmet prerequisites for {0:field}, set_field ignored
         move_refused unmet prerequisites for {0:field}, move ignored"""),
     *_rows(Node.ERROR, """
@@ -123,11 +133,11 @@ TRACES: tuple[Trace, ...] = (
         stack_too_deep resubmits yielded over 64 kB of stack
         no_frozen Recirculation context not found for ID {0:x}
         frozen_bridge Frozen bridge no longer exists.
+        no_truncation output_trunc does not support patch port {0:reserved}
         mpls_full dropping packet on which an MPLS push action can't be performed as it would """
           """have more MPLS LSEs than the {0} supported.
         mpls_pop dropping packet on which an MPLS pop action can't be performed as it has more """
           """MPLS LSEs than the {0} supported.
-        unsupported headers of this kind cannot be added or removed
         stack_empty stack underflow"""),
 )
 

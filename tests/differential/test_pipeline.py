@@ -102,6 +102,97 @@ SCRIPTS: dict[str, list[str]] = {
 }
 
 
+_PACKET = "in_port=1,icmp,dl_src=00:11:22:33:44:55,dl_dst=66:77:88:99:aa:bb,nw_dst=1.1.1.1,nw_src=2.2.2.2,nw_ttl=9"
+_NSH = ("in_port=1,dl_type=0x894f,nsh_mdtype=1,nsh_np=3,nsh_spi=0x1234,nsh_si=255,nsh_ttl=63,"
+        "nsh_c1=0x11223344,nsh_c4=0xddeeff00")
+_MPLS = "in_port=1,mpls,mpls_label=3,mpls_ttl=64,mpls_bos=1"
+_MAC = "set_field:11:22:33:44:55:66->dl_dst"
+_UDP = ("in_port(1),eth(src=50:54:00:00:00:05,dst=50:54:00:00:00:07),eth_type(0x0800),"
+        "ipv4(src=10.1.0.1,dst=10.0.0.2,proto=17,tos=0,ttl=64,frag=no),udp(src=8,dst=9)")
+_NSH_FRAME = ("505400000007505400000005894f0fc6010300123401112233440000000000000000000000005054000000"
+              "07505400000005080045000026000000004011b6c30a0100010a0000020008000900120000" + "00" * 16)
+_MPLS_FRAME = ("50540000000750540000000588470000204000003140450000240000000040116ac30a0100010a00000200"
+               "080009001200000000000000000000000000")
+
+
+def traced(packet: str, *rows: str) -> list[str]:
+    """Lines that put one flow after the other into the empty table and trace a packet; a row may
+    hold several flows, separated by " & "."""
+    return [line for row in rows for line in (
+        f"{O13} del-flows br0", flows("br0", *(f"in_port=1,{flow}" if not flow.startswith("table=1")
+                                              else flow for flow in row.split(" & "))),
+        f"ovs-appctl ofproto/trace br0 {packet} | grep -v ^Flow:")]
+
+
+def sent(packet: str, *rows: str) -> list[str]:
+    """The same for a frame: what leaves by port 2, and the megaflows."""
+    return ["ovs-vsctl set interface p2 options:tx_pcap=p2.pcap", *(line for row in rows for line in (
+        f"{O13} del-flows br0", flows("br0", *(f"in_port=1,{flow}" if not flow.startswith("table=1")
+                                              else flow for flow in row.split(" & "))),
+        f"ovs-appctl netdev-dummy/receive p1 '{packet}'",
+        "tail -c +$(($(cat seen 2>/dev/null || echo 24) + 17)) p2.pcap | xxd -p; stat -c %s p2.pcap > seen",
+        "ovs-appctl dpctl/dump-flows | sort", "ovs-appctl revalidator/purge"))]
+
+
+SCRIPTS |= {
+    "headers added and removed": [
+        *traced(_PACKET, f"ip,actions=encap(nsh(md_type=1)),set_field:0x1234->nsh_spi,set_field:1->nsh_c1,encap(ethernet),{_MAC},2",
+                f"ip,actions=encap(nsh(md_type=2,tlv(0x1000,10,0x12345678),tlv(0x2000,20,0xfedcba9876))),encap(ethernet),{_MAC},2",
+                "ip,actions=encap(nsh),2", "ip,actions=encap(nsh),encap(nsh(md_type=1)),set_field:2->nsh_spi,encap(ethernet),2",
+                "ip,actions=decap,encap(ethernet),2", "ip,actions=decap,2", "ip,actions=encap(ethernet),2",
+                "ip,actions=push_vlan:0x8100,decap,2", "ip,actions=clone(encap(nsh),encap(ethernet),2),3",
+                "ip,actions=encap(nsh),resubmit(,1) & table=1 priority=1,packet_type=(1,0x894f),actions=encap(ethernet),2",
+                "ip,actions=encap(nsh),decap,2", "ip,actions=encap(nsh(md_type=2)),controller",
+                *(f"ip,actions={many},encap(ethernet),{_MAC},2" for many in (
+                    "encap(mpls),set_mpls_label:2", "encap(mpls),encap(mpls),set_mpls_label:3", "encap(mpls_mc)",
+                    ",".join(["encap(mpls)"] * 3), ",".join(["encap(mpls)"] * 4), "decap,encap(mpls)"))),
+        *traced(_NSH, "dl_type=0x894f,nsh_mdtype=1,nsh_c1=0x11223344,actions=decap(),decap(),2",
+                "dl_type=0x894f,actions=decap,dec_nsh_ttl,set_field:5->nsh_si,encap(ethernet),3",
+                "dl_type=0x894f,actions=dec_nsh_ttl,2"),
+        *traced(_NSH.replace("ttl=63", "ttl=1"), "dl_type=0x894f,actions=dec_nsh_ttl,2"),
+        *traced("in_port=1,arp", "arp actions=decap,encap(nsh),encap(ethernet),2"),
+        *traced(_MPLS, "mpls,actions=decap(packet_type(ns=0,type=0)),2", "mpls,actions=decap,decap(packet_type(ns=1,type=0x800)),2",
+                f"mpls,actions=encap(mpls),set_mpls_label:2,encap(ethernet),{_MAC},2",
+                f"mpls,actions=decap,encap(mpls),set_mpls_label:2,encap(ethernet),{_MAC},2",
+                "mpls,actions=decap,decap(packet_type(ns=0,type=0)),2"),
+        *traced(_MPLS.replace("bos=1", "bos=0"), "mpls,actions=pop_mpls:0x8847,pop_mpls:0x800,dec_ttl,2",
+                "mpls,actions=decap,decap(packet_type(ns=1,type=0x8847)),decap(packet_type(ns=0,type=0)),2"),
+        "ovs-appctl dpif/set-dp-features br0 add_mpls false",
+        *traced(_PACKET, f"ip,actions=encap(mpls),set_mpls_label:5,encap(ethernet),{_MAC},2")],
+    "headers on the wire": [
+        *sent(_UDP, f"ip,actions=encap(nsh(md_type=1)),set_field:0x1234->nsh_spi,set_field:9->nsh_c1,encap(ethernet),{_MAC},2",
+              f"ip,actions=encap(nsh(md_type=2,tlv(0x1000,10,0x12345678),tlv(0x2000,20,0xfedcba9876))),encap(ethernet),{_MAC},2",
+              "ip,actions=decap,encap(nsh),encap(nsh(md_type=1)),set_field:2->nsh_spi,encap(ethernet),2",
+              f"ip,actions=encap(mpls),set_mpls_label:2,encap(mpls),set_mpls_label:3,encap(ethernet),{_MAC},2",
+              "ip,actions=push_mpls:0x8847,set_mpls_label:5,push_vlan:0x88a8,set_field:4101->vlan_vid,push_mpls:0x8847,2",
+              "ip,actions=push_vlan:0x88a8,set_field:4101->vlan_vid,output(port=2,max_len=30)"),
+        *sent(_NSH_FRAME, "dl_type=0x894f,actions=decap,decap,resubmit(,1) & table=1,udp,actions=dec_ttl,2",
+              "dl_type=0x894f,actions=dec_nsh_ttl,set_field:7->nsh_si,set_field:9->nsh_c4,2",
+              f"dl_type=0x894f,nsh_c1=0x11223344,actions=decap,dec_nsh_ttl,set_field:7->nsh_si,encap(ethernet),{_MAC},2"),
+        *sent(_MPLS_FRAME, "mpls,actions=dec_mpls_ttl,set_mpls_tc:3,push_mpls:0x8847,set_mpls_label:77,2")],
+    "other actions": [
+        *traced(_PACKET, *(f"ip,actions=push_vlan:0x8100,output(port={port},max_len=30),3"
+                           for port in ("1", "2", "9", "local", "in_port")),
+                "ip actions=clone(output(port=2,max_len=40),3),3",
+                "ip actions=enqueue:2:3,set_queue:5,2,enqueue:3:7,pop_queue,3,enqueue:in_port:1,enqueue:9:1,enqueue:local:1",
+                "ip actions=bundle(eth_src,0,active_backup,ofport,members:9,2,3)",
+                "ip actions=bundle_load(eth_src,0,active_backup,ofport,NXM_NX_REG0[0..15],members:3,2),2",
+                "ip actions=check_pkt_larger(200)->reg0[0],check_pkt_larger(100)->reg0[1],resubmit(,1) & "
+                "table=1,reg0=0 actions=2 & table=1,reg0=1 actions=3 & table=1,reg0=2 actions=2,3 & table=1,reg0=3 actions=drop",
+                "ip actions=output:NXM_NX_REG0[],set_field:2->reg0,output:NXM_NX_REG0[0..15],set_field:0xfffb->reg0,output:reg0[0..15]",
+                "ip actions=pop:NXM_NX_REG0[],push:NXM_NX_REG1[3..9],pop:NXM_OF_ETH_SRC[0..6],2",
+                "ip actions=dec_ttl(3,4),2", "ip actions=note:01.02,exit,2", "ip actions=debug_slow,2"),
+        *traced(_PACKET.replace("ttl=9", "ttl=1"), "ip actions=dec_ttl(3,4),2"),
+        f"{O13} del-flows br0",
+        flows("br0", "ip actions=learn(table=1,limit=1,result_dst=NXM_NX_REG0[1],eth_type=0x800,"
+              "NXM_OF_IP_DST[]=NXM_OF_IP_SRC[],output:NXM_OF_IN_PORT[]),resubmit(,2)",
+              "table=2,reg0=2 actions=2", "table=2,priority=1 actions=3"),
+        *(f"ovs-appctl ofproto/trace br0 in_port=1,ip,nw_src={address}" for address in (
+            "9.9.9.9 -generate", "8.8.8.8 -generate", "9.9.9.9 -generate", "8.8.8.8")),
+        f"{O13} dump-flows br0 table=1"],
+}
+
+
 def answer(switch: Switch, name: str) -> str:
     """What the lines of a script print; the switch is closed."""
     try:

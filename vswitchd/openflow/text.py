@@ -374,7 +374,8 @@ def _format_l3(fields: FieldDict, dl_type: int, proto: int, show_proto: bool,
             add(f"{name}={fields[name][0]}")
     for name in ("mpls_lse1", "mpls_lse2"):
         if name in fields:
-            add(_hex_masked(name, *fields[name], _U32))
+            value, mask = fields[name]
+            add(f"{name}={value}" if mask == _U32 else f"{name}=0x{value:08x}/0x{mask:08x}")
     if "ip_frag" in fields:
         add(f"nw_frag={FRAG_TEXT.get(fields['ip_frag'], '<error>')}")
 
@@ -385,7 +386,8 @@ def _format_nsh(fields: FieldDict, add: Callable[[str], None]) -> None:
             value, mask = fields[name]
             add(f"{name}={value}" if mask == 0xff else f"{name}=0x{value:02x}/0x{mask:02x}")
     if "nsh_spi" in fields:
-        add(_hex_masked("nsh_spi", *fields["nsh_spi"], 0xffffff))
+        value, mask = fields["nsh_spi"]
+        add(f"nsh_spi=0x{value:x}" + (f"/0x{mask:x}" if mask != 0xffffff else ""))
     if "nsh_si" in fields:
         add(_dec_masked("nsh_si", *fields["nsh_si"], 0xff))
     if fields.get("nsh_mdtype", (0, 0))[0] == 1:
@@ -461,7 +463,8 @@ def format_flow(values: Mapping[str, int], port_names: Numbers | None = None) ->
         has_tuple = get_value("ct_state", 0) & _CT_VALID and get_value("ct_nw_proto")
         if has_tuple:
             show("ct_nw_proto", "ct_tp_src", "ct_tp_dst")
-        if has_tuple or packet_type:             # the reference shows them always without Ethernet
+        # The reference shows them always where the packet type alone says what it is.
+        if has_tuple or packet_type and not get_value("eth_type"):
             show(*(("ct_nw_src", "ct_nw_dst") if dl_type == ETH_IP
                    else ("ct_ipv6_src", "ct_ipv6_dst")))
     if not packet_type:

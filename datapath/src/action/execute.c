@@ -19,7 +19,7 @@ random_u32(struct executor *e)
 static void
 output(struct executor *e, struct packet *p, uint32_t port)
 {
-    if (UNLIKELY(p->truncate < p->size)) {
+    if (UNLIKELY(p->cut)) {
         /* What cuts a frame ends its offload state. */
         if (p->csum_partial) {
             if (!packet_own(p, e->arena, 0)) {
@@ -29,9 +29,9 @@ output(struct executor *e, struct packet *p, uint32_t port)
             packet_complete(p);
         }
         p->gso_type = GSO_NONE;
-        p->size = p->truncate;
+        p->size -= MIN(p->size, p->cut);
     }
-    p->truncate = UINT32_MAX;
+    p->cut = 0;
     e->output(e, p, port);
 }
 
@@ -119,13 +119,13 @@ actions_execute(struct executor *e, struct packet *p, const uint8_t *actions,
             p->shared = true;
             struct packet copy = *p;
             output(e, &copy, out->port);
-            p->truncate = UINT32_MAX;
+            p->cut = 0;
             break;
         }
 
         case ACTION_USERSPACE:
             e->userspace(e, p, (const void *) a, actions, size);
-            p->truncate = UINT32_MAX;
+            p->cut = 0;
             break;
 
         case ACTION_SET:
@@ -214,7 +214,7 @@ actions_execute(struct executor *e, struct packet *p, const uint8_t *actions,
 
         case ACTION_TRUNC: {
             const struct action_trunc *trunc = (const void *) a;
-            p->truncate = trunc->max_len;
+            p->cut = p->size - MIN(p->size, trunc->max_len);
             break;
         }
 

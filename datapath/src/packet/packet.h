@@ -69,8 +69,8 @@ struct packet {
     uint32_t dp_hash;
     uint32_t skb_priority;
     uint32_t pkt_mark;
-    uint32_t truncate;          /* Next output sends at most so many bytes,
-                                 * UINT32_MAX: all. */
+    uint32_t cut;               /* Bytes that the next output leaves off at
+                                 * the end. */
     const struct flow *metadata;        /* NULL, or a flow whose tunnel and
                                          * other metadata this frame has. */
     const struct packet_ct *ct; /* NULL: not tracked. */
@@ -87,7 +87,6 @@ packet_init(struct packet *p, uint8_t *data, uint32_t size,
     p->headroom = headroom;
     p->l25_ofs = p->l3_ofs = p->l4_ofs = OFFSET_NONE;
     p->in_port = in_port;
-    p->truncate = UINT32_MAX;
 }
 
 static inline bool

@@ -238,7 +238,7 @@ commit_nsh(struct xlate *x)
 {
     static const struct part parts[] = {
         PART(struct key_nsh, flags), PART(struct key_nsh, ttl),
-        PART(struct key_nsh, path), PART(struct key_nsh, c),
+        PART(struct key_nsh, path),
     };
     struct key_nsh key, base, mask;
 
@@ -246,8 +246,19 @@ commit_nsh(struct xlate *x)
     memcpy(&base, &x->base.nsh_flags, sizeof base);
     memcpy(&mask, &x->wc->nsh_flags, sizeof mask);
     mask.mdtype = mask.np = 0;
-    if (commit_key(x, KEY_NSH, &key, &base, &mask, sizeof key, parts,
-                   N_ELEMENTS(parts))) {
+    bool set = commit_key(x, KEY_NSH, &key, &base, &mask, sizeof key, parts,
+                          N_ELEMENTS(parts));
+    if (!set && memcmp(key.c, base.c, sizeof key.c)) {
+        /* The context is not told apart: it is in each set that there is. */
+        for (unsigned i = 0; i < 4; i++) {
+            key.c[i] &= mask.c[i];
+        }
+        struct key_nsh value = { .c = { key.c[0], key.c[1], key.c[2],
+                                        key.c[3] } };
+        actions_put_set(x->actions, KEY_NSH, &value, &mask, sizeof value);
+        set = true;
+    }
+    if (set) {
         memcpy(&x->base.nsh_flags, &x->flow.nsh_flags, sizeof key);
     }
 }
@@ -567,11 +578,83 @@ commit_u32(struct xlate *x, enum key_type type, size_t offset)
     }
 }
 
+static void
+put_push_nsh(struct xlate *x)
+{
+    const struct flow *f = &x->flow;
+    uint32_t n = f->nsh_mdtype == 1 ? sizeof f->nsh_c : x->encap_size;
+    struct action_push_nsh *a = actions_put(x->actions, ACTION_PUSH_NSH,
+                                            sizeof *a + n);
+
+    a->flags = f->nsh_flags;
+    a->ttl = f->nsh_ttl;
+    a->mdtype = f->nsh_mdtype;
+    a->np = f->nsh_np;
+    a->path = f->nsh_path;
+    a->n_metadata = n;
+    memcpy(a->metadata, f->nsh_mdtype == 1 ? (const void *) f->nsh_c
+           : x->encap_data, n);
+}
+
+static void
+commit_encap(struct xlate *x)
+{
+    const struct flow *flow = &x->flow;
+    size_t l2 = offsetof(struct flow, eth_dst);
+
+    if (!flow->packet_type) {
+        struct action_push_eth *a = actions_put(x->actions, ACTION_PUSH_ETH,
+                                                sizeof *a);
+        memcpy(a->dst, flow->eth_dst, 6);
+        memcpy(a->src, flow->eth_src, 6);
+        memcpy(x->base.eth_dst, flow->eth_dst, 12);
+    } else if (flow->eth_type == CONSTANT_BE16(ETH_NSH)) {
+        put_push_nsh(x);
+        memcpy((char *) &x->base + l2, (const char *) flow + l2,
+               sizeof *flow - l2);
+    } else {
+        struct action_push_mpls *a = actions_put(x->actions, ACTION_ADD_MPLS,
+                                                 sizeof *a);
+        a->eth_type = flow->eth_type;
+        a->lse = flow->mpls_lse[0];
+        memcpy((char *) &x->base + l2, (const char *) flow + l2,
+               sizeof *flow - l2);
+    }
+    x->base.packet_type = flow->packet_type;
+}
+
+static void
+commit_decap(struct xlate *x)
+{
+    struct flow *base = &x->base;
+
+    if (!base->packet_type) {
+        actions_put(x->actions, ACTION_POP_ETH, sizeof(struct action));
+        memset(base->eth_dst, 0, 12);
+    } else if (base->eth_type == CONSTANT_BE16(ETH_NSH)) {
+        actions_put(x->actions, ACTION_POP_NSH, sizeof(struct action));
+    } else {
+        struct action_pop_mpls *a = actions_put(x->actions, ACTION_POP_MPLS,
+                                                sizeof *a);
+        a->eth_type = x->flow.eth_type;
+        base->eth_type = x->flow.eth_type;
+        memcpy(base->mpls_lse, x->flow.mpls_lse, sizeof base->mpls_lse);
+    }
+    base->packet_type = x->flow.packet_type;
+}
+
 void
 xlate_commit(struct xlate *x)
 {
     bool mpls_done = false;
 
+    if (x->pending_encap) {
+        commit_encap(x);
+    } else if (x->pending_decap
+               || x->flow.packet_type != x->base.packet_type) {
+        commit_decap(x);
+    }
+    x->pending_encap = x->pending_decap = false;
     commit_ethernet(x);
     if (is_mpls_type(x->base.eth_type) && !is_mpls_type(x->flow.eth_type)) {
         commit_mpls(x);

@@ -113,6 +113,15 @@ learn_make(const struct op_learn *op, const struct flow *flow,
     return l;
 }
 
+static bool
+is_subfield(const struct subfield *s, bool writable)
+{
+    const struct field *f = s->field < N_FIELDS ? &fields[s->field] : NULL;
+
+    return f && f->name && f->size && s->n_bits && s->n_bits <= 128
+           && s->ofs + s->n_bits <= f->width && (!writable || f->writable);
+}
+
 int
 learn_verify(const struct op_learn *op)
 {
@@ -124,8 +133,9 @@ learn_verify(const struct op_learn *op)
         || args->table >= N_TABLES) {
         return error_set(EINVAL, "op learn: wrong size or table");
     }
-    if (args->flags & LEARN_WRITE_RESULT) {
-        return error_set(EOPNOTSUPP, "learn with result_dst is not supported");
+    if (args->flags & LEARN_WRITE_RESULT
+        && !is_subfield(&args->result, true)) {
+        return error_set(EINVAL, "op learn: bad result");
     }
     for (unsigned i = 0; i < args->n_specs; i++) {
         const struct learn_spec *s = &specs[i];
@@ -134,12 +144,7 @@ learn_verify(const struct op_learn *op)
             if (e ? s->kind == LEARN_OUTPUT : !s->from_field) {
                 continue;
             }
-            const struct field *f = ends[e]->field < N_FIELDS
-                                    ? &fields[ends[e]->field] : NULL;
-            if (!f || !f->name || !f->size || !ends[e]->n_bits
-                || ends[e]->n_bits > 128
-                || ends[e]->ofs + ends[e]->n_bits > f->width
-                || (e && s->kind == LEARN_LOAD && !f->writable)) {
+            if (!is_subfield(ends[e], e && s->kind == LEARN_LOAD)) {
                 return error_set(EINVAL, "op learn: bad field");
             }
         }

@@ -71,6 +71,7 @@ enum {
 #define ETH_MPLS 0x8847
 #define ETH_MPLS_MCAST 0x8848
 #define ETH_NSH 0x894f
+#define ETH_TEB 0x6558          /* An Ethernet frame. */
 
 struct counters {               /* Of a rule, bucket or patch port. */
     uint64_t n_packets, n_bytes;        /* Atomic. */
@@ -450,6 +451,9 @@ struct learned *learn_make(const struct op_learn *, const struct flow *,
                            uint32_t bridge);
 void learned_ref(struct learned *);
 void learned_unref(struct learned *);
+/* Tells whether 'l' exists or may be made, as far as its limit goes. */
+bool learn_has_room(struct pipeline *, struct bridge *,
+                    const struct learned *l);
 /* Puts 'l' into the list of what waits. */
 void learn_later(struct pipeline *, struct learned *l);
 uint64_t learn_apply(struct pipeline *);
@@ -460,6 +464,16 @@ void rules_stage_learned(struct pipeline *, struct bridge *,
                          const struct learned *, uint64_t version);
 void rules_stage_removal(struct pipeline *, struct rule *, uint8_t reason,
                          uint64_t version);
+
+/* Properties of an encap op, as compile.py packs them; the value of a TLV,
+ * padded to 4, follows. */
+enum { ENCAP_MD_TYPE = 1, ENCAP_TLV = 2 };
+struct encap_property {
+    uint16_t kind;              /* ENCAP_*. */
+    uint16_t size;              /* With the value; MD_TYPE: the type. */
+    uint16_t tlv_class;
+    uint8_t tlv_type, tlv_size;
+};
 
 /* Credits. */
 enum credit_kind {

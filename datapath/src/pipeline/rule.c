@@ -635,34 +635,59 @@ stage_addition(struct pipeline *p, struct bridge *bridge,
     return 0;
 }
 
+/* Finds a learned rule in 'version', and whether it could be added. */
+static struct cls_rule *
+find_learned(struct bridge *bridge, const struct learned *l,
+             uint64_t version, bool *has_room)
+{
+    struct table *table = &bridge->tables[l->args.table];
+    struct cls_rule *r = table->cls
+        ? classifier_find(table->cls, &l->value, &l->mask, l->args.priority,
+                          version) : NULL;
+    uint32_t n = 0;
+
+    if (!r && l->args.limit) {
+        for (struct rule *rule = table->first; rule; rule = rule->next) {
+            n += cls_rule_visible(&rule->cls, version)
+                 && rule->cookie == l->args.cookie;
+        }
+    }
+    *has_room = r || !l->args.limit || n < l->args.limit;
+    return r;
+}
+
+/* Takes the pipeline's mutex, which only translations of learn ops with limit
+ * and result do. */
+bool
+learn_has_room(struct pipeline *p, struct bridge *bridge,
+               const struct learned *l)
+{
+    bool has_room;
+
+    lock_take(&p->mutex);
+    find_learned(bridge, l, atomic_load(&p->version), &has_room);
+    lock_drop(&p->mutex);
+    return has_room;
+}
+
 void
 rules_stage_learned(struct pipeline *p, struct bridge *bridge,
                     const struct learned *l, uint64_t version)
 {
-    struct table *table = &bridge->tables[l->args.table];
     struct rule_change c = {
         .bridge = bridge->handle, .table = l->args.table,
         .priority = l->args.priority, .cookie = l->args.cookie,
         .idle_timeout = l->args.idle, .hard_timeout = l->args.hard,
         .flags = l->args.flags & LEARN_SEND_FLOW_REM ? RF_SEND_FLOW_REM : 0,
     };
-    struct cls_rule *r = table->cls
-        ? classifier_find(table->cls, &l->value, &l->mask, c.priority,
-                          version) : NULL;
+    bool has_room;
+    struct cls_rule *r = find_learned(bridge, l, version, &has_room);
 
-    if (!r && l->args.limit) {
-        uint32_t n = 0;
-        for (struct rule *rule = table->first; rule; rule = rule->next) {
-            n += cls_rule_visible(&rule->cls, version)
-                 && rule->cookie == c.cookie;
-        }
-        if (n >= l->args.limit) {
-            return;
-        }
-    }
     if (!r) {
-        stage_addition(p, bridge, &c, l->program, &l->value, &l->mask,
-                       version);
+        if (has_room) {
+            stage_addition(p, bridge, &c, l->program, &l->value, &l->mask,
+                           version);
+        }
         return;
     }
     struct rule *rule = CONTAINER_OF(r, struct rule, cls);

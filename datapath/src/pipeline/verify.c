@@ -44,6 +44,30 @@ check_subfield(const struct op *op, const struct subfield *s, bool write)
 }
 
 static int
+check_encap(const struct op_encap *op)
+{
+    uint32_t n = op->n;
+
+    if (n > op->head.size - sizeof *op || n % 4) {
+        return bad(&op->head, "properties too long");
+    }
+    for (uint32_t at = 0; at < n; ) {
+        const struct encap_property *p = (const void *) (op->tail + at);
+        if (n - at < sizeof *p) {
+            return bad(&op->head, "property cut off");
+        } else if (p->kind == ENCAP_MD_TYPE) {
+            at += sizeof *p;
+        } else if (p->kind == ENCAP_TLV && p->size >= sizeof *p
+                   && p->size % 4 == 0 && p->size <= n - at) {
+            at += p->size;
+        } else {
+            return bad(&op->head, "unknown property");
+        }
+    }
+    return 0;
+}
+
+static int
 check(const uint8_t *ops, uint32_t size, unsigned depth)
 {
     /* Sizes of the fixed parts. */
@@ -180,6 +204,9 @@ check(const uint8_t *ops, uint32_t size, unsigned depth)
             }
             break;
         }
+        case OP_ENCAP:
+            error = check_encap((const void *) op);
+            break;
         case OP_LEARN:
             error = learn_verify((const void *) op);
             break;

@@ -498,6 +498,7 @@ run_clone(struct xlate *x, const void *ops, uint32_t size, bool last)
 {
     struct flow flow = x->flow;
     bool conntracked = x->conntracked, was_mpls = x->was_mpls;
+    bool encap = x->pending_encap, decap = x->pending_decap;
     bool nested = !last && !ops_are_reversible(ops, size);
     bool old_last = x->last_is_last;
     struct flow base;
@@ -527,6 +528,8 @@ run_clone(struct xlate *x, const void *ops, uint32_t size, bool last)
     x->last_is_last = old_last;
     x->conntracked = conntracked;
     x->was_mpls = was_mpls;
+    x->pending_encap = encap;
+    x->pending_decap = decap;
     x->flow = flow;
 }
 
@@ -642,6 +645,14 @@ output_to_patch(struct xlate *x, const struct conf_port *port, bool last)
 }
 
 static void
+put_trunc(struct xlate *x, uint32_t max_len)
+{
+    struct action_trunc *t = actions_put(x->actions, ACTION_TRUNC, sizeof *t);
+
+    t->max_len = max_len;
+}
+
+static void
 output_port(struct xlate *x, uint32_t ofp, uint32_t truncate, bool last)
 {
     const struct conf_port *port = conf_port(x->conf, ofp);
@@ -662,15 +673,17 @@ output_port(struct xlate *x, uint32_t ofp, uint32_t truncate, bool last)
             return;
         }
     }
+    if (x->flow.packet_type) {
+        REPORT(x, TRACE_LEGACY_L2, ofp, 0, 0);
+        return;
+    }
     if (port->config.odp == ODP_NONE) {
         output_to_patch(x, port, last);
         return;
     }
     xlate_commit(x);
     if (truncate) {
-        struct action_trunc *t = actions_put(x->actions, ACTION_TRUNC,
-                                             sizeof *t);
-        t->max_len = truncate;
+        put_trunc(x, truncate);
     }
     actions_put_output(x->actions, port->config.odp);
     if (port->bundle && port->bundle->mirrors_out) {
@@ -701,13 +714,13 @@ flood(struct xlate *x, bool all)
 
 static void
 output_action(struct xlate *x, uint32_t port, uint32_t max_len,
-              uint32_t truncate, bool may_packet_in, bool last)
+              bool may_packet_in, bool last)
 {
     uint32_t in_port = be32_to(x->flow.in_port);
 
     switch (port) {
     case RESERVED_IN_PORT:
-        output_port(x, in_port, truncate, last);
+        output_port(x, in_port, 0, last);
         break;
     case RESERVED_TABLE:
         run_table(x, in_port, 0, may_packet_in, true, false, last);
@@ -731,7 +744,7 @@ output_action(struct xlate *x, uint32_t port, uint32_t max_len,
         break;
     default:
         if (port != in_port) {
-            output_port(x, port, truncate, last);
+            output_port(x, port, 0, last);
         } else {
             REPORT(x, TRACE_TO_INPUT, port, 0, 0);
         }
@@ -1324,6 +1337,226 @@ op_pop_mpls(struct xlate *x, const struct op_pop_mpls *op)
     }
 }
 
+static bool
+op_dec_nsh_ttl(struct xlate *x)
+{
+    if (x->flow.eth_type == CONSTANT_BE16(ETH_NSH)) {
+        MASK_ALL(x, nsh_ttl);
+        if (x->flow.nsh_ttl > 1) {
+            x->flow.nsh_ttl--;
+            return false;
+        }
+        packet_in(x, UINT16_MAX, REASON_INVALID_TTL, 0, 0, NULL, 0);
+    }
+    REPORT(x, TRACE_NSH_TTL_EXCEPTION, 0, 0, 0);
+    return true;
+}
+
+/* Adding and removing headers.  The flow changes at once, the frame at the
+ * next commit. */
+
+#define PACKET_TYPE(ETH_TYPE) be32_from(UINT32_C(1) << 16 | (ETH_TYPE))
+
+static void
+refuse_type(struct xlate *x, enum trace_kind kind)
+{
+    uint32_t type = be32_to(x->flow.packet_type);
+
+    REPORT(x, kind, type >> 16, type & 0xffff, 0);
+    x->error = DROP_UNSUPPORTED_TYPE;
+}
+
+static void
+encap_ethernet(struct xlate *x)
+{
+    struct flow *flow = &x->flow;
+    uint32_t type = be32_to(flow->packet_type);
+
+    MASK_ALL(x, packet_type);
+    if (type >> 16 != 1) {
+        refuse_type(x, TRACE_ENCAP_ETHERNET_REFUSED);
+        return;
+    }
+    flow->packet_type = 0;
+    memset(flow->eth_dst, 0, sizeof flow->eth_dst + sizeof flow->eth_src);
+    flow->eth_type = be16_from(type);
+}
+
+static void
+encap_nsh(struct xlate *x, const struct op_encap *op)
+{
+    struct flow *flow = &x->flow;
+    uint8_t np, md_type = 1;
+
+    MASK_ALL(x, packet_type);
+    switch (be32_to(flow->packet_type)) {
+    case 0: np = 3; break;
+    case 1 << 16 | ETH_IP: np = 1; break;
+    case 1 << 16 | ETH_IPV6: np = 2; break;
+    case 1 << 16 | ETH_NSH: np = 4; break;
+    default:
+        refuse_type(x, TRACE_ENCAP_NSH_REFUSED);
+        return;
+    }
+    x->encap_size = 0;
+    for (uint32_t at = 0; at < op->n; ) {
+        const struct encap_property *p = (const void *) (op->tail + at);
+        if (p->kind == ENCAP_MD_TYPE) {
+            md_type = p->size;
+            at += sizeof *p;
+        } else {
+            uint32_t n = p->size - sizeof *p;
+            if (x->encap_size + 4 + n <= sizeof x->encap_data) {
+                uint8_t *to = x->encap_data + x->encap_size;
+                put_be16(to, be16_from(p->tlv_class));
+                to[2] = p->tlv_type;
+                to[3] = p->tlv_size;
+                memcpy(to + 4, p + 1, n);
+                x->encap_size += 4 + n;
+            }
+            at += p->size;
+        }
+    }
+    memset(flow->eth_dst, 0,
+           sizeof *flow - offsetof(struct flow, eth_dst));
+    flow->packet_type = PACKET_TYPE(ETH_NSH);
+    flow->eth_type = CONSTANT_BE16(ETH_NSH);
+    flow->nsh_ttl = 63;
+    flow->nsh_mdtype = md_type & 0xf;
+    flow->nsh_np = np;
+    flow->nsh_path = be32_from(255);
+    if (md_type == 1) {
+        x->encap_size = 0;
+    }
+}
+
+static void
+note_add_mpls(struct xlate *x)
+{
+    if (!(x->pipeline->features & DPF_ADD_MPLS)) {
+        x->out->slow_reasons |= SLOW_ACTION;
+    }
+}
+
+static void
+encap_mpls(struct xlate *x, uint32_t packet_type)
+{
+    struct flow *flow = &x->flow;
+    unsigned n = flow_n_mpls(flow, x->wc);
+
+    MASK_ALL(x, packet_type);
+    note_add_mpls(x);
+    if (n >= MAX_MPLS) {
+        x->error = DROP_MPLS_DEPTH;
+        return;
+    }
+    if (be32_to(flow->packet_type) >> 16 != 1
+        || !is_mpls_type(be16_from(be32_to(flow->packet_type)))) {
+        memset(flow->mpls_lse, 0,
+               sizeof *flow - offsetof(struct flow, mpls_lse));
+        flow->eth_type = 0;
+    }
+    flow_push_mpls(flow, n, be16_from(packet_type), x->wc, true);
+    flow->packet_type = be32_from(packet_type);
+}
+
+static void
+op_encap(struct xlate *x, const struct op_encap *op)
+{
+    xlate_commit(x);
+    switch (op->packet_type) {
+    case 0:
+        encap_ethernet(x);
+        break;
+    case 1 << 16 | ETH_NSH:
+        encap_nsh(x, op);
+        break;
+    case 1 << 16 | ETH_MPLS:
+    case 1 << 16 | ETH_MPLS_MCAST:
+        encap_mpls(x, op->packet_type);
+        break;
+    default:
+        refuse_type(x, TRACE_DECAP_REFUSED);
+        break;
+    }
+    x->pending_encap = !x->error;
+}
+
+/* The frame has to be parsed again before anything else is done. */
+static void
+decap_and_freeze(struct xlate *x)
+{
+    x->pending_decap = true;
+    xlate_freeze(x);
+    x->freeze_begun = true;
+}
+
+static void
+decap_nsh(struct xlate *x)
+{
+    x->wc->nsh_np = UINT8_MAX;
+    switch (x->flow.nsh_np) {
+    case 1: x->flow.packet_type = PACKET_TYPE(ETH_IP); break;
+    case 2: x->flow.packet_type = PACKET_TYPE(ETH_IPV6); break;
+    case 3: x->flow.packet_type = 0; break;
+    case 4: x->flow.packet_type = PACKET_TYPE(ETH_NSH); break;
+    default:
+        refuse_type(x, TRACE_DECAP_NEXT);
+        return;
+    }
+    decap_and_freeze(x);
+}
+
+static void
+decap_mpls(struct xlate *x, uint32_t inside)
+{
+    unsigned n = flow_n_mpls(&x->flow, x->wc);
+    be16 type = be16_from(inside ? inside : ETH_TEB);
+
+    note_add_mpls(x);
+    if (!flow_pop_mpls(&x->flow, n, type, x->wc)) {
+        REPORT(x, TRACE_MPLS_POP, MAX_MPLS, 0, 0);
+        x->error = DROP_MPLS_DEPTH;
+        return;
+    }
+    x->flow.packet_type = inside ? be32_from(inside) : 0;
+    if (n > 1 && is_mpls_type(type)) {
+        x->pending_decap = true;        /* What is inside is known. */
+    } else {
+        decap_and_freeze(x);
+    }
+}
+
+static void
+op_decap(struct xlate *x, const struct op_decap *op)
+{
+    struct flow *flow = &x->flow;
+
+    xlate_commit(x);
+    switch (be32_to(flow->packet_type)) {
+    case 0:
+        if (flow->vlan0_tci & CONSTANT_BE16(0x1000)) {
+            refuse_type(x, TRACE_DECAP_VLAN);
+            return;
+        }
+        /* The commit takes the Ethernet header off. */
+        flow->packet_type = PACKET_TYPE(be16_to(flow->eth_type));
+        memset(flow->eth_dst, 0, sizeof flow->eth_dst + sizeof flow->eth_src);
+        MASK_ALL(x, eth_type);
+        break;
+    case 1 << 16 | ETH_NSH:
+        decap_nsh(x);
+        break;
+    case 1 << 16 | ETH_MPLS:
+    case 1 << 16 | ETH_MPLS_MCAST:
+        decap_mpls(x, op->packet_type);
+        break;
+    default:
+        refuse_type(x, TRACE_DECAP_REFUSED);
+        break;
+    }
+}
+
 static void
 op_resubmit(struct xlate *x, const struct op_resubmit *op, bool last)
 {
@@ -1479,6 +1712,21 @@ report_learned(struct xlate *x, const struct learned *l)
 }
 
 static void
+op_output_trunc(struct xlate *x, const struct op_output_trunc *op, bool last)
+{
+    const struct conf_port *port = conf_port(x->conf, op->port);
+
+    if (op->port == be32_to(x->flow.in_port)) {
+        REPORT(x, TRACE_TO_INPUT, op->port, 0, 0);
+    } else if (!port || port->config.odp == ODP_NONE) {
+        REPORT(x, TRACE_NO_TRUNCATION, op->port, 0, 0);
+    } else {
+        put_trunc(x, op->max_len);
+        output_action(x, op->port, 0, false, last);
+    }
+}
+
+static void
 op_learn(struct xlate *x, const struct op_learn *op)
 {
     const struct learn_args *args = (const void *) op->tail;
@@ -1489,14 +1737,29 @@ op_learn(struct xlate *x, const struct op_learn *op)
             subfield_mask(&specs[i].src, x->wc);
         }
     }
+    if (xlate_traced(x) && !x->in->learn) {
+        REPORT(x, TRACE_LEARN_IGNORED, 0, 0, 0);
+        return;
+    }
     struct learned *l = learn_make(op, &x->flow, x->bridge->handle);
+    if (xlate_traced(x)) {
+        report_learned(x, l);
+    }
+    bool writes = args->flags & LEARN_WRITE_RESULT;
+    bool learns = !args->limit || !(writes || xlate_traced(x))
+                  || learn_has_room(x->pipeline, x->bridge, l);
+    if (writes) {
+        subfield_mask(&args->result, x->wc);
+        subfield_set_u64(&args->result, learns, &x->flow);
+        report_subfield(x, &args->result);
+    }
+    if (!learns) {
+        REPORT(x, TRACE_LEARN_FAILED, 0, 0, 0);
+        learned_unref(l);
+        return;
+    }
     if (x->in->learn) {
         learn_later(x->pipeline, l);
-        if (xlate_traced(x)) {
-            report_learned(x, l);
-        }
-    } else {
-        REPORT(x, TRACE_LEARN_IGNORED, 0, 0, 0);
     }
     xlate_credit(x, CREDIT_LEARN, l);
 }
@@ -1552,7 +1815,7 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
     switch (op->code) {
     case OP_OUTPUT: {
         const struct op_output *o = (const void *) op;
-        output_action(x, o->port, o->max_len, 0, true, last);
+        output_action(x, o->port, o->max_len, true, last);
         break;
     }
     case OP_OUTPUT_REG: {
@@ -1561,15 +1824,13 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
         subfield_mask(&o->src, x->wc);
         REPORT(x, TRACE_OUTPUT_PORT, port, 0, 0);
         if (port <= UINT16_MAX) {
-            output_action(x, port, o->max_len, 0, false, last);
+            output_action(x, port, o->max_len, false, last);
         }
         break;
     }
-    case OP_OUTPUT_TRUNC: {
-        const struct op_output_trunc *o = (const void *) op;
-        output_action(x, o->port, 0, o->max_len, false, last);
+    case OP_OUTPUT_TRUNC:
+        op_output_trunc(x, (const void *) op, last);
         break;
-    }
     case OP_CONTROLLER: {
         const struct op_controller *o = (const void *) op;
         if (o->pause) {
@@ -1602,8 +1863,10 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
         break;
     case OP_POP_QUEUE:
         MASK_ALL(x, skb_priority);
-        x->flow.skb_priority = x->first.skb_priority;
-        REPORT(x, TRACE_QUEUE, be32_to(x->flow.skb_priority), 0, 0);
+        if (x->flow.skb_priority != x->first.skb_priority) {
+            x->flow.skb_priority = x->first.skb_priority;
+            REPORT(x, TRACE_QUEUE, be32_to(x->flow.skb_priority), 0, 0);
+        }
         break;
     case OP_SET_FIELD:
         op_set_field(x, (const void *) op);
@@ -1656,6 +1919,7 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
         break;
     case OP_MULTIPATH:
         xlate_multipath(x, (const void *) op);
+        report_subfield(x, &((const struct op_multipath *) op)->dst);
         break;
     case OP_BUNDLE: {
         const struct op_bundle *o = (const void *) op;
@@ -1663,25 +1927,19 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
         if (o->dst.n_bits) {
             subfield_mask(&o->dst, x->wc);
             subfield_set_u64(&o->dst, port, &x->flow);
+            report_subfield(x, &o->dst);
         } else {
-            output_action(x, port, 0, 0, false, last);
+            output_action(x, port, 0, false, last);
         }
         break;
     }
     case OP_DEC_NSH_TTL:
-        if (x->flow.eth_type == CONSTANT_BE16(ETH_NSH)) {
-            MASK_ALL(x, nsh_ttl);
-            if (x->flow.nsh_ttl <= 1) {
-                packet_in(x, UINT16_MAX, REASON_INVALID_TTL, 0, 0, NULL, 0);
-                return false;
-            }
-            x->flow.nsh_ttl--;
-        }
-        break;
+        return !op_dec_nsh_ttl(x);
     case OP_ENCAP:
+        op_encap(x, (const void *) op);
+        break;
     case OP_DECAP:
-        REPORT(x, TRACE_UNSUPPORTED, 0, 0, 0);
-        x->error = DROP_UNSUPPORTED;
+        op_decap(x, (const void *) op);
         break;
     case OP_LEARN:
         op_learn(x, (const void *) op);
@@ -2054,7 +2312,9 @@ pipeline_translate(const struct xlate_in *in, struct xlate_out *out)
     }
     translate(&x, frozen);
 
-    finish_mask(&x);
+    if (!x.error || !xlate_traced(&x)) {
+        finish_mask(&x);
+    }
     out->error = x.error;
     if (x.error) {
         out->actions->buffer.size = start;

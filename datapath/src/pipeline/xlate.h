@@ -33,6 +33,10 @@ struct xlate {
     bool exit;
     bool in_group, in_action_set;
     bool was_mpls;              /* MPLS was popped: parse again first. */
+    bool pending_encap;         /* A header was added since the commit. */
+    bool pending_decap;         /* One was removed since. */
+    uint32_t encap_size;        /* Of the metadata of an NSH header added. */
+    uint8_t encap_data[248];
     bool conntracked;
     bool learned;               /* Something was learned on the way. */
 

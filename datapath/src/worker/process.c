@@ -121,7 +121,7 @@ send_upcall(struct worker *w, struct packet *p,
         buffer_put(&both, actions, actions_size);
         data = (struct upcall_part) { both.data, both.size };
     }
-    uint32_t frame_size = MIN(p->size, p->truncate);
+    uint32_t frame_size = p->size - MIN(p->size, p->cut);
     if (!upcall_put(kinds[kind].queue, &record,
                     (struct upcall_part) { &flow, sizeof flow }, data,
                     (struct upcall_part) { p->data, frame_size })) {
