@@ -41,7 +41,8 @@ def format_message(data: bytes, verbosity: int = 0, port_names: dict[int, str] |
     out.append(_title(frame.raw, header))
     style = Style(
         data, frame.version, verbosity, port_names, table_names,
-        lambda inner: format_message(inner, verbosity, port_names, table_names, warn), warn)
+        lambda inner, curiosity=verbosity: format_message(inner, curiosity, port_names,
+                                                          table_names, warn), warn)
     try:
         if not is_spoken(frame.raw.kind):
             raise OpenFlowError("OFPBRC_BAD_TYPE", f"{frame.raw.kind} is not supported")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from vswitchd.openflow.messages.base import hex_dump
 from vswitchd.openflow.print import format_message
 
 DATA = Path(__file__).parent / "data"
@@ -15,6 +16,18 @@ def test_texts_are_those_of_the_reference():
     for row in ROWS:
         assert format_message(bytes.fromhex(row["message"]), 1) == row["text"], row["message"]
     assert len(ROWS) > 1000
+
+
+def test_damaged_messages_are_those_of_the_reference():
+    """As above, of messages with random damage; what is dumped of those refused is left out."""
+    rows = [json.loads(line) for line in (DATA / "damaged.jsonl").read_text().splitlines()]
+    for row in rows:
+        data = bytes.fromhex(row["message"])
+        text = format_message(data, 2)
+        if row.get("dumped"):
+            text = text.replace(hex_dump(data), "DUMP\n")
+        assert text == row["text"], row["message"]
+    assert len(rows) > 2000
 
 
 @pytest.mark.parametrize("data, text", [

@@ -130,8 +130,8 @@ def hex_dump(data: bytes, characters: bool = True) -> str:
 class Style:
     """How a message is to be shown.
 
-    data: the whole message; nested: shows a message within the message; port_names,
-    table_names: {number: name} or None; verbosity: 0 and up; warn: told (module, text).
+    data: the whole message; nested: shows a message (data, verbosity if another) within the
+    message; port_names, table_names: {number: name} or None; verbosity: 0 and up; warn: told (module, text).
     """
 
     data: bytes = b""
@@ -139,7 +139,7 @@ class Style:
     verbosity: int = 0
     port_names: dict[int, str] | None = None
     table_names: dict[int, str] | None = None
-    nested: Callable[[bytes], str] = lambda data: ""
+    nested: Callable[..., str] = lambda data, verbosity=0: ""
     warn: Callable[[str, str], None] = lambda module, text: None
 
     def port(self, number: int) -> str:

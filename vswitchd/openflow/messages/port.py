@@ -310,13 +310,13 @@ def decode_port_mod(frame: Frame, loose: bool = False) -> PortMod:
 
 def encode_port_mod(value: PortMod, version: int):
     advertise = _features_to_wire(value.advertise, version)
+    config, mask = value.config & CONFIG11, value.mask & CONFIG11
     if version == OF10:
         body = _PORT_MOD10.pack(value.number, value.mac, value.config, value.mask, advertise)
     elif version < OF14:
-        body = _PORT_MOD11.pack(port_to_wire(value.number), value.mac, value.config, value.mask,
-                                advertise)
+        body = _PORT_MOD11.pack(port_to_wire(value.number), value.mac, config, mask, advertise)
     else:
-        body = _PORT_MOD14.pack(port_to_wire(value.number), value.mac, value.config, value.mask)
+        body = _PORT_MOD14.pack(port_to_wire(value.number), value.mac, config, mask)
         if advertise:
             body += pack_property(0, struct.pack("!I", advertise))
     return "OFPT_PORT_MOD", body

@@ -177,7 +177,7 @@ def show_error(frame: Frame, out: list[str], style: Style) -> None:
         if error.data:
             out.append(_printable(error.data).rstrip(" ") + "\n")
     else:
-        out.append(style.nested(error.data))
+        out.append(style.nested(error.data, 1))
 
 
 def _printable(data: bytes) -> str:
