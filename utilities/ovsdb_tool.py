@@ -355,7 +355,8 @@ def _check_cluster(_options: _Options, *dbs: str) -> None:
 
 
 def _create_cluster(options: _Options, db: str, contents: str, local: str) -> None:
-    from ovsdb_server.storage.cluster_file import create_cluster, persist_ephemeral
+    from ovsdb_server.engine.ephemeral import persist_ephemeral
+    from ovsdb_server.storage.cluster_file import create_cluster
     data: dict = {}
     try:
         is_database = _open_first_line(contents).startswith(b"OVSDB ")

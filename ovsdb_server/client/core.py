@@ -51,6 +51,9 @@ class Core:
     Args: `schema`, our own idea of the database (defaults of columns that the server lacks);
     `columns` {table: names}, what to monitor (None: every column of every table of `schema`);
     `lock`, a name to own, or None; `leader_only`, refuse a clustered server that follows.
+
+    `last_id` of the last transaction the server told of, all zeros where there are no such ids;
+    `n_dumps`: how often did a server send everything?
     """
 
     def __init__(self, schema: DatabaseSchema, columns: Mapping[str, tuple[str, ...]] | None = None,
@@ -74,7 +77,9 @@ class Core:
         self._expected: dict[object, str] = {}
         self._next_id = 0
         self._method = 0
-        self._last_id = ZERO_UUID
+        self.last_id = ZERO_UUID
+        self.n_dumps = 0
+        self._min_index = 0
         self._server_rows: dict[str, dict] = {}
         self._relaxed: dict[Column, object] = {}
 
@@ -88,7 +93,7 @@ class Core:
         self._method = 0
         self._send("set_db_change_aware", [True], "aware")
         self._send("monitor_cond", ["_Server", _SERVER_MONITOR_ID, {"Database": [{"columns": [
-            "name", "model", "connected", "leader", "schema"]}]}], "server")
+            "name", "model", "connected", "leader", "schema", "index"]}]}], "server")
 
     def closed(self) -> None:
         """The connection ended."""
@@ -157,6 +162,15 @@ class Core:
         except (OvsdbError, TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
             self.complaint = f"malformed reply from server: {error}"
 
+    def _is_recent(self, row: dict) -> bool:
+        """Has the server got at least what servers of its cluster told us already?"""
+        index = row.get("index")
+        if row.get("model") != "clustered" or type(index) is not int:
+            return True
+        is_recent = index >= self._min_index
+        self._min_index = max(self._min_index, index)
+        return is_recent
+
     def _ask_schema(self) -> None:
         self._send("get_schema", [self.schema.name], "schema")
 
@@ -180,6 +194,8 @@ class Core:
             self.complaint = "clustered database server is disconnected from cluster"
         elif model == "clustered" and self._leader_only and row.get("leader") is not True:
             self.complaint = "clustered database server is not cluster leader"
+        elif not self._is_recent(row):
+            self.complaint = "clustered database server has stale data"
         elif not self.is_synced and "data" not in self._expected.values() and (
                 "schema" not in self._expected.values()):
             self._ask_schema()
@@ -194,7 +210,7 @@ class Core:
         method = _METHODS[self._method]
         params: list = [self.schema.name, _MONITOR_ID, requests]
         if method == "monitor_cond_since":
-            params.append(self._last_id)
+            params.append(self.last_id)
         self._send(method, params, "data")
 
     def _take_data_reply(self, message: Message) -> None:
@@ -207,14 +223,16 @@ class Core:
             return
         match _METHODS[self._method]:
             case "monitor_cond_since":
-                is_found, self._last_id, updates = message.result
+                is_found, self.last_id, updates = message.result
                 if is_found:
                     self._apply2(updates)
                 else:
                     self._replace(updates, self._row2)
             case "monitor_cond":
+                self.last_id = ZERO_UUID
                 self._replace(message.result, self._row2)
             case _:
+                self.last_id = ZERO_UUID
                 self._replace(message.result, self._row1)
         self.is_synced = True
         if self._lock is not None:
@@ -226,7 +244,7 @@ class Core:
         try:
             match message.method:
                 case "update3" if params[0] == _MONITOR_ID:
-                    self._last_id = params[1]
+                    self.last_id = params[1]
                     self._apply2(params[2])
                 case "update2" if params[0] == _MONITOR_ID:
                     self._apply2(params[1])
@@ -258,6 +276,7 @@ class Core:
 
     def _replace(self, updates: dict, read) -> None:
         """Make the rows those of a full dump, and the changes what differs from before."""
+        self.n_dumps += 1
         for name, table_rows in self.rows.items():
             fresh = {uuid: read(name, update) for uuid, update in updates.get(name, {}).items()}
             for uuid in [uuid for uuid in table_rows if uuid not in fresh]:

@@ -121,6 +121,16 @@ class Replica:
         return self._lock_name is not None and self._core.is_lock_contended
 
     @property
+    def last_id(self) -> str:
+        """The id of the last transaction in the copy, all zeros if the server gives none."""
+        return self._core.last_id
+
+    @property
+    def n_dumps(self) -> int:
+        """How often did a server send everything, instead of what had changed?"""
+        return self._core.n_dumps
+
+    @property
     def server_schema(self) -> DatabaseSchema | None:
         """The schema of the server that was connected last."""
         return self._core.server_schema

@@ -108,7 +108,7 @@ class HostedDatabase:
         except OvsdbError as error:
             _log_log.warn(str(error).removeprefix("I/O error: "), _WRITE_LIMIT)
             raise
-        if self.cluster is not None:
+        if self.history is not None:
             self.history.add(self.storage.eid, delta)
         if self.logged_tables:
             for name in sorted(self.logged_tables.intersection(delta)):

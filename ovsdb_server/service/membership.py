@@ -33,7 +33,6 @@ Trio thread only.
 
 from dataclasses import dataclass, field
 
-from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.storage.cluster_file import nickname, short
 
@@ -102,35 +101,6 @@ class Membership:
     def change_election_timer(self, milliseconds: int) -> str:
         """Set the election timer."""
         raise NotImplementedError
-
-
-class Joining(Membership):
-    """A server whose file says only whom to ask: the database cannot be used."""
-
-    def __init__(self, name: str, cid: str | None, sid: str, address: str,
-                 remotes: tuple[str, ...]) -> None:
-        super().__init__(name, cid, sid, address)
-        self.remotes = remotes
-
-    def check_compaction(self) -> None:
-        raise OvsdbError("ovsdb error", f"{self.name}: has not joined its cluster")
-
-    def status(self, now: float) -> "Status":
-        return Status(self, JOINING, FOLLOWER, 0, first_index=1, next_index=1,
-                      remotes=self.remotes,
-                      connections=[f"(->{nickname(remote, _NOBODY)})" for remote in self.remotes])
-
-    def leave(self) -> None:
-        raise ClusterError("can't leave while join in progress")
-
-    def kick(self, server: str) -> None:
-        raise ClusterError("unknown server")
-
-    def change_election_timer(self, milliseconds: int) -> str:
-        raise ClusterError("election timer must be changed through leader.")
-
-
-_NOBODY = "0000"
 
 
 @dataclass

@@ -8,10 +8,11 @@ import os
 
 from ovsdb_server import vlog
 from ovsdb_server.engine.database import Database
+from ovsdb_server.engine.ephemeral import refuse_ephemeral
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.service import solo
 from ovsdb_server.service.hosted import HostedDatabase
-from ovsdb_server.storage.cluster_file import refuse_ephemeral, short
+from ovsdb_server.storage.cluster_file import short
 from ovsdb_server.storage.cluster_log import ClusterLog
 from ovsdb_server.storage.record import CLUSTERED, parse_header
 

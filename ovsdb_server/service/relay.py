@@ -12,9 +12,10 @@ import trio
 from ovsdb_server import vlog
 from ovsdb_server.client.replica import PROBE_INTERVAL, Feed, RemoteError, Replica
 from ovsdb_server.client.core import Changes
-from ovsdb_server.engine.atom import random_uuid
-from ovsdb_server.engine.database import Database
+from ovsdb_server.engine.atom import ZERO_UUID, random_uuid
+from ovsdb_server.engine.database import Database, Execution
 from ovsdb_server.engine.error import OvsdbError
+from ovsdb_server.engine.history import History
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.engine.table import Row
 from ovsdb_server.rpc import address, message
@@ -67,6 +68,8 @@ class Relay:
         self._server = None
         self._replica: Replica | None = None
         self._feed: Feed | None = None
+        self._last_id = ZERO_UUID
+        self._n_dumps = 0
         self._connected = trio.Event()
         self._scope = trio.CancelScope()
 
@@ -143,6 +146,8 @@ class Relay:
             max_backoff=self.settings[3],
             tls_context=lambda: self._server.tls_context(False))
         feed = self._feed = replica.subscribe()
+        self._last_id, self._n_dumps = ZERO_UUID, 0
+        self.hosted.history = None
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(replica.serve)
@@ -167,19 +172,37 @@ class Relay:
 
     def _apply(self, changes: Changes) -> None:
         """Commit changes of the source here."""
-        if not changes:
-            return
+        if changes or self._replica.last_id != self._last_id:
+            execution = self._commit(changes)
+            self._note_history()
+            if execution is not None and execution.delta:
+                self._server.after_commit(self.hosted, execution.delta)
+
+    def _note_history(self) -> None:
+        """Know transactions by the source's ids, if it has such."""
+        hosted, replica = self.hosted, self._replica
+        self._last_id = replica.last_id
+        if replica.last_id == ZERO_UUID:
+            hosted.history = None
+        elif hosted.history is None or replica.n_dumps != self._n_dumps:
+            hosted.history = History()
+            hosted.history.begin(hosted.database, replica.last_id)
+        elif hosted.history.last_id != replica.last_id:
+            hosted.history.add(replica.last_id, {})
+        self._n_dumps = replica.n_dumps
+
+    def _commit(self, changes: Changes) -> Execution | None:
+        hosted = self.hosted
+        hosted.storage.eid = self._replica.last_id
         rows: dict[str, dict[str, Row | None]] = {}
         for name, table_changes in changes.items():
-            table = self.hosted.database.tables[name]
+            table = hosted.database.tables[name]
             columns = table.schema.named_columns
             rows[name] = {uuid: None if new is None else (
                 (uuid,), (random_uuid(),), *(new[column.name] for column in columns))
                 for uuid, (_, new) in table_changes.items()}
         try:
-            execution = self.hosted.replace(rows, _COMMENT)
+            return hosted.replace(rows, _COMMENT)
         except OvsdbError as error:
             _log.err(f"{self.name}: update from the source cannot be applied: {error}")
-            return
-        if execution.delta:
-            self._server.after_commit(self.hosted, execution.delta)
+            return None

@@ -14,14 +14,14 @@ import trio
 from ovsdb_server import vlog
 from ovsdb_server.engine import database as engine
 from ovsdb_server.engine.database import Database
+from ovsdb_server.engine.ephemeral import refuse_ephemeral
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.history import History
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.service.hosted import HostedDatabase
 from ovsdb_server.service.membership import (LEADER, MEMBER, ClusterError, Membership, Peer,
                                              Status)
-from ovsdb_server.storage.cluster_file import (ELECTION_TIMER_MAX, ELECTION_TIMER_MIN,
-                                               refuse_ephemeral, short)
+from ovsdb_server.storage.cluster_file import ELECTION_TIMER_MAX, ELECTION_TIMER_MIN, short
 from ovsdb_server.storage.cluster_log import ClusterLog
 
 _log = vlog.module("raft")

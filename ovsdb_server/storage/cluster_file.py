@@ -18,6 +18,7 @@ from typing import NamedTuple
 import orjson
 
 from ovsdb_server.engine.atom import is_uuid, random_uuid
+from ovsdb_server.engine.ephemeral import refuse_ephemeral
 from ovsdb_server.engine.error import OvsdbError, syntax_error
 from ovsdb_server.engine.parser import ARRAY, INTEGER, OBJECT, STRING, Parser, as_integer
 from ovsdb_server.engine.schema import DatabaseSchema
@@ -370,39 +371,6 @@ class NotClustered(OvsdbError):
 
     def __init__(self, path: str):
         super().__init__("ovsdb error", f"{path}: not a clustered database")
-
-
-def first_ephemeral(schema: DatabaseSchema) -> tuple[str, str, int] | None:
-    """Return (table, column) of an ephemeral column and how many there are, None without any."""
-    found = [(table.name, column.name) for table in schema.tables.values()
-             for column in table.named_columns if not column.is_persistent]
-    return (*found[0], len(found)) if found else None
-
-
-def refuse_ephemeral(schema: DatabaseSchema) -> None:
-    """Raise OvsdbError when a clustered database cannot have `schema`."""
-    found = first_ephemeral(schema)
-    if found is not None:
-        raise syntax_error(
-            schema.to_json(), f"Table {found[0]} column {found[1]} is ephemeral but clustered "
-                              f"databases do not support ephemeral columns.")
-
-
-def persist_ephemeral(schema: DatabaseSchema, name: str) -> str | None:
-    """Make all columns of `schema` persistent; return what to warn of, None if they were.
-
-    `name` is where the schema comes from.
-    """
-    found = first_ephemeral(schema)
-    if found is None:
-        return None
-    for table in schema.tables.values():
-        for column in table.named_columns:
-            column.is_persistent = True
-    table, column, count = found
-    return (f"{name}: changed {count} columns in '{schema.name}' database from ephemeral to "
-            f"persistent, including '{column}' column in '{table}' table, because clusters do "
-            "not support ephemeral columns")
 
 
 def create_cluster(path: str, schema: DatabaseSchema, data: dict, local_address: str,

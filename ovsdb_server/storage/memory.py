@@ -8,7 +8,12 @@ from ovsdb_server.engine.table import Delta
 
 
 class Memory:
-    """Accepts every write at once."""
+    """Accepts every write at once.
+
+    `eid`: the id of the transaction that is written next, for a copy of another server's database.
+    """
+
+    eid = ""
 
     def write(self, _delta: Delta, _comment: str | None, _wall_ms: int) -> bool:
         """Accept `delta`; nothing needs a sync."""

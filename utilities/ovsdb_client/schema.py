@@ -1,10 +1,11 @@
 """The commands about schemas: list-dbs, get-schema*, list-tables, list-columns, conversion."""
 
+from ovsdb_server.engine.ephemeral import persist_ephemeral
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.schema import DatabaseSchema
-from utilities.command_line import Fatal, write_text
+from utilities.command_line import LOG, WARN, Fatal, write_text
 from utilities.json_input import JsonError, parse_json
-from utilities.ovsdb_client.session import Session, reason_of
+from utilities.ovsdb_client.session import Session, reason_of, server_rows
 from utilities.table import Table
 
 
@@ -64,13 +65,24 @@ def _read_schema(path: str) -> DatabaseSchema:
                     f"{error.details}") from None
 
 
+def _read_schema_for(session: Session, path: str) -> DatabaseSchema:
+    """Return the schema in a file as the server can have it: a cluster has nothing ephemeral."""
+    schema = _read_schema(path)
+    rows = server_rows(session.connection, schema.name, ["model"])
+    if rows and rows[0].get("model") == "clustered":
+        warning = persist_ephemeral(schema, path)
+        if warning is not None:
+            LOG.log("ovsdb", WARN, warning)
+    return schema
+
+
 def convert(session: Session, arguments: list[str]) -> None:
-    schema = _read_schema(arguments[0])
+    schema = _read_schema_for(session, arguments[0])
     session.set_change_aware(True)
     session.call("convert", [schema.name, schema.to_json()])
 
 
 def needs_conversion(session: Session, arguments: list[str]) -> None:
-    schema = _read_schema(arguments[0])
+    schema = _read_schema_for(session, arguments[0])
     session.database = schema.name
     print("no" if session.fetch_schema() == schema else "yes")

@@ -125,14 +125,20 @@ class Session:
             raise Fatal(f"{self.server}: error setting db_change_aware (End of file)") from None
 
 
+def server_rows(connection: Connection, database: str, columns: list[str]) -> list[dict] | None:
+    """Return the rows of _Server about `database`, None if the server has no such thing."""
+    try:
+        return connection.call("transact", ["_Server", {
+            "op": "select", "table": "Database", "where": [["name", "==", database]],
+            "columns": columns}])[0]["rows"]
+    except (RpcError, LookupError, TypeError):
+        return None
+
+
 def _may_serve(connection: Connection, remote: str, database: str) -> bool:
     """Has that server the database, and if it is clustered, does it lead?"""
-    try:
-        results = connection.call("transact", ["_Server", {
-            "op": "select", "table": "Database", "where": [["name", "==", database]],
-            "columns": ["model", "connected", "leader"]}])
-        rows = results[0]["rows"]
-    except (RpcError, LookupError, TypeError):
+    rows = server_rows(connection, database, ["model", "connected", "leader"])
+    if rows is None:
         return True                             # A server older than clusters.
     if not rows:
         return False

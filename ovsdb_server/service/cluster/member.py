@@ -29,6 +29,7 @@ import trio
 from ovsdb_server import vlog
 from ovsdb_server.engine.atom import random_uuid
 from ovsdb_server.engine.database import Database, Execution, convert
+from ovsdb_server.engine.ephemeral import refuse_ephemeral
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.history import History
 from ovsdb_server.engine.schema import DatabaseSchema
@@ -41,8 +42,7 @@ from ovsdb_server.service.cluster.supervisor import (Admission, Etcd, NoEtcd, ch
 from ovsdb_server.service.hosted import HostedDatabase
 from ovsdb_server.service.membership import (CANDIDATE, FOLLOWER, JOINING, LEADER, LEFT, MEMBER,
                                              ClusterError, Membership, Peer, Status)
-from ovsdb_server.storage.cluster_file import (Entry, Snapshot, nickname, refuse_ephemeral,
-                                               short)
+from ovsdb_server.storage.cluster_file import Entry, Snapshot, nickname, short
 from ovsdb_server.storage.cluster_log import ClusterLog
 from ovsdb_server.storage.etcd import KV_COMPACT, KV_RANGE, KV_TXN, Keys, Kv, compact, split_pieces
 from ovsdb_server.storage.etcd import Snapshot as StoredSnapshot
