@@ -12,13 +12,9 @@ from collections.abc import Iterable
 
 from .atom import ZERO_UUID
 from .database import Database
-from .table import Delta, Row
+from .table import Delta, count_atoms
 
 MAX_LENGTH = 100
-
-
-def _n_atoms(row: Row | None) -> int:
-    return 0 if row is None else sum(map(len, row))
 
 
 def _delta_atoms(delta: Delta) -> tuple[int, int]:
@@ -26,8 +22,8 @@ def _delta_atoms(delta: Delta) -> tuple[int, int]:
     before = after = 0
     for changes in delta.values():
         for old, new in changes.values():
-            before += _n_atoms(old)
-            after += _n_atoms(new)
+            before += 0 if old is None else count_atoms(old)
+            after += 0 if new is None else count_atoms(new)
     return before, after
 
 
@@ -53,7 +49,7 @@ class History:
         The base counts as the effect of one transaction, `base_id`.
         """
         transactions = list(transactions)
-        n_atoms = sum(_n_atoms(row) for table in database.tables.values()
+        n_atoms = sum(count_atoms(row) for table in database.tables.values()
                       for row in table.rows.values())
         for _, delta in transactions:
             before, after = _delta_atoms(delta)

@@ -37,19 +37,29 @@ _SLICE = 250
 class Watch:
     """The columns watched in one table, each with the kinds of change it is wanted for.
 
+    `judged`: further columns, of conditions, whose changes make rows come and go.
     `cells` {kind of change: (name, place in a row, default, writer) of the columns wanted for it}.
     """
 
-    __slots__ = ("table", "columns", "select", "cells", "_indexes")
+    __slots__ = ("table", "columns", "select", "judged", "cells", "_indexes")
 
-    def __init__(self, table: Table, columns: tuple[tuple[Column, int], ...], select: int):
+    def __init__(self, table: Table, columns: tuple[tuple[Column, int], ...], select: int,
+                 judged: frozenset[Column] = frozenset()):
+        self.judged = judged
         self.table = table
         self.columns = columns
         self.select = select
         self.cells = {kind: tuple((c.name, c.index, c.type.default, c.type.write)
                                   for c, wanted in columns if wanted & kind)
                       for kind in (INITIAL, INSERT, DELETE, MODIFY)}
-        self._indexes = tuple(c.index for c, _select in columns)
+        self._indexes = tuple(c.index for c, _select in columns) + tuple(
+            sorted(c.index for c in judged))
+
+    def judging(self, condition: Condition) -> "Watch":
+        """Return the watch that also tracks the columns of `condition`."""
+        used = {clause.column for clause in condition.clauses if clause.column is not None}
+        more = used.difference(self.judged, (c for c, _select in self.columns))
+        return Watch(self.table, self.columns, self.select, self.judged | more) if more else self
 
     def differs(self, old: Row, new: Row) -> bool:
         """Did a watched column change?"""
@@ -184,15 +194,20 @@ class Monitors:
             watches[name] = watch
             if condition.clauses:
                 conditions[name] = condition
+        tracker = self.tracker(watches)
+        monitor = Monitor(self, tracker, kind, conditions)
+        tracker.idle[monitor] = None
+        return monitor
+
+    def tracker(self, watches: dict[str, Watch]) -> Tracker:
+        """Return the tracker of `watches`, with one user more."""
         key = tuple((name, tuple((c.name, select) for c, select in watches[name].columns),
-                     watches[name].select) for name in sorted(watches))
+                     watches[name].select, watches[name].judged) for name in sorted(watches))
         tracker = self._trackers.get(key)
         if tracker is None:
             tracker = self._trackers[key] = Tracker(watches)
         tracker.n_users += 1
-        monitor = Monitor(self, tracker, kind, conditions)
-        tracker.idle[monitor] = None
-        return monitor
+        return tracker
 
     def drop(self, tracker: Tracker) -> None:
         """Count a monitor of `tracker` out."""
@@ -231,7 +246,8 @@ def _parse_requests(table: Table, json, has_where: bool) -> tuple[Watch, Conditi
             selects[column] = select
         clauses += [parse_clause(table, clause, None) for clause in where or ()]
     columns = tuple(sorted(selects.items(), key=lambda item: item[0].index))
-    return Watch(table, columns, table_select), Condition(clauses)
+    condition = Condition(clauses)
+    return Watch(table, columns, table_select).judging(condition), condition
 
 
 def _parse_select(table: Table, json: dict) -> int:
@@ -426,10 +442,12 @@ class Monitor:
             return {"old": {name: write(old[i]) for name, i, _, write in cells
                             if old[i] != new[i]},
                     "new": {name: write(new[i]) for name, i, _, write in cells}}
-        return {"modify": {
-            c.name: c.type.write(datum.diff(c.type, old[c.index], new[c.index]))
-            for c, select in watch.columns
-            if select & MODIFY and old[c.index] != new[c.index]}}
+        changed = {c.name: c.type.write(datum.diff(c.type, old[c.index], new[c.index]))
+                   for c, select in watch.columns
+                   if select & MODIFY and old[c.index] != new[c.index]}
+        # Where only columns of a condition have changed, there is nothing to tell.
+        is_told = changed or any(old[c.index] != new[c.index] for c, _select in watch.columns)
+        return {"modify": changed} if is_told else None
 
     def change(self, requests) -> None:
         """Change the conditions (monitor_cond_change); `flush` then tells the difference.
@@ -463,6 +481,25 @@ class Monitor:
         if self._former is None:
             self._former = self._conditions
         self._set_conditions(conditions)
+        self._track({name: watch.judging(conditions.get(name, _TRUE))
+                     for name, watch in self._tracker.watches.items()})
+
+    def _track(self, watches: dict[str, Watch]) -> None:
+        """Go on with another tracker if the present one does not watch all of `watches`."""
+        if watches == self._tracker.watches:
+            return
+        pending = self.pending
+        self._tracker.idle.pop(self, None)
+        self._tracker.release(self)
+        self._monitors.drop(self._tracker)
+        self._tracker = self._monitors.tracker(watches)
+        if pending is None:
+            self._tracker.idle[self] = None
+            return
+        self.pending = _ChangeSet()
+        self.pending.add(pending.tables)
+        self.pending.n_users = 1
+        self._tracker.sets.append(self.pending)
 
     def close(self) -> None:
         """Forget the monitor."""

@@ -12,6 +12,15 @@ Change = tuple[Row | None, Row | None]
 Delta = dict[str, dict[str, Change]]
 
 
+def count_atoms(row: Row) -> int:
+    """Return how many atoms a row holds; a pair of a map is two."""
+    n = 0
+    for value in row:
+        if value:
+            n += 2 * len(value) if type(value[0]) is tuple else len(value)
+    return n
+
+
 class TableRows:
     """Committed rows of one table.
 

@@ -26,7 +26,7 @@ from ovsdb_server.engine.atom import ZERO_UUID, random_uuid
 from ovsdb_server.engine.database import Context, Database
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.schema import DatabaseSchema
-from ovsdb_server.engine.table import Delta
+from ovsdb_server.engine.table import Delta, count_atoms
 from ovsdb_server.service import targets
 from ovsdb_server.service.hosted import HostedDatabase, new_server_database
 from ovsdb_server.service.hub import Hub
@@ -447,7 +447,7 @@ class Server:
                 usage["cells"] += len(table.rows) * len(table.schema.order)
                 usage["n-weak-refs"] += sum(map(len, table.weak_sources.values()))
                 for row in table.rows.values():
-                    usage["atoms"] += sum(map(len, row))
+                    usage["atoms"] += count_atoms(row)
         self._add_history_usage(usage)
         if self.sessions:
             usage["sessions"] = len(self.sessions)

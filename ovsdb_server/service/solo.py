@@ -25,6 +25,7 @@ from ovsdb_server.storage.cluster_file import ELECTION_TIMER_MAX, ELECTION_TIMER
 from ovsdb_server.storage.cluster_log import ClusterLog
 
 _log = vlog.module("raft")
+_NOTE_LIMIT = vlog.RateLimit(1, 1)
 
 
 class Solo(Membership):
@@ -51,7 +52,11 @@ class Solo(Membership):
 
     def note_synced(self, index: int) -> None:
         if index > self.index:
-            self._log.note_commit(index)
+            try:
+                self._log.note_commit(index)
+            except OvsdbError as error:
+                # It is committed all the same; the note is for those who read the file.
+                _log.warn(str(error), _NOTE_LIMIT)
             self.index = index
             if self._server is not None:
                 self._server.note_cluster(self._hosted)

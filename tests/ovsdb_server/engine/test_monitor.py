@@ -66,6 +66,24 @@ def test_columns_that_nobody_watches_cost_nothing(database):
     assert not monitor.has_changes and monitor.flush() is None
 
 
+def test_rows_come_and_go_with_columns_that_only_the_condition_names(database):
+    monitor = database.monitors.add(COND, {"Plain": [
+        {"columns": ["name"], "where": [["number", "==", 1]]}]})
+    later = database.monitors.add(COND, {"Plain": [{"columns": ["name"]}]})
+    _run(database, plain(name="a", number=0))
+    assert monitor.flush() is None and _rows(later.flush()) == [{"insert": {"name": "a"}}]
+    later.change({"Plain": [{"where": [["number", "==", 1]]}]})
+    assert _rows(later.flush()) == [{"delete": None}]
+    for number, told in ((1, {"insert": {"name": "a"}}), (2, {"delete": None}), (3, None)):
+        _run(database, update("Plain", {"number": number}))
+        for each in (monitor, later):
+            text = each.flush()
+            assert (None if text is None else _rows(text)[0]) == told
+    later.close()
+    monitor.close()
+    assert len(database.monitors) == 0
+
+
 def test_a_changed_condition_and_pending_changes_come_as_one_update(database):
     _run(database, plain(name="x"), plain(name="y"))
     monitor = database.monitors.add(COND, ONE_NAMED_X)
