@@ -14,6 +14,7 @@ PROGRAMS = {
     "ovs-ctl": "utilities.ovs_ctl",
     "ovs-dpctl": "utilities.dpctl",
     "ovs-ofctl": "utilities.ofctl",
+    "ovs-pki": "utilities.pki",
     "ovs-save": "utilities.ovs_save",
     "ovs-vsctl": "utilities.vsctl",
     "ovs-vswitchd": "vswitchd.main",
