@@ -743,6 +743,7 @@ class ClusterMember(Membership):
             self._step()
             return
         self._is_file_behind = False
+        _log.info(f"{self.name}: snapshot installed: entry {stored.index}")
         self._serve_database(database, stored.eid)
         self.machine.installed(stored, servers, trio.current_time())
         self._step()
@@ -777,6 +778,7 @@ class ClusterMember(Membership):
                 StoredSnapshot(index, term, eid, len(pieces)), leader, kept))
             if body.get("succeeded"):
                 self._snapshot_size = len(data)
+                _log.info(f"{self.name}: snapshot stored in etcd: entry {index}, {len(data)} bytes")
                 await self._client.call(KV_COMPACT, compact(int(body["header"]["revision"]) - 1))
         except EtcdError as error:
             self._log_size += size

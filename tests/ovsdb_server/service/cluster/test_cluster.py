@@ -248,3 +248,31 @@ def test_an_outside_etcd_serves_as_well(tmp_path):
     finally:
         etcd.kill()
         etcd.wait()
+
+
+def test_the_log_is_trimmed_and_who_missed_too_much_takes_the_snapshot(tmp_path):
+    need_etcd()
+    with Cluster(tmp_path, tcp_addresses(3)) as cluster:
+        cluster.start()
+        one, two, three = cluster.nodes
+        three.kill()
+        talk = one.connect()
+        talk.socket.settimeout(60)
+        talk.call("set_db_change_aware", True)
+        talk.call("transact", "D", insert("sum"))
+        add = {"op": "mutate", "table": "T", "where": [["k", "==", "sum"]],
+               "mutations": [["n", "+=", 1]]}
+        total = 0
+        for _ in range(14):
+            talk.send(*({"id": n, "method": "transact", "params": ["D", add]} for n in range(500)))
+            for _ in range(500):
+                assert talk.receive()["result"] == [{"count": 1}]
+            total += 500
+        wait_until(lambda: "snapshot stored" in one.log() + two.log())
+        three.start_well()
+        wait_until(three.is_connected)
+        assert three.rows()["sum"] == ["", total]
+        assert "snapshot installed" in three.log()
+        three.transact(add)
+        assert cluster.check_agreement()["sum"] == ["", total + 1]
+        cluster.check_logs()
