@@ -32,8 +32,8 @@ from .cluster_file import Entry, parse_record
 # Pieces of a snapshot; etcd refuses requests above 1.5 MiB unless told otherwise.
 PIECE_SIZE = 1 << 20
 
-# How many batches one read fetches.
-READ_LIMIT = 500
+# How many batches one read fetches: each may have a megabyte and hundreds of transactions.
+READ_LIMIT = 16
 
 KV_TXN = "/v3/kv/txn"
 KV_RANGE = "/v3/kv/range"

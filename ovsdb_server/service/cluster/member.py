@@ -92,7 +92,7 @@ class ClusterMember(Membership):
         self.server = None
         self.keys = Keys(header.name)
         self.machine: Member | None = None
-        self.state = JOINING if header.is_joining else MEMBER
+        self.state = MEMBER if self.sid in log.servers else JOINING
         self.reason = ""
         self.has_schema = not header.is_joining
         self.index = None if header.is_joining else log.index
@@ -133,11 +133,14 @@ class ClusterMember(Membership):
             try:
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
-                    if is_alone:
-                        self._open_door(nursery)
-                        await self._grown.wait()
-                    await self._begin(nursery)
-                    await self._run()
+                    try:
+                        if is_alone:
+                            self._open_door(nursery)
+                            await self._grown.wait()
+                        await self._begin(nursery)
+                        await self._run()
+                    finally:
+                        await self._resign()
             except* NoEtcd as group:
                 self._fail(str(group.exceptions[0]))
             finally:
@@ -145,17 +148,22 @@ class ClusterMember(Membership):
                 with trio.CancelScope(shield=True):
                     await self._end()
 
+    async def _resign(self) -> None:
+        """Give leadership up while etcd still runs, so that others need not wait for it."""
+        if self._client is not None and self.machine is not None:
+            self.machine.resign(trio.current_time())
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 0.5):
+                for effect in self.machine.take_effects():
+                    if isinstance(effect, Send):
+                        try:
+                            await self._client.call(effect.path, effect.body)
+                        except EtcdError:
+                            pass        # The lease ends by itself.
+        if self._etcd is not None:
+            self._etcd.release()
+
     async def _end(self) -> None:
         if self._client is not None:
-            if self.machine is not None:
-                with trio.move_on_after(0.5):
-                    self.machine.resign(trio.current_time())
-                    for effect in self.machine.take_effects():
-                        if isinstance(effect, Send):
-                            try:
-                                await self._client.call(effect.path, effect.body)
-                            except EtcdError:
-                                pass
             await self._client.close()
         if self._door is not None:
             await self._door.close()
@@ -202,7 +210,7 @@ class ClusterMember(Membership):
             self._open_door(nursery)
 
     async def _start_etcd(self, nursery: trio.Nursery, admission: Admission) -> None:
-        self._etcd = Etcd(self._directory, admission, self.server.tls_files())
+        self._etcd = Etcd(self._directory, admission, self.server.tls_files)
         nursery.start_soon(self._etcd.serve)
         self._client = EtcdClient([admission.client_url], self._context(admission))
         await self._until_ready()
@@ -257,7 +265,11 @@ class ClusterMember(Membership):
     # Growing: the server is the only one, and another wants to join.
 
     def _open_door(self, nursery: trio.Nursery) -> None:
-        context = self.server.tls_context(True) if self.address.startswith("ssl:") else None
+        try:
+            context = self.server.tls_context(True) if self.address.startswith("ssl:") else None
+        except OSError as error:
+            _log.info(f"{self.address}: listen failed ({error}): no server can join here")
+            return
         self._door = Door(self.address, context, self._answer_joiner)
         nursery.start_soon(self._door.serve)
 
@@ -293,9 +305,9 @@ class ClusterMember(Membership):
         shutil.rmtree(self._directory, ignore_errors=True)
         os.makedirs(self._directory, 0o750)
         admission = choose_urls(self.sid, self.address)
+        await self.hosted.sync()
         await self._start_etcd(self._nursery, admission)
         await self._found()
-        await trio.to_thread.run_sync(self.log.sync)
         admission.save(self._directory)
         self._grown.set()
 
@@ -307,7 +319,6 @@ class ClusterMember(Membership):
             waiting = self.hosted.triggers
             self.hosted.triggers = self._proposer
             self._proposer.take_over(waiting)
-            self.log.is_sync_needed = False
 
     def _kick(self) -> None:
         if self.machine is not None and not self._is_stepping:
@@ -342,6 +353,7 @@ class ClusterMember(Membership):
 
     async def _run(self) -> None:
         log = self.log
+        log.is_sync_needed = False      # What is in it is safe in etcd.
         is_stub = log.header.is_joining
         self.machine = Member(
             self.keys, self.sid, self.address, self.cid or "", 0 if is_stub else log.index,
@@ -412,6 +424,7 @@ class ClusterMember(Membership):
             case Changed():
                 self._note_change()
             case Fault(text):
+                self.machine.resign(trio.current_time())
                 self._fail(text)
 
     async def _ask(self, number: int, path: str, body: dict) -> None:
@@ -746,6 +759,7 @@ class ClusterMember(Membership):
         _log.info(f"{self.name}: snapshot installed: entry {stored.index}")
         self._serve_database(database, stored.eid)
         self.machine.installed(stored, servers, trio.current_time())
+        self._note_servers()
         self._step()
 
     def _trim_when_due(self) -> None:
@@ -760,7 +774,7 @@ class ClusterMember(Membership):
 
     async def _store_snapshot(self) -> None:
         """Put a snapshot of the database into etcd and trim the log, as the leader."""
-        machine, leader, size = self.machine, self.machine.leader, self._log_size
+        leader, size = self.machine.leader, self._log_size
         try:
             database, servers = self.hosted.database, dict(self.log.servers)
             index, term, eid = self.log.index, self.log.term, self.log.eid

@@ -80,6 +80,7 @@ class Proposer:
         self._queue: deque[Request] = deque()
         self._waiting: dict[object, Request] = {}
         self._batch: list[Decision] = []
+        self._n_alone = 0               # So many of the next go alone, each in its own batch.
 
     # As of Triggers.
 
@@ -181,7 +182,9 @@ class Proposer:
         finished: list[tuple[object, Execution]] = []
         size = 0
         try:
-            while self._queue and size < _BATCH_SIZE and len(self._batch) < _BATCH_LENGTH:
+            length = 1 if self._n_alone else _BATCH_LENGTH
+            self._n_alone = max(self._n_alone - 1, 0)
+            while self._queue and size < _BATCH_SIZE and len(self._batch) < length:
                 request = self._queue.popleft()
                 execution = self._decide(request, now)
                 if execution.is_waiting:
@@ -218,7 +221,14 @@ class Proposer:
             self._kick()
 
     def refused(self, error: OvsdbError) -> list[tuple[object, Execution]]:
-        """The batch cannot be stored: return all of it as failed."""
+        """The batch cannot be stored: return what failed.
+
+        Of several transactions it may be one that cannot (too big): each is tried alone.
+        """
+        if sum(decision.entry is not None for decision in self._batch) > 1:
+            self._n_alone = len(self._batch)
+            self.rejected()
+            return []
         finished = []
         for decision in self._batch:
             execution = decision.execution

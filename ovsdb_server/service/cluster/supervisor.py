@@ -16,6 +16,7 @@ import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
 import trio
@@ -28,6 +29,7 @@ _log = vlog.module("etcd")
 PACKAGE = "etcd-server"
 _RESTART_INTERVAL = 0.5
 _STOP_TIMEOUT = 3.0
+_RELEASE_TIMEOUT = 1.0
 _LOG_SIZE_MAX = 4 << 20
 
 # A transaction may be as big as clients of a database dare to make it.
@@ -117,12 +119,14 @@ def _free_port(host: str) -> int:
 
 
 class Etcd:
-    """The process of a member; `files` are for TLS."""
+    """The process of a member; `tls_files()` names the files of a member at an ssl: address."""
 
-    def __init__(self, directory: str, admission: Admission, files: TlsFiles) -> None:
+    def __init__(self, directory: str, admission: Admission,
+                 tls_files: Callable[[], TlsFiles]) -> None:
         self.directory = directory
         self.admission = admission
-        self._files = files
+        self._tls_files = tls_files
+        self._released = trio.Event()
         self._process: subprocess.Popen | None = None
         self._is_stopping = False
 
@@ -150,10 +154,11 @@ class Etcd:
             "--logger", "zap", "--log-level", "warn",
         ]
         if admission.peer_url.startswith("https:"):
+            files = self._tls_files()
             for kind in ("", "peer-"):
-                command += [f"--{kind}cert-file", self._files.certificate,
-                            f"--{kind}key-file", self._files.private_key,
-                            f"--{kind}trusted-ca-file", self._files.ca_certificate,
+                command += [f"--{kind}cert-file", files.certificate or "",
+                            f"--{kind}key-file", files.private_key or "",
+                            f"--{kind}trusted-ca-file", files.ca_certificate or "",
                             f"--{kind}client-cert-auth"]
         setpriv = shutil.which("setpriv")
         return [setpriv, "--pdeathsig", "KILL", *command] if setpriv else command
@@ -170,7 +175,7 @@ class Etcd:
                 env={**os.environ, **_ARCHITECTURE.get(os.uname().machine, {})})
 
     async def serve(self) -> None:
-        """Keep the process running until cancelled or stopped.  Raises: NoEtcd."""
+        """Keep the process running until stopped, or cancelled and released.  Raises: NoEtcd."""
         try:
             while not self._is_stopping:
                 self._start()
@@ -182,7 +187,13 @@ class Etcd:
                 await trio.sleep(_RESTART_INTERVAL)
         finally:
             with trio.CancelScope(shield=True):
+                with trio.move_on_after(_RELEASE_TIMEOUT):
+                    await self._released.wait()
                 await self.stop()
+
+    def release(self) -> None:
+        """Nothing is asked of the process any more."""
+        self._released.set()
 
     async def stop(self) -> None:
         """End the process."""

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -276,3 +277,44 @@ def test_the_log_is_trimmed_and_who_missed_too_much_takes_the_snapshot(tmp_path)
         three.transact(add)
         assert cluster.check_agreement()["sum"] == ["", total + 1]
         cluster.check_logs()
+
+
+def _certificates(directory: Path) -> tuple[str, ...]:
+    """Make an authority and a certificate for 127.0.0.1; return the options that name them."""
+    def openssl(*args: str) -> None:
+        subprocess.run(["openssl", *args], cwd=directory, check=True, capture_output=True)
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem",
+            "-subj", "/CN=authority", "-days", "2")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "req.pem",
+            "-subj", "/CN=server")
+    (directory / "ext").write_text("subjectAltName=IP:127.0.0.1\n")
+    openssl("x509", "-req", "-in", "req.pem", "-CA", "ca.pem", "-CAkey", "ca.key",
+            "-CAcreateserial", "-out", "cert.pem", "-days", "2", "-extfile", "ext")
+    return tuple(f"--{option}={directory}/{name}" for option, name in (
+        ("private-key", "key.pem"), ("certificate", "cert.pem"), ("ca-cert", "ca.pem")))
+
+
+def test_servers_at_ssl_addresses_join_each_other(tmp_path):
+    need_etcd()
+    addresses = [f"ssl:127.0.0.1:{free_port()}" for _ in range(2)]
+    options = _certificates(tmp_path)
+    with Cluster(tmp_path, addresses) as cluster:
+        for node in cluster.nodes:
+            node.options += options
+        cluster.start()
+        cluster.nodes[1].transact(insert("x"))
+        cluster.check_agreement()
+        cluster.check_logs()
+
+
+def test_a_leader_that_ends_in_order_is_replaced_at_once(tmp_path):
+    need_etcd()
+    with Cluster(tmp_path, tcp_addresses(3)) as cluster:
+        cluster.start()
+        leader = cluster.leader()
+        others = [node for node in cluster.nodes if node is not leader]
+        assert leader.appctl("exit").returncode == 0
+        start = time.monotonic()
+        wait_until(lambda: any(node.is_leader() for node in others))
+        assert time.monotonic() - start < 2.5
+        assert leader.appctl("version").returncode != 0
