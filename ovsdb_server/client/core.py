@@ -235,7 +235,7 @@ class Core:
                 self.last_id = ZERO_UUID
                 self._replace(message.result, self._row1)
         self.is_synced = True
-        if self._lock is not None:
+        if self._lock is not None and not self.has_lock and not self.is_waiting_for_lock:
             self.is_waiting_for_lock = True
             self._send("lock", [self._lock], "lock")
 
@@ -252,8 +252,10 @@ class Core:
                     self._note_server(params[1])
                 case "update" if params[0] == _MONITOR_ID:
                     self._apply1(params[1])
-                case "monitor_canceled":
-                    self.complaint = "the database changed its schema or went away"
+                case "monitor_canceled" if params[0] == _MONITOR_ID:
+                    # Another schema, or the end of the database: the reply tells which.
+                    self.is_synced = False
+                    self._ask_schema()
                 case "locked" if params == [self._lock]:
                     self.has_lock, self.is_waiting_for_lock = True, False
                     self.is_lock_contended = False

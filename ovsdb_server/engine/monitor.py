@@ -165,7 +165,8 @@ class Monitors:
         self._awakened: list["Monitor"] = []
 
     def __len__(self) -> int:
-        return sum(tracker.n_users for tracker in self._trackers.values())
+        """Those that watch the same count once."""
+        return len(self._trackers)
 
     def note(self, delta: Delta) -> None:
         """Take in a commit."""

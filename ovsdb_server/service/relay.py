@@ -31,6 +31,9 @@ WRITES = frozenset(("insert", "update", "mutate", "delete", "commit"))
 
 _COMMENT = "relayed"
 
+# Seconds for which a source that is lost still counts as connected.
+GRACE = 30.0
+
 
 def split_argument(text: str) -> tuple[str, str]:
     """Split relay:DB:REMOTES into (database, remotes).  Raises: ValueError."""
@@ -52,8 +55,9 @@ class Relay:
 
     Args: `probe_interval`, `max_backoff` of the connection, in seconds.
 
-    `is_connected`: is the copy up to date with a source that answers?  The database has no tables
-    until the source has told its schema.
+    `is_connected`: is the copy up to date with a source that answers, or was it a moment ago?
+    Clients look for another server when it is not, which a short break is not worth.  The
+    database has no tables until the source has told its schema.
     """
 
     def __init__(self, name: str, remotes: str, probe_interval: float = PROBE_INTERVAL,
@@ -72,15 +76,16 @@ class Relay:
         self._n_dumps = 0
         self._connected = trio.Event()
         self._scope = trio.CancelScope()
+        self._grace: trio.CancelScope | None = None
 
-    async def forward(self, params: list) -> object:
-        """Send a transaction to the source; return its result.
+    async def forward(self, method: str, params: list) -> object:
+        """Send a transaction or a conversion to the source; return its result.
 
         Waits for a connection.  Raises: RemoteError with the source's error, ConnectionError.
         """
         while self._replica is None or not self._replica.is_connected:
             await self._connected.wait()
-        result = await self._replica.call("transact", params)
+        result = await self._replica.call(method, params)
         # The reply may only be passed on when the copy shows its effect.
         if self._feed is not None:
             self._apply(self._feed.take())
@@ -100,6 +105,8 @@ class Relay:
     def close(self) -> None:
         """Stop copying."""
         self._scope.cancel()
+        if self._grace is not None:
+            self._grace.cancel()
 
     async def _find_schema(self) -> DatabaseSchema:
         """Ask the remotes in turn for the schema until one tells it."""
@@ -160,14 +167,30 @@ class Relay:
                 nursery.cancel_scope.cancel()
         finally:
             self._replica = self._feed = None
-            self.is_connected = False
+            if not self._scope.cancel_called:
+                self._note_connection(False)
 
     def _note_connection(self, is_connected: bool) -> None:
-        if is_connected:
-            event, self._connected = self._connected, trio.Event()
-            event.set()
-        if is_connected != self.is_connected:
-            self.is_connected = is_connected
+        if not is_connected:
+            if self.is_connected and self._grace is None:
+                self._grace = trio.CancelScope()
+                self._server.spawn(self._report_loss, self._grace)
+            return
+        event, self._connected = self._connected, trio.Event()
+        event.set()
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+        if not self.is_connected:
+            self.is_connected = True
+            self._server.note_relay(self.hosted)
+
+    async def _report_loss(self, grace: trio.CancelScope) -> None:
+        """Say that the source is lost, unless it comes back soon."""
+        with grace:
+            await trio.sleep(GRACE)
+            self._grace = None
+            self.is_connected = False
             self._server.note_relay(self.hosted)
 
     def _apply(self, changes: Changes) -> None:

@@ -477,7 +477,7 @@ class Session:
                         and is_write(request.params[1:]))
         if is_forwarded:
             self._transactions[key] = hosted, request.id
-            self.server.spawn(self._forward, key, hosted.relay, request.params)
+            self.server.spawn(self._forward, key, hosted.relay, "transact", request.params)
             return _LATER
         execution = hosted.submit(request.params[1:], self.context(hosted), (self, key))
         if execution.is_waiting:
@@ -489,10 +489,10 @@ class Session:
             self.server.after_commit(hosted, execution.delta)
         return _LATER
 
-    async def _forward(self, key: bytes, relay: Relay, params: list) -> None:
-        """Let the source of a relay database run a transaction."""
+    async def _forward(self, key: bytes, relay: Relay, method: str, params: list) -> None:
+        """Let the source of a relay database run a transaction or a conversion."""
         try:
-            result = await relay.forward(params)
+            result = await relay.forward(method, params)
         except RemoteError as error:
             result = RequestError(error.error)
         except ConnectionError:
@@ -570,6 +570,10 @@ class Session:
         if schema.name != hosted.name:
             raise OvsdbError("invalid parameters", f"new schema name ({schema.name}) does not "
                                                    f"match database name ({hosted.name})")
+        if hosted.relay is not None:
+            self._transactions[key] = hosted, request.id
+            self.server.spawn(self._forward, key, hosted.relay, "convert", params)
+            return _LATER
         if hosted.cluster is not None:
             self._transactions[key] = hosted, request.id
             self.server.spawn(self._convert_cluster, key, hosted, schema)

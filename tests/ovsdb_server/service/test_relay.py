@@ -4,9 +4,12 @@ import json
 import time
 
 import pytest
+import trio
+import trio.testing
 
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.rpc import blocking
+from ovsdb_server.service.relay import GRACE, Relay
 from ovsdb_server.storage import journal
 
 SCHEMA = DatabaseSchema.from_json({"name": "D", "version": "1.0.0", "tables": {
@@ -107,6 +110,84 @@ def test_relays_can_be_chained_and_outlive_their_source(source, make_relay):
     assert source.start("-vconsole:off").returncode == 0
     with connect_synced(first) as connection:
         assert "uuid" in connection.call("transact", ["D", insert("again")], 10)[0]
+
+
+def state(connection):
+    return connection.call("transact", ["_Server", {
+        "op": "select", "table": "Database", "where": [["name", "==", "D"]],
+        "columns": ["model", "connected", "leader", "cid", "sid", "index"]}], 5)[0]["rows"][0]
+
+
+def test_a_short_loss_of_the_source_is_not_told(source, make_relay):
+    """Clients would look for another server; what they write meanwhile waits."""
+    relay = make_relay(source)
+    with connect_synced(relay) as connection, blocking.connect(relay.remote, 5) as unaware:
+        connection.call("monitor", ["_Server", "s", {"Database": {"columns": ["connected"]}}], 5)
+        unaware.call("monitor", ["D", "m", {"Leaf": {"columns": ["name"]}}], 5)
+        source.kill()
+        deadline = time.monotonic() + 5
+        while "connection closed by peer" not in relay.log():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        waiting = connection.send_request("transact", ["D", insert("late")])
+        empty = ["set", []]
+        assert state(unaware) == {"model": "relay", "connected": True, "leader": False,
+                                  "cid": empty, "sid": empty, "index": empty}
+        assert source.start("-vconsole:off").returncode == 0
+        reply = connection.receive(15)
+        assert reply.id == waiting and "uuid" in reply.result[0]
+        update, = unaware.next_notification(5).params[1]["Leaf"].values()
+        assert update == {"new": {"name": "late"}}
+
+
+def test_a_long_loss_of_the_source_is_told():
+    relay = Relay("D", "unix:nowhere")
+    told = []
+
+    class Server:
+        @staticmethod
+        def note_relay(hosted):
+            told.append((trio.current_time(), hosted.relay.is_connected))
+
+    async def main():
+        async with trio.open_nursery() as nursery:
+            relay._server = Server
+            Server.spawn = nursery.start_soon
+            start = trio.current_time()
+            relay._note_connection(True)
+            await trio.sleep(5)
+            relay._note_connection(False)
+            await trio.sleep(20)
+            relay._note_connection(True)
+            await trio.sleep(100)
+            relay._note_connection(False)
+            relay._note_connection(False)
+        return start
+
+    start = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert told == [(start, True), (start + 125 + GRACE, False)]
+
+
+def test_a_conversion_by_the_relay_is_the_sources(source, make_relay):
+    relay = make_relay(source)
+    schema = json.loads(json.dumps(SCHEMA.to_json()))
+    schema["version"] = "2.0.0"
+    with connect_synced(relay) as connection, blocking.connect(source.remote, 5) as direct:
+        direct.call("set_db_change_aware", [True], 5)
+        connection.call("transact", ["D", insert("kept")], 5)
+        assert connection.call("convert", ["D", schema], 5) == {}
+        assert direct.call("get_schema", ["D"], 5)["version"] == "2.0.0"
+        deadline = time.monotonic() + 5
+        while connection.call("get_schema", ["D"], 5)["version"] != "2.0.0":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        rows = [{"rows": [{"name": "kept", "n": 0}]}]
+        while connection.call("transact", ["D", SELECT], 5) != rows:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        with pytest.raises(blocking.RpcError) as caught:
+            connection.call("convert", ["D", {**schema, "name": "Other"}], 5)
+        assert caught.value.error["error"] == "invalid parameters"
 
 
 def test_before_the_source_is_there_the_database_is_not_available(make_server, make_relay):
