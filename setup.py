@@ -1,6 +1,6 @@
-"""Builds the C extension of `datapath` (cffi needs a setup.py); called by `make build`.
+"""Builds the C extensions (cffi needs a setup.py); called by `make build`.
 
-`python setup.py build_ext --inplace` compiles what `datapath/build.py` describes: only the sources
+`python setup.py build_ext --inplace` compiles what `BUILDERS` describe: only the sources
 whose text, headers or flags changed, several at a time.  With DP_SANITIZE=address,undefined or
 DP_SANITIZE=thread in the environment the same extension is built with gcc's sanitizers, beside
 the plain one: under build/asan or build/tsan (see make check-asan and check-tsan).
@@ -15,7 +15,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
 
-BUILDER = "datapath/build.py"
+BUILDERS = ("datapath/build.py", "vswitchd/openflow/quick/build.py")
 SANITIZE = os.environ.get("DP_SANITIZE", "")
 
 
@@ -98,7 +98,6 @@ def compile_changed(compiler, sources, output_dir=None, macros=None, include_dir
     return objects
 
 
-if os.path.exists(BUILDER):
-    setup(cffi_modules=[f"{BUILDER}:ffibuilder"], cmdclass={"build_ext": IncrementalBuild})
-else:
-    print(f"no {BUILDER}: nothing to compile")
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+setup(cffi_modules=[f"{builder}:ffibuilder" for builder in BUILDERS],
+      cmdclass={"build_ext": IncrementalBuild})

@@ -21,10 +21,9 @@ FLAGS = ["-std=gnu11", "-O3", "-g", "-Wall", "-Wextra", "-Wno-missing-field-init
          "-fvisibility=hidden", "-pthread"]
 
 
-def declarations() -> str:
-    """Return api.h as cffi's cdef can read it: without its preprocessor lines."""
-    text = (ROOT / SOURCE / "api.h").read_text()
-    return re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
+def declarations(header: Path = ROOT / SOURCE / "api.h") -> str:
+    """Return a header as cffi's cdef can read it: without its preprocessor lines."""
+    return re.sub(r"^#.*$", "", header.read_text(), flags=re.MULTILINE)
 
 
 def sources() -> list[str]:

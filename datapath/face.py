@@ -431,6 +431,29 @@ def rules_stage(version: int, changes: list[RuleChange]) -> list[int]:
     return [row.n_affected for row in rows][:len(changes)]
 
 
+class ChangeBuffer:
+    """Room for changes that somebody else writes in C: `n_max` rows at `rows_at`, `blob_size` bytes
+    at `blob_at`. `n` and `blob_used` say how much of it holds something."""
+
+    def __init__(self, n_max: int, blob_size: int) -> None:
+        self.rows = ffi.new("struct rule_change[]", n_max)
+        self.blob = ffi.new("uint8_t[]", blob_size)
+        self.rows_at = int(ffi.cast("uintptr_t", self.rows))
+        self.blob_at = int(ffi.cast("uintptr_t", self.blob))
+        self.n = self.blob_used = 0
+
+
+def buffer_stage(version: int, changes: ChangeBuffer, start: int = 0) -> None:
+    """Stages the changes of a buffer from number `start` on, as `rules_stage` does."""
+    number = lib.rules_stage(version, changes.rows + start, changes.n - start, changes.blob,
+                             changes.blob_used)
+    if number:
+        for index in range(start, changes.n):
+            if error := changes.rows[index].error:
+                raise RuleError(index, RULE_ERRORS.get(error, "OFPFMFC_UNKNOWN"))
+    check(number)
+
+
 def rules_change(dp: int, changes: list[RuleChange]) -> list[int]:
     """Stages and publishes changes at once: all of them or, with RuleError, none."""
     version = version_open(dp)
@@ -466,13 +489,14 @@ class Rule(NamedTuple):
     source: bytes
 
 
-_RULE = struct.Struct("=IIQQQQqqqiIHHHBBQII")
+RULE_RECORD = struct.Struct("=IIQQQQqqqiIHHHBBQII")
 
 
-def _unpack_rule(buffer: bytes, start: int) -> tuple[Rule, int]:
+def unpack_record(buffer: bytes, start: int) -> tuple[Rule, int]:
+    """The rule of a record that begins at `start`, and where the next one begins."""
     (size, bridge, handle, cookie, n_packets, n_bytes, created, modified, used, priority, flags,
-     idle, hard, importance, table, _, tag, source_size, _) = _RULE.unpack_from(buffer, start)
-    at = start + _RULE.size
+     idle, hard, importance, table, _, tag, source_size, _) = RULE_RECORD.unpack_from(buffer, start)
+    at = start + RULE_RECORD.size
     source = at + 2 * FLOW_SIZE
     return Rule(bridge, handle, cookie, n_packets, n_bytes, created, modified, used, priority,
                 flags, idle, hard, importance, table, tag, buffer[at:at + FLOW_SIZE],
@@ -481,14 +505,15 @@ def _unpack_rule(buffer: bytes, start: int) -> tuple[Rule, int]:
 
 def unpack_rule(record: bytes) -> Rule:
     """The rule of an upcall's data."""
-    return _unpack_rule(record, 0)[0]
+    return unpack_record(record, 0)[0]
 
 
-def rules(bridge: int, table: int = 255, value: bytes = b"", mask: bytes = b"",
-          is_strict: bool = False, priority: int = 0, out_port: int = ANY, out_group: int = ANY,
-          cookie: int = 0, cookie_mask: int = 0, hidden: bool = False,
-          out_meter: int = 0) -> Iterator[Rule]:
-    """The rules that a filter lets through; a match in two packed parts, or none for all."""
+def rule_records(bridge: int, table: int = 255, value: bytes = b"", mask: bytes = b"",
+                 is_strict: bool = False, priority: int = 0, out_port: int = ANY,
+                 out_group: int = ANY, cookie: int = 0, cookie_mask: int = 0,
+                 hidden: bool = False, out_meter: int = 0) -> Iterator[bytes]:
+    """The rules that a filter lets through, some whole records at a time; a match in two packed
+    parts, or none for all."""
     chosen = ffi.new("struct rule_filter *", {
         "bridge": bridge, "table": table, "strict": is_strict, "hidden": hidden,
         "priority": priority, "out_port": out_port, "out_group": out_group, "cookie": cookie,
@@ -499,12 +524,23 @@ def rules(bridge: int, table: int = 255, value: bytes = b"", mask: bytes = b"",
     buffer = ffi.new("uint8_t[]", BUFFER)
     while True:
         check(lib.rules_dump(chosen, match, cursor, buffer, BUFFER, n_bytes, n_records))
-        records, at = ffi.buffer(buffer, n_bytes[0])[:], 0
-        while at < len(records):
-            rule, at = _unpack_rule(records, at)
-            yield rule
+        yield ffi.buffer(buffer, n_bytes[0])[:]
         if not cursor[0]:
             return
+
+
+def unpack_records(pieces: Iterable[bytes]) -> Iterator[Rule]:
+    """The rules of records."""
+    for records in pieces:
+        at = 0
+        while at < len(records):
+            found, at = unpack_record(records, at)
+            yield found
+
+
+def rules(bridge: int, *args, **filters) -> Iterator[Rule]:
+    """The rules that a filter lets through; arguments as of `rule_records`."""
+    return unpack_records(rule_records(bridge, *args, **filters))
 
 
 def rule(handle: int) -> Rule | None:
@@ -512,7 +548,7 @@ def rule(handle: int) -> Rule | None:
     buffer, n_bytes = ffi.new("uint8_t[]", BUFFER), ffi.new("uint32_t *")
     if lib.rule_get(handle, buffer, BUFFER, n_bytes):
         return None
-    return _unpack_rule(ffi.buffer(buffer, n_bytes[0])[:], 0)[0]
+    return unpack_record(ffi.buffer(buffer, n_bytes[0])[:], 0)[0]
 
 
 class TableStats(NamedTuple):

@@ -78,9 +78,6 @@ def pack_match(match: Match) -> tuple[bytes, bytes]:
         elif canonical in ("in_port", "in_port_oxm"):
             _put_member(value, "in_port", bits & 0xffff)
             _put_member(mask, "in_port", 0xffffffff)
-        elif canonical == "nw_tos":
-            put(value, name, bits & care & 0xfc)
-            put(mask, name, care & 0xfc)
         else:
             _, _, _, ones = place(canonical)
             put(value, canonical, bits & care)

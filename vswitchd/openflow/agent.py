@@ -30,12 +30,15 @@ from vswitchd.openflow import in_band, messages, monitors, tables
 from vswitchd.openflow.bundles import BundleFailed
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.framing import HEADER, Splitter, identify, name_raw, open_frame
+from vswitchd.openflow.line import Line
 from vswitchd.openflow.messages import session as session_messages
 from vswitchd.openflow.messages.bundle import BundleControl
 from vswitchd.openflow.messages.flow import FlowMod, decode_flow_mod
 from vswitchd.openflow.messages.group import GroupMod
 from vswitchd.openflow.messages.monitor import (FlowMonitorPaused, FlowMonitorReply,
                                                 FlowMonitorResumed, FlowUpdate)
+from vswitchd.openflow.quick import serve as quick
+from vswitchd.openflow.quick.codec import Codec
 from vswitchd.openflow.service import Encoded, Service
 from vswitchd.openflow.session import OF14, Session, describe_versions
 from vswitchd.switch.bridge import Bridge
@@ -81,6 +84,7 @@ class Connection:
 
     session: Session
     send_queue: trio.MemorySendChannel
+    line: Line
     controller: Controller | None = None
     last_heard: float = 0.0
     is_probing: bool = False
@@ -95,7 +99,7 @@ class Connection:
 
     async def wait_for_room(self) -> None:
         """Waits until a peer that is slow to read has read most of what waits for it."""
-        while self.n_queued >= _REPLIES:
+        while self.line.is_busy and self.n_queued >= _REPLIES:
             await self.wait_for_writing()
 
     async def wait_for_writing(self) -> None:
@@ -104,9 +108,14 @@ class Connection:
         await self.drained.wait()
 
     def send_bytes(self, data: bytes) -> None:
-        """Queues encoded bytes; a peer that does not read loses what does not fit."""
+        """Sends or queues encoded bytes; a peer that does not read loses what does not fit."""
+        left = self.line.send_now(data)
+        if not left:
+            return
+        data = type(data)(left)
         try:
             self.send_queue.send_nowait(data)
+            self.line.is_busy = True
         except (trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
             return
         if isinstance(data, FlowUpdates):
@@ -141,7 +150,7 @@ class BridgeAgent:
     def __init__(self, agent: "Agent", bridge: Bridge):
         self.agent = agent
         self.bridge = bridge
-        self.service = Service(bridge, agent.settle, agent.datapath_of)
+        self.service = Service(bridge, agent.settle, agent.codec, agent.datapath_of)
         self.scope = trio.CancelScope()
         self.connections: set[Connection] = set()
         self.snoopers: set[Connection] = set()
@@ -267,7 +276,7 @@ class BridgeAgent:
         """One connection to the snoop socket: it hears what controllers and switch say."""
         session = Session(name, True)
         send, receive = trio.open_memory_channel(_QUEUE_LENGTH)
-        connection = Connection(session, send)
+        connection = Connection(session, send, Line(stream))
         self.snoopers.add(connection)
         _rconn.info(f"new monitor connection from {name}")
         try:
@@ -364,8 +373,8 @@ class BridgeAgent:
     async def serve_stream(self, stream, session: Session, remote: Remote | None) -> str:
         """Speaks OpenFlow on a stream until it ends; returns why it did."""
         send, receive = trio.open_memory_channel(_QUEUE_LENGTH)
-        connection = Connection(session, send, remote.controller if remote else None,
-                                self.agent.now())
+        connection = Connection(session, send, Line(stream),
+                                remote.controller if remote else None, self.agent.now())
         reason, is_done = "", False
         try:
             async with stream, trio.open_nursery() as nursery:
@@ -380,7 +389,7 @@ class BridgeAgent:
                     if remote:
                         nursery.start_soon(self.wait_kick, remote, nursery.cancel_scope)
                 try:
-                    reason = await self.read(connection, stream, remote)
+                    reason = await self.read(connection, remote)
                 except trio.BrokenResourceError as error:
                     reason = reason_of(error)
                 is_done = True
@@ -469,16 +478,20 @@ class BridgeAgent:
             self.agent.report()
         self.follow_failure()
 
-    async def read(self, connection: Connection, stream, remote: Remote | None) -> str:
+    async def read(self, connection: Connection, remote: Remote | None) -> str:
         """Answers messages until the stream ends; returns a reason other than the usual one."""
         splitter, session = Splitter(), connection.session
-        while data := await stream.receive_some(65536):
+        while data := await connection.line.receive():
             connection.last_heard = self.agent.now()
             connection.is_probing = False
             splitter.feed(data)
             try:
-                for message in splitter.messages():
+                while True:
                     await connection.wait_for_room()
+                    await self.answer_quickly(connection, splitter)
+                    message = splitter.take()
+                    if message is None:
+                        break
                     if not session.version:
                         if not self.negotiate(connection, message):
                             await trio.lowlevel.checkpoint()
@@ -540,6 +553,31 @@ class BridgeAgent:
         """Passes a message of a controller's connection on to the snoopers."""
         for snooper in self.snoopers:
             snooper.send_bytes(data)
+
+    async def answer_quickly(self, connection: Connection, splitter: Splitter) -> None:
+        """Serves what needs nobody's attention: runs of flow_mods that nobody listens to."""
+        session, codec = connection.session, self.agent.codec
+        while (session.version and session.role != "secondary" and not self.snoopers
+               and not _vconn.is_dbg and not self.service.needs_care):
+            before = splitter.pending
+            if quick.is_barrier(session.version, splitter):
+                await self.agent.reach_version(self.bridge)
+                self.transmit(connection, quick.answer_barrier(splitter.take()))
+                self.admit_by(connection, "OFPT_BARRIER_REQUEST")
+                continue
+            refused, is_unknown = quick.serve(codec, self.service, session, splitter)
+            if splitter.pending != before:
+                self.admit_by(connection, "OFPT_FLOW_MOD")
+                await trio.lowlevel.checkpoint()
+            for message, error in refused:
+                self.answer_error(connection, message, error)
+            if is_unknown:
+                message = splitter.take()
+                self.service.compiled = None
+                await self.answer(connection, message)
+                quick.teach(codec, self.bridge.handle, message, self.service.compiled)
+            elif splitter.pending == before:
+                return
 
     async def answer(self, connection: Connection, message: bytes) -> None:
         """Serves one request."""
@@ -836,6 +874,7 @@ async def write_all(stream, receive: trio.MemoryReceiveChannel, connection: Conn
                 connection.n_watched -= len(data)
                 if not connection.n_watched and resume is not None:
                     resume(connection)
+            connection.line.is_busy = connection.n_queued > 0
             connection.drained.set()
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         pass
@@ -855,6 +894,7 @@ class Agent:
         self.settle = settle
         self.publish = publish
         self.report = report
+        self.codec = Codec()
         self.bridges: dict[str, BridgeAgent] = {}
         self._number = -1
 

@@ -87,32 +87,22 @@ def _check(bundles: dict[int, Bundle], value: BundleControl, bundle: Bundle | No
         raise OpenFlowError("OFPBFC_BAD_FLAGS")
 
 
-def carry_out(dp: int, bridge: int, added: list[bytes]) -> list[messages.Message]:
-    """Stages and publishes the flow and group changes of a bundle; returns the other messages.
+def stage(version: int, bridge: int, message: bytes) -> list[messages.Message]:
+    """Stages one message of a bundle; returns it where it is neither flow nor group change.
 
-    Raises BundleFailed, and nothing has changed.
+    Raises BundleFailed.
     """
-    others = []
-    version = face.version_open(dp)
-    message = b""
     try:
-        for message in added:
-            decoded = messages.decode(message)
-            match decoded.value:
-                case FlowMod() as mod:
-                    face.rules_stage(version, [tables.change_of(bridge, mod)])
-                case GroupMod() as mod:
-                    face.groups_stage(version, [groups.change_of(bridge, mod)])
-                case _:
-                    others.append(decoded)
+        decoded = messages.decode(message)
+        match decoded.value:
+            case FlowMod() as mod:
+                face.rules_stage(version, [tables.change_of(bridge, mod)])
+            case GroupMod() as mod:
+                face.groups_stage(version, [groups.change_of(bridge, mod)])
+            case _:
+                return [decoded]
     except OpenFlowError as error:
-        face.version_abort(version)
         raise BundleFailed(message, error) from None
     except face.RuleError as error:
-        face.version_abort(version)
         raise BundleFailed(message, OpenFlowError(error.name)) from None
-    except BaseException:
-        face.version_abort(version)
-        raise
-    face.version_commit(version)
-    return others
+    return []

@@ -49,37 +49,46 @@ class Frame(NamedTuple):
 class Splitter:
     """Cuts a stream into whole messages.
 
-    `feed` bytes as they come; `messages` yields each complete message once.  A length below
-    eight can never be right: the stream is lost, `OpenFlowError` is raised.
+    `feed` bytes as they come; `take` returns the next complete message, `messages` yields all there
+    are. Who reads messages by itself finds them in `buffer` from `start` on and says with `skip` how
+    much it has read. A length below eight can never be right: the stream is lost, `OpenFlowError`
+    is raised.
     """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self.buffer = b""
+        self.start = 0
 
     def feed(self, data: bytes) -> None:
-        self._buffer += data
+        self.buffer = self.buffer[self.start:] + data
+        self.start = 0
+
+    def take(self) -> bytes | None:
+        """The next message, None where it is not complete yet."""
+        buffer, start = self.buffer, self.start
+        if len(buffer) - start < HEADER_SIZE:
+            return None
+        length = (buffer[start + 2] << 8) | buffer[start + 3]
+        if length < HEADER_SIZE:
+            raise OpenFlowError("OFPBRC_BAD_LEN",
+                                f"received too-short ofp_header ({length} bytes)", "vconn")
+        if len(buffer) - start < length:
+            return None
+        self.start = start + length
+        return bytes(buffer[start:start + length])
+
+    def skip(self, size: int) -> None:
+        """Leaves out what has been read otherwise."""
+        self.start += size
 
     def messages(self):
-        buffer = self._buffer
-        start = 0
-        try:
-            while len(buffer) - start >= HEADER_SIZE:
-                length = (buffer[start + 2] << 8) | buffer[start + 3]
-                if length < HEADER_SIZE:
-                    raise OpenFlowError("OFPBRC_BAD_LEN",
-                                        f"received too-short ofp_header ({length} bytes)", "vconn")
-                if len(buffer) - start < length:
-                    break
-                message = bytes(buffer[start:start + length])
-                start += length
-                yield message
-        finally:
-            del buffer[:start]
+        while (message := self.take()) is not None:
+            yield message
 
     @property
     def pending(self) -> int:
-        """Bytes of an incomplete message that wait for the rest."""
-        return len(self._buffer)
+        """Bytes that have not been taken."""
+        return len(self.buffer) - self.start
 
 
 def parse_header(data: bytes) -> Header:

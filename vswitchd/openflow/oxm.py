@@ -12,6 +12,7 @@ Errors are OpenFlowError with the OFPBMC_* that the reference gives. Any thread.
 
 import struct
 
+from schema.flow.fields import Prereq
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.fields import BY_CODE, COOKIE_CODE, INFO, Info
 from vswitchd.openflow.match import (
@@ -27,11 +28,11 @@ _ETHERNET = (0, 0xffffffff)
 
 _STEP = {info.name: step_of(info) for info in BY_CODE.values()}
 # Header of four bytes -> (steps, length of value, has a mask), for all fields without experimenter.
-_QUICK: dict[int, tuple[Step, int, bool]] = {}
+QUICK: dict[int, tuple[Step, int, bool]] = {}
 for (_key, _vendor), _info in BY_CODE.items():
     if not _vendor and not _info.variable:
-        _QUICK[_key << 9 | _info.size] = (_STEP[_info.name], _info.size, False)
-        _QUICK[_key << 9 | 0x100 | _info.size * 2] = (_STEP[_info.name], _info.size, True)
+        QUICK[_key << 9 | _info.size] = (_STEP[_info.name], _info.size, False)
+        QUICK[_key << 9 | 0x100 | _info.size * 2] = (_STEP[_info.name], _info.size, True)
 
 
 def _error(name: str, reason: str, offset: int = 0) -> OpenFlowError:
@@ -146,7 +147,7 @@ def decode_nxm(data: bytes, start: int = 0, end: int | None = None, *, strict: b
     fields: FieldDict = {}
     cookie_value = cookie_mask = 0
     at = start
-    quick = _QUICK
+    quick = QUICK
     read = _U32.unpack_from
     from_bytes = int.from_bytes
     while at < end:
@@ -327,6 +328,28 @@ def encode_nxm(match: Match, version: int, cookie: int = 0, cookie_mask: int = 0
     if cookie_mask:
         out.append(_encode_cookie(cookie & cookie_mask, cookie_mask))
     return b"".join(out)
+
+
+def written_order(version: int) -> list[tuple[str, Prereq]]:
+    """The fields in the order in which `encode_nxm` writes them, with what must be matched for it;
+    for those who encode by rows. version: 0 for NXM."""
+    def free(infos: list[Info]) -> list[tuple[str, Prereq]]:
+        return [(info.name, Prereq.NONE) for info in infos]
+
+    def own(*names: str) -> list[tuple[str, Prereq]]:
+        return [(name, INFO[name].prereq) for name in names]
+
+    return [
+        *free(_ORDER_HEAD), ("in_port_oxm" if version else "in_port", Prereq.NONE), *free(_ETH),
+        *((("vlan_vid", Prereq.NONE), ("vlan_pcp", Prereq.NONE)) if version
+          else (("vlan_tci", Prereq.NONE),)),
+        *own(*(info.name for info in (*_MPLS, *_IPV4, *_IPV6)), "ip_frag",
+             "ip_dscp" if version else "nw_tos", "nw_ecn", "nw_ttl", "ipv6_label", "nw_proto"),
+        *(row for names in _L4.values() for row in own(*names)),
+        *own("icmp_type", "icmp_code", "icmpv6_type", "icmpv6_code", "nd_target", "nd_sll",
+             "nd_tll", "nd_reserved", "nd_options_type", *(info.name for info in _ARP)),
+        *free(_TUNNEL), *free(_REGS if version < 6 else [row[0] for row in _XREGS]), *free(_CT),
+        ("metadata", Prereq.NONE)]
 
 
 def _encode_vlan(fields: FieldDict, oxm: int, out: list[bytes]) -> None:

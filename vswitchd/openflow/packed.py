@@ -15,6 +15,8 @@ from vswitchd.openflow.match import Match, put
 
 def _exact(key: str) -> int:
     """The mask under which a Match holds an exact value of `key`."""
+    if key == "nw_tos":
+        return 0xff                             # DSCP and ECN
     fields: dict[str, tuple[int, int]] = {}
     put(fields, INFO[key], 0, INFO[key].full)
     return fields[key][1]

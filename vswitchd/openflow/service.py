@@ -24,6 +24,8 @@ from vswitchd.openflow.match import Match
 from vswitchd.openflow.messages import (Message, bundle, flow, group, meter, monitor, packet,
                                         port, queue, session, table)
 from vswitchd.openflow.messages import switch as description
+from vswitchd.openflow.quick import serve as quick
+from vswitchd.openflow.quick.codec import Codec
 from vswitchd.openflow.text import parse_match
 from vswitchd.openflow.session import OF10, OF11, OF13, OF14, Session
 from vswitchd.openflow.table_settings import TableSettings
@@ -81,8 +83,10 @@ class Service:
     """OpenFlow of one bridge. `settle` finishes what packets have started, so that counters are up
     to date; `datapath_of` tells the library's datapath of any bridge's handle, 0 for none."""
 
-    def __init__(self, bridge: Bridge, settle, datapath_of=lambda bridge: 0):
+    def __init__(self, bridge: Bridge, settle, codec: Codec, datapath_of=lambda bridge: 0):
         self.bridge = bridge
+        self.codec = codec
+        self.compiled: face.RuleChange | None = None    # of the last flow_mod
         self.datapath_of = datapath_of
         self.settle = settle
         self.meters = meters.Meters(bridge.datapath, bridge.handle)
@@ -240,15 +244,24 @@ class Service:
 
     # -- flows
 
+    @property
+    def needs_care(self) -> bool:
+        """Whether somebody hears of each single change of flows."""
+        return self.is_watched or self.tables.has_vacancy
+
     def flow_mod(self, conn: Session, value: flow.FlowMod):
         self.settle()
-        tables.apply(self.dp, [tables.change_of(self.bridge.handle, value)])
+        self.compiled = tables.change_of(self.bridge.handle, value)
+        tables.apply(self.dp, [self.compiled])
         if value.buffer_id != BUFFER_NONE and value.command == "add":
             raise OpenFlowError("OFPBRC_BUFFER_UNKNOWN")
         return ()
 
     def flow_stats(self, conn: Session, value: flow.FlowStatsRequest):
         self.settle()
+        if quick.can_dump(value, conn.version):
+            yield Encoded(tuple(quick.dump(self.codec, self.bridge.handle, value, conn.version)))
+            return
         rules = tables.select(self.bridge.handle, value)
         now = face.now()
         if not value.aggregate:
@@ -295,7 +308,7 @@ class Service:
     def bundle_control(self, conn: Session, value: bundle.BundleControl):
         def commit(added: list[bytes]) -> None:
             self.settle()
-            for message in bundles.carry_out(self.dp, self.bridge.handle, added):
+            for message in quick.commit(self.codec, self.dp, self.bridge.handle, added):
                 self.handle(conn, message)
 
         yield bundles.control(conn.bundles, value, commit)

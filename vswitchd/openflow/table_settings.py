@@ -149,9 +149,14 @@ class TableSettings:
                 state.vacancy = None
             self.publish(state)
 
+    @property
+    def has_vacancy(self) -> bool:
+        """Whether some table tells when it is full or has room again."""
+        return any(state.vacancy for state in self.states.values())
+
     def vacancy_events(self) -> Iterator[tuple[int, TableDesc]]:
         """(reason, description) of tables that have crossed a threshold since the last time."""
-        if not any(state.vacancy for state in self.states.values()):
+        if not self.has_vacancy:
             return
         stats = face.tables_stats(self.handle, N_TABLES)
         for state in self.states.values():

@@ -115,10 +115,15 @@ def describe(rule: face.Rule, now_ms: int) -> str:
     return ", ".join(words) + f",actions={format_actions(source.unpack(rule.source)) or 'drop'}"
 
 
+def select_records(bridge: int, request: FlowStatsRequest) -> Iterator[bytes]:
+    """The rules that a statistics request asks for, some whole records at a time."""
+    value, mask = _pack(request.match) if len(request.match) else (b"", b"")
+    return face.rule_records(bridge, request.table, value, mask,
+                             out_port=_out(request.out_port, PORT_NONE),
+                             out_group=_out(request.out_group, GROUP_ANY), cookie=request.cookie,
+                             cookie_mask=request.cookie_mask)
+
+
 def select(bridge: int, request: FlowStatsRequest) -> Iterator[face.Rule]:
     """The rules that a statistics request asks for."""
-    value, mask = _pack(request.match) if len(request.match) else (b"", b"")
-    return face.rules(bridge, request.table, value, mask,
-                      out_port=_out(request.out_port, PORT_NONE),
-                      out_group=_out(request.out_group, GROUP_ANY), cookie=request.cookie,
-                      cookie_mask=request.cookie_mask)
+    return face.unpack_records(select_records(bridge, request))

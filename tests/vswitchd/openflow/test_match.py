@@ -117,3 +117,11 @@ def test_unmapped_tunnel_metadata_is_refused_by_the_switch():
 
 def test_matches_hash_by_content():
     assert len({Match.of(reg0=1, reg1=2), Match.of(reg1=2, reg0=1), Match.of(reg0=1)}) == 2
+
+
+def test_dscp_and_ecn_keep_their_bits_when_packed():
+    for fields in ({"nw_ecn": 1}, {"ip_dscp": 9}, {"nw_ecn": 2, "ip_dscp": 9}):
+        match = Match.of(eth_type=0x800, **fields)
+        packed_match = packed.pack(match)
+        assert packed.unpack(*packed_match).fields["nw_tos"] == match.fields["nw_tos"]
+        assert packed_match != packed.pack(Match.of(eth_type=0x800))

@@ -1,0 +1,216 @@
+"""quick.c does with a flow_mod, and with a rule that is dumped, what the codec in Python does.
+
+The codec is the twin: where quick.c takes a message, the change must be the same to the last bit;
+what it leaves alone is the codec's. A test says which messages it must not leave alone.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from datapath import face
+from datapath.match import FLOW_SIZE
+from schema.openflow.limits import COOKIE_NONE
+from vswitchd.openflow import messages, tables
+from vswitchd.openflow.action_types import Output, SetField
+from vswitchd.openflow.actions import encode_actions, encode_instructions
+from vswitchd.openflow.error import OpenFlowError
+from vswitchd.openflow.match import Match
+from vswitchd.openflow.messages.bundle import BundleAdd
+from vswitchd.openflow.messages.flow import COMMANDS, FlowMod, encode_flow_stats
+from vswitchd.openflow.quick import codec as quick
+from vswitchd.openflow.quick.serve import teach
+from tests.vswitchd.openflow.test_actions import ACTIONS
+from tests.vswitchd.openflow.test_oxm import matches
+
+RECORDED = Path(__file__).with_name("data") / "flow_mods.jsonl"
+
+
+def read_change(changes: face.ChangeBuffer, index: int) -> face.RuleChange:
+    """A row of the buffer as the value that `tables.change_of` makes."""
+    row = changes.rows[index]
+    blob = face.ffi.buffer(changes.blob, changes.blob_used)[:]
+    assert row.match_offset % 8 == 0 and row.program_offset % 8 == 0
+
+    def cut(offset: int, size: int) -> bytes:
+        assert offset + size <= len(blob)
+        return blob[offset:offset + size]
+
+    return face.RuleChange(
+        row.bridge, row.command, row.table, row.priority, cut(row.match_offset, FLOW_SIZE),
+        cut(row.match_offset + FLOW_SIZE, FLOW_SIZE), cut(row.program_offset, row.program_size),
+        cut(row.source_offset, row.source_size), row.flags, row.idle_timeout, row.hard_timeout,
+        row.importance, row.out_port, row.out_group, row.cookie, row.cookie_match,
+        row.cookie_mask, row.tag, row.reason)
+
+
+def change_by_codec(message: bytes, table_in_command: bool) -> face.RuleChange | None:
+    """What the codec makes of a message; None where it refuses it."""
+    try:
+        frame = messages.open_frame(message)
+        if table_in_command:
+            value = messages.flow.decode_flow_mod(frame, True)
+        else:
+            value = messages.decode(message).value
+        return tables.change_of(7, value) if isinstance(value, FlowMod) else None
+    except OpenFlowError:
+        return None
+
+
+def compare(codec: quick.Codec, message: bytes, table_in_command: bool = False) -> bool:
+    """Whether quick.c takes a message, once it knows the actions; then it must do it right."""
+    expected = change_by_codec(message, table_in_command)
+    for _ in range(2):
+        run, changes = codec.decode(message[0], 7, message + b"\xff", 0, table_in_command)
+        assert run.n <= 1
+        if run.n:
+            assert run.used == len(message) and expected is not None
+            assert read_change(changes, 0) == expected
+            return True
+        if run.stop != quick.UNKNOWN:
+            assert run.stop == quick.OTHER
+            return False
+        if expected is None:
+            teach(codec, 7, message)        # must not take in what is refused
+        else:
+            teach(codec, 7, message, expected)
+    return False
+
+
+@pytest.fixture(scope="module")
+def codec():
+    return quick.Codec()
+
+
+def test_recorded_flow_mods_become_the_same_changes(codec):
+    taken = total = 0
+    for line in RECORDED.read_text().splitlines():
+        message = json.loads(line).get("flow_mod")
+        if message:
+            total += 1
+            taken += compare(codec, bytes.fromhex(message))
+    assert total > 900 and taken > total * 0.6, (taken, total)
+
+
+@st.composite
+def flow_mods(draw):
+    """(version, bytes of a flow_mod, whether its command has the table)."""
+    version = draw(st.sampled_from((1, 3, 4, 5, 6)))
+    command = draw(st.sampled_from(COMMANDS))
+    in_command = version == 1 and draw(st.booleans())
+    number = st.integers(0, 0xffff)
+    mod = FlowMod(
+        command, draw(matches()), draw(number),
+        draw(st.lists(ACTIONS, max_size=3).map(tuple)) if draw(st.booleans())
+        else (Output(draw(st.integers(1, 4))),),
+        draw(st.sampled_from((0, 3, 253, 254, 255))) if version > 1 or in_command else 255,
+        draw(st.sampled_from((0, 5))), draw(st.sampled_from((0, 0xff))),
+        draw(st.sampled_from((0, 5, COOKIE_NONE))), draw(number), draw(number), draw(number),
+        draw(st.sampled_from((0xffffffff, 3))), draw(st.sampled_from((0xffff, 1, 0xfff8))),
+        draw(st.sampled_from((0xffffffff, 1))), draw(st.sampled_from((0, 1, 2, 4, 24, 31))),
+        draw(st.sampled_from(("of", "nxm"))), in_command)
+    return messages.encode(mod, version, 9), in_command
+
+
+@settings(max_examples=600, deadline=None)
+@given(flow_mods())
+def test_any_flow_mod_becomes_the_same_change_or_is_left(codec, case):
+    message, in_command = case
+    compare(codec, message, in_command)
+
+
+@settings(max_examples=600, deadline=None)
+@given(flow_mods(), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=4))
+def test_damaged_flow_mods_are_never_taken_for_others(codec, case, changes):
+    message, in_command = bytearray(case[0]), case[1]
+    compare(codec, bytes(message), in_command)      # it knows the actions now
+    for at, byte in changes:
+        if at >= 8:
+            message[at % len(message)] = byte
+    message[0], message[2:4] = case[0][0], len(message).to_bytes(2, "big")
+    compare(codec, bytes(message), in_command)
+
+
+@pytest.mark.parametrize("version, form", [(1, "of"), (1, "nxm"), (3, "of"), (4, "of"), (5, "of"),
+                                           (6, "of")])
+def test_common_flow_mods_are_taken(codec, version, form):
+    for fields in ({}, {"in_port": 1}, {"eth_type": 0x800, "nw_proto": 6, "tcp_dst": 80,
+                                        "ip_src": (0x0a000000, 0xff000000)},
+                   {"eth_dst": 0x020000000001, "dl_vlan": 5}, {"eth_type": 0x806, "arp_op": 1}):
+        mod = FlowMod("add", Match.of(**fields), 5, (Output(2),),
+                      form=form, table=0 if version > 1 else 255)
+        assert compare(codec, messages.encode(mod, version, 1)), (version, fields)
+
+
+def test_runs_stop_where_something_else_begins(codec):
+    mods = [messages.encode(FlowMod("add", Match.of(in_port=port), 5, (Output(2),), table=0), 4, 1)
+            for port in (1, 2, 3)]
+    teach(codec, 7, mods[0]) if codec.decode(4, 7, mods[0])[0].n == 0 else None
+    echo = bytes((4, 2, 0, 8, 0, 0, 0, 1))
+    run, changes = codec.decode(4, 7, b"".join(mods) + echo + mods[0])
+    assert (run.n, run.used, run.stop) == (3, sum(map(len, mods)), quick.OTHER)
+    assert [read_change(changes, index).value for index in range(3)] == [
+        tables.change_of(7, messages.decode(mod).value).value for mod in mods]
+    run, _ = codec.decode(4, 7, mods[0] + mods[1][:-1])
+    assert (run.n, run.stop) == (1, quick.END)
+
+
+@pytest.mark.parametrize("version", [4, 5, 6])
+def test_additions_to_bundles_are_checked(codec, version):
+    mod = messages.encode(FlowMod("add", Match.of(in_port=1), 5, (Output(3),), table=0), version, 5)
+    added = messages.encode(BundleAdd(9, 3, mod), version, 5)
+    if not codec.check_bundled(version, added)[1]:
+        teach(codec, 7, added)
+    run, (item,) = codec.check_bundled(version, added + b"\x00")
+    assert (item.bundle, item.flags, run.used) == (9, 3, len(added))
+    assert added[item.start:item.end] == mod
+    other_xid = added[:4] + bytes(4) + added[8:]
+    assert codec.check_bundled(version, other_xid)[0].stop == quick.OTHER
+
+
+def record_of(change: face.RuleChange, times: tuple[int, int, int]) -> bytes:
+    """A rule as the library would dump it."""
+    created, modified, used = times
+    body = change.value + change.mask + change.source
+    size = face.RULE_RECORD.size + len(body)
+    padding = -size % 8
+    return face.RULE_RECORD.pack(
+        size + padding, 7, 1, change.cookie, 11, 1234, created, modified, used, change.priority,
+        change.flags & 0x1f, change.idle_timeout, change.hard_timeout, change.importance,
+        change.table, 0, 0, len(change.source), 0) + body + bytes(padding)
+
+
+@settings(max_examples=600, deadline=None)
+@given(flow_mods(), st.sampled_from((1, 3, 4, 5, 6)),
+       st.tuples(*[st.integers(0, 10**9)] * 3), st.integers(0, 10**9))
+def test_any_rule_is_dumped_the_same(codec, case, version, times, now):
+    message, in_command = case
+    change = change_by_codec(message, in_command)
+    if change is None or change.command != 0:
+        return
+    record = record_of(change, times)
+    rule, _ = face.unpack_record(record, 0)
+    stats = tables.stats_of(rule, now)
+    wire = (encode_actions if version == 1 else encode_instructions)(stats.actions, version)
+    codec.learn_wire(version, rule.source, wire)
+    run, entry = codec.encode(version, record + record, 0, now, 0x8000)
+    if run.stop == quick.OTHER:
+        assert run.n == 0
+        return
+    expected = encode_flow_stats(stats, version, "nxm" if version == 1 else "of")
+    assert (run.n, entry) == (2, expected * 2)
+
+
+def test_entries_stop_where_there_is_no_room(codec):
+    change = tables.change_of(7, FlowMod("add", Match.of(in_port=1), 5, (
+        SetField("reg0", 5, 0xffffffff), Output(2)), table=0))
+    record = record_of(change, (0, 0, 0))
+    assert codec.encode(4, record, 0, 0, 0x8000)[0].stop == quick.UNKNOWN
+    rule, _ = face.unpack_record(record, 0)
+    codec.learn_wire(4, rule.source, encode_instructions(tables.stats_of(rule, 0).actions, 4))
+    run, entry = codec.encode(4, record * 3, 0, 0, 0x8000)
+    assert run.n == 3
+    run, part = codec.encode(4, record * 3, 0, 0, len(entry) - 1)
+    assert (run.n, run.stop, part) == (2, quick.FULL, entry[:len(part)])

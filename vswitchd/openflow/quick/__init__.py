@@ -1,0 +1,1 @@
+"""The common flow_mods and flow statistics without Python; see `codec`."""

@@ -1,0 +1,130 @@
+"""Runs of flow_mods to staged changes, and rules to flow statistics, in C where they are common.
+
+`Codec` wraps quick.c: `decode` reads the flow_mods at the beginning of some bytes, `check_bundled`
+those that are added to bundles, `encode` dumped rules. Each says how far it came; what stopped it
+is for the codec of `messages`, and `learn` tells quick.c what the actions of that one meant, so
+that it knows them the next time. Control task only.
+"""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from importlib.machinery import ExtensionFileLoader
+from pathlib import Path
+from typing import NamedTuple
+
+from datapath import face
+from vswitchd.openflow.quick.rows import read_rows, write_rows
+
+END, OTHER, UNKNOWN, FULL = range(4)            # enum quick_stop
+_MAX_ROWS = 256
+_MAX_ITEMS = 1024
+_BLOB_SIZE = 1 << 19
+_N_VERSIONS = 7
+
+
+def _load():
+    built = os.environ.get("PYVSWITCH_DATAPATH")
+    directory = (Path(built).parent / "vswitchd/openflow/quick" if built
+                 else Path(__file__).parent)
+    path = directory / "_quick.abi3.so"
+    if not path.exists():
+        raise ImportError(f"{path} is missing: run `make build` or datapath/build.py")
+    name = "vswitchd.openflow.quick._quick"
+    loader = ExtensionFileLoader(name, str(path))
+    module = importlib.util.module_from_spec(
+        importlib.util.spec_from_file_location(name, path, loader=loader))
+    loader.exec_module(module)
+    sys.modules[name] = module
+    return module
+
+
+_module = _load()
+_ffi, _lib = _module.ffi, _module.lib
+
+
+class Run(NamedTuple):
+    """What was done: `n` messages or rules of `used` bytes, then it stopped because of `stop`."""
+
+    n: int
+    used: int
+    filled: int
+    stop: int
+
+
+class Bundled(NamedTuple):
+    """A message that is added to a bundle: where it lies in the data."""
+
+    start: int
+    end: int
+    bundle: int
+    flags: int
+
+
+class Codec:
+    """The quick codec of one daemon."""
+
+    def __init__(self) -> None:
+        read = read_rows()
+        write = [write_rows(version) if version not in (1, 2) else []
+                 for version in range(_N_VERSIONS)]
+        self._quick = _ffi.gc(_lib.quick_new(
+            self._rows(read), len(read), self._rows([row for rows in write for row in rows]),
+            _ffi.new("uint32_t[]", [len(rows) for rows in write])), _lib.quick_free)
+        self._items = _ffi.new("struct quick_item[]", _MAX_ITEMS)
+        self._run = _ffi.new("struct quick_run *")
+        self._changes = face.ChangeBuffer(_MAX_ROWS, _BLOB_SIZE)
+        self._out = _ffi.new("uint8_t[]", 0x10000)
+
+    @staticmethod
+    def _rows(rows: list) -> object:
+        return _ffi.new("struct quick_field[]", [
+            (*row[:10], (0, 0, 0), *row[10:]) for row in rows])
+
+    def _result(self) -> Run:
+        run = self._run
+        return Run(run.n, run.used, run.filled, run.stop)
+
+    def decode(self, version: int, bridge: int, data: bytes, start: int = 0,
+               table_in_command: bool = False) -> tuple[Run, face.ChangeBuffer]:
+        """Reads flow_mods from `start` on into changes, which hold until the next call."""
+        changes = self._changes
+        view = _ffi.from_buffer(data)
+        _lib.quick_decode(self._quick, version, table_in_command, bridge, view + start,
+                          len(data) - start,
+                          _ffi.cast("void *", changes.rows_at), _MAX_ROWS, self._items,
+                          _ffi.cast("uint8_t *", changes.blob_at), _BLOB_SIZE, self._run)
+        run = self._result()
+        changes.n, changes.blob_used = run.n, run.filled
+        return run, changes
+
+    def item(self, index: int) -> tuple[int, int]:
+        """Where the message number `index` of the last run lies, from its start on."""
+        item = self._items[index]
+        return item.offset, item.offset + item.length
+
+    def check_bundled(self, version: int, data: bytes) -> tuple[Run, list[Bundled]]:
+        """Reads messages that add flow_mods to bundles."""
+        _lib.quick_check_bundled(self._quick, version, _ffi.from_buffer(data), len(data),
+                                 self._items, _MAX_ITEMS, self._run)
+        run = self._result()
+        return run, [Bundled(item.offset, item.offset + item.length, item.bundle, item.flags)
+                     for item in self._items[0:run.n]]
+
+    def learn(self, program: bytes, source: bytes) -> None:
+        """Says what the actions meant at which `decode` or `check_bundled` stopped as UNKNOWN."""
+        _lib.quick_learn(self._quick, program, len(program), source, len(source))
+
+    def encode(self, version: int, records: bytes, start: int, now_ms: int, room: int) -> tuple[
+            Run, bytes]:
+        """Writes rules from `start` on as entries of at most `room` bytes together."""
+        view = _ffi.from_buffer(records)
+        _lib.quick_encode(self._quick, version, view + start, len(records) - start, now_ms,
+                          self._out, min(room, 0x10000), self._run)
+        run = self._result()
+        return run, _ffi.buffer(self._out, run.filled)[:]
+
+    def learn_wire(self, version: int, source: bytes, wire: bytes) -> None:
+        """Says how `version` encodes the actions of rules with this source."""
+        _lib.quick_learn_wire(self._quick, version, source, len(source), wire, len(wire))

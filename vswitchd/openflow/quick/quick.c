@@ -1,0 +1,949 @@
+/* quick.c: the common flow_mods and flow statistics, without Python; see
+ * quick.h. */
+
+#include "quick.h"
+#include "api.h"
+#include "base/base.h"
+#include "generated/fields.h"
+#include "generated/flow.h"
+#include "generated/seam.h"
+
+#define OF10 1
+#define OF12 3
+#define OF13 4
+#define OF14 5
+#define OF15 6
+#define NX_VENDOR 0x00002320
+#define ONF_VENDOR 0x4f4e4600
+
+#define MAX_TERMS 16384         /* Then the table is begun anew. */
+#define MAX_KEY 4096
+
+/* ---- A table of byte strings: key -> two values ---- */
+
+struct term {
+    uint64_t hash;
+    uint32_t key_size;
+    uint32_t first_size, second_size;
+    uint64_t run;               /* Of the blob that it is in already... */
+    uint32_t first_at, second_at;       /* ...here. */
+    uint8_t bytes[];            /* Key, first, second. */
+};
+
+struct terms {
+    struct term *slots[2 * MAX_TERMS];
+    uint32_t n;
+};
+
+static uint64_t
+hash_bytes(const uint8_t *p, uint32_t size)
+{
+    uint64_t hash = 0x9e3779b97f4a7c15 ^ size, word;
+
+    for (; size >= 8; p += 8, size -= 8) {
+        memcpy(&word, p, 8);
+        hash = (hash ^ word) * 0xff51afd7ed558ccd;
+        hash ^= hash >> 32;
+    }
+    word = 0;
+    memcpy(&word, p, size);
+    hash = (hash ^ word) * 0xc4ceb9fe1a85ec53;
+    return hash ^ hash >> 29;
+}
+
+static struct term **
+terms_find(struct terms *terms, const uint8_t *key, uint32_t size,
+           uint64_t hash)
+{
+    for (uint32_t i = hash;; i++) {
+        struct term **slot = &terms->slots[i % N_ELEMENTS(terms->slots)];
+        if (!*slot || ((*slot)->hash == hash && (*slot)->key_size == size
+                       && !memcmp((*slot)->bytes, key, size))) {
+            return slot;
+        }
+    }
+}
+
+static void
+terms_clear(struct terms *terms)
+{
+    for (uint32_t i = 0; i < N_ELEMENTS(terms->slots); i++) {
+        free(terms->slots[i]);
+        terms->slots[i] = NULL;
+    }
+    terms->n = 0;
+}
+
+static void
+terms_put(struct terms *terms, const uint8_t *key, uint32_t key_size,
+          const uint8_t *first, uint32_t first_size, const uint8_t *second,
+          uint32_t second_size)
+{
+    if (terms->n >= MAX_TERMS) {
+        terms_clear(terms);
+    }
+    uint64_t hash = hash_bytes(key, key_size);
+    struct term **slot = terms_find(terms, key, key_size, hash);
+    if (*slot) {
+        free(*slot);
+        terms->n--;
+    }
+    struct term *term = malloc(sizeof *term + key_size + first_size
+                               + second_size);
+    if (!term) {
+        abort();
+    }
+    *term = (struct term) {
+        .hash = hash, .key_size = key_size, .first_size = first_size,
+        .second_size = second_size,
+    };
+    memcpy(term->bytes, key, key_size);
+    memcpy(term->bytes + key_size, first, first_size);
+    memcpy(term->bytes + key_size + first_size, second, second_size);
+    *slot = term;
+    terms->n++;
+}
+
+struct quick {
+    struct quick_field *read, *write;
+    uint32_t n_read, n_write[7];
+    struct terms programs;      /* Facts and actions -> program, source. */
+    struct terms wires;         /* Version and source -> actions. */
+    uint64_t run;               /* Number of the blob that is filled. */
+    uint8_t key[MAX_KEY];       /* The last that was not known. */
+    uint32_t key_size;
+};
+
+struct quick *
+quick_new(const struct quick_field *read, uint32_t n_read,
+          const struct quick_field *write, const uint32_t n_write[7])
+{
+    struct quick *q = calloc(1, sizeof *q);
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < 7; i++) {
+        n += n_write[i];
+    }
+    if (!q || !(q->read = calloc(n_read, sizeof *read))
+        || !(q->write = calloc(n, sizeof *write))) {
+        abort();
+    }
+    memcpy(q->read, read, n_read * sizeof *read);
+    memcpy(q->write, write, n * sizeof *write);
+    q->n_read = n_read;
+    memcpy(q->n_write, n_write, sizeof q->n_write);
+    return q;
+}
+
+void
+quick_free(struct quick *q)
+{
+    if (q) {
+        terms_clear(&q->programs);
+        terms_clear(&q->wires);
+        free(q->read);
+        free(q->write);
+        free(q);
+    }
+}
+
+/* ---- Numbers ---- */
+
+static uint64_t
+read_number(const uint8_t *p, uint32_t size)
+{
+    uint64_t x = 0;
+
+    while (size--) {
+        x = x << 8 | *p++;
+    }
+    return x;
+}
+
+static void
+write_number(uint8_t *p, uint32_t size, uint64_t x)
+{
+    while (size--) {
+        p[size] = x;
+        x >>= 8;
+    }
+}
+
+static bool
+is_zero(const uint8_t *p, uint32_t size)
+{
+    for (uint32_t i = 0; i < size; i++) {
+        if (p[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint16_t read16(const uint8_t *p) { return read_number(p, 2); }
+static uint32_t read32(const uint8_t *p) { return read_number(p, 4); }
+
+/* ---- Matches ---- */
+
+struct match {
+    struct flow value, mask;
+};
+
+static bool
+prereq_holds(const struct flow *flow, uint8_t prereq)
+{
+    uint16_t type = be16_to(flow->eth_type);
+    bool ip4 = type == 0x0800, ip6 = type == 0x86dd, ip = ip4 || ip6;
+    bool first = !(flow->nw_frag & 2);
+    uint16_t nd_type = be16_to(flow->tp_src);
+    bool nd = ip6 && flow->nw_proto == 58 && !flow->tp_dst;
+
+    switch (prereq) {
+    case PREREQ_NONE:
+    case PREREQ_ETHERNET:
+        return true;
+    case PREREQ_VLAN:
+        return flow->vlan0_tci & CONSTANT_BE16(0x1000);
+    case PREREQ_ARP:
+        return type == 0x0806 || type == 0x8035;
+    case PREREQ_IPV4:
+        return ip4;
+    case PREREQ_IPV6:
+        return ip6;
+    case PREREQ_IP:
+        return ip;
+    case PREREQ_MPLS:
+        return type == 0x8847 || type == 0x8848;
+    case PREREQ_TCP:
+        return ip && flow->nw_proto == 6 && first;
+    case PREREQ_UDP:
+        return ip && flow->nw_proto == 17 && first;
+    case PREREQ_SCTP:
+        return ip && flow->nw_proto == 132 && first;
+    case PREREQ_ICMPV4:
+        return ip4 && flow->nw_proto == 1;
+    case PREREQ_ICMPV6:
+        return ip6 && flow->nw_proto == 58;
+    case PREREQ_ND:
+        return nd && (nd_type == 135 || nd_type == 136);
+    case PREREQ_ND_SOLICIT:
+        return nd && nd_type == 135;
+    case PREREQ_ND_ADVERT:
+        return nd && nd_type == 136;
+    default:
+        return false;
+    }
+}
+
+static const struct quick_field *
+field_find(const struct quick *q, uint32_t header)
+{
+    uint32_t low = 0, high = q->n_read;
+
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (q->read[middle].header < header) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < q->n_read && q->read[low].header == header
+        ? &q->read[low] : NULL;
+}
+
+/* A field of 16 bytes fills its container. */
+static bool
+read_wide(const struct quick_field *f, const uint8_t *p, struct match *match)
+{
+    uint8_t *value = (uint8_t *) &match->value + f->offset;
+    uint8_t *mask = (uint8_t *) &match->mask + f->offset;
+
+    if (!is_zero(mask, 16)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < 16; i++) {
+        mask[i] = f->masked ? p[16 + i] : 0xff;
+        value[i] = p[i];
+        if (p[i] & ~mask[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
+read_field(const struct quick_field *f, const uint8_t *p, struct match *match)
+{
+    if (!prereq_holds(&match->value, f->prereq)) {
+        return false;
+    }
+    if (f->size == 16) {
+        return read_wide(f, p, match);
+    }
+    uint64_t full = f->length == 8 ? UINT64_MAX
+        : (UINT64_C(1) << 8 * f->length) - 1;
+    uint64_t v = read_number(p, f->length);
+    uint64_t m = f->masked ? read_number(p + f->length, f->length) : full;
+    uint8_t *value = (uint8_t *) &match->value + f->offset;
+    uint8_t *mask = (uint8_t *) &match->mask + f->offset;
+    uint64_t old_value = read_number(value, f->size);
+    uint64_t old_mask = read_number(mask, f->size);
+    uint64_t place = f->form == QUICK_PLAIN || f->form == QUICK_PCP
+        ? f->ones << f->shift : UINT64_MAX;
+
+    if (v & ~m || v & ~f->allowed || old_mask & place
+        || (m != full && (!m || !f->maskable))) {
+        return false;
+    }
+    switch (f->form) {
+    case QUICK_PLAIN:
+        v = (v & m & f->ones) << f->shift;
+        m = (m & f->ones) << f->shift;
+        break;
+    case QUICK_WHOLE:
+        v &= f->ones;
+        m = (UINT64_C(1) << 8 * f->size) - 1;
+        break;
+    case QUICK_PORT:
+        if (v >= 0xff00 && v < 0xffffff00) {
+            return false;
+        }
+        v &= 0xffff;
+        m = 0xffffffff;
+        break;
+    case QUICK_PORT16:
+        m = 0xffffffff;
+        break;
+    case QUICK_PCP:
+        v = v << 13 | 0x1000;
+        m = 0xf000;
+        break;
+    default:
+        return false;
+    }
+    write_number(value, f->size, old_value | v);
+    write_number(mask, f->size, old_mask | m);
+    return true;
+}
+
+static bool
+read_tlvs(const struct quick *q, const uint8_t *p, uint32_t size,
+          struct match *match)
+{
+    while (size) {
+        if (size < 4) {
+            return false;
+        }
+        const struct quick_field *f = field_find(q, read32(p));
+        uint32_t length = f ? 4 + f->length * (f->masked ? 2 : 1) : 0;
+        if (!f || length > size || !read_field(f, p + 4, match)) {
+            return false;
+        }
+        p += length;
+        size -= length;
+    }
+    return true;
+}
+
+/* Reads the 40-byte match of OpenFlow 1.0, unless it has what its layers do
+ * not have. */
+static bool
+read_match10(const uint8_t *p, struct match *match)
+{
+    struct flow *value = &match->value, *mask = &match->mask;
+    uint32_t wild = read32(p);
+    uint16_t vlan = read16(p + 18), type = read16(p + 22);
+    uint8_t proto = p[25];
+    bool has_type = !(wild & 1 << 4), has_proto = !(wild & 1 << 5);
+    bool ip = has_type && type == 0x0800;
+    bool arp = has_type && (type == 0x0806 || type == 0x8035);
+    bool ports = ip && has_proto && (proto == 6 || proto == 17 || proto == 132
+                                     || proto == 1);
+
+    if (!(wild & 1 << 0)) {
+        value->in_port = be32_from(read16(p + 4));
+        mask->in_port = UINT32_MAX;
+    }
+    if (!(wild & 1 << 2)) {
+        memcpy(&value->eth_src, p + 6, 6);
+        memset(&mask->eth_src, 0xff, 6);
+    }
+    if (!(wild & 1 << 3)) {
+        memcpy(&value->eth_dst, p + 12, 6);
+        memset(&mask->eth_dst, 0xff, 6);
+    }
+    if (!(wild & 1 << 1) || !(wild & 1 << 20)) {
+        uint16_t tci = 0x1000, care = 0x1000;
+        if (!(wild & 1 << 1)) {
+            if (vlan == 0xffff) {
+                return false;
+            }
+            tci |= vlan & 0xfff;
+            care |= 0xfff;
+        }
+        if (!(wild & 1 << 20)) {
+            tci |= (p[20] & 7) << 13;
+            care |= 0xe000;
+        }
+        value->vlan0_tci = be16_from(tci);
+        mask->vlan0_tci = be16_from(care);
+    }
+    if (has_type) {
+        value->eth_type = be16_from(type);
+        mask->eth_type = UINT16_MAX;
+    }
+    uint32_t src_wild = wild >> 8 & 0x3f, dst_wild = wild >> 14 & 0x3f;
+    uint32_t src_mask = src_wild >= 32 ? 0 : UINT32_MAX << src_wild;
+    uint32_t dst_mask = dst_wild >= 32 ? 0 : UINT32_MAX << dst_wild;
+    bool has_src = !(wild & 1 << 6), has_dst = !(wild & 1 << 7);
+    bool has_tos = !(wild & 1 << 21);
+    if (((src_mask || dst_mask || has_proto) && !ip && !arp)
+        || (has_tos && !ip) || ((has_src || has_dst) && !ports)) {
+        return false;
+    }
+    value->nw_src = be32_from(read32(p + 28) & src_mask);
+    mask->nw_src = be32_from(src_mask);
+    value->nw_dst = be32_from(read32(p + 32) & dst_mask);
+    mask->nw_dst = be32_from(dst_mask);
+    if (has_tos) {
+        value->nw_tos = p[24] & 0xfc;
+        mask->nw_tos = 0xfc;
+    }
+    if (has_proto) {
+        value->nw_proto = proto;
+        mask->nw_proto = UINT8_MAX;
+    }
+    if (has_src) {
+        value->tp_src = be16_from(read16(p + 36));
+        mask->tp_src = UINT16_MAX;
+    }
+    if (has_dst) {
+        value->tp_dst = be16_from(read16(p + 38));
+        mask->tp_dst = UINT16_MAX;
+    }
+    return true;
+}
+
+/* ---- flow_mods ---- */
+
+struct mod {
+    struct rule_change row;
+    struct match match;
+    uint8_t table;              /* As the message says it. */
+    const uint8_t *actions;
+    uint32_t actions_size;
+};
+
+/* What the meaning of actions hangs on, besides themselves. */
+struct facts {
+    uint8_t version, table, nw_proto, nw_frag;
+    be16 eth_type, tci, tp_src, tp_dst;
+    be32 ct_state;
+};
+
+/* The head that OpenFlow 1.0 and Nicira's flow_mod have in common, from the
+ * cookie to the flags. */
+static bool
+read_head10(const uint8_t *p, bool table_in_command, struct mod *mod)
+{
+    struct rule_change *c = &mod->row;
+    uint16_t flags = read16(p + 22), command = read16(p + 8);
+
+    c->cookie = read_number(p, 8);
+    c->command = table_in_command ? command & 0xff : command;
+    mod->table = table_in_command ? command >> 8 : 0xff;
+    c->idle_timeout = read16(p + 10);
+    c->hard_timeout = read16(p + 12);
+    c->priority = read16(p + 14);
+    c->out_port = read16(p + 20);
+    c->out_port = c->out_port == 0xffff ? UINT32_MAX : c->out_port;
+    c->out_group = UINT32_MAX;
+    c->flags = flags | (c->command == RULE_ADD ? RF_RESET_COUNTS : 0);
+    return !(flags & ~0x3) && read32(p + 16) == UINT32_MAX;
+}
+
+/* The head of OpenFlow 1.2 and later. */
+static bool
+read_head12(const uint8_t *p, uint8_t version, struct mod *mod)
+{
+    struct rule_change *c = &mod->row;
+    uint64_t cookie = read_number(p, 8), mask = read_number(p + 8, 8);
+    uint32_t port = read32(p + 28);
+    uint16_t flags = read16(p + 36);
+
+    mod->table = p[16];
+    c->command = p[17];
+    c->idle_timeout = read16(p + 18);
+    c->hard_timeout = read16(p + 20);
+    c->priority = read16(p + 22);
+    c->out_port = port == UINT32_MAX ? UINT32_MAX : port & 0xffff;
+    c->out_group = read32(p + 32);
+    c->flags = flags;
+    c->importance = version >= OF14 ? read16(p + 38) : 0;
+    if (c->command == RULE_ADD) {
+        c->cookie = cookie;
+    } else {
+        c->cookie = UINT64_MAX;
+        c->cookie_match = cookie;
+        c->cookie_mask = mask;
+    }
+    return !(flags & ~(version == OF12 ? 0x7 : 0x1f))
+        && read32(p + 24) == UINT32_MAX
+        && (port < 0xff00 || port >= 0xffffff00);
+}
+
+/* Reads the flow_mod of 'size' bytes at 'p' up to its actions; false if it is
+ * something else. */
+static bool
+read_mod(const struct quick *q, uint8_t version, bool table_in_command,
+         const uint8_t *p, uint32_t size, struct mod *mod)
+{
+    const uint8_t *actions;
+
+    memset(mod, 0, sizeof *mod);
+    if (version == OF10 && p[1] == 14) {
+        /* An exact match has a priority of its own. */
+        if (size < 72 || !(read32(p + 8) & 0x3fffff)
+            || !read_match10(p + 8, &mod->match)
+            || !read_head10(p + 48, table_in_command, mod)) {
+            return false;
+        }
+        actions = p + 72;
+    } else if (version == OF10) {
+        if (size < 48 || p[1] != 4 || read32(p + 8) != NX_VENDOR
+            || read32(p + 12) != 13
+            || !read_head10(p + 16, table_in_command, mod)) {
+            return false;
+        }
+        uint32_t length = read16(p + 40), room = ROUND_UP(length, 8);
+        if (room > size - 48
+            || !read_tlvs(q, p + 48, length, &mod->match)) {
+            return false;
+        }
+        actions = p + 48 + room;
+    } else {
+        if (version < OF12 || p[1] != 14 || size < 56
+            || !read_head12(p + 8, version, mod) || read16(p + 48) != 1) {
+            return false;
+        }
+        uint32_t length = read16(p + 50), room = ROUND_UP(length, 8);
+        if (length < 4 || room > size - 48
+            || !read_tlvs(q, p + 52, length - 4, &mod->match)) {
+            return false;
+        }
+        actions = p + 48 + room;
+    }
+    mod->actions = actions;
+    mod->actions_size = p + size - actions;
+    struct rule_change *c = &mod->row;
+    if (c->command > RULE_DELETE_STRICT || mod->table == 254) {
+        return false;
+    }
+    c->table = mod->table == 0xff && c->command == RULE_ADD ? 0 : mod->table;
+    c->reason = 2;
+    if (c->command < RULE_DELETE) {
+        c->out_port = c->out_group = UINT32_MAX;
+    } else if (mod->actions_size) {
+        return false;
+    }
+    if ((c->command == RULE_MODIFY || c->command == RULE_MODIFY_STRICT)
+        && c->cookie != UINT64_MAX) {
+        c->flags |= RF_MODIFY_ADDS;
+    }
+    return true;
+}
+
+/* Finds what the actions of a flow_mod mean; NULL if that is not known. */
+static struct term *
+program_find(struct quick *q, uint8_t version, const struct mod *mod)
+{
+    const struct flow *flow = &mod->match.value;
+    bool nd = flow->nw_proto == 58;
+    struct facts facts = {
+        .version = version, .table = mod->table, .nw_proto = flow->nw_proto,
+        .nw_frag = flow->nw_frag, .eth_type = flow->eth_type,
+        .tci = flow->vlan0_tci & CONSTANT_BE16(0x1000),
+        .tp_src = nd ? flow->tp_src : 0, .tp_dst = nd ? flow->tp_dst : 0,
+        .ct_state = flow->ct_state,
+    };
+
+    if (mod->actions_size > MAX_KEY - sizeof facts) {
+        q->key_size = 0;
+        return NULL;
+    }
+    memcpy(q->key, &facts, sizeof facts);
+    memcpy(q->key + sizeof facts, mod->actions, mod->actions_size);
+    q->key_size = sizeof facts + mod->actions_size;
+    return *terms_find(&q->programs, q->key, q->key_size,
+                       hash_bytes(q->key, q->key_size));
+}
+
+void
+quick_learn(struct quick *q, const uint8_t *program, uint32_t program_size,
+            const uint8_t *source, uint32_t source_size)
+{
+    if (q->key_size) {
+        terms_put(&q->programs, q->key, q->key_size, program, program_size,
+                  source, source_size);
+        q->key_size = 0;
+    }
+}
+
+/* Puts the two values of 'term' into the blob, once. */
+static bool
+place_term(struct quick *q, struct term *term, uint8_t *blob,
+           uint32_t blob_size, uint32_t *at)
+{
+    if (term->run != q->run) {
+        uint32_t size = term->first_size + term->second_size;
+        if (ROUND_UP(size, 8) > blob_size - *at) {
+            return false;
+        }
+        memcpy(blob + *at, term->bytes + term->key_size, size);
+        term->run = q->run;
+        term->first_at = *at;
+        term->second_at = *at + term->first_size;
+        *at += ROUND_UP(size, 8);
+    }
+    return true;
+}
+
+void
+quick_decode(struct quick *q, uint8_t version, uint8_t table_in_command,
+             uint32_t bridge, const uint8_t *data, uint32_t size,
+             void *rows_, uint32_t max_rows, struct quick_item *items, uint8_t *blob,
+             uint32_t blob_size, struct quick_run *run)
+{
+    struct rule_change *rows = rows_;
+    struct mod mod;
+
+    *run = (struct quick_run) { .stop = QUICK_END };
+    q->run++;
+    while (size - run->used >= 8) {
+        const uint8_t *p = data + run->used;
+        uint32_t length = read16(p + 2), filled = run->filled;
+        if (p[0] != version || length < 8) {
+            run->stop = QUICK_OTHER;
+            return;
+        }
+        if (length > size - run->used) {
+            return;
+        }
+        if (run->n >= max_rows || blob_size - filled < sizeof mod.match) {
+            run->stop = QUICK_FULL;
+            return;
+        }
+        if (!read_mod(q, version, table_in_command, p, length, &mod)) {
+            run->stop = QUICK_OTHER;
+            return;
+        }
+        struct rule_change *c = &rows[run->n];
+        *c = mod.row;
+        if (c->command < RULE_DELETE) {
+            struct term *term = program_find(q, version, &mod);
+            if (!term) {
+                run->stop = QUICK_UNKNOWN;
+                return;
+            }
+            if (!place_term(q, term, blob,
+                            blob_size - sizeof mod.match, &filled)) {
+                run->stop = QUICK_FULL;
+                return;
+            }
+            c->program_offset = term->first_at;
+            c->program_size = term->first_size;
+            c->source_offset = term->second_at;
+            c->source_size = term->second_size;
+        }
+        c->bridge = bridge;
+        c->match_offset = filled;
+        memcpy(blob + filled, &mod.match, sizeof mod.match);
+        items[run->n++] = (struct quick_item) {
+            .offset = run->used, .length = length,
+        };
+        run->filled = filled + sizeof mod.match;
+        run->used += length;
+    }
+}
+
+void
+quick_check_bundled(struct quick *q, uint8_t version, const uint8_t *data,
+                    uint32_t size, struct quick_item *items,
+                    uint32_t max_items, struct quick_run *run)
+{
+    struct mod mod;
+
+    *run = (struct quick_run) { .stop = QUICK_END };
+    while (size - run->used >= 8) {
+        const uint8_t *p = data + run->used;
+        uint32_t length = read16(p + 2), head;
+        if (p[0] != version || length < 8) {
+            run->stop = QUICK_OTHER;
+            return;
+        }
+        if (length > size - run->used) {
+            return;
+        }
+        if (run->n >= max_items) {
+            run->stop = QUICK_FULL;
+            return;
+        }
+        if (version >= OF14 && p[1] == 34) {
+            head = 8;
+        } else if (version == OF13 && p[1] == 4 && length >= 16
+                   && read32(p + 8) == ONF_VENDOR && read32(p + 12) == 2301) {
+            head = 16;
+        } else {
+            run->stop = QUICK_OTHER;
+            return;
+        }
+        const uint8_t *inner = p + head + 8;
+        uint32_t inner_size = length >= head + 16 ? read16(inner + 2) : 0;
+        if (inner_size < 8 || inner_size != length - head - 8
+            || inner[0] != version || memcmp(inner + 4, p + 4, 4)
+            || !read_mod(q, version, false, inner, inner_size, &mod)) {
+            run->stop = QUICK_OTHER;
+            return;
+        }
+        if (mod.row.command < RULE_DELETE && !program_find(q, version, &mod)) {
+            run->stop = QUICK_UNKNOWN;
+            return;
+        }
+        items[run->n++] = (struct quick_item) {
+            .offset = inner - data, .length = inner_size,
+            .bundle = read32(p + head), .flags = read16(p + head + 6),
+        };
+        run->used += length;
+    }
+}
+
+/* ---- Flow statistics ---- */
+
+/* Writes a TLV of 'f' if the match has it, and takes its bits out of 'left'.
+ * Returns its size, or -1 if it has bits that such a TLV cannot say. */
+static int
+write_field(const struct quick_field *f, const struct match *match,
+            struct flow *left, uint8_t *out)
+{
+    const uint8_t *value = (const uint8_t *) &match->value + f->offset;
+    const uint8_t *mask = (const uint8_t *) &match->mask + f->offset;
+    uint8_t *rest = (uint8_t *) left + f->offset;
+    bool exact;
+
+    if (f->size == 16) {
+        if (is_zero(mask, 16)) {
+            return 0;
+        }
+        exact = true;
+        for (uint32_t i = 0; i < 16; i++) {
+            exact &= mask[i] == 0xff;
+        }
+        memcpy(out + 4, value, 16);
+        memcpy(out + 20, mask, 16);
+        memset(rest, 0, 16);
+    } else {
+        uint64_t v = read_number(value, f->size);
+        uint64_t m = read_number(mask, f->size);
+        uint64_t place = f->ones << f->shift;
+        if (!(m & place)) {
+            return 0;
+        }
+        if (f->form == QUICK_PCP) {
+            if (!(v & 0x1fff)) {
+                return -1;
+            }
+        } else if (f->form == QUICK_WHOLE || f->form == QUICK_PORT
+                   || f->form == QUICK_PORT16) {
+            place = UINT64_MAX;
+        }
+        write_number(rest, f->size, read_number(rest, f->size) & ~place);
+        v = (v >> f->shift) & f->ones;
+        m = (m >> f->shift) & f->ones;
+        exact = !f->maskable || m == f->ones;
+        if (f->form == QUICK_PORT && v >= 0xff00) {
+            v += 0xffff0000;
+        }
+        write_number(out + 4, f->length, v);
+        write_number(out + 4 + f->length, f->length, m);
+    }
+    write_number(out, 4, exact ? f->header : f->header_masked);
+    return exact ? 4 + f->length : 4 + 2 * f->length;
+}
+
+/* Writes a match as TLVs; returns their size, or -1 if they cannot say all. */
+static int
+write_tlvs(const struct quick *q, uint8_t version, const struct match *match,
+           uint8_t *out, uint32_t room)
+{
+    uint32_t which = version < OF12 ? 0 : version, size = 0;
+    const struct quick_field *f = q->write;
+    struct flow left = match->mask;
+
+    for (uint32_t i = 0; i < which; i++) {
+        f += q->n_write[i];
+    }
+    for (const struct quick_field *end = f + q->n_write[which]; f < end; f++) {
+        if (prereq_holds(&match->value, f->prereq)) {
+            if (room - size < 4 + 2 * 16) {
+                return -1;
+            }
+            int n = write_field(f, match, &left, out + size);
+            if (n < 0) {
+                return -1;
+            }
+            size += n;
+        }
+    }
+    return is_zero((uint8_t *) &left, sizeof left) ? (int) size : -1;
+}
+
+static uint32_t
+pad(uint8_t *out, uint32_t size)
+{
+    uint32_t padded = ROUND_UP(size, 8);
+
+    memset(out + size, 0, padded - size);
+    return padded;
+}
+
+static uint16_t
+age(int64_t now_ms, int64_t then_ms)
+{
+    int64_t seconds = MAX(0, now_ms - then_ms) / 1000;
+
+    return MIN(seconds + 1, 0xffff);
+}
+
+#define MAX_ENTRY 8192
+
+/* Writes one rule at 'out', which has MAX_ENTRY bytes, without its actions;
+ * returns its size so far, or 0 if it is one for the codec. */
+static uint32_t
+write_entry(const struct quick *q, uint8_t version,
+            const struct rule_record *r, const struct match *match,
+            int64_t now_ms, uint8_t *out)
+{
+    int64_t life_ms = MAX(0, now_ms - r->created_ms);
+    uint32_t head = version == OF15 ? 24 : 48;
+    uint32_t match_head = version == OF10 ? 0 : 4;
+
+    int tlvs = write_tlvs(q, version, match, out + head + match_head,
+                          MAX_ENTRY - head - match_head - 64);
+    if (tlvs < 0) {
+        return 0;
+    }
+    memset(out, 0, head);
+    out[version == OF15 ? 4 : 2] = r->table;
+    uint8_t *p = out + (version == OF15 ? 6 : 4);
+    if (version != OF15) {
+        write_number(p, 4, life_ms / 1000);
+        write_number(p + 4, 4, life_ms % 1000 * 1000000);
+        p += 8;
+    }
+    write_number(p, 2, r->priority);
+    write_number(p + 2, 2, r->idle_timeout);
+    write_number(p + 4, 2, r->hard_timeout);
+    p += 6;
+    if (version == OF10) {
+        write_number(p, 2, tlvs);
+        write_number(p + 2, 2, age(now_ms, r->used_ms));
+        write_number(p + 4, 2, age(now_ms, r->modified_ms));
+        p += 6;
+    } else {
+        write_number(p, 2, version >= OF13 ? r->flags & 0x1f : 0);
+        write_number(p + 2, 2, version >= OF14 ? r->importance : 0);
+        p += version == OF15 ? 4 : 6;
+        write_number(out + head, 2, 1);
+        write_number(out + head + 2, 2, 4 + tlvs);
+    }
+    write_number(p, 8, r->cookie);
+    if (version != OF15) {
+        write_number(p + 8, 8, r->n_packets);
+        write_number(p + 16, 8, r->n_bytes);
+    }
+    uint32_t size = head + pad(out + head, match_head + tlvs);
+    if (version == OF15) {
+        uint8_t *s = out + size;
+        int64_t idle_s = MAX(0, now_ms - r->used_ms) / 1000;
+        write_number(s, 4, 4 + 4 * 12);
+        const uint64_t stats[4][2] = {
+            { 0, (uint64_t) (life_ms / 1000) << 32
+                 | life_ms % 1000 * 1000000 },
+            { 1, (uint64_t) idle_s << 32 }, { 4, r->n_packets },
+            { 5, r->n_bytes },
+        };
+        for (uint32_t i = 0; i < 4; i++) {
+            write_number(s + 4 + 12 * i, 4,
+                         0x80020008 | stats[i][0] << 9);
+            write_number(s + 8 + 12 * i, 8, stats[i][1]);
+        }
+        size += pad(s, 4 + 4 * 12);
+    }
+    return size;
+}
+
+void
+quick_encode(struct quick *q, uint8_t version, const uint8_t *records,
+             uint32_t size, int64_t now_ms, uint8_t *out, uint32_t out_size,
+             struct quick_run *run)
+{
+    uint8_t entry[MAX_ENTRY];
+
+    *run = (struct quick_run) { .stop = QUICK_END };
+    while (run->used < size) {
+        struct rule_record r;
+        struct match match;
+        const uint8_t *p = records + run->used;
+
+        memcpy(&r, p, sizeof r);
+        memcpy(&match, p + sizeof r, sizeof match);
+        const uint8_t *source = p + sizeof r + sizeof match;
+        if (r.source_size > MAX_KEY - 1) {
+            run->stop = QUICK_OTHER;
+            return;
+        }
+        q->key[0] = version;
+        memcpy(q->key + 1, source, r.source_size);
+        struct term *term = *terms_find(
+            &q->wires, q->key, r.source_size + 1,
+            hash_bytes(q->key, r.source_size + 1));
+        q->key_size = 0;
+        if (!term) {
+            run->stop = QUICK_UNKNOWN;
+            return;
+        }
+        uint32_t head = write_entry(q, version, &r, &match, now_ms, entry);
+        uint32_t whole = head + term->first_size;
+        if (!head || whole > 0xffff) {
+            run->stop = QUICK_OTHER;
+            return;
+        }
+        if (whole > out_size - run->filled) {
+            run->stop = QUICK_FULL;
+            return;
+        }
+        write_number(entry, 2, whole);
+        memcpy(out + run->filled, entry, head);
+        memcpy(out + run->filled + head, term->bytes + term->key_size,
+               term->first_size);
+        run->filled += whole;
+        run->used += r.size;
+        run->n++;
+    }
+}
+
+void
+quick_learn_wire(struct quick *q, uint8_t version, const uint8_t *source,
+                 uint32_t source_size, const uint8_t *wire,
+                 uint32_t wire_size)
+{
+    uint8_t key[MAX_KEY];
+
+    if (source_size < MAX_KEY) {
+        key[0] = version;
+        memcpy(key + 1, source, source_size);
+        terms_put(&q->wires, key, source_size + 1, wire, wire_size,
+                  (const uint8_t *) "", 0);
+    }
+}

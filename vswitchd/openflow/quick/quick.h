@@ -1,0 +1,97 @@
+/* quick.h: what Python may call of the quick codec; cffi reads it.
+ *
+ * Decodes runs of flow_mods straight into rule_changes of the datapath, and
+ * encodes dumped rules straight into flow statistics.  It knows only what is
+ * common: at the first message or rule that is anything else it stops, and
+ * vswitchd.openflow's codec, which knows all, does that one.  It never
+ * refuses: an error is something else.
+ *
+ * Matches are read and written by rows that Python makes of the field table.
+ * Actions are not read at all: their bytes, with the facts of the match that
+ * their meaning hangs on, are looked up in a table of what was compiled
+ * before.  One thread. */
+
+#pragma once
+#include <stdint.h>
+
+struct quick_field {            /* A TLV. */
+    uint32_t header;            /* Its first four bytes. */
+    uint32_t header_masked;     /* Writing: the header with a mask. */
+    uint16_t offset;            /* Container in struct flow. */
+    uint8_t size;               /* Of the container, in bytes: at most 8, 16. */
+    uint8_t length;             /* Of the value on the wire, in bytes. */
+    uint8_t shift;              /* Of the field in the container. */
+    uint8_t masked;             /* Reading: a mask follows the value. */
+    uint8_t maskable;
+    uint8_t prereq;             /* enum prereq. */
+    uint8_t form;               /* enum quick_form. */
+    uint8_t pad[3];
+    uint64_t ones;              /* Bits of the field; not for size 16. */
+    uint64_t allowed;           /* Bits that a value may have. */
+};
+
+enum quick_form {
+    QUICK_PLAIN,                /* Value and mask. */
+    QUICK_WHOLE,                /* All of its container or nothing. */
+    QUICK_PORT,                 /* in_port, 32 bits on the wire. */
+    QUICK_PORT16,               /* in_port, 16 bits on the wire. */
+    QUICK_PCP,                  /* VLAN priority, which says there is a tag. */
+};
+
+enum quick_stop {               /* Why a function did not take all. */
+    QUICK_END,                  /* It did, but for an unfinished message. */
+    QUICK_OTHER,                /* A message or rule of another kind. */
+    QUICK_UNKNOWN,              /* Only its actions are not known yet. */
+    QUICK_FULL,                 /* No room for what comes out. */
+};
+
+struct quick_item {             /* A message that was taken. */
+    uint32_t offset, length;    /* In the data; of a bundled one, the inner. */
+    uint32_t bundle;
+    uint32_t flags;             /* Of the bundle. */
+};
+
+struct quick_run {              /* What a function did. */
+    uint32_t n;                 /* Messages or rules taken. */
+    uint32_t used;              /* Bytes of input taken. */
+    uint32_t filled;            /* Bytes of blob or output filled. */
+    uint32_t stop;              /* enum quick_stop. */
+};
+
+/* 'read' are rows for decoding, sorted by header; 'write' rows for encoding, in
+ * the order on the wire, as many as 'n_write' says for each OpenFlow version;
+ * in place of 1.0 and 1.1 NXM. */
+struct quick *quick_new(const struct quick_field *read, uint32_t n_read,
+                        const struct quick_field *write,
+                        const uint32_t n_write[7]);
+void quick_free(struct quick *);
+
+/* Decodes flow_mods of OpenFlow 'version' in 'data' into 'rows' (struct
+ * rule_change) for 'bridge'; matches and programs go to 'blob'.  In OpenFlow
+ * 1.0 commands may have the table in their upper byte: 'table_in_command'. */
+void quick_decode(struct quick *, uint8_t version, uint8_t table_in_command,
+                  uint32_t bridge, const uint8_t *data, uint32_t size, void *rows,
+                  uint32_t max_rows, struct quick_item *items, uint8_t *blob,
+                  uint32_t blob_size, struct quick_run *);
+
+/* The same for flow_mods that are added to bundles, which are only checked. */
+void quick_check_bundled(struct quick *, uint8_t version, const uint8_t *data,
+                         uint32_t size, struct quick_item *items,
+                         uint32_t max_items, struct quick_run *);
+
+/* Says what the actions mean at which a decoder just stopped with
+ * QUICK_UNKNOWN. */
+void quick_learn(struct quick *, const uint8_t *program,
+                 uint32_t program_size, const uint8_t *source,
+                 uint32_t source_size);
+
+/* Encodes the rule_records in 'records' as entries of flow statistics; in
+ * OpenFlow 1.0 of Nicira's. */
+void quick_encode(struct quick *, uint8_t version, const uint8_t *records,
+                  uint32_t size, int64_t now_ms, uint8_t *out,
+                  uint32_t out_size, struct quick_run *);
+
+/* Says how 'version' encodes the actions of a rule by its source. */
+void quick_learn_wire(struct quick *, uint8_t version, const uint8_t *source,
+                      uint32_t source_size, const uint8_t *wire,
+                      uint32_t wire_size);

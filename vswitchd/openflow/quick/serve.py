@@ -1,0 +1,178 @@
+"""The quick way through the agent: runs of flow_mods, additions to bundles, dumps of flows.
+
+`serve` takes from a connection's stream what quick.c can read and does it; what is left at the
+beginning of the stream is for the agent. `teach` tells quick.c what the actions meant that it did
+not know. `commit` stages the messages of a bundle, `dump` answers flow statistics requests. The
+outcome of each is that of `Service`, message by message. Control task only.
+"""
+
+from collections.abc import Iterator
+
+from datapath import face
+from schema.openflow.limits import MESSAGE_MAX
+from schema.openflow.messages import OF10, OF12, OF13, OF14
+from vswitchd.openflow import bundles, messages, source, tables
+from vswitchd.openflow.actions import encode_actions, encode_instructions
+from vswitchd.openflow.bundles import BundleFailed
+from vswitchd.openflow.error import OpenFlowError
+from vswitchd.openflow.framing import Splitter, find_raw, pack
+from vswitchd.openflow.messages.bundle import BundleAdd
+from vswitchd.openflow.messages.flow import FlowMod, FlowStatsRequest, encode_flow_stats
+from vswitchd.openflow.quick.codec import OTHER, UNKNOWN, Codec
+from vswitchd.openflow.session import Session
+
+_FLOW_MOD, _BUNDLE_ADD, _VENDOR = 14, 34, 4
+_BARRIER10 = bytes((OF10, 18, 0, 8))
+_ROOM = MESSAGE_MAX - 24        # of a statistics reply, for entries
+Refused = list[tuple[bytes, OpenFlowError]]
+
+
+def serve(codec: Codec, service, session: Session, splitter: Splitter) -> tuple[Refused, bool]:
+    """Does what can be done quickly at the beginning of a stream, a run of one kind.
+
+    Returns the messages that were refused, and whether only the actions of the next one are not
+    known.
+    """
+    version = session.version
+    if splitter.pending < 8:
+        return [], False
+    kind = splitter.buffer[splitter.start + 1]
+    if version >= OF14 and kind == _BUNDLE_ADD or version == OF13 and kind == _VENDOR:
+        return _add_to_bundles(codec, session, splitter)
+    if kind == _FLOW_MOD or version == OF10 and kind == _VENDOR:
+        return _change_flows(codec, service, session, splitter)
+    return [], False
+
+
+def is_barrier(version: int, splitter: Splitter) -> bool:
+    """Whether a barrier request is next."""
+    head = splitter.buffer[splitter.start:splitter.start + 4]
+    return head == (_BARRIER10 if version == OF10 else bytes((version, 20, 0, 8))) and (
+        splitter.pending >= 8)
+
+
+def answer_barrier(request: bytes) -> bytes:
+    """The reply to a barrier request."""
+    return request[:1] + bytes((request[1] + 1,)) + request[2:]
+
+
+def _change_flows(codec: Codec, service, session: Session, splitter: Splitter) -> tuple[
+        Refused, bool]:
+    buffer, start = splitter.buffer, splitter.start
+    run, changes = codec.decode(session.version, service.bridge.handle, buffer, start,
+                                session.table_in_command)
+    refused = []
+    if run.n:
+        service.settle()
+        version = face.version_open(service.dp)
+        at = 0
+        while at < run.n:
+            try:
+                face.buffer_stage(version, changes, at)
+                at = run.n
+            except face.RuleError as error:
+                begin, end = codec.item(error.index)
+                refused.append((buffer[start + begin:start + end], OpenFlowError(error.name)))
+                at = error.index + 1
+        face.version_commit(version)
+        splitter.skip(run.used)
+    return refused, run.stop == UNKNOWN
+
+
+def _add_to_bundles(codec: Codec, session: Session, splitter: Splitter) -> tuple[Refused, bool]:
+    rest = splitter.buffer[splitter.start:]
+    run, items = codec.check_bundled(session.version, rest)
+    head = 24 if session.version == OF13 else 16
+    for item in items:
+        bundle = session.bundles.get(item.bundle)
+        if bundle is None or bundle.is_closed or bundle.flags != item.flags:
+            splitter.skip(item.start - head)
+            return [], False
+        bundle.added.append(rest[item.start:item.end])
+    splitter.skip(run.used)
+    return [], run.stop == UNKNOWN
+
+
+def teach(codec: Codec, bridge: int, message: bytes,
+          compiled: face.RuleChange | None = None) -> None:
+    """Tells quick.c what the actions of the message mean at which it stopped; `compiled` is the
+    change that it made, if somebody compiled it already."""
+    if compiled is None:
+        try:
+            mod = messages.decode(message).value
+            if isinstance(mod, BundleAdd):
+                mod = messages.decode(mod.message).value
+            if not isinstance(mod, FlowMod):
+                return
+            compiled = tables.change_of(bridge, mod)
+        except OpenFlowError:
+            return              # it is refused each time, by those who can say why
+    # Where tunnel options lie hangs on the bridge.
+    if b"tun_metadata" not in compiled.source:
+        codec.learn(compiled.program, compiled.source)
+
+
+def commit(codec: Codec, dp: int, bridge: int, added: list[bytes]) -> list[messages.Message]:
+    """As `bundles.carry_out`: stages and publishes the flow and group changes of a bundle."""
+    if not added:
+        return []
+    joined, at, index = b"".join(added), 0, 0
+    others: list[messages.Message] = []
+    version = face.version_open(dp)
+    try:
+        while index < len(added):
+            run, changes = codec.decode(added[0][0], bridge, joined, at)
+            try:
+                face.buffer_stage(version, changes)
+            except face.RuleError as error:
+                raise BundleFailed(added[index + error.index], OpenFlowError(error.name)) from None
+            index, at = index + run.n, at + run.used
+            if run.stop in (OTHER, UNKNOWN):
+                if run.stop == UNKNOWN:
+                    teach(codec, bridge, added[index])
+                others += bundles.stage(version, bridge, added[index])
+                index, at = index + 1, at + len(added[index])
+    except BaseException:
+        face.version_abort(version)
+        raise
+    face.version_commit(version)
+    return others
+
+
+def dump(codec: Codec, bridge: int, request: FlowStatsRequest, version: int) -> Iterator[bytes]:
+    """The parts of the reply to a flow statistics request, with transaction id 0."""
+    kind = "NXST_FLOW_REPLY" if version == OF10 else "OFPST_FLOW_REPLY"
+    raw, now, body = find_raw(kind, version), face.now(), bytearray()
+    for records in tables.select_records(bridge, request):
+        at = 0
+        while at < len(records):
+            run, entries = codec.encode(version, records, at, now, _ROOM - len(body))
+            body += entries
+            at += run.used
+            if at >= len(records):
+                break
+            if run.stop in (OTHER, UNKNOWN):
+                rule, next_at = face.unpack_record(records, at)
+                if run.stop == UNKNOWN:
+                    _teach_wire(codec, version, rule)
+                    continue
+                entry = encode_flow_stats(tables.stats_of(rule, now), version, request.form)
+                if len(body) + len(entry) <= _ROOM:
+                    body += entry
+                    at = next_at
+                    continue
+            yield pack(raw, version, 0, bytes(body), 1)
+            body.clear()
+    yield pack(raw, version, 0, bytes(body), 0)
+
+
+def _teach_wire(codec: Codec, version: int, rule: face.Rule) -> None:
+    actions = source.unpack(rule.source)
+    codec.learn_wire(version, rule.source, encode_actions(actions, version) if version == OF10
+                     else encode_instructions(actions, version))
+
+
+def can_dump(request: FlowStatsRequest, version: int) -> bool:
+    """Whether `dump` can answer a request."""
+    return (not request.aggregate
+            and (version >= OF12 or version == OF10 and request.form == "nxm"))
