@@ -431,13 +431,14 @@ struct mod {
     struct rule_change row;
     struct match match;
     uint8_t table;              /* As the message says it. */
+    uint8_t form;               /* Whose actions: a version, 0: Nicira's. */
     const uint8_t *actions;
     uint32_t actions_size;
 };
 
 /* What the meaning of actions hangs on, besides themselves. */
 struct facts {
-    uint8_t version, table, nw_proto, nw_frag;
+    uint8_t form, table, nw_proto, nw_frag;
     be16 eth_type, tci, tp_src, tp_dst;
     be32 ct_state;
 };
@@ -480,9 +481,9 @@ read_head12(const uint8_t *p, uint8_t version, struct mod *mod)
     c->out_port = port == UINT32_MAX ? UINT32_MAX : port & 0xffff;
     c->out_group = read32(p + 32);
     c->flags = flags;
-    c->importance = version >= OF14 ? read16(p + 38) : 0;
     if (c->command == RULE_ADD) {
         c->cookie = cookie;
+        c->importance = version >= OF14 ? read16(p + 38) : 0;
     } else {
         c->cookie = UINT64_MAX;
         c->cookie_match = cookie;
@@ -490,6 +491,7 @@ read_head12(const uint8_t *p, uint8_t version, struct mod *mod)
     }
     return !(flags & ~(version == OF12 ? 0x7 : 0x1f))
         && read32(p + 24) == UINT32_MAX
+        && (mod->table != 0xff || c->command >= RULE_DELETE)
         && (port < 0xff00 || port >= 0xffffff00);
 }
 
@@ -502,6 +504,7 @@ read_mod(const struct quick *q, uint8_t version, bool table_in_command,
     const uint8_t *actions;
 
     memset(mod, 0, sizeof *mod);
+    mod->form = version == OF10 && p[1] == 4 ? 0 : version;
     if (version == OF10 && p[1] == 14) {
         /* An exact match has a priority of its own. */
         if (size < 72 || !(read32(p + 8) & 0x3fffff)
@@ -556,12 +559,12 @@ read_mod(const struct quick *q, uint8_t version, bool table_in_command,
 
 /* Finds what the actions of a flow_mod mean; NULL if that is not known. */
 static struct term *
-program_find(struct quick *q, uint8_t version, const struct mod *mod)
+program_find(struct quick *q, const struct mod *mod)
 {
     const struct flow *flow = &mod->match.value;
     bool nd = flow->nw_proto == 58;
     struct facts facts = {
-        .version = version, .table = mod->table, .nw_proto = flow->nw_proto,
+        .form = mod->form, .table = mod->table, .nw_proto = flow->nw_proto,
         .nw_frag = flow->nw_frag, .eth_type = flow->eth_type,
         .tci = flow->vlan0_tci & CONSTANT_BE16(0x1000),
         .tp_src = nd ? flow->tp_src : 0, .tp_dst = nd ? flow->tp_dst : 0,
@@ -641,7 +644,7 @@ quick_decode(struct quick *q, uint8_t version, uint8_t table_in_command,
         struct rule_change *c = &rows[run->n];
         *c = mod.row;
         if (c->command < RULE_DELETE) {
-            struct term *term = program_find(q, version, &mod);
+            struct term *term = program_find(q, &mod);
             if (!term) {
                 run->stop = QUICK_UNKNOWN;
                 return;
@@ -706,7 +709,7 @@ quick_check_bundled(struct quick *q, uint8_t version, const uint8_t *data,
             run->stop = QUICK_OTHER;
             return;
         }
-        if (mod.row.command < RULE_DELETE && !program_find(q, version, &mod)) {
+        if (mod.row.command < RULE_DELETE && !program_find(q, &mod)) {
             run->stop = QUICK_UNKNOWN;
             return;
         }
