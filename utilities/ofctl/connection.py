@@ -74,10 +74,13 @@ class Connection:
             text = f"We support {ours}, you support {peer}, no common versions."
             warn("vconn", f"{self.remote}: version negotiation failed (we support {ours}, "
                           f"peer supports {peer})")
-            self.send_bytes(encode(Error("OFPHFC_INCOMPATIBLE", text.encode()), header.version
-                                   if header.version in range(1, 7) else max(versions),
-                                   next_xid()))
-            raise Fatal(f"{self.name}: failed to connect to socket (Protocol error)")
+            try:
+                self.send_bytes(encode(Error("OFPHFC_INCOMPATIBLE", text.encode()), header.version
+                                       if header.version in range(1, 7) else max(versions),
+                                       next_xid()))
+            except Fatal:
+                pass                    # The switch has found out, too, and hung up.
+            raise Fatal(f"{self.name}: failed to connect to socket (Broken pipe)")
         self.version = max(common)
         LOG.log("vconn", DBG, f"{self.remote}: negotiated OpenFlow version "
                 f"0x{self.version:02x} (we support {_describe(versions)}, peer supports "
