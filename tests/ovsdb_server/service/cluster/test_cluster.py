@@ -35,12 +35,14 @@ def test_a_write_at_any_server_is_read_at_that_server_and_then_at_all(cluster):
 
 def test_a_constraint_holds_across_servers(cluster):
     cluster.nodes[0].transact(insert("unique"))
+    wait_until(lambda: "unique" in cluster.nodes[1].rows())
     result = cluster.nodes[1].transact(insert("unique"))
     assert result[1]["error"] == "constraint violation"
 
 
 def test_counting_at_all_servers_at_once_loses_nothing(cluster):
     cluster.nodes[0].transact(insert("sum"))
+    wait_until(lambda: all("sum" in node.rows() for node in cluster.nodes))
     talks = [node.connect() for node in cluster.nodes for _ in range(2)]
     add = {"op": "mutate", "table": "T", "where": [["k", "==", "sum"]],
            "mutations": [["n", "+=", 1]]}
@@ -66,6 +68,7 @@ def test_the_row_of_server_tells_clients_where_they_are(cluster):
 
 def test_a_client_that_comes_back_to_another_server_gets_what_it_missed(cluster):
     cluster.nodes[0].transact(insert("since1"))
+    wait_until(lambda: "since1" in cluster.nodes[1].rows())
     last = cluster.nodes[0].last_txn()
     cluster.nodes[1].transact(insert("since2"))
     wait_until(lambda: "since2" in cluster.nodes[2].rows())
@@ -77,7 +80,7 @@ def test_a_client_that_comes_back_to_another_server_gets_what_it_missed(cluster)
 
 def test_a_wait_at_one_server_is_released_by_a_write_at_another(cluster):
     cluster.nodes[0].transact(insert("wait"))
-    wait_until(lambda: "wait" in cluster.nodes[1].rows())
+    wait_until(lambda: all("wait" in node.rows() for node in cluster.nodes))
     talk = cluster.nodes[1].connect()
     talk.send({"id": 1, "method": "transact", "params": ["D", {
         "op": "wait", "table": "T", "where": [["k", "==", "wait"]], "columns": ["n"],
