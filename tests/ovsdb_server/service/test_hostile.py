@@ -167,10 +167,10 @@ def random_operation(rng: random.Random, depth: int) -> dict:
     return operation
 
 
-def test_requests_of_random_shape_meet_no_defect(server):
-    rng = random.Random(5)
+def ask_at_random(server, rng: random.Random, n_sessions: int) -> int:
+    """Send requests of random shape over some sessions; return how many answers came."""
     answered = 0
-    for _ in range(30):
+    for _ in range(n_sessions):
         talk = server.connect()
         for number in range(60):
             method = rng.choice(METHODS)
@@ -187,7 +187,92 @@ def test_requests_of_random_shape_meet_no_defect(server):
         else:
             answered += len(talk.until_sync())
         talk.close()
-    assert answered > 300
     assert server.connect().call("echo", "still here") == ["still here"]
     assert "internal error" not in server.log()
     assert "|EMER|" not in server.log()
+    return answered
+
+
+def test_requests_of_random_shape_meet_no_defect(server):
+    assert ask_at_random(server, random.Random(5), 30) > 300
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(10))
+def test_many_requests_of_random_shape_meet_no_defect(server, seed):
+    rng = random.Random(100 + seed)
+    for _ in range(10):
+        ask_at_random(server, rng, 30)
+        attack(server, rng, 300)
+    assert resident_kb(server) < 200_000
+
+
+def spoiled(rng: random.Random, data: bytes) -> bytes:
+    """Return a journal with a few bytes changed, cut out, doubled or swapped."""
+    result = bytearray(data)
+    for _ in range(rng.randint(1, 3)):
+        place = rng.randrange(len(result))
+        match rng.randrange(4):
+            case 0:
+                result[place] = rng.randrange(256)
+            case 1:
+                del result[place:place + rng.choice((1, 10, 200))]
+            case 2:
+                result[place:place] = result[place:place + rng.choice((1, 10, 200))]
+            case 3:
+                lines = bytes(result).split(b"OVSDB JSON")
+                rng.shuffle(lines)
+                result = bytearray(b"OVSDB JSON".join(lines))
+        if not result:
+            break
+    return bytes(result)
+
+
+def start_on_spoiled(make_server, seed: int, count: int) -> None:
+    """Start servers on damaged journals: each serves what it could read, or says why not."""
+    rng = random.Random(seed)
+    server = make_server(name=f"spoiled{seed}", files=("d.db",))
+    path = server.directory / "d.db"
+    journal.create(str(path), SCHEMA)
+    assert server.start("-vconsole:off", "--log-file").returncode == 0
+    talk = server.connect()
+    for number in range(20):
+        talk.call("transact", "D", {"op": "insert", "table": "A", "row": {
+            "x": number, "s": ["set", [str(number), "y"]]}})
+        talk.call("transact", "D", {"op": "update", "table": "A",
+                                    "where": [["x", "==", number // 2]], "row": {"s": "z"}})
+    server.kill()
+    whole = path.read_bytes()
+    n_served = 0
+    for _ in range(count):
+        path.write_bytes(spoiled(rng, whole))
+        done = server.start("-vconsole:off", "--log-file")
+        assert done.returncode in (0, 1) and "Traceback" not in done.stderr, done.stderr
+        if done.returncode:
+            assert done.stderr.startswith("ovsdb-server: ")
+            continue
+        n_served += 1
+        talk = server.connect()
+        if "D" in talk.call("list_dbs"):
+            select = {"op": "select", "table": "A", "where": [], "columns": ["x"]}
+            before = talk.call("transact", "D", select)
+            result = talk.call("transact", "D", {"op": "insert", "table": "A", "row": {"x": 99}})
+            server.kill()
+            # What is written after the damage is there the next time.
+            assert server.start("-vconsole:off", "--log-file").returncode == 0
+            after = server.connect().call("transact", "D", select)
+            if "uuid" in result[0] and len(result) == 1:
+                assert len(after[0]["rows"]) == len(before[0]["rows"]) + 1
+        server.kill()
+    assert n_served
+    assert "internal error" not in server.log() and "|EMER|" not in server.log()
+
+
+def test_servers_start_on_damaged_journals(make_server):
+    start_on_spoiled(make_server, 1, 6)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(2, 8))
+def test_servers_start_on_many_damaged_journals(make_server, seed):
+    start_on_spoiled(make_server, seed, 30)
