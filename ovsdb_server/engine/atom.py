@@ -89,14 +89,18 @@ def _make_uuids() -> None:
         # A child must not give out what its parent has in store.
         os.register_at_fork(after_in_child=_spare_uuids.clear)
         _has_fork_hook.append(True)
-    digits = os.urandom(16 * _N_SPARE).hex()
-    for i in range(0, 32 * _N_SPARE, 32):
-        variant = "89ab"[int(digits[i + 16], 16) & 3]
-        _spare_uuids.append(f"{digits[i:i + 8]}-{digits[i + 8:i + 12]}-4{digits[i + 13:i + 16]}-"
-                            f"{variant}{digits[i + 17:i + 20]}-{digits[i + 20:i + 32]}")
+
+    def groups(size: int) -> list[str]:
+        return os.urandom(size * _N_SPARE).hex(" ", size).split()
+
+    variants = [_VARIANTS[number & 3] for number in os.urandom(_N_SPARE)]
+    _spare_uuids.extend([
+        f"{a}-{b}-4{c[:3]}-{variant}{c[3:]}-{d}" for a, b, c, variant, d in zip(
+            groups(4), groups(2), groups(3), variants, groups(6))])
 
 
 _N_SPARE = 64
+_VARIANTS = "89ab"
 _has_fork_hook: list[bool] = []
 
 

@@ -259,10 +259,12 @@ class Triggers:
 
     def submit(self, operations_json: list, context: Context, now: float, token) -> Execution:
         """Run and commit a transaction; when it must wait, keep it under `token` (hashable)."""
-        waiting = _Waiting(token, operations_json, context, now)
-        execution = self._run(waiting, now)
+        execution = self.database.transact(operations_json, context)
         if execution.is_waiting:
-            self._waiting[token] = waiting
+            waiting = self._waiting[token] = _Waiting(token, operations_json, context, now)
+            self._note_limit(waiting, execution)
+        else:
+            self.database.commit(execution, self._write)
         return execution
 
     def _run(self, waiting: _Waiting, now: float) -> Execution:
@@ -270,12 +272,15 @@ class Triggers:
         elapsed_ms = int((now - waiting.submitted) * 1000 + 1e-6)
         execution = self.database.transact(waiting.operations, waiting.context, elapsed_ms)
         if execution.is_waiting:
-            waiting.sequence = self.database.sequence
-            limit = execution.wait_limit_ms
-            waiting.deadline = None if limit is None else waiting.submitted + limit / 1000
+            self._note_limit(waiting, execution)
         else:
             self.database.commit(execution, self._write)
         return execution
+
+    def _note_limit(self, waiting: _Waiting, execution: Execution) -> None:
+        waiting.sequence = self.database.sequence
+        limit = execution.wait_limit_ms
+        waiting.deadline = None if limit is None else waiting.submitted + limit / 1000
 
     def cancel(self, token) -> bool:
         """Forget a waiting transaction; was there one?"""

@@ -7,6 +7,8 @@ Each table numbers its columns: a row is a tuple of datums in that order, `_uuid
 Source: RFC 7047 section 3.2.  Pure values: any program may import this module.
 """
 
+from operator import itemgetter
+
 from .atom import (DEFAULT_ATOMS, ZERO_UUID, Atom, BaseType, Symbol, Symbols, is_uuid,
                    random_uuid)
 from .datum import ColumnType, Datum
@@ -62,12 +64,13 @@ class Column:
 
 class Table:
     """A table: `columns` {name: Column} with `_uuid` and `_version`, `order` (columns by place in
-    a row), `max_rows` (None when unlimited), `is_root`, `indexes` (tuples of Columns);
+    a row), `max_rows` (None when unlimited), `is_root`, `indexes` (tuples of Columns) and
+    `index_keys`, for each a function of a row that gives what identifies it there;
     `has_doubtful_default`: the default of some column may violate its constraints."""
 
     __slots__ = ("name", "columns", "order", "is_mutable", "max_rows", "is_root", "indexes",
                  "strong_columns", "weak_columns", "default_row", "has_doubtful_default",
-                 "persistent_columns")
+                 "persistent_columns", "index_keys")
 
     def __init__(self, name: str, columns: list[Column], is_mutable: bool = True,
                  max_rows: int | None = None, is_root: bool = False,
@@ -86,6 +89,8 @@ class Table:
         self.is_root = is_root
         self.indexes = tuple(tuple(self.columns[name] for name in names) for names in indexes)
         self.persistent_columns = tuple(c for c in self.named_columns if c.is_persistent)
+        self.index_keys = tuple(itemgetter(*(column.index for column in index))
+                                for index in self.indexes)
         self.strong_columns: tuple[Column, ...] = ()
         self.weak_columns: tuple[Column, ...] = ()
         self.note_references()

@@ -24,7 +24,8 @@ def count_atoms(row: Row) -> int:
 class TableRows:
     """Committed rows of one table.
 
-    `rows` {uuid: Row}; `indexes`, one {key: uuid} per index of the schema; `references`
+    `rows` {uuid: Row}; `indexes`, one {key: uuid} per index of the schema, with the keys that its
+    `index_keys` give; `references`
     {uuid: number of strong references from other rows}; `weak_sources` {uuid: {(table, uuid) of
     rows with a weak reference to it}}.
     """
@@ -40,15 +41,15 @@ class TableRows:
 
     def index_changes(self, changes: dict[str, Change]) -> None:
         """Bring `indexes` up to date with `changes`; removals first, for values that swap."""
-        for columns, index in zip(self.schema.indexes, self.indexes):
+        for key_of, index in zip(self.schema.index_keys, self.indexes):
             for uuid, (old, _new) in changes.items():
                 if old is not None:
-                    key = index_key(columns, old)
+                    key = key_of(old)
                     if index.get(key) == uuid:
                         del index[key]
             for uuid, (_old, new) in changes.items():
                 if new is not None:
-                    index[index_key(columns, new)] = uuid
+                    index[key_of(new)] = uuid
 
 
 def index_key(columns: tuple[Column, ...], row: Row) -> tuple:
@@ -123,6 +124,7 @@ class TableView:
         equalities = condition.equalities()
         for columns, index in zip(self.schema.indexes, self.base.indexes):
             if all(column.index in equalities for column in columns):
-                uuid = index.get(tuple(equalities[column.index] for column in columns))
+                key = tuple(equalities[column.index] for column in columns)
+                uuid = index.get(key[0] if len(key) == 1 else key)
                 return [] if uuid is None else [self.base.rows[uuid]]
         return None

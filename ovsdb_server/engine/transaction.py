@@ -47,16 +47,13 @@ class Outcome(NamedTuple):
     reference_changes: ReferenceChanges
 
 
-_NOTHING = Outcome({}, {})
-
-
 class Transaction:
     """One run of one client's transaction over `database`.
 
     `is_unrestricted`: no operation needs to be looked at for whether the client may do it.
     """
 
-    __slots__ = ("database", "context", "symbols", "permissions", "comments", "is_durable",
+    __slots__ = ("database", "context", "symbols", "_permissions", "comments", "is_durable",
                  "elapsed_ms", "wait_limit_ms", "new_uuid", "is_unrestricted",
                  "has_lazy_rows", "_views", "_counts")
 
@@ -65,7 +62,7 @@ class Transaction:
         self.database = database
         self.context = context
         self.symbols = Symbols(new_uuid)
-        self.permissions = Permissions(database.tables, context.role, context.client_id)
+        self._permissions: Permissions | None = None
         self.is_unrestricted = not (context.is_read_only or context.role) and (
             not database.schema.is_reserved or context.is_internal)
         self.comments: list[str] = []
@@ -76,6 +73,14 @@ class Transaction:
         self.new_uuid = new_uuid
         self._views: dict[str, TableView] = {}
         self._counts: ReferenceChanges = {}
+
+    @property
+    def permissions(self) -> Permissions:
+        """Return what the client may do."""
+        if self._permissions is None:
+            self._permissions = Permissions(self.database.tables, self.context.role,
+                                            self.context.client_id)
+        return self._permissions
 
     def view(self, table: str) -> TableView:
         """Return the table `table`, which exists, as this transaction sees it."""
@@ -115,41 +120,45 @@ class Transaction:
 
         Raises OvsdbError.
         """
-        self._drop_unchanged()
         views = [view for view in self._views.values() if view.changes]
-        if not views:
-            return _NOTHING
-        if not all(view.is_isolated for view in views):
+        for view in views:
+            self._drop_unchanged(view)
+        is_isolated = all([view.is_isolated for view in views])
+        if not is_isolated:
             self._count_references()
             self._collect_garbage()
-            self._check_max_rows()
+        self._check_max_rows()
+        if not is_isolated:
             self._clean_weak_references()
-            self._drop_unchanged()
             views = [view for view in self._views.values() if view.changes]
-        else:
-            self._check_max_rows()
+            for view in views:
+                self._drop_unchanged(view)
+        delta: Delta = {}
+        for view in views:
+            if view.changes:
+                delta[view.schema.name] = view.changes
         for view in views:
             for number, columns in enumerate(view.schema.indexes):
                 self._check_index(view, number, columns)
-        return Outcome({view.schema.name: self._versioned(view.changes) for view in views},
-                       self._counts)
+        for changes in delta.values():
+            self._renew_versions(changes)
+        return Outcome(delta, self._counts)
 
-    def _drop_unchanged(self) -> None:
-        for view in self._views.values():
-            changes = view.changes
-            unchanged = [uuid for uuid, (old, new) in changes.items()
-                         if old is not None and old == new]
-            for uuid in unchanged:
-                del changes[uuid]
+    @staticmethod
+    def _drop_unchanged(view: TableView) -> None:
+        changes = view.changes
+        unchanged = [uuid for uuid, (old, new) in changes.items()
+                     if old is not None and old == new]
+        for uuid in unchanged:
+            del changes[uuid]
 
-    def _versioned(self, changes: dict[str, Change]) -> dict[str, Change]:
+    def _renew_versions(self, changes: dict[str, Change]) -> None:
         """Give new versions to the rows that were there before and are changed."""
         for uuid, (old, new) in changes.items():
             if old is not None and new is not None:
-                changes[uuid] = old, self._with_new_version(old, new)
-        return changes
+                changes[uuid] = old, self._with_new_version(new)
 
-    def _with_new_version(self, _old: Row, new: Row) -> Row:
+    def _with_new_version(self, new: Row) -> Row:
         return new[:VERSION_INDEX] + ((self.new_uuid(),),) + new[VERSION_INDEX + 1:]
 
     # Strong references and garbage.
@@ -310,11 +319,12 @@ class Transaction:
 
     def _check_index(self, view: TableView, number: int, columns: tuple[Column, ...]) -> None:
         committed = view.base.indexes[number]
+        key_of = view.schema.index_keys[number]
         seen: dict[tuple, str] = {}
         for uuid, (_old, new) in view.changes.items():
             if new is None:
                 continue
-            key = index_key(columns, new)
+            key = key_of(new)
             other = seen.setdefault(key, uuid)
             if other == uuid:
                 other = committed.get(key)

@@ -112,12 +112,13 @@ class Channel:
         data = await self._receive_bytes()
         if not data:
             return None
+        self.received_at = trio.current_time()
         return self._decode_all(data)
 
-    def take(self) -> list[Message] | None:
+    def take(self, now: float) -> list[Message] | None:
         """Return the messages that bytes already received complete, or None at the end.
 
-        For plain sockets.  Raises as `receive`.
+        `now` is trio time.  For plain sockets.  Raises as `receive`.
         """
         if self._failure is not None:
             raise self._failure
@@ -125,11 +126,11 @@ class Channel:
             data = self._sock.recv(_CHUNK)
         except BlockingIOError:
             return []
+        self.received_at = now
         return self._decode_all(data) if data else None
 
     def _decode_all(self, data: bytes) -> list[Message]:
         """Return the messages that `data`, the next bytes, completes.  Raises: ProtocolError."""
-        self.received_at = trio.current_time()
         messages: list[Message] = []
         try:
             if not self._splitter.pending and len(data) <= self._size_max:

@@ -41,12 +41,13 @@ Work = Callable[[], bool]
 class Hub:
     """Sockets and the functions that serve them.
 
-    `is_working` while it calls such functions; `at_end` {function: None} is called, and emptied,
+    `is_working` while it calls such functions; `now` trio time of the turn; `at_end` {function: None} is called, and emptied,
     when each had its turn.
     """
 
     def __init__(self) -> None:
         self.is_working = False
+        self.now = 0.0
         self.at_end: dict[Callable[[], None], None] = {}
         self._epoll = select.epoll()
         self._works: dict[int, Work] = {}
@@ -109,6 +110,7 @@ class Hub:
             if not busy:
                 return False
             self.is_working = True
+            self.now = trio.current_time()
             for work in list(busy):
                 if work in busy and not work():
                     busy.pop(work, None)

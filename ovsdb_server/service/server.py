@@ -227,9 +227,10 @@ class Server:
                 monitor.owner.send_updates()
 
     def _note_commit(self, hosted: HostedDatabase) -> None:
-        prefix = f"db:{hosted.name},"
-        if any(text.startswith(prefix) for text in self.remote_texts):
-            self.reload_remotes()
+        for text in self.remote_texts:
+            if text.startswith("db:") and text.startswith(hosted.name, 3):
+                self.reload_remotes()
+                return
 
     def _run_triggers(self, hosted: HostedDatabase) -> None:
         for (session, key), execution in hosted.triggers.run(trio.current_time()):
@@ -309,7 +310,10 @@ class Server:
 
     def is_copy(self, name: str) -> bool:
         """Is the database `name` a copy of an active server's now, and so read-only?"""
-        return any(replication.copies(name) for replication in self.replications)
+        for replication in self.replications:
+            if replication.copies(name):
+                return True
+        return False
 
     def configure_replications(self, wanted: list[Source]) -> None:
         """Copy from the sources of --config-file; those that stay as they are go on."""

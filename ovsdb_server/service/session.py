@@ -201,7 +201,7 @@ class Session:
             if inbox:
                 goes_on = self._serve_inbox()
             else:
-                messages = channel.take()
+                messages = channel.take(self.server.hub.now)
                 if messages:
                     inbox.extend(messages)
                     goes_on = self._serve_inbox()

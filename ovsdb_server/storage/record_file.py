@@ -165,8 +165,9 @@ class RecordFile:
         except OSError as error:
             raise io_error(self.name, f"cannot truncate to length {self.size}", error) from None
         try:
-            os.lseek(self._fd, self.size, os.SEEK_SET)
-            _write_all(self._fd, record)
+            n_written = os.pwrite(self._fd, record, self.size)
+            while n_written < len(record):
+                n_written += os.pwrite(self._fd, record[n_written:], self.size + n_written)
         except OSError as error:
             self._has_bad_tail = True
             self._cut_tail()
