@@ -107,6 +107,7 @@ class Database:
         self._shuffle = shuffle
         self._connection: Connection | None = None
         self._wanted: dict[str, set[str]] = {}
+        self._narrowed: dict[str, list] = {}
         self._lacking: set[tuple[str, str]] = set()
         self._version = 2
         self.rows: dict[str, dict[str, Row]] = {}
@@ -118,6 +119,28 @@ class Database:
             self._wanted[table] = set()
             self.rows[table] = {}
         self._wanted[table].update(columns)
+
+    def narrow(self, table: str, where: list) -> None:
+        """Fetch only the rows for which a clause of `where` holds, if the server can do that.
+
+        Before `open`.
+        """
+        self._narrowed[table] = where
+
+    @property
+    def is_narrow(self) -> bool:
+        """Are there rows that were not fetched because of `narrow`?"""
+        return bool(self._narrowed) and self._version == 2
+
+    def widen(self) -> None:
+        """Fetch what `narrow` left out."""
+        self._narrowed.clear()
+        self._connection.call("monitor_cancel", [self._monitor_id])
+        self._monitor()
+
+    @property
+    def _monitor_id(self) -> list[str]:
+        return ["monid", self.schema.name]
 
     def wants(self, table: str) -> bool:
         """Was `want` called for `table`?"""
@@ -213,10 +236,12 @@ class Database:
                     name for name in columns if (table, name) not in self._lacking)}
             try:
                 if self._version == 2:
+                    for table, where in self._narrowed.items():
+                        requests[table]["where"] = where
                     requests = {table: [request] for table, request in requests.items()}
                 method = "monitor_cond" if self._version == 2 else "monitor"
                 updates = self._connection.call(
-                    method, [self.schema.name, ["monid", self.schema.name], requests])
+                    method, [self.schema.name, self._monitor_id, requests])
                 break
             except RpcError as error:
                 if error.error == "unknown method" and self._version == 2:
@@ -406,6 +431,7 @@ class Transaction:
         self._increment: tuple[Row, str] | None = None
         self._touched: dict[Row, None] = {}
         self._inserted: dict[str, Row] = {}
+        self._absent: set[tuple[str, str, str]] = set()
         self._indexes: dict[tuple[str, str], _Index] = {}
 
     def find(self, table: str, column: str, atom) -> list[Row]:
@@ -468,6 +494,10 @@ class Transaction:
         row.verified.add(name)
         self._touched[row] = None
 
+    def verify_absence(self, table: str, column: str, text: str) -> None:
+        """Let the commit fail (and be tried again) if a row has `text` in `column` by then."""
+        self._absent.add((table, column, text))
+
     def delete(self, row: Row) -> None:
         """Remove a row; of a table that is not in the root set, the server decides."""
         row.is_deleted = True
@@ -486,6 +516,7 @@ class Transaction:
     def forget(self) -> None:
         """Take back everything from the replica."""
         self._indexes.clear()
+        self._absent.clear()
         for row in self._touched:
             row.written = row.mutations = row.verified = None
             row.is_deleted = row.is_forced = False
@@ -552,7 +583,9 @@ class Transaction:
 
     def _conditions(self) -> list[dict]:
         """Return the wait operations that fail when what was read has changed."""
-        operations = []
+        operations = [{"op": "wait", "table": table, "timeout": 0, "until": "==", "rows": [],
+                       "where": [[column, "==", text]], "columns": [column]}
+                      for table, column, text in sorted(self._absent)]
         for row in self._touched:
             if row.is_new and row.table.max_rows == 1 and not any(
                     other.is_deleted for other in self.database.rows[row.table.name].values()):

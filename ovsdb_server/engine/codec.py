@@ -8,8 +8,9 @@ orjson: tuples stand for arrays, so that sets and maps of plain atoms need no co
 Used by `datum.ColumnType`; pure functions.
 """
 
-from collections.abc import Callable
-from operator import itemgetter
+# The C modules: what Python wraps around them costs a tool time at each start.
+from _collections_abc import Callable
+from _operator import itemgetter
 
 from .error import INT64_MAX, INT64_MIN
 

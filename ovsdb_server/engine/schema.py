@@ -7,7 +7,7 @@ Each table numbers its columns: a row is a tuple of datums in that order, `_uuid
 Source: RFC 7047 section 3.2.  Pure values: any program may import this module.
 """
 
-from operator import itemgetter
+from _operator import itemgetter
 
 from .atom import (DEFAULT_ATOMS, ZERO_UUID, Atom, BaseType, Symbol, Symbols, is_uuid,
                    random_uuid)

@@ -9,7 +9,7 @@ time.
 from bisect import bisect_left
 
 from utilities.command_line import ERR, LOG, WARN, Fatal
-from utilities.database import Row
+from utilities.database import Database, Row
 from utilities.vsctl.generic import set_column
 from utilities.vsctl.language import UNLIMITED, Command, Context
 
@@ -108,6 +108,30 @@ def want_bridges(ctx: Context) -> None:
     want("Interface", "name")
 
 
+def names_of_new_ports(calls: list) -> list[str]:
+    """Return the names of the ports that `calls` add if they do nothing else, else []."""
+    if all(call.command.run is add_port for call in calls):
+        return [call.arguments[1] for call in calls]
+    return []
+
+
+def narrow_to_new_ports(database: Database, names: list[str]) -> None:
+    """Fetch of ports and interfaces only what could be in the way of new ones called `names`.
+
+    That is enough to add them to a bridge, however many ports it has: the rest of the tree is
+    its bridges, some of them fake.
+    """
+    clauses = [["name", "==", name] for name in names]
+    database.narrow("Port", [*clauses, ["fake_bridge", "==", True]])
+    database.narrow("Interface", clauses)
+
+
+def is_in_the_way(database: Database, names: list[str]) -> bool:
+    """Is a port or an interface called as one of the new ones?  Then the whole tree counts."""
+    return any(row.scalar("name") in names for table in ("Port", "Interface")
+               for row in database.all(table))
+
+
 def want_additions(ctx: Context) -> None:
     """Ask for the tree, and for what the switch reports about new interfaces."""
     want_bridges(ctx)
@@ -188,6 +212,12 @@ def _verify_ports(ctx: Context) -> None:
     if ctx.run.has_verified_ports:
         return
     _verify_bridges(ctx)
+    if ctx.database.is_narrow:
+        for name in ctx.run.new_names:
+            ctx.transaction.verify_absence("Port", "name", name)
+            ctx.transaction.verify_absence("Interface", "name", name)
+        ctx.run.has_verified_ports = True
+        return
     for row in ctx.database.all("Bridge"):
         ctx.transaction.verify(row, "ports")
     for row in ctx.database.all("Port"):
@@ -259,7 +289,9 @@ def _insert(ctx: Context, table: str, **values: tuple) -> Row:
 def _add_reference(ctx: Context, row: Row, column: str, uuid: str) -> None:
     references = row.get(column)
     place = bisect_left(references, uuid)
-    ctx.transaction.write(row, column, (*references[:place], uuid, *references[place:]))
+    column_schema = row.table.columns[column]
+    ctx.transaction.mutate(row, column_schema, (*references[:place], uuid, *references[place:]),
+                           [("insert", ctx.transaction.reference(uuid))])
 
 
 def _remove_reference(ctx: Context, row: Row, column: str, uuid: str) -> None:

@@ -152,11 +152,12 @@ class Run:
     `root` is the row of the root table; `cache` belongs to `bridge.py`; `new_interfaces` are
     provisional UUIDs of interfaces to look at when the switch has followed; `waits`: will
     ovs-vsctl wait for it?  `plan` and `unfulfilled`, the calls that would have to wait, are for
-    runs that change nothing.
+    runs that change nothing; `new_names` of ports, where these are all that the run is about.
     """
 
     __slots__ = ("schema", "record_names", "database", "transaction", "symbols", "root", "cache",
-                 "new_interfaces", "has_verified_ports", "waits", "plan", "unfulfilled")
+                 "new_interfaces", "has_verified_ports", "waits", "plan", "unfulfilled",
+                 "new_names")
 
     def __init__(self, schema: Schema, record_names: dict[str, tuple[RecordName, ...]],
                  database: Database, waits: bool) -> None:
@@ -172,6 +173,7 @@ class Run:
         self.waits = waits
         self.plan = None
         self.unfulfilled: list[Call] = []
+        self.new_names: list[str] = []
 
 
 class TryAgain(Exception):

@@ -156,6 +156,7 @@ def _answer(name: str, local_options: tuple) -> None:
 
 def _run_commands(calls: list, arguments: str, settings: Settings) -> int:
     from utilities import database as db
+    from utilities.vsctl.bridge import is_in_the_way, names_of_new_ports, narrow_to_new_ports
     from utilities.vsctl.command import RECORD_NAMES
     from utilities.vsctl.language import Context, Run
     schema = db.Schema(db.schema_path("vswitch"))
@@ -168,13 +169,19 @@ def _run_commands(calls: list, arguments: str, settings: Settings) -> int:
     run = Run(schema, RECORD_NAMES, database, settings.waits)
     for call in calls:
         call.command.prepare(Context(run, call))
+    new_names = [] if settings.is_plan else names_of_new_ports(calls)
+    if new_names:
+        narrow_to_new_ports(database, new_names)
     announce_wait(f"still waiting for the database server at {settings.remote}; --timeout=SECS "
                   "limits the wait")
     database.open()
     while True:
         run = Run(schema, RECORD_NAMES, database, settings.waits)
+        run.new_names = new_names
         number = database.change_number
         try:
+            if database.is_narrow and is_in_the_way(database, new_names):
+                database.widen()
             status = _attempt(run, calls, arguments, settings)
         except (db.ConnectionClosed, db.ProtocolError, ConnectionError):
             database.lose("End of file")
