@@ -538,6 +538,7 @@ class TlsFiles:
         self.bootstrap = False
         self.protocols: str | None = None
         self.ciphers: str | None = None
+        self.ciphersuites: str | None = None
         self.server_name: str | None = None
         self.peer_ca_certificate: str | None = None
 
@@ -566,7 +567,7 @@ class TlsFiles:
             self.peer_ca_certificate = _readable(
                 value, f"failed to load client certificates from {value}")
         elif name == "ssl-ciphersuites":
-            raise Fatal("--ssl-ciphersuites is not supported")
+            self.ciphersuites = value
         else:
             return False
         return True

@@ -32,12 +32,13 @@ def open_remote(remote: str, files: TlsFiles) -> Connection:
         if not type(error).__name__.startswith("SSL"):
             raise
         # The ssl module is loaded by now.  Without a reason it is our list of ciphers.
+        from ovsdb_server.rpc.tls import NO_SUITE, describe_error
         reason = getattr(error, "reason", None)
         if not isinstance(reason, str):
+            what = "ciphersuites" if error.strerror == NO_SUITE else "cipher_list"
             LOG.log("stream_ssl", ERR,
-                    "SSL_CTX_set_cipher_list: error:0A0000B9:SSL routines::no cipher match")
+                    f"SSL_CTX_set_{what}: error:0A0000B9:SSL routines::no cipher match")
             raise OSError(errno.EPROTO, os.strerror(errno.EPROTO)) from None
-        from ovsdb_server.rpc.tls import describe_error
         LOG.log("stream_ssl", WARN, f"SSL_connect: {describe_error(error)}")
         raise OSError(errno.EPROTO, os.strerror(errno.EPROTO)) from None
 
@@ -61,7 +62,7 @@ def _tls(files: TlsFiles, authority: str | None) -> Tls:
                 os.write(fd, file.read())
         certificate = f"/proc/self/fd/{fd}"
     return Tls(files.private_key, certificate, authority, files.protocols, files.ciphers,
-               files.server_name)
+               files.server_name, files.ciphersuites)
 
 
 def _fetch_authority(remote: str, files: TlsFiles) -> None:

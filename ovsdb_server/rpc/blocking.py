@@ -31,21 +31,23 @@ class ConnectionClosed(EOFError):
 class Tls:
     """Files for ssl: remotes; `ca_certificate` None means that the peer is not verified.
 
-    `protocols` and `ciphers` limit what is offered, `server_name` is told to the server (SNI).
+    `protocols`, `ciphers` and `ciphersuites` limit what is offered, `server_name` is told to the
+    server (SNI).
     """
 
     __slots__ = ("private_key", "certificate", "ca_certificate", "protocols", "ciphers",
-                 "server_name")
+                 "server_name", "ciphersuites")
 
     def __init__(self, private_key: str, certificate: str, ca_certificate: str | None,
                  protocols: str | None = None, ciphers: str | None = None,
-                 server_name: str | None = None) -> None:
+                 server_name: str | None = None, ciphersuites: str | None = None) -> None:
         self.private_key = private_key
         self.certificate = certificate
         self.ca_certificate = ca_certificate
         self.protocols = protocols
         self.ciphers = ciphers
         self.server_name = server_name
+        self.ciphersuites = ciphersuites
 
 
 def connect(remote: str, timeout: float | None = None, tls: Tls | None = None) -> "Connection":
@@ -99,6 +101,9 @@ def _wrap_tls(sock, is_server: bool, tls: Tls | None):
         limit_versions(context, tls.protocols)
     if tls.ciphers:
         context.set_ciphers(tls.ciphers)
+    if tls.ciphersuites:
+        from ovsdb_server.rpc.tls import set_ciphersuites
+        set_ciphersuites(context, tls.ciphersuites)
     context.load_cert_chain(tls.certificate, tls.private_key)
     if tls.ca_certificate is None:
         context.verify_mode = ssl.CERT_NONE

@@ -6,6 +6,9 @@ Imported only where TLS is spoken: loading `ssl` takes longer than starting Pyth
 import ctypes
 import ssl
 
+# What `set_ciphersuites` complains of.
+NO_SUITE = "no cipher suite match"
+
 
 class Context(ssl.SSLContext):
     """A TLS context and what else its connections need.
@@ -52,7 +55,7 @@ def set_ciphersuites(context: ssl.SSLContext, names: str) -> None:
     set_names = library.SSL_CTX_set_ciphersuites
     set_names.argtypes = ctypes.c_void_p, ctypes.c_char_p
     if set_names(pointer, names.encode()) != 1:
-        raise ssl.SSLError(0, "no cipher match")
+        raise ssl.SSLError(0, NO_SUITE)
 
 
 def describe_error(error: ssl.SSLError) -> str:
