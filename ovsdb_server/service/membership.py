@@ -24,7 +24,7 @@ What the kinds owe to the server:
   replaced.
 - a storage with the attributes `index` (of the last entry written) and `eid`.
 - `server.note_cluster(hosted)` whenever one of the attributes below has changed: it brings the
-  row of `_Server` up to date and disconnects those who rely on what is gone.
+  row of `_Server` up to date, by which clients know.
 - `server.replace_database(hosted, database)` when the schema changes under a database (a
   conversion in the log, a snapshot of another schema), also when a joining server gets its first.
 

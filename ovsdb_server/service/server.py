@@ -139,8 +139,6 @@ class Server:
 
     def note_relay(self, hosted: HostedDatabase) -> None:
         """The connection of a relay to its source has come or gone."""
-        if not hosted.relay.is_connected:
-            self.disconnect_unaware(f"relay database {hosted.name} lost its source")
         self.execute(self._self, [{
             "op": "update", "table": "Database", "row": {"connected": hosted.relay.is_connected},
             "where": [["_uuid", "==", ["uuid", hosted.uuid]]]}])
@@ -150,13 +148,8 @@ class Server:
         row = _cluster_columns(hosted.cluster)
         if _raft_log.is_dbg:
             _raft_log.dbg(f"raft_is_connected: {'true' if row['connected'] else 'false'}")
-        before = self._self.database.tables["Database"].rows.get(hosted.uuid)
-        if before is None:
+        if not hosted.uuid:
             return
-        columns = self._self.database.tables["Database"].schema.columns
-        for name, text in (("connected", "connection state"), ("leader", "leadership")):
-            if before[columns[name].index] != (row[name],):
-                self.disconnect_unaware(f"{text} of clustered database {hosted.name} changed")
         self.execute(self._self, [{
             "op": "update", "table": "Database", "row": row,
             "where": [["_uuid", "==", ["uuid", hosted.uuid]]]}])

@@ -468,12 +468,20 @@ def test_the_ovs_idl_goes_on_where_it_was_when_the_server_comes_back(server):
         idl.stdout.close()
 
 
+def has_its_copy(relay):
+    """Is the relay connected?  Until it has its schema, it may hang up."""
+    try:
+        return server_row(relay.connect(), "connected") == [True]
+    except (OSError, EOFError):
+        return False
+
+
 def test_a_relay_knows_transactions_by_the_ids_of_its_source(server, make_server):
     relay = make_server("ours", "relay", files=(f"relay:D:{server.remote}",))
     start(relay)
     source = server.connect()
     source.call("transact", "D", insert(1))
-    until(lambda: server_row(relay.connect(), "connected") == [True])
+    until(lambda: has_its_copy(relay))
     talk = relay.connect()
     found, last_id, rows = talk.call("monitor_cond_since", "D", "m", REQUEST, ZERO)
     assert (found, len(rows["T"])) == (False, 1)
@@ -483,3 +491,16 @@ def test_a_relay_knows_transactions_by_the_ids_of_its_source(server, make_server
     found, now_id, rows = late.call("monitor_cond_since", "D", "m", REQUEST, last_id)
     assert found and list(rows["T"].values()) == [{"insert": {"n": 2, "s": "x"}}]
     assert source.call("monitor_cond_since", "D", "m2", REQUEST, now_id) == [True, now_id, {}]
+
+
+def test_a_relay_tells_the_loss_of_its_source_only_after_a_while(server, make_server):
+    relay = make_server("ours", "relay", files=(f"relay:D:{server.remote}",))
+    start(relay)
+    until(lambda: has_its_copy(relay))
+    unaware = relay.connect()
+    assert unaware.call("monitor", "D", "m", {"T": {}}) == {}
+    relay.appctl("time/stop")
+    stop(server)
+    for milliseconds, is_connected in ((1000, True), (27000, True), (3000, False)):
+        assert relay.appctl("time/warp", str(milliseconds), "500").stdout == "warped\n"
+        assert server_row(unaware, "connected") == [is_connected]
