@@ -10,6 +10,7 @@ All keys of a database lie below /ovsdb/NAME/:
     leader          {"sid", "term", "address"}, bound to the lease of the server that leads
     live/SID        {}, bound to the lease of a server that runs
     snapshot        {"index", "term", "eid", "n"}: which snapshot is complete
+    joining         bound to the lease of a server that is becoming a member of etcd
     snap/INDEX/N    its pieces, to be joined: JSON [schema, rows as a transaction, servers]
 
 Every append compares the revision of `head` (and, by a leader, the creation of `leader`), so of
@@ -269,6 +270,12 @@ class Keys:
             live_gone=[k.removeprefix(self._live) for k in gone if k.startswith(self._live)])
 
     # Writing.
+
+    def claim(self, sid: str, lease: int) -> dict:
+        """Claim to be the only server that is joining now."""
+        key = self.prefix + "joining"
+        return {"compare": [Compare(key, "CREATE", 0).to_json()],
+                "success": [_put(key, orjson.dumps({"sid": sid}), lease)], "failure": []}
 
     def _head_value(self, last: Entry) -> bytes:
         return orjson.dumps({"index": last.index, "term": last.term, "eid": last.eid})

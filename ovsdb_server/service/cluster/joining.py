@@ -24,13 +24,17 @@ from ovsdb_server.service.cluster.client import EtcdClient, EtcdError
 from ovsdb_server.service.cluster.http import Client, Endpoint, Lost, NotSent, serve_connection
 from ovsdb_server.service.cluster.supervisor import Admission
 from ovsdb_server.storage.cluster_file import Header
-from ovsdb_server.storage.etcd import KV_RANGE, MEMBER_ADD, MEMBER_LIST, MEMBER_REMOVE
+from ovsdb_server.storage.etcd import (KV_RANGE, KV_TXN, LEASE_GRANT, LEASE_REVOKE, MEMBER_ADD,
+                                       MEMBER_LIST, MEMBER_REMOVE, Keys, grant, keep_alive)
 
 _log = vlog.module("raft")
 
 JOIN_PATH = "/ovsdb/join"
 
 _TIMEOUT = 10.0
+
+# Who dies while it joins keeps others from it for so long, in seconds.
+_CLAIM_TTL = 10
 
 
 class JoinError(Exception):
@@ -110,9 +114,25 @@ async def _check_majority(members: list[dict], context: ssl.SSLContext | None) -
         raise JoinError(f"only {n_ready} of {len(members)} members of etcd are ready")
 
 
-async def admit(etcd: EtcdClient, admission: Admission,
-                context: ssl.SSLContext | None) -> Admission:
-    """Add a member to etcd's; return how it is to start.  Raises: JoinError, EtcdError."""
+async def admit(etcd: EtcdClient, admission: Admission, keys: Keys,
+                context: ssl.SSLContext | None) -> tuple[Admission, int]:
+    """Add a member to etcd's, one at a time.
+
+    Returns how it is to start, and the lease by which it keeps others from joining until then.
+    Raises: JoinError, EtcdError.
+    """
+    lease = int((await etcd.call(LEASE_GRANT, grant(_CLAIM_TTL)))["ID"])
+    try:
+        if not (await etcd.call(KV_TXN, keys.claim(admission.name, lease))).get("succeeded"):
+            raise JoinError("another server is joining")
+        return await _add_member(etcd, admission, context), lease
+    except JoinError:
+        await etcd.call(LEASE_REVOKE, keep_alive(lease))
+        raise
+
+
+async def _add_member(etcd: EtcdClient, admission: Admission,
+                      context: ssl.SSLContext | None) -> Admission:
     answer = await etcd.call(MEMBER_LIST, {})
     mine = [member for member in answer["members"]
             if admission.peer_url in member.get("peerURLs", ())
@@ -126,8 +146,9 @@ async def admit(etcd: EtcdClient, admission: Admission,
             await etcd.call(MEMBER_REMOVE, {"ID": member["ID"]})
         await _check_majority([m for m in answer["members"] if m not in mine], context)
         members = (await etcd.call(MEMBER_ADD, {"peerURLs": [admission.peer_url]}))["members"]
-    admission.members = {url: member.get("name") or admission.name
-                         for member in members for url in member["peerURLs"]}
+    admission.members = {
+        url: admission.name if url == admission.peer_url else member.get("name") or member["ID"]
+        for member in members for url in member["peerURLs"]}
     admission.is_new = False
     return admission
 

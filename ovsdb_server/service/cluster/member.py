@@ -37,14 +37,15 @@ from ovsdb_server.service.cluster.client import EtcdClient, EtcdError
 from ovsdb_server.service.cluster.joining import (Door, JoinError, admit, find_cluster,
                                                   remove_member)
 from ovsdb_server.service.cluster.proposer import Proposer
-from ovsdb_server.service.cluster.supervisor import (Admission, Etcd, NoEtcd, choose_urls,
-                                                     directory_of, find_program)
+from ovsdb_server.service.cluster.supervisor import (Admission, Etcd, NoEtcd, candidate,
+                                                     choose_urls, directory_of, find_program)
 from ovsdb_server.service.hosted import HostedDatabase
 from ovsdb_server.service.membership import (CANDIDATE, FOLLOWER, JOINING, LEADER, LEFT, MEMBER,
                                              ClusterError, Membership, Peer, Status)
 from ovsdb_server.storage.cluster_file import Entry, Snapshot, nickname, short
 from ovsdb_server.storage.cluster_log import ClusterLog
-from ovsdb_server.storage.etcd import KV_COMPACT, KV_RANGE, KV_TXN, Keys, Kv, compact, split_pieces
+from ovsdb_server.storage.etcd import (KV_COMPACT, KV_RANGE, KV_TXN, LEASE_REVOKE, Keys, Kv,
+                                       compact, keep_alive, split_pieces)
 from ovsdb_server.storage.etcd import Snapshot as StoredSnapshot
 from ovsdb_server.storage.etcd_member import (REPLY_TIMEOUT, Apply, Changed, Decided, Effect,
                                               Fault, Install, Member, Send, Watch, describe)
@@ -203,8 +204,13 @@ class ClusterMember(Membership):
         find_program()
         admission = Admission.load(self._directory)
         if admission is None and self._etcd is None:
-            admission = await self._join()
-        if self._etcd is None:
+            admission, lease = await self._join()
+            await self._start_etcd(nursery, admission)
+            try:
+                await self._client.call(LEASE_REVOKE, keep_alive(lease))
+            except EtcdError:
+                pass                    # It ends by itself.
+        elif self._etcd is None:
             await self._start_etcd(nursery, admission)
         if self.address.startswith("unix:") and self._door is None:
             self._open_door(nursery)
@@ -228,8 +234,11 @@ class ClusterMember(Membership):
                 self.reason = str(error)
             await trio.sleep(0.1)
 
-    async def _join(self) -> Admission:
-        """Become a member of the etcd of the servers whose addresses are known."""
+    async def _join(self) -> tuple[Admission, int]:
+        """Become a member of the etcd of the servers whose addresses are known.
+
+        Returns how to start it and the lease to revoke once it runs.
+        """
         header = self.log.header
         is_tls = self.address.startswith("ssl:")
         remotes = list(self._remotes) or [
@@ -247,12 +256,11 @@ class ClusterMember(Membership):
                             raise JoinError(f"no database {header.name} there")
                         if header.cluster_id and state.cid != header.cluster_id:
                             raise JoinError(f"the cluster there is {state.cid}")
-                        shutil.rmtree(self._directory, ignore_errors=True)
-                        os.makedirs(self._directory, 0o750)
-                        admission = await admit(
-                            client, choose_urls(self.sid, self.address), context)
+                        admission, lease = await admit(
+                            client, candidate(self._directory, self.sid, self.address),
+                            self.keys, context)
                         admission.save(self._directory)
-                        return admission
+                        return admission, lease
                 finally:
                     await client.close()
             except (JoinError, EtcdError, OSError) as error:

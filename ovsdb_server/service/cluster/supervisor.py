@@ -77,16 +77,16 @@ class Admission:
     is_new: bool = True
 
     @classmethod
-    def load(cls, directory: str) -> "Admission | None":
+    def load(cls, directory: str, name: str = "member.json") -> "Admission | None":
         try:
-            with open(os.path.join(directory, "member.json"), encoding="utf-8") as file:
+            with open(os.path.join(directory, name), encoding="utf-8") as file:
                 return cls(**json.load(file))
         except FileNotFoundError:
             return None
 
-    def save(self, directory: str) -> None:
+    def save(self, directory: str, name: str = "member.json") -> None:
         """Make it durable."""
-        path = os.path.join(directory, "member.json")
+        path = os.path.join(directory, name)
         with open(path + ".tmp", "w", encoding="utf-8") as file:
             json.dump(asdict(self), file)
             file.flush()
@@ -97,6 +97,20 @@ class Admission:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def candidate(directory: str, name: str, address: str) -> Admission:
+    """Return with which URLs a server tries to join: with the same ones every time.
+
+    An attempt that seemed to fail may have made a member of them.
+    """
+    chosen = Admission.load(directory, "candidate.json")
+    if chosen is None or chosen.name != name:
+        shutil.rmtree(directory, ignore_errors=True)
+        os.makedirs(directory, 0o750)
+        chosen = choose_urls(name, address)
+        chosen.save(directory, "candidate.json")
+    return chosen
 
 
 def choose_urls(name: str, address: str) -> Admission:
