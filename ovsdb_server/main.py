@@ -214,6 +214,7 @@ class _Runner:
             files.get("private-key"), files.get("certificate"), files.get("ca-cert"),
             given.get("ssl-protocols"), given.get("ssl-ciphers"), given.get("ssl-ciphersuites"),
             files.get("peer-ca-cert"), given.get("ssl-server-name"), self._arguments.bootstraps)
+        server.has_column_diff = self._arguments.has_column_diff
         self._open_databases(self._arguments.databases)
         # The collector need not look again at what was loaded.
         gc.freeze()
@@ -287,8 +288,6 @@ class _Runner:
                        for other in self._server.databases.values() if other.path):
                     raise StartError(f"ovsdb error: {path}: already open")
                 raise StartError(f"ovsdb error: {path}: duplicate database name")
-            if not self._arguments.has_column_diff:
-                hosted.storage.as_diff = False
             self._server.add_database(hosted)
 
     def _check_remotes(self) -> None:

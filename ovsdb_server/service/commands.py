@@ -186,8 +186,9 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
             session.disconnect("user ran ovsdb-server/disable-monitor-cond")
 
     def column_diff(_args: list[str]) -> None:
+        server.has_column_diff = True
         for hosted in server.databases.values():
-            if hosted.name != _SELF:
+            if hosted.path:
                 hosted.storage.as_diff = True
 
     def reload(_args: list[str]) -> None:

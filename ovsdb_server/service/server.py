@@ -62,6 +62,7 @@ class Server:
         self.locks = Locks()
         self.server_id = random_uuid()
         self.has_cond = True
+        self.has_column_diff = True
         self.remote_texts: dict[str, Policy | None] = {}
         self.tls = TlsFiles()
         self._tls_contexts = TlsContexts()
@@ -82,6 +83,8 @@ class Server:
 
     def add_database(self, hosted: HostedDatabase) -> None:
         """Serve one more database; `hosted.name` must be new."""
+        if hosted.path:
+            hosted.storage.as_diff = self.has_column_diff
         self.disconnect_unaware(f"adding {hosted.name} database")
         self.databases[hosted.name] = hosted
         self._write_server_row(hosted)

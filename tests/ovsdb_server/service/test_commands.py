@@ -155,3 +155,30 @@ def test_memory_is_shown_as_the_reference_shows_it(server):
     assert re.fullmatch(r"atoms:\d+ cells:\d+( json-caches:\d+)? monitors:1 n-weak-refs:0 "
                         r"sessions:1\n", server.appctl("memory/show").stdout)
     connection.close()
+
+
+@pytest.mark.parametrize("kind", [
+    "ours", pytest.param("reference", marks=pytest.mark.differential)])
+def test_column_diffs_can_be_switched_off_and_on_again(make_server, kind):
+    server = make_server(kind, files=("t.db",), options=("--disable-file-column-diff",))
+    for name in ("t.db", "u.db"):
+        journal.create(str(server.directory / name), DatabaseSchema.from_json(
+            {**SCHEMA.to_json(), "name": name[0].upper()}))
+    assert server.start("-vconsole:off").returncode == 0
+    assert server.appctl("ovsdb-server/add-db", "u.db").stderr == ""
+
+    def changes(name):
+        """Change a set twice; return the last record."""
+        with blocking.connect(server.remote, 5) as connection:
+            for value in (["set", [1, 2]], ["set", [1, 2, 3]]):
+                connection.call("transact", [name, {
+                    "op": "insert" if value[1] == [1, 2] else "update", "table": "A",
+                    "row": {"set": value}, **({} if value[1] == [1, 2] else {"where": []})}], 5)
+        return (server.directory / f"{name.lower()}.db").read_text().splitlines()[-1]
+
+    for name in "TU":
+        assert '"set":["set",[1,2,3]]' in changes(name)
+    if kind == "ours":
+        assert server.appctl("ovsdb/file/column-diff-enable").stderr == ""
+        for name in "TU":
+            assert '"_is_diff":true' in changes(name)
