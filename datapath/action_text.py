@@ -293,7 +293,8 @@ def _format_ct(body: bytes, ports) -> str:
     if mark_mask:
         words.append(f"mark={_hash_x(mark)}/{mark_mask:#x}")
     if any(label_mask):
-        words.append(f"label={_be(label):#x}/{_be(label_mask):#x}")
+        exact = label_mask == b"\xff" * 16
+        words.append(f"label={_be(label):#x}" + ("" if exact else f"/{_be(label_mask):#x}"))
     for name, value in (("helper", helper), ("timeout", timeout)):
         if value[0]:
             words.append(f"{name}={value.split(bytes(1))[0].decode()}")

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from datapath import action_text, face
 from datapath.face import Event
 from datapath.match import get_member
-from schema.flow.fields import CT_STATE_BITS, FIELDS, FLOW_SIZE, OFFSET
+from schema.flow.fields import CT_STATE_BITS, FIELDS, FLOW_SIZE, OFFSET, VLAN_PRESENT
 from schema.flow.drops import DROPS
 from schema.flow.seam import SEAM
 from schema.flow.trace import TRACE, TRACES, Node
@@ -40,6 +40,7 @@ _MEMBERS = (TRACE["member"], TRACE["unroll_member"], TRACE["part"])
 _FIELD_NAMES = {row.id: row.name for row in FIELDS}
 _PLACEHOLDER = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 _RULE_LINE = "="*79
+_NAT_SRC, _NAT_DST = 1, 2
 
 _ERRORS = {
     "bridge_not_found": "Bridge not found", "recursion": "Recursion too deep",
@@ -245,22 +246,70 @@ def tree_value(lines: Sequence[Line]) -> list[dict]:
 
 
 def _comparable(flow: bytes) -> bytes:
-    """A flow without what its text leaves out."""
-    for name in ("vlan0_tpid", "vlan1_tpid"):
-        flow = flow[:OFFSET[name]] + bytes(2) + flow[OFFSET[name] + 2:]
+    """A flow with the usual type of its tags where its text left that out."""
+    for number in (0, 1):
+        at = OFFSET[f"vlan{number}_tpid"]
+        if get_member(flow, f"vlan{number}_tci") & VLAN_PRESENT and not any(flow[at:at + 2]):
+            flow = flow[:at] + b"\x81\0" + flow[at + 2:]
     return flow
 
 
-def _returning(first: bytes, events: Sequence[Event]) -> list[tuple[int, int, bytearray]]:
-    """(recirculation id, zone, flow) of what comes back from connection tracking."""
-    found: list[tuple[int, int, bytearray]] = []
+class _Returning(NamedTuple):
+    """What comes back from connection tracking; `nat` as TRACE["nat"] tells it, or None."""
+
+    recirc_id: int
+    zone: int
+    flow: bytearray
+    nat: list[tuple[int, int, int, int]]
+
+
+def _returning(first: bytes, events: Sequence[Event]) -> list[_Returning]:
+    found: list[_Returning] = []
     for event in events:
         if event.kind == TRACE["recirculates"]:
-            found.append((event.arguments[0], event.arguments[1], bytearray(first)))
+            found.append(_Returning(*event.arguments[:2], bytearray(first), []))
         elif event.kind == TRACE["word"] and found:
             at = event.arguments[0] * 8
-            found[-1][2][at:at + 8] = event.arguments[1].to_bytes(8, sys.byteorder)
+            found[-1].flow[at:at + 8] = event.arguments[1].to_bytes(8, sys.byteorder)
+        elif event.kind == TRACE["nat"] and found:
+            found[-1].nat.append(event.arguments)
     return found
+
+
+def _translate_address(back: _Returning) -> str:
+    """Does to a flow what NAT would do to its packet, with the first address and port there are;
+    returns how the reference tells of it, "" without NAT."""
+    if not back.nat:
+        return ""
+    head, high, low, _ = back.nat[0]
+    flags, family, port = head & 0xff, head >> 8 & 0xff, head >> 16
+    out = "Replacing src/dst IP/ports to simulate NAT:\n"
+    is_told = family and flags & (_NAT_SRC | _NAT_DST)
+    initial = _address_text(back.flow) if is_told else ""
+    for bit, side in ((_NAT_SRC, "src"), (_NAT_DST, "dst")):
+        if flags & bit:
+            name, size = (f"nw_{side}", 4) if family == 4 else (f"ipv6_{side}", 16)
+            address = (high << 64 | low).to_bytes(16, "big")[:size]
+            if is_told:
+                back.flow[OFFSET[name]:OFFSET[name] + size] = address
+            if port:
+                at = OFFSET[f"tp_{side}"]
+                back.flow[at:at + 2] = port.to_bytes(2, "big")
+    modified = _address_text(back.flow) if is_told else ""
+    return out + f" Initial flow: {initial}\n Modified flow: {modified}\n"
+
+
+def _address_text(flow: bytes) -> str:
+    words = []
+    for side in ("src", "dst"):
+        if get_member(flow, "eth_type") == 0x86dd:
+            address = format_value(INFO[f"ipv6_{side}"], get_member(flow, f"ipv6_{side}"))
+            words.append(f"ipv6_{side}=[{address}]")
+        else:
+            address = format_value(INFO[f"ip_{side}"], get_member(flow, f"nw_{side}"))
+            words.append(f"nw_{side}={address}")
+        words.append(f"tp_{side}={get_member(flow, f'tp_{side}')}")
+    return ",".join(words)
 
 
 def _flow_text(flow: bytes, names: Names) -> str:
@@ -283,6 +332,9 @@ def _masked(flow: bytes, mask: bytes) -> Match:
     tos = get_member(mask, "nw_tos")
     if tos:
         match.fields["nw_tos"] = (get_member(flow, "nw_tos") & tos, tos)
+    care = get_member(mask, "vlan1_tci")
+    if care:
+        match.fields["vlan1_tci"] = (get_member(flow, "vlan1_tci") & care, care)
     for number, (value, care) in enumerate(zip(_inner_labels(flow), _inner_labels(mask)), 1):
         if care:
             match.fields[f"mpls_lse{number}"] = (value & care, care)
@@ -301,12 +353,13 @@ def _section(flow: bytes, shown: bytes, traced: face.Trace, names: Names,
     out += f"Datapath actions: {actions}"
     if traced.error:
         reason = _ERRORS.get(DROPS[traced.error].name, DROPS[traced.error].meaning)
-        out += f"\nTranslation failed ({reason}), packet is dropped."
+        out += f"\nTranslation failed ({reason}), packet is dropped.\n"
     elif traced.slow_reasons:
         out += "\nThis flow is handled by the userspace slow path because it:"
         for name, sentence in _SLOW.items():
             if traced.slow_reasons & SEAM[name]:
                 out += f"\n  - {sentence}."
+        out += "\n"
     return out
 
 
@@ -325,7 +378,9 @@ def trace_flow(dp: int, bridge: int, flow: bytes, names: Names, frame: bytes = b
     waiting = _returning(flow, traced.events)
     states = list(ct_next)
     while waiting:
-        recirc_id, _, back = waiting.pop(0)
+        returning = waiting.pop(0)
+        recirc_id, _, back, _ = returning
+        translated = _translate_address(returning)
         state = states.pop(0) if states else None
         shown_state = CT_STATE_BITS["trk"] | CT_STATE_BITS["new"] if state is None else state
         at = OFFSET["ct_state"]
@@ -334,7 +389,7 @@ def trace_flow(dp: int, bridge: int, flow: bytes, names: Names, frame: bytes = b
         how = (f"with default ct_state={_state_text(shown_state)} (use --ct-next to customize)"
                if state is None else f"with ct_state={named}")
         out += (f"\n\n{_RULE_LINE}\nrecirc({recirc_id:#x}) - resume conntrack {how}\n"
-                f"{_RULE_LINE}\n\n")
+                f"{translated}{_RULE_LINE}\n\n")
         traced = face.trace(dp, bytes(back), bridge, frame, learn)
         out += _section(bytes(back), bytes(back), traced, names, ())
         waiting += _returning(bytes(back), traced.events)

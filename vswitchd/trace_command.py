@@ -41,7 +41,7 @@ def _parse_state(word: str) -> int:
     state = CT_STATE_BITS["trk"]
     for name in word.replace("|", ",").split(","):
         if name.strip() not in CT_STATE_BITS:
-            raise CommandError(f'"{name}" is not a valid connection state flag')
+            raise CommandError(f"{name}: unknown connection tracking state flag")
         state |= CT_STATE_BITS[name.strip()]
     return state
 
@@ -72,7 +72,7 @@ def _arguments(args: list[str]) -> _Arguments:
                         raise CommandError(f"Invalid --l7-len argument ({value})")
                     found.l7_size = int(value)
             case _ if word.startswith("-"):
-                raise CommandError(f"Option {word} is not supported")
+                raise CommandError(f"{word}: unknown option")
             case _:
                 found.words.append(word)
     return found

@@ -78,6 +78,9 @@ TRACES: tuple[Trace, ...] = (
     # 64-bit words 0 of struct flow that differ from the first flow's are then 1 (memory order).
     Trace("recirculates", Node.HIDDEN, "{0} {1}"),
     Trace("word", Node.HIDDEN, "{0} {1}"),
+    # Its address would be translated: flags of op_nat | family << 8 | lowest port << 16, lowest
+    # address in two 64-bit words (IPv4: the high half of the first one).
+    Trace("nat", Node.HIDDEN, "{0} {1} {2}"),
     *_rows(Node.DETAIL, """
         learned learned that {0:mac} is on port {1:bundle} in VLAN {2}
         flooding no learned MAC for destination, flooding
@@ -96,6 +99,9 @@ TRACES: tuple[Trace, ...] = (
         output_port output port is {0}
         queue queue = {0:#x}
         action_set_is action set is: {members}
+        action_set_was action set was: {members}
+        action_set_is_empty action set is empty
+        action_set_was_empty action set was empty
         learns {learned}
         learn_failed Limit exceeded, learn failed
         mirror_ports_off mirror truncate to ODPP_NONE, skipping output"""),

@@ -192,6 +192,17 @@ SCRIPTS |= {
         f"{O13} dump-flows br0 table=1"],
 }
 
+_NATTED = "in_port=1,udp,nw_src=9.9.9.9,nw_dst=8.8.8.8,udp_src=7,udp_dst=6,nw_ttl=4"
+SCRIPTS["connections traced"] = [
+    *(line for row in ("nat(src=10.0.0.1)", "nat(dst=10.0.0.1-10.0.0.5:80-90)", "nat(src)",
+                       "nat(src=10.0.0.1),exec(set_field:5->ct_mark,set_field:7->ct_label),zone=9")
+      for line in traced(_NATTED, f"ip,actions=ct(commit,{row},table=1) & table=1,ct_mark=5,actions=2 & "
+                         "table=1,priority=1,actions=3")),
+    *(f"ovs-appctl ofproto/trace br0 {_NATTED} {options}" for options in (
+        "--ct-next trk,est", "--ct-next foo", "--bogus")),
+    *traced("in_port=1,tcp6,ipv6_src=fe80::1,ipv6_dst=fe80::2,tcp_src=4,tcp_dst=5",
+            "ipv6,actions=ct(commit,nat(src=fd00::1-fd00::9),table=1) & table=1,actions=2")]
+
 
 def answer(switch: Switch, name: str) -> str:
     """What the lines of a script print; the switch is closed."""

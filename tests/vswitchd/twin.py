@@ -122,7 +122,8 @@ class Ours:
         if "eth_type" not in match.fields and "packet_type" not in match.fields:
             pass
         value, _ = packed.pack(match)
-        return trace_flow(self.dp, self.bridges[bridge], value, self.names(), learn=generate)
+        return trace_flow(self.dp, self.bridges[bridge], value, self.names(),
+                          learn=generate).rstrip("\n")
 
     def receive(self, port: int, key: str) -> None:
         values, _ = dp_text.parse_flow(key)

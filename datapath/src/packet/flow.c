@@ -15,6 +15,12 @@ flow_set_vlan_limit(uint32_t limit)
     __atomic_store_n(&vlan_limit, MIN(limit, 2), __ATOMIC_RELAXED);
 }
 
+uint32_t
+flow_vlan_limit(void)
+{
+    return __atomic_load_n(&vlan_limit, __ATOMIC_RELAXED);
+}
+
 struct cursor {
     const uint8_t *at;          /* Next byte. */
     const uint8_t *end;         /* After the last one. */
@@ -390,7 +396,7 @@ flow_extract(struct packet *p, struct flow *flow)
         }
         memcpy(flow->eth_dst, c.at, 12);
         c.at += 12;
-        uint32_t limit = __atomic_load_n(&vlan_limit, __ATOMIC_RELAXED);
+        uint32_t limit = flow_vlan_limit();
         be16 *tag = &flow->vlan0_tpid;
         for (uint32_t n = 0; n < limit && eth_type_is_vlan(get_be16(c.at))
                              && left(&c) >= VLAN_HEADER + 2; n++) {
@@ -425,7 +431,7 @@ key_extract(struct packet *p, struct key *key)
 
     be16 type = get_be16(at);
     if (eth_type_is_vlan(type)) {
-        uint32_t limit = __atomic_load_n(&vlan_limit, __ATOMIC_RELAXED);
+        uint32_t limit = flow_vlan_limit();
         be16 *tag = &key->vlan0_tpid;
         for (uint32_t n = 0; n < limit && eth_type_is_vlan(type)
                              && end - at >= VLAN_HEADER + 2; n++) {

@@ -37,6 +37,7 @@ _Static_assert(sizeof(struct key) == KEY_WORDS * 8, "struct key");
 
 /* Most VLAN headers parsed, 1 or 2; the others are payload. */
 void flow_set_vlan_limit(uint32_t);
+uint32_t flow_vlan_limit(void);
 
 /* Fills '*flow' from the frame and metadata of 'p' and sets the offsets of
  * 'p'. */

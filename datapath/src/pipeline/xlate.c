@@ -8,6 +8,7 @@
  *
  * Limits and reports are the reference's.  Any thread inside an epoch. */
 #include "base/upcall.h"
+#include "packet/flow.h"
 #include "pipeline/xlate.h"
 
 #define MASK_ALL(X, MEMBER) \
@@ -1073,6 +1074,20 @@ xlate_action_set(struct xlate *x, const void *ops, uint32_t size,
 }
 
 static void
+report_action_set(struct xlate *x, enum trace_kind kind,
+                  enum trace_kind empty)
+{
+    if (!xlate_traced(x)) {
+        return;
+    }
+    struct buffer list = { NULL, 0, 0 };
+    sort_action_set(&list, x->action_set.data, x->action_set.size);
+    xlate_report(x, list.size ? kind : empty, 0, 0, 0, 0);
+    report_members(x, list.data, list.size);
+    buffer_destroy(&list);
+}
+
+static void
 write_actions(struct xlate *x, const struct op *tail, uint32_t size)
 {
     bool has_group = false;
@@ -1096,13 +1111,7 @@ write_actions(struct xlate *x, const struct op *tail, uint32_t size)
         put_unroll(x, &x->action_set, UNROLL_OWNER);
         buffer_put(&x->action_set, op, op->size);
     }
-    if (xlate_traced(x)) {
-        struct buffer list = { NULL, 0, 0 };
-        sort_action_set(&list, x->action_set.data, x->action_set.size);
-        xlate_report(x, TRACE_ACTION_SET_IS, 0, 0, 0, 0);
-        report_members(x, list.data, list.size);
-        buffer_destroy(&list);
-    }
+    report_action_set(x, TRACE_ACTION_SET_IS, TRACE_ACTION_SET_IS_EMPTY);
 }
 
 /* Ops. */
@@ -1313,7 +1322,9 @@ op_push_mpls(struct xlate *x, const struct op_push_mpls *op)
     if (!n) {
         xlate_commit(x);
     } else if (n >= MAX_MPLS) {
-        REPORT(x, TRACE_MPLS_FULL, MAX_MPLS, 0, 0);
+        if (x->in->frame) {
+            REPORT(x, TRACE_MPLS_FULL, MAX_MPLS, 0, 0);
+        }
         x->error = DROP_MPLS_DEPTH;
         return;
     }
@@ -1331,7 +1342,9 @@ op_pop_mpls(struct xlate *x, const struct op_pop_mpls *op)
             x->was_mpls = true;
         }
     } else if (n >= MAX_MPLS) {
-        REPORT(x, TRACE_MPLS_POP, MAX_MPLS, 0, 0);
+        if (x->in->frame) {
+            REPORT(x, TRACE_MPLS_POP, MAX_MPLS, 0, 0);
+        }
         x->error = DROP_MPLS_DEPTH;
         x->actions->buffer.size = 0;
     }
@@ -1515,7 +1528,9 @@ decap_mpls(struct xlate *x, uint32_t inside)
 
     note_add_mpls(x);
     if (!flow_pop_mpls(&x->flow, n, type, x->wc)) {
-        REPORT(x, TRACE_MPLS_POP, MAX_MPLS, 0, 0);
+        if (x->in->frame) {
+            REPORT(x, TRACE_MPLS_POP, MAX_MPLS, 0, 0);
+        }
         x->error = DROP_MPLS_DEPTH;
         return;
     }
@@ -1596,7 +1611,8 @@ op_resubmit(struct xlate *x, const struct op_resubmit *op, bool last)
 }
 
 static void
-report_recirculation(struct xlate *x, const struct flow *flow, uint16_t zone)
+report_recirculation(struct xlate *x, const struct flow *flow, uint16_t zone,
+                     const struct op_nat *nat)
 {
     const word64 *words = (const word64 *) flow;
     const word64 *first = (const word64 *) &x->first;
@@ -1606,6 +1622,15 @@ report_recirculation(struct xlate *x, const struct flow *flow, uint16_t zone)
         if (words[i] != first[i]) {
             xlate_report(x, TRACE_WORD, i, words[i], 0, 0);
         }
+    }
+    if (nat) {
+        uint64_t high = 0, low = 0;
+        for (unsigned i = 0; i < 8; i++) {
+            high = high << 8 | nat->addr_min[i];
+            low = low << 8 | nat->addr_min[8 + i];
+        }
+        xlate_report(x, TRACE_NAT, nat->flags | nat->family << 8
+                     | (uint64_t) nat->port_min << 16, high, low, 0);
     }
 }
 
@@ -1667,10 +1692,13 @@ op_ct(struct xlate *x, const struct op_ct *op)
         memcpy(a->address_min, nat->addr_min, 16);
         memcpy(a->address_max, nat->addr_max, 16);
     }
+    /* What was set is seen after recirculation. */
+    x->flow.ct_mark |= flow_mark & ~x->wc->ct_mark;
+    for (unsigned i = 0; i < 16; i++) {
+        x->flow.ct_label[i] |= flow_label[i] & ~x->wc->ct_label[i];
+    }
     x->wc->ct_mark = old_mark_mask;
     memcpy(x->wc->ct_label, old_label_mask, 16);
-    x->flow.ct_mark = flow_mark;
-    memcpy(x->flow.ct_label, flow_label, 16);
 
     if (op->table != 255) {
         x->conntracked = true;
@@ -1682,7 +1710,7 @@ op_ct(struct xlate *x, const struct op_ct *op)
             struct flow back = x->flow;
             back.recirc_id = be32_from(id);
             back.ct_zone = be16_from(zone);
-            report_recirculation(x, &back, zone);
+            report_recirculation(x, &back, zone, nat);
         }
     }
     x->conntracked = false;
@@ -1810,7 +1838,7 @@ static bool
 run_op(struct xlate *x, const struct op *op, const struct op *next,
        const struct op *end, bool in_group)
 {
-    bool last = next >= end && x->last_is_last;
+    bool last = next >= end && x->last_is_last && !x->action_set.size;
 
     switch (op->code) {
     case OP_OUTPUT: {
@@ -1984,6 +2012,8 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
         break;
     }
     case OP_CLEAR_ACTIONS:
+        report_action_set(x, TRACE_ACTION_SET_WAS,
+                          TRACE_ACTION_SET_WAS_EMPTY);
         x->action_set.size = 0;
         x->flow.actset_output = be32_from(RESERVED_UNSET);
         break;
@@ -2113,6 +2143,9 @@ finish_mask(struct xlate *x)
     }
     if (wc->vlan1_tci) {
         wc->vlan1_tci |= CONSTANT_BE16(0x1000);
+    }
+    if (flow_vlan_limit() < 2) {
+        memset(&wc->vlan1_tpid, 0, 4);  /* Belongs to the payload. */
     }
     if (flow->nw_frag & 2) {
         wc->tp_src = wc->tp_dst = 0;
@@ -2255,6 +2288,26 @@ translate(struct xlate *x, struct frozen *frozen)
     xlate_finish_freezing(x, 0);
 }
 
+/* What is cloned last of all needs no clone. */
+static void
+unwrap_last_clone(struct actions *actions, uint32_t start)
+{
+    struct buffer *b = &actions->buffer;
+    uint32_t last = UINT32_MAX;
+
+    for (uint32_t at = start; at < b->size;
+         at += ((const struct action *) (void *) (b->data + at))->size) {
+        last = at;
+    }
+    if (last != UINT32_MAX
+        && ((const struct action *) (void *) (b->data + last))->type
+           == ACTION_CLONE) {
+        uint32_t nested = last + sizeof(struct action_clone);
+        memmove(b->data + last, b->data + nested, b->size - nested);
+        b->size -= sizeof(struct action_clone);
+    }
+}
+
 void
 pipeline_translate(const struct xlate_in *in, struct xlate_out *out)
 {
@@ -2318,6 +2371,8 @@ pipeline_translate(const struct xlate_in *in, struct xlate_out *out)
     out->error = x.error;
     if (x.error) {
         out->actions->buffer.size = start;
+    } else {
+        unwrap_last_clone(out->actions, start);
     }
     if (out->final) {
         *out->final = x.flow;
