@@ -10,7 +10,6 @@ Starts fast: standard library only, no argparse.
 
 import errno
 import fcntl
-import json
 import os
 import struct
 import sys
@@ -146,7 +145,12 @@ def _call(connection: blocking.Connection, target: str, command: str, arguments:
 
 def error_text(error: blocking.RpcError) -> str:
     """Return what a daemon said was wrong."""
-    return error.error if isinstance(error.error, str) else json.dumps(error.error)
+    return error.error if isinstance(error.error, str) else _json_text(error.error)
+
+
+def _json_text(value: object, separators: tuple[str, str] = (", ", ": ")) -> str:
+    import json                 # Few answers are no texts; the import would double the start.
+    return json.dumps(value, separators=separators, ensure_ascii=False, sort_keys=True)
 
 
 def ask(target: str, command: str, arguments: list[str]) -> tuple[str, bool]:
@@ -165,9 +169,9 @@ def _print_result(result: object, settings: _Settings) -> None:
         from utilities.table import pretty_json         # Imports what few runs need.
         text = pretty_json(result)
     elif settings.is_json:
-        text = json.dumps(result, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+        text = _json_text(result, (",", ":"))
     else:
-        text = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
+        text = result if isinstance(result, str) else _json_text(result)
     if text and not text.endswith("\n"):
         text += "\n"
     # surrogateescape keeps whatever bytes the daemon sent.
