@@ -279,3 +279,19 @@ def test_conditions_can_be_changed_while_watching(pair) -> None:
         texts.append(sorted(line.partition(",")[2] for line in output.read_text().splitlines()))
     assert texts[0] == texts[1]
     assert "insert,510" in texts[0]
+
+
+def test_the_control_socket_may_be_elsewhere(pair) -> None:
+    server = pair.sides[0]
+    output = server.directory / "locker.out"
+    _start_ours(server, ["--detach", "--no-chdir", "--pidfile=" + str(server.directory / "c1.pid"),
+                         "--unixctl=" + str(server.directory / "c1"), "lock", "lock0"], output)
+
+    def appctl(*words: str) -> None:
+        subprocess.run(["ovs-appctl", "-t", str(server.directory / "c1"), *words],
+                       env=server.environment, check=True, capture_output=True)
+    appctl("unlock", "lock0")
+    appctl("steal", "lock0")
+    _wait_for(lambda: output.read_text().count('{"locked":true}') == 2, "no second lock")
+    appctl("exit")
+    _wait_for(lambda: not (server.directory / "c1.pid").exists(), "no exit")

@@ -8,14 +8,14 @@ import os
 from ovsdb_server.rpc import address
 from ovsdb_server.rpc.blocking import Connection, ConnectionClosed, ProtocolError
 from ovsdb_server.rpc.message import REQUEST
-from utilities.command_line import VERSION, Fatal, flush_output, run_directory
+from utilities.command_line import VERSION, Fatal, flush_output
 from utilities.ovsdb_client.session import PROGRAM, Session
 
 
 def start_background(session: Session) -> None:
     """Fork for --detach, take the pidfile."""
     options = session.daemon_options
-    if not {"detach", "pidfile", "monitor", "user"} & set(options):
+    if not {"detach", "pidfile", "monitor", "user", "unixctl"} & set(options):
         return
     # Only these runs pay for the import.
     from ovsdb_server import daemon
@@ -100,18 +100,21 @@ class Control:
 
 
 def open_control(session: Session, commands: dict) -> Control | None:
-    """Open the control socket of a detached process.
+    """Open the control socket of a detached process, or of one that was given --unixctl.
 
     `commands` {name: (usage, fewest and most arguments, function)}; a function takes the
     arguments and returns (result, None) or (None, error).
     """
-    if session.daemon is None or not session.is_detached:
+    if session.daemon is None or not (
+            session.is_detached or "unixctl" in session.daemon_options):
+        return None
+    path = session.daemon.unixctl_path()
+    if path is None:
         return None
 
     def version(arguments: list[str]) -> tuple[str | None, str | None]:
         return f"{PROGRAM} (Open vSwitch) {VERSION}\n", None
 
-    path = f"{run_directory()}/{PROGRAM}.{os.getpid()}.ctl"
     control = Control(path, {"version": ("", 0, 0, version), **commands})
     session.daemon.unlink_at_exit(path)
     return control

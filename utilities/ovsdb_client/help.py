@@ -46,6 +46,7 @@ Output formatting options:
   --timestamp                 print times when watching
 Daemon options:
   --detach, --no-chdir, --pidfile[=FILE], --overwrite-pidfile, --monitor, --user=USER[:GROUP]
+  --unixctl=SOCKET            control socket, instead of the one in the run directory
 Logging options:
   -vSPEC, --verbose=SPEC, --log-file[=FILE] (default: {log}/ovsdb-client.log)
   --syslog-method=(libc|unix:file|udp:ip:port|null), --syslog-target=HOST:PORT

@@ -17,7 +17,7 @@ _DAEMON_OPTIONS = (
     ("detach", NO_ARGUMENT, ""), ("no-chdir", NO_ARGUMENT, ""),
     ("no-self-confinement", NO_ARGUMENT, ""), ("pidfile", OPTIONAL_ARGUMENT, ""),
     ("overwrite-pidfile", NO_ARGUMENT, ""), ("monitor", NO_ARGUMENT, ""),
-    ("user", REQUIRED_ARGUMENT, ""))
+    ("user", REQUIRED_ARGUMENT, ""), ("unixctl", REQUIRED_ARGUMENT, ""))
 OPTIONS = (
     ("help", NO_ARGUMENT, "h"), ("version", NO_ARGUMENT, "V"),
     ("timestamp", NO_ARGUMENT, ""), ("force", NO_ARGUMENT, ""),
@@ -117,7 +117,7 @@ def _apply_option(session: Session, name: str, value: str | None) -> None:
         case "leader-only" | "no-leader-only":
             session.leader_only = name == "leader-only"
         case "detach" | "no-chdir" | "no-self-confinement" | "pidfile" | "overwrite-pidfile" \
-                | "monitor" | "user":
+                | "monitor" | "user" | "unixctl":
             session.daemon_options[name] = value
         case "record" | "replay":
             raise Fatal(f"--{name} is not supported")
