@@ -295,3 +295,39 @@ def test_the_control_socket_may_be_elsewhere(pair) -> None:
     _wait_for(lambda: output.read_text().count('{"locked":true}') == 2, "no second lock")
     appctl("exit")
     _wait_for(lambda: not (server.directory / "c1.pid").exists(), "no exit")
+
+
+def test_detached_lockers_print_the_same(pair) -> None:
+    texts = []
+    for server, is_ours in zip(pair.sides, (True, False)):
+        outputs = [server.directory / f"locker{number}.out" for number in range(3)]
+        pids = []
+        for number, output in enumerate(outputs):
+            pidfile = server.directory / f"locker{number}.pid"
+            argv = ["-vconsole:off", "--detach", "--no-chdir", f"--pidfile={pidfile}", "lock",
+                    "shared"]
+            if is_ours:
+                _start_ours(server, argv, output)
+            else:
+                with open(output, "wb") as file:
+                    subprocess.run(["ovsdb-client", *argv], cwd=server.directory, check=True,
+                                   env=server.environment, stdout=file, stderr=file)
+            pids.append(int(pidfile.read_text()))
+
+        def appctl(number: int, *words: str) -> None:
+            control = server.directory / f"ovsdb-client.{pids[number]}.ctl"
+            subprocess.run(["ovs-appctl", "-t", str(control), *words], env=server.environment,
+                           check=True, capture_output=True)
+        for number, words, waiter, end in (
+                (0, ("unlock", "shared"), 1, '["shared"]\n'),
+                (1, ("unlock", "shared"), 2, '["shared"]\n'),
+                (0, ("steal", "shared"), 2, 'stolen\n["shared"]\n'),
+                (0, ("lock", "other"), 0, '{"locked":true}\n')):
+            appctl(number, *words)
+            _wait_for(lambda: outputs[waiter].read_text().endswith(end), f"{number} {words}")
+        for number in range(3):
+            appctl(number, "exit")
+        _wait_for(lambda: not any((server.directory / f"locker{number}.pid").exists()
+                                  for number in range(3)), "no exit")
+        texts.append([output.read_text() for output in outputs])
+    assert texts[0] == texts[1]

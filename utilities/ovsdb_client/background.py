@@ -85,8 +85,9 @@ class Control:
         """Return the result and the error of a command, one of them None."""
         if name == "list-commands":
             lines = ["The available commands are:",
-                     *(f"  {name:<23} {usage}".rstrip()
-                       for name, (usage, _, _, _) in sorted(self._commands.items()))]
+                     *(f"  {name:<23} {usage}" for name, usage in sorted(
+                         [("list-commands", ""), *((name, row[0])
+                                                   for name, row in self._commands.items())]))]
             return "\n".join(lines) + "\n", None
         if name not in self._commands:
             return None, (f'"{name}" is not a valid command (use "list-commands" to see a list '

@@ -46,14 +46,13 @@ class _Locker(Watcher):
                 return "", None
             return send
         return {"exit": ("", 0, 0, self._exit),
-                **{method: ("[LOCK]", 1, 1, sender(method))
+                **{method: ("LOCK", 1, 1, sender(method))
                    for method in ("lock", "steal", "unlock")}}
 
     def _handle(self, message, request_id: object) -> None:
         if message.kind == REPLY and message.id in self.requests:
-            method = self.requests.pop(message.id)
-            if method in ("lock", "steal"):
-                self.session.print_json(message.result)
+            del self.requests[message.id]
+            self.session.print_json(message.result)
             if not self._has_initial:
                 self._has_initial = True
                 go_background(self.session)
