@@ -61,10 +61,10 @@ def pair(tmp_path_factory):
     pair.stop()
 
 
-@pytest.fixture
-def mixed_pair(tmp_path):
+@pytest.fixture(scope="module")
+def mixed_pair(tmp_path_factory):
     """Our server for our program, the reference's for the reference's."""
-    pair = _make_pair(tmp_path, True)
+    pair = _make_pair(tmp_path_factory.mktemp("mixed"), True)
     yield pair
     pair.stop()
 
@@ -221,6 +221,15 @@ def _order_free(text: str) -> list:
 
 @pytest.mark.parametrize("line", MONITORS)
 def test_monitor_prints_the_same(pair, line: str) -> None:
+    _compare_monitors(pair, line)
+
+
+@pytest.mark.parametrize("line", MONITORS)
+def test_monitor_prints_the_same_with_our_server(mixed_pair, line: str) -> None:
+    _compare_monitors(mixed_pair, line)
+
+
+def _compare_monitors(pair: Pair, line: str) -> None:
     argv = shlex.split(line)
     texts = []
     for server, is_ours in zip(pair.sides, (True, False)):
