@@ -386,6 +386,16 @@ def _join_cluster(options: _Options, db: str, name: str, local: str, *remotes: s
         raise Fatal(f'{name}: not a valid schema name (use "schema-name" command to find the '
                        "correct name)")
     join_cluster(db, name, local, list(remotes), options.cluster_id)
+    if not local.startswith("etcd:"):
+        _warn_without_etcd()
+
+
+def _warn_without_etcd() -> None:
+    """Say so if the server of a file that has just been made cannot join its cluster."""
+    import shutil
+    if shutil.which("etcd") is None:
+        LOG.log("ovsdb_tool", WARN, "etcd is not installed, and clusters of more than one server "
+                                    "need it: install it (Debian's package is etcd-server)")
 
 
 def _cluster_to_standalone(_options: _Options, db: str, clustered: str) -> None:

@@ -61,8 +61,12 @@ def check_reference(text: str, databases: dict) -> None:
     """Raise RemoteError unless db:DB,TABLE,COLUMN is there.
 
     A column that can name no remotes, being neither of strings nor of references, names none.
+    Of a database whose tables are not known yet (its server has not joined its cluster) any may
+    come.
     """
-    _find_column(text, databases)
+    hosted = databases.get(split_reference(text)[0])
+    if hosted is None or hosted.has_schema:
+        _find_column(text, databases)
 
 
 def read_string(text: str, databases: dict) -> str | None:

@@ -3,11 +3,13 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.ovsdb_server.conftest import ROOT, program
 from tests.ovsdb_server.service.cluster.cluster import (SCHEMA, Cluster, Node, free_port,
                                                         need_etcd, tcp_addresses, wait_until)
 
@@ -206,8 +208,11 @@ def test_servers_at_unix_addresses_join_each_other(tmp_path):
     need_etcd()
     addresses = [f"unix:{tmp_path}/s{n}.raft" for n in range(1, 4)]
     with Cluster(tmp_path, addresses) as cluster:
+        # A remote in a table that is not known before the server has joined.
+        cluster.nodes[2].options += ("--remote=db:D,T,k",)
         cluster.start()
-        cluster.nodes[2].transact(insert("x"))
+        cluster.nodes[2].transact(insert(f"punix:{tmp_path}/listed"))
+        wait_until((tmp_path / "listed").exists)
         cluster.check_agreement()
         cluster.check_logs()
 
@@ -215,7 +220,9 @@ def test_servers_at_unix_addresses_join_each_other(tmp_path):
 def test_without_etcd_a_joining_server_names_the_package(tmp_path):
     node = Node(tmp_path / "s1", tcp_addresses(1)[0])
     node.environment["PATH"] = str(tmp_path)
-    node.join("tcp:127.0.0.1:1")
+    done = node.run(*program("utilities.ovsdb_tool"), "join-cluster", "db", "D", node.address,
+                    "tcp:127.0.0.1:1")
+    assert done.returncode == 0 and "Debian's package is etcd-server" in done.stderr
     node.start_well()
     try:
         wait_until(lambda: "etcd-server" in node.log())
@@ -321,3 +328,11 @@ def test_a_leader_that_ends_in_order_is_replaced_at_once(tmp_path):
         wait_until(lambda: any(node.is_leader() for node in others))
         assert time.monotonic() - start < 2.5
         assert leader.appctl("version").returncode != 0
+
+
+def test_a_server_without_clusters_imports_nothing_for_them():
+    code = (f"import sys; sys.path.insert(0, {str(ROOT)!r}); import ovsdb_server.main; "
+            "print(*(name for name in sys.modules if name == 'h11' or 'service.cluster' in name))")
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True,
+                          check=True)
+    assert not done.stdout.strip()
