@@ -36,6 +36,13 @@ class FaultyOs:
             self._die()
         return os.write(fd, data)
 
+    def pwrite(self, fd: int, data, offset: int) -> int:
+        self._note(fd)
+        if self._is_due():
+            os.pwrite(fd, bytes(data)[:self._rng.randint(0, len(data))], offset)
+            self._die()
+        return os.pwrite(fd, data, offset)
+
     def ftruncate(self, fd: int, size: int) -> None:
         self._change(os.ftruncate, fd, size)
 

@@ -85,9 +85,10 @@ class Load:
         return True
 
 
-def work(server, loads, rng) -> None:
-    """Let the clients work until the server dies; make it die in the end."""
+def work(server, loads, rng) -> bool:
+    """Let the clients work until the server dies; did it, before it was made to?"""
     control = None
+    has_died = True
     try:
         for load in loads:
             load.connection = server.connect()
@@ -104,6 +105,8 @@ def work(server, loads, rng) -> None:
                 break
             if rng.random() < 0.02 and "error" in loads[0].connection.call("convert", "F", JSON):
                 break
+        else:
+            has_died = False
     except (OSError, EOFError):
         pass        # The server is gone: that is what we wait for.
     finally:
@@ -118,6 +121,7 @@ def work(server, loads, rng) -> None:
             control.close()
         server.kill()
     assert "internal error" not in server.log() and "EMER" not in server.log()
+    return has_died
 
 
 def check(path, loads, has_power_loss, is_clustered) -> None:
@@ -156,6 +160,7 @@ def suffer(make_server, tools, seed: int) -> None:
     else:
         journal.create(path, SCHEMA)
     loads = [Load(number, rng) for number in range(N_CLIENTS)]
+    n_faults = 0
     for _life in range(N_LIVES):
         has_power_loss = rng.random() < 0.5
         server.environment["FAULT"] = (

@@ -327,12 +327,12 @@ def test_a_full_disk_loses_nothing_that_was_there(path, monkeypatch):
     with Opened(path) as opened:
         opened.run(plain(name="kept"))
         content = _content(opened.database)
-        write = os.write
+        write = os.pwrite
 
-        def half(fd, data):
-            write(fd, bytes(data)[:20])
+        def half(fd, data, offset):
+            write(fd, bytes(data)[:20], offset)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        monkeypatch.setattr(journal_module.os, "write", half)
+        monkeypatch.setattr(journal_module.os, "pwrite", half)
         assert opened.run(plain(name="lost"))[-1] == {
             "error": "I/O error", "details": f"{path}: write failed",
             "io-error": "No space left on device"}
