@@ -443,6 +443,11 @@ class ChangeBuffer:
         self.n = self.blob_used = 0
 
 
+def address_of(name: str) -> int:
+    """Where a function of the library is, for those who call it in C."""
+    return int(ffi.cast("uintptr_t", ffi.addressof(lib, name)))
+
+
 def buffer_stage(version: int, changes: ChangeBuffer, start: int = 0) -> None:
     """Stages the changes of a buffer from number `start` on, as `rules_stage` does."""
     number = lib.rules_stage(version, changes.rows + start, changes.n - start, changes.blob,

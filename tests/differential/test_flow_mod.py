@@ -7,11 +7,18 @@ dumps, taken in two versions, and what the tools said must be the same.
 
 import random
 import shlex
+import socket
+from dataclasses import replace
 
 import pytest
 
 from tests.differential.switches import Switch, is_installed, normal
 from tests.differential.test_daemon import SETUP
+from vswitchd.openflow import messages
+from vswitchd.openflow.action_types import Group, Output, SetIpTtl
+from vswitchd.openflow.framing import HEADER
+from vswitchd.openflow.messages.flow import FlowMod
+from vswitchd.openflow.text import parse_match
 
 pytestmark = [pytest.mark.differential,
               pytest.mark.skipif(not is_installed(), reason="Debian's daemons are absent")]
@@ -92,3 +99,76 @@ def test_random_flow_mods_have_the_same_effect(seed, tmp_path):
     finally:
         for switch in switches:
             switch.close()
+
+
+def talk(switch: Switch, version: int, seed: int) -> list[tuple[int, int, bytes]]:
+    """(type, xid, body of errors) of the replies to a seeded conversation of flow_mods and
+    barriers: some of it a question at a time, some in one piece, some in halves."""
+    rng = random.Random(seed)
+    replies = []
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(10)
+        sock.connect(f"{switch.directory}/br0.mgmt")
+        stream = sock.makefile("rb")
+        sock.sendall(HEADER.pack(version, 0, 8, 1))
+        reply = read_message(stream)
+        assert reply[1] == 0
+        xid = 1
+        for _ in range(60):
+            sent, wanted = b"", 0
+            for _ in range(rng.choice((1, 1, 1, 2, 30))):
+                xid += 1
+                mod = FlowMod(
+                    rng.choice(("add", "add", "add", "modify", "delete", "delete_strict")),
+                    parse_match(rng.choice(MATCHES))[0], rng.choice((1, 5, 100)),
+                    rng.choice(((Output(1),), (Output(2), Output(3)), (Group(9),), (),
+                                (SetIpTtl(5), Output(1)))),
+                    rng.choice((0, 1, 254)) if version > 1 else 255, new_cookie=0,
+                    flags=rng.choice((0, 0, 0, 2)))
+                if mod.command.startswith("delete"):
+                    mod = replace(mod, actions=())
+                if mod.command != "add" and mod.table == 254:
+                    mod = replace(mod, table=1)
+                try:
+                    sent += messages.encode(mod, version, xid)
+                except ValueError:
+                    continue
+                if rng.random() < 0.7:
+                    xid += 1
+                    wanted += 1
+                    sent += HEADER.pack(version, 18 if version == 1 else 20, 8, xid)
+            xid += 1
+            sent += HEADER.pack(version, 2, 8, xid)             # echo: the end of the piece
+            cut = rng.randrange(len(sent))
+            for piece in (sent[:cut], sent[cut:]) if rng.random() < 0.3 else (sent,):
+                sock.sendall(piece)
+            while True:
+                reply = read_message(stream)
+                replies.append((reply[1], HEADER.unpack_from(reply)[3],
+                                reply[8:12] if reply[1] == 1 else b""))
+                if reply[1] == 3:
+                    break
+    return replies
+
+
+def read_message(stream) -> bytes:
+    """One whole message."""
+    head = stream.read(8)
+    return head + stream.read(HEADER.unpack(head)[2] - 8)
+
+
+@pytest.mark.parametrize("version", [1, 4, 6])
+def test_quick_questions_get_the_same_answers(version, tmp_path):
+    told = []
+    for real in (True, False):
+        switch = Switch(tmp_path / ("real" if real else "ours"), real)
+        try:
+            switch.run(SETUP)
+            replies = talk(switch, version, version)
+            dump = switch.run("ovs-ofctl --no-stats dump-flows br0")
+            told.append((replies, sorted(normal(dump, switch.directory).splitlines())))
+        finally:
+            switch.close()
+    kinds = [kind for kind, _, _ in told[0][0]]
+    assert kinds.count(1) > 5 and kinds.count(19 if version == 1 else 21) > 40
+    assert told[1] == told[0]

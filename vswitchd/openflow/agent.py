@@ -557,8 +557,16 @@ class BridgeAgent:
     async def answer_quickly(self, connection: Connection, splitter: Splitter) -> None:
         """Serves what needs nobody's attention: runs of flow_mods that nobody listens to."""
         session, codec = connection.session, self.agent.codec
+        may_converse = True
         while (session.version and session.role != "secondary" and not self.snoopers
                and not _vconn.is_dbg and not self.service.needs_care):
+            if may_converse and connection.line.is_direct:
+                replies = quick.converse(codec, self.service, session, connection.line, splitter)
+                if replies:
+                    connection.send_bytes(replies)
+                self.admit_by(connection, "OFPT_FLOW_MOD")
+                may_converse = False                    # others have their turn now
+                await trio.lowlevel.checkpoint()
             before = splitter.pending
             if quick.is_barrier(session.version, splitter):
                 await self.agent.reach_version(self.bridge)

@@ -25,29 +25,35 @@ class Line:
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
-        self._fd = stream.socket.fileno() if isinstance(stream, trio.SocketStream) else -1
+        self.fd = stream.socket.fileno() if isinstance(stream, trio.SocketStream) else -1
         self._is_quick = False
         self._turn_began = 0.0
         self.is_busy = False
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether somebody may read and write the socket `fd` itself now, and gains by it: the peer
+        answers quickly."""
+        return self._is_quick and self.fd >= 0 and not self.is_busy
+
     def send_now(self, data: bytes) -> bytes:
         """Writes what the socket takes; returns what is left."""
-        if self._fd < 0 or self.is_busy:
+        if self.fd < 0 or self.is_busy:
             return data
         try:
-            return data[os.write(self._fd, data):]
+            return data[os.write(self.fd, data):]
         except OSError:
             return data                 # trio tells what is wrong when it writes that
 
     async def receive(self) -> bytes:
         """The next bytes; b"" at the end of the stream. Raises trio.BrokenResourceError."""
-        if self._is_quick and 0 <= self._fd < _MAX_FD:
+        if self._is_quick and 0 <= self.fd < _MAX_FD:
             if perf_counter() - self._turn_began >= _TURN:
                 await trio.lowlevel.checkpoint()
                 self._turn_began = perf_counter()
-            if select.select([self._fd], [], [], _LINGER)[0]:
+            if select.select([self.fd], [], [], _LINGER)[0]:
                 try:
-                    return os.read(self._fd, _SIZE)
+                    return os.read(self.fd, _SIZE)
                 except OSError:
                     pass                # trio tells what is wrong when it reads
             self._is_quick = False

@@ -22,6 +22,9 @@ from vswitchd.openflow.messages.flow import COMMANDS, FlowMod, FlowStats, FlowSt
 N_TABLES = 255                  # table 254 is for rules of our own and is not told
 HIDDEN_TABLE = 254
 FAIL_OPEN_PRIORITY = 0xf0f0f0   # above every priority that a controller can use
+# What the rules match that the reference has in the hidden table; we need none, but who would change
+# them must hear that he may not.
+_HIDDEN = (Match.of(recirc_id=0), *(Match.of(reg0=number) for number in (1, 2, 3)))
 _ANY = face.ANY
 _ETHERNET = (0, 0xffffffff)
 _ADD, _MODIFY = SEAM["RULE_ADD"], SEAM["RULE_MODIFY"]
@@ -50,16 +53,17 @@ def change_of(bridge: int, mod: FlowMod, tag: int = 0) -> face.RuleChange:
     table = mod.table
     if table == TABLE_ALL and command == _ADD:
         table = 0
-    elif table == HIDDEN_TABLE:
+    adds = command == _ADD
+    if command in (_MODIFY, SEAM["RULE_MODIFY_STRICT"]) and mod.new_cookie != COOKIE_NONE:
+        # Before OpenFlow 1.2 a modification has a cookie to set, and adds what it does not find.
+        adds = True
+    if table == HIDDEN_TABLE and (adds or any(map(without_type(mod.match).covers, _HIDDEN))):
         raise OpenFlowError("OFPBRC_EPERM")
     actions, program = mod.actions, b""
     if command <= SEAM["RULE_MODIFY_STRICT"]:
         actions, _ = check(actions, mod.match, table=table, n_tables=N_TABLES)
         program = compile_actions(actions)
-    flags = mod.flags
-    if command in (_MODIFY, SEAM["RULE_MODIFY_STRICT"]) and mod.new_cookie != COOKIE_NONE:
-        # Before OpenFlow 1.2 a modification has a cookie to set, and adds what it does not find.
-        flags |= SEAM["RF_MODIFY_ADDS"]
+    flags = mod.flags | (SEAM["RF_MODIFY_ADDS"] if adds and command != _ADD else 0)
     value, mask = _pack(mod.match)
     is_filtered = command != _ADD
     return face.RuleChange(

@@ -732,6 +732,25 @@ check_references(const struct bridge *bridge, const void *ops, uint32_t size,
 }
 
 static uint32_t
+check_program(const struct bridge *bridge, const struct program *program,
+              uint64_t version)
+{
+    return check_references(bridge, program->bytes, program->size, version);
+}
+
+static uint32_t
+stage_checked(struct pipeline *p, struct bridge *bridge,
+              struct rule_change *c, struct program *program,
+              const struct flow *value, const struct flow *mask,
+              uint64_t version)
+{
+    uint32_t error = check_program(bridge, program, version);
+
+    return error ? error : stage_addition(p, bridge, c, program, value, mask,
+                                          version);
+}
+
+static uint32_t
 stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
            uint32_t blob_size, uint64_t version)
 {
@@ -774,16 +793,12 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
             return bad == EOPNOTSUPP ? RULE_E_UNSUPPORTED
                                      : RULE_E_BAD_PROGRAM;
         }
-        error = check_references(bridge, ops, c->program_size, version);
-        if (error) {
-            return error;
-        }
         program = program_new(ops, c->program_size, blob + c->source_offset,
                               c->source_size);
     }
 
     if (c->command == RULE_ADD) {
-        error = stage_addition(p, bridge, c, program, &value, &mask, version);
+        error = stage_checked(p, bridge, c, program, &value, &mask, version);
         goto done;
     }
 
@@ -816,6 +831,13 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
                 continue;
             }
             if (writes) {
+                /* A modification that finds nothing refers to nothing. */
+                if (!c->n_affected) {
+                    error = check_program(bridge, program, version);
+                    if (error) {
+                        goto done;
+                    }
+                }
                 stage_modification(p, rule, c, program, version);
             } else {
                 rules_stage_removal(p, rule, c->reason, version);
@@ -828,7 +850,7 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
         if (c->table >= N_TABLES) {
             c->table = 0;
         }
-        error = stage_addition(p, bridge, c, program, &value, &mask, version);
+        error = stage_checked(p, bridge, c, program, &value, &mask, version);
     }
 done:
     program_unref(program);

@@ -22,6 +22,9 @@ _MAX_ROWS = 256
 _MAX_ITEMS = 1024
 _BLOB_SIZE = 1 << 19
 _N_VERSIONS = 7
+MOST_RECEIVED = 1 << 18         # bytes in a conversation
+_LINGER_US = 100                # how long a peer's next question is awaited
+_TURN_US = 1000                 # how long other tasks may be kept waiting
 
 
 def _load():
@@ -62,6 +65,13 @@ class Bundled(NamedTuple):
     flags: int
 
 
+class Talk(NamedTuple):
+    """How a conversation ended: what was received and not done, replies that could not be sent."""
+
+    rest: bytes
+    replies: bytes
+
+
 class Codec:
     """The quick codec of one daemon."""
 
@@ -75,6 +85,14 @@ class Codec:
         self._items = _ffi.new("struct quick_item[]", _MAX_ITEMS)
         self._run = _ffi.new("struct quick_run *")
         self._changes = face.ChangeBuffer(_MAX_ROWS, _BLOB_SIZE)
+        self._received = _ffi.new("uint8_t[]", MOST_RECEIVED)
+        self._talk = _ffi.new("struct quick_talk *", {
+            "data": self._received, "room": MOST_RECEIVED, "linger_us": _LINGER_US,
+            "turn_us": _TURN_US})
+        self._calls = _ffi.new("struct quick_calls *", {
+            name: _ffi.cast("void *", face.address_of(name))
+            for name in ("version_open", "rules_stage", "version_commit", "version_current",
+                         "version_reached")})
         self._out = _ffi.new("uint8_t[]", 0x10000)
 
     @staticmethod
@@ -98,6 +116,21 @@ class Codec:
         run = self._result()
         changes.n, changes.blob_used = run.n, run.filled
         return run, changes
+
+    def converse(self, version: int, table_in_command: bool, dp: int, bridge: int, fd: int,
+                 data: bytes) -> Talk:
+        """Carries out flow_mods and answers barriers of a peer for as long as it says nothing else
+        and says it at once; `data` has been received already."""
+        talk, changes = self._talk, self._changes
+        talk.fd, talk.version, talk.table_in_command = fd, version, table_in_command
+        talk.dp, talk.bridge = dp, bridge
+        talk.size, talk.used, talk.n_replies = len(data), 0, 0
+        _ffi.memmove(self._received, data, len(data))
+        _lib.quick_converse(self._quick, self._calls, talk, _ffi.cast("void *", changes.rows_at),
+                            _MAX_ROWS, self._items, _ffi.cast("uint8_t *", changes.blob_at),
+                            _BLOB_SIZE)
+        return Talk(_ffi.buffer(self._received, talk.size)[talk.used:],
+                    _ffi.buffer(talk.replies, talk.n_replies)[:])
 
     def item(self, index: int) -> tuple[int, int]:
         """Where the message number `index` of the last run lies, from its start on."""

@@ -1,7 +1,11 @@
 /* quick.c: the common flow_mods and flow statistics, without Python; see
  * quick.h. */
 
+#define _GNU_SOURCE
 #include "quick.h"
+#include <poll.h>
+#include <sys/socket.h>
+#include <time.h>
 #include "api.h"
 #include "base/base.h"
 #include "generated/fields.h"
@@ -668,6 +672,142 @@ quick_decode(struct quick *q, uint8_t version, uint8_t table_in_command,
         run->filled = filled + sizeof mod.match;
         run->used += length;
     }
+}
+
+/* ---- Conversations ---- */
+
+static int64_t
+time_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
+}
+
+/* Stages and publishes 'n' changes; returns how many, as one may be refused. */
+static uint32_t
+publish(const struct quick_calls *calls, uint32_t dp,
+        struct rule_change *rows, uint32_t n, const uint8_t *blob,
+        uint32_t blob_size)
+{
+    int (*open)(uint32_t, uint64_t *) = calls->version_open;
+    int (*stage)(uint64_t, struct rule_change *, uint32_t, const uint8_t *,
+                 uint32_t) = calls->rules_stage;
+    int (*commit)(uint64_t) = calls->version_commit;
+    uint64_t version;
+    uint32_t done = n;
+
+    if (open(dp, &version)) {
+        return 0;
+    }
+    if (stage(version, rows, n, blob, blob_size)) {
+        for (done = 0; done < n && !rows[done].error; done++) {
+            continue;
+        }
+    }
+    return commit(version) ? 0 : done;
+}
+
+static bool
+is_reached(const struct quick_calls *calls, uint32_t dp)
+{
+    uint64_t (*current)(uint32_t) = calls->version_current;
+    bool (*reached)(uint32_t, uint64_t) = calls->version_reached;
+
+    return reached(dp, current(dp));
+}
+
+/* Does what is at the beginning of what is left; false where that is for
+ * somebody else or not complete. */
+static bool
+answer(struct quick *q, const struct quick_calls *calls, struct quick_talk *t,
+       struct rule_change *rows, uint32_t max_rows, struct quick_item *items,
+       uint8_t *blob, uint32_t blob_size)
+{
+    const uint8_t *p = t->data + t->used;
+    struct quick_run run;
+
+    if (t->size - t->used < 8 || p[0] != t->version) {
+        return false;
+    }
+    if (p[1] == (t->version == OF10 ? 18 : 20)) {
+        if (read16(p + 2) != 8 || !is_reached(calls, t->dp)
+            || t->n_replies + 8 > sizeof t->replies) {
+            return false;
+        }
+        memcpy(t->replies + t->n_replies, p, 8);
+        t->replies[t->n_replies + 1]++;
+        t->n_replies += 8;
+        t->used += 8;
+        return true;
+    }
+    quick_decode(q, t->version, t->table_in_command, t->bridge, p,
+                 t->size - t->used, rows, max_rows, items, blob, blob_size,
+                 &run);
+    if (!run.n) {
+        return false;
+    }
+    uint32_t done = publish(calls, t->dp, rows, run.n, blob, run.filled);
+    t->used += done < run.n ? items[done].offset : run.used;
+    return done == run.n;
+}
+
+/* Sends what it can of the replies. */
+static bool
+send_replies(struct quick_talk *t)
+{
+    ssize_t n = t->n_replies
+        ? send(t->fd, t->replies, t->n_replies, MSG_DONTWAIT | MSG_NOSIGNAL)
+        : 0;
+
+    if (n > 0) {
+        memmove(t->replies, t->replies + n, t->n_replies - n);
+        t->n_replies -= n;
+    }
+    return !t->n_replies;
+}
+
+/* Waits for the peer to say more. */
+static bool
+receive(struct quick_talk *t)
+{
+    struct pollfd poll_fd = { .fd = t->fd, .events = POLLIN };
+    struct timespec linger = { .tv_nsec = t->linger_us * 1000L };
+
+    memmove(t->data, t->data + t->used, t->size - t->used);
+    t->size -= t->used;
+    t->used = 0;
+    if (t->size == t->room || ppoll(&poll_fd, 1, &linger, NULL) != 1) {
+        return false;
+    }
+    ssize_t n = recv(t->fd, t->data + t->size, t->room - t->size,
+                     MSG_DONTWAIT);
+    if (n <= 0) {
+        return false;           /* Who reads next learns why. */
+    }
+    t->size += n;
+    return true;
+}
+
+void
+quick_converse(struct quick *q, const struct quick_calls *calls,
+               struct quick_talk *t, void *rows, uint32_t max_rows,
+               struct quick_item *items, uint8_t *blob, uint32_t blob_size)
+{
+    int64_t end_us = time_us() + t->turn_us;
+    uint32_t left;
+
+    do {
+        while (answer(q, calls, t, rows, max_rows, items, blob, blob_size)) {
+            continue;
+        }
+        left = t->size - t->used;
+        if (!send_replies(t)
+            || (left >= 8 && left >= read16(t->data + t->used + 2))) {
+            return;             /* A whole message is for somebody else. */
+        }
+    } while (time_us() < end_us && receive(t));
 }
 
 void

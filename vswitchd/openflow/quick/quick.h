@@ -74,6 +74,32 @@ void quick_decode(struct quick *, uint8_t version, uint8_t table_in_command,
                   uint32_t max_rows, struct quick_item *items, uint8_t *blob,
                   uint32_t blob_size, struct quick_run *);
 
+struct quick_calls {            /* Functions of the switching library. */
+    void *version_open, *rules_stage, *version_commit;
+    void *version_current, *version_reached;
+};
+
+struct quick_talk {             /* A conversation with a peer on a socket. */
+    int32_t fd;
+    uint8_t version, table_in_command;
+    uint8_t pad[2];
+    uint32_t dp, bridge;
+    uint32_t linger_us;         /* How long to wait for the next question, */
+    uint32_t turn_us;           /* and how long to go on at all. */
+    uint8_t *data;              /* What has been received... */
+    uint32_t size, room;        /* ...in and out, and its most. */
+    uint32_t used;              /* Out: how much of it is done. */
+    uint32_t n_replies;         /* Out: bytes of replies that are not sent, */
+    uint8_t replies[4096];      /* these. */
+};
+
+/* Carries out flow_mods and answers barriers for as long as a peer asks for
+ * nothing else and asks at once. */
+void quick_converse(struct quick *, const struct quick_calls *,
+                    struct quick_talk *, void *rows, uint32_t max_rows,
+                    struct quick_item *items, uint8_t *blob,
+                    uint32_t blob_size);
+
 /* The same for flow_mods that are added to bundles, which are only checked. */
 void quick_check_bundled(struct quick *, uint8_t version, const uint8_t *data,
                          uint32_t size, struct quick_item *items,

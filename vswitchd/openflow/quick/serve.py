@@ -18,7 +18,8 @@ from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.framing import Splitter, find_raw, pack
 from vswitchd.openflow.messages.bundle import BundleAdd
 from vswitchd.openflow.messages.flow import FlowMod, FlowStatsRequest, encode_flow_stats
-from vswitchd.openflow.quick.codec import OTHER, UNKNOWN, Codec
+from vswitchd.openflow.line import Line
+from vswitchd.openflow.quick.codec import MOST_RECEIVED, OTHER, UNKNOWN, Codec
 from vswitchd.openflow.session import Session
 
 _FLOW_MOD, _BUNDLE_ADD, _VENDOR = 14, 34, 4
@@ -42,6 +43,19 @@ def serve(codec: Codec, service, session: Session, splitter: Splitter) -> tuple[
     if kind == _FLOW_MOD or version == OF10 and kind == _VENDOR:
         return _change_flows(codec, service, session, splitter)
     return [], False
+
+
+def converse(codec: Codec, service, session: Session, line: Line, splitter: Splitter) -> bytes:
+    """Lets a peer that asks quickly talk to quick.c itself for a millisecond; returns the replies
+    that could not be sent."""
+    if splitter.pending > MOST_RECEIVED:
+        return b""
+    service.settle()
+    talk = codec.converse(session.version, session.table_in_command, service.dp,
+                          service.bridge.handle, line.fd, splitter.buffer[splitter.start:])
+    splitter.skip(splitter.pending)
+    splitter.feed(talk.rest)
+    return talk.replies
 
 
 def is_barrier(version: int, splitter: Splitter) -> bool:
