@@ -1,7 +1,8 @@
 """Writes the launchers: one small script per program, in the virtual environment's bin directory.
 
 `python -m utilities.launcher VENV` writes VENV/bin/NAME for each program of `utilities.programs`
-whose module exists.  Called by `make build`.
+whose module exists, and VENV/share/openvswitch with the schemas, ovs-lib and the scripts that
+others look for there.  Called by `make build`.
 
 A launcher names the environment's Python in its first line, because then the kernel gives the
 process the script's name (/proc/PID/comm), which `ps`, `pidof` and the init scripts look for.
@@ -14,6 +15,7 @@ for the shell, and the process then takes its name by itself.
 """
 
 import os
+import re
 import shlex
 import sys
 import sysconfig
@@ -79,7 +81,27 @@ def write_launchers(venv: Path) -> list[str]:
             draft.chmod(0o755)
             draft.replace(path)
         written.append(name)
+    write_share(venv)
     return written
+
+
+def write_share(venv: Path) -> None:
+    """Write VENV/share/openvswitch: the schemas, and scripts/ with ovs-lib and what it runs."""
+    share = venv / "share" / "openvswitch"
+    scripts = share / "scripts"
+    scripts.mkdir(parents=True, exist_ok=True)
+    text = (ROOT / "utilities" / "ovs-lib").read_text()
+    for name, path in (("datadir", share), ("bindir", venv / "bin"), ("sbindir", venv / "bin")):
+        text = re.sub(rf"^({name}=\$\{{\w+-).*\}}$",
+                      lambda match: f"{match[1]}{shlex.quote(str(path))}}}", text, count=1,
+                      flags=re.MULTILINE)
+    (scripts / "ovs-lib").write_text(text)
+    for link, target in ((scripts / "ovs-ctl", venv / "bin" / "ovs-ctl"),
+                         (scripts / "ovs-save", venv / "bin" / "ovs-save"),
+                         *((share / schema.name, schema)
+                           for schema in (ROOT / "schema").glob("*.ovsschema"))):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
 
 
 if __name__ == "__main__":
