@@ -23,7 +23,7 @@ from schema.flow.fields import CT_STATE_BITS, FIELDS, FLOW_SIZE, OFFSET, VLAN_PR
 from schema.flow.drops import DROPS
 from schema.flow.seam import SEAM
 from schema.flow.trace import TRACE, TRACES, Node
-from vswitchd.openflow import packed, source
+from vswitchd.openflow import options, packed, source
 from vswitchd.openflow.action_text import format_actions, format_subfield
 from vswitchd.openflow.action_types import Actions, Subfield
 from vswitchd.openflow.compile import number_actions
@@ -111,7 +111,7 @@ class _Writer:
     def action(self, event: Event) -> str:
         actions = self.actions(event)
         if event.source < len(actions):
-            return format_actions((actions[event.source],), self.names.ports)
+            return _whole_options(format_actions((actions[event.source],), self.names.ports))
         return "?"
 
     def rule_text(self, event: Event) -> str:
@@ -122,13 +122,24 @@ class _Writer:
         text += f"{', ' if text else ''}priority {rule.priority}"
         return text + (f", cookie {rule.cookie:#x}" if rule.cookie else "")
 
+    def option(self, event: Event) -> Subfield:
+        """What the action of an event writes to."""
+        rule = self.rule(event.rule)
+        actions = tuple(number_actions(source.unpack(rule.source))) if rule else self.program
+        action = actions[event.source] if event.source < len(actions) else None
+        return getattr(action, "dst", getattr(action, "subfield", None)) or Subfield("?", 0, 0)
+
     def subfield(self, event: Event) -> str:
         number, place, *_ = event.arguments
+        if number not in _FIELD_NAMES:          # a piece of a tunnel option
+            return _whole_options(format_subfield(self.option(event)))
         return format_subfield(Subfield(_FIELD_NAMES[number], place >> 16, place & 0xffff))
 
     def value(self, event: Event) -> str:
         number, place, high, low = event.arguments
         value = high << 64 | low
+        if number not in _FIELD_NAMES:
+            return f"{value:#x}" if value else "0"
         info = INFO[_FIELD_NAMES[number]]
         if place & 0xffff == info.bits:
             return format_value(info, value, names=self.names.ports)
@@ -181,6 +192,14 @@ class _Writer:
             return format(number, form or "d")
 
         return _PLACEHOLDER.sub(fill, TRACES[event.kind - 1].text)
+
+
+def _whole_options(text: str) -> str:
+    """Text in which all bits of a tunnel option are told as the whole field."""
+    for number, place in options.PLACES.items():
+        text = text.replace(f"TUN_METADATA{number}[0..{8 * place.size - 1}]",
+                            f"TUN_METADATA{number}[]")
+    return text
 
 
 def build_tree(events: Sequence[Event], names: Names, program: Actions = ()) -> list[Line]:

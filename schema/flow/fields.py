@@ -552,3 +552,16 @@ FIELDS: tuple[Field, ...] = (
 
 FIELD: dict[str, Field] = {name: field for field in FIELDS
                            for name in (field.name, *field.aliases)}
+
+# The space of tunnel options as fields of the library's own: pieces, and a bit per option that is
+# there. tun_metadataN lies where the TLV map says (vswitchd/openflow/options.py).
+OPTION_CHUNK = 16
+OPTION_FIELD_ID = max(field.id for field in FIELDS) + 1
+OPTION_PRESENT_ID = OPTION_FIELD_ID + MEMBER["tun_metadata"].count // OPTION_CHUNK
+OPTION_SPACE: tuple[Field, ...] = (
+    *(Field(OPTION_FIELD_ID + n, f"tun_options{n}", (), OPTION_CHUNK, 8 * OPTION_CHUNK, True, True,
+            Format.HEX, Prereq.NONE,
+            At("tun_metadata", index=n * OPTION_CHUNK, size=OPTION_CHUNK), (), Of1x.NONE, Of1x.NONE)
+      for n in range(MEMBER["tun_metadata"].count // OPTION_CHUNK)),
+    Field(OPTION_PRESENT_ID, "tun_options_present", (), 8, 64, True, True, Format.HEX, Prereq.NONE,
+          At("tun_metadata_present"), (), Of1x.NONE, Of1x.NONE))

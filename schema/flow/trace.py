@@ -98,6 +98,7 @@ TRACES: tuple[Trace, ...] = (
         is_now {subfield} is now {value}
         output_port output port is {0}
         queue queue = {0:#x}
+        deleted delete {0:field}
         action_set_is action set is: {members}
         action_set_was action set was: {members}
         action_set_is_empty action set is empty

@@ -203,6 +203,28 @@ SCRIPTS["connections traced"] = [
     *traced("in_port=1,tcp6,ipv6_src=fe80::1,ipv6_dst=fe80::2,tcp_src=4,tcp_dst=5",
             "ipv6,actions=ct(commit,nat(src=fd00::1-fd00::9),table=1) & table=1,actions=2")]
 
+_OPTION = "{class=0xffff,type=0,len=4}->tun_metadata0"
+SCRIPTS["tunnel options"] = [
+    f"{O13} dump-tlv-map br0", f"{O13} add-flow br0 tun_metadata0=1,actions=2",
+    *(f"{O13} add-tlv-map br0 '{row}'" for row in (
+        _OPTION, _OPTION, _OPTION.replace("data0", "data1"),
+        "{class=0xffff,type=1,len=8}->tun_metadata1,{class=0xffff,type=2,len=124}->tun_metadata2",
+        "{class=0xffff,type=3,len=124}->tun_metadata3")),
+    f"{O13} dump-tlv-map br0", f"{O13} del-tlv-map br0 '{{class=0xffff,type=2,len=124}}->tun_metadata2'",
+    f"{O13} dump-tlv-map br0",
+    flows("br0", "in_port=1,actions=set_field:0x1200->tun_metadata0,resubmit(,1)",
+          "in_port=2,actions=load:0x77->tun_metadata1[],resubmit(,1)",
+          "in_port=3,actions=set_field:0x1210->reg0,move:NXM_NX_REG0[]->NXM_NX_TUN_METADATA0[0..31],resubmit(,1)",
+          "in_port=4,actions=set_field:0x1/0xf->tun_metadata1,push:NXM_NX_TUN_METADATA1[0..31],"
+          "pop:NXM_NX_REG1[],delete_field:tun_metadata1,resubmit(,1)",
+          "table=1,tun_metadata0=0x1234/0xff00,actions=2", "table=1,tun_metadata1=0x77,actions=1",
+          "table=1,priority=1,actions=controller"),
+    *(f"ovs-appctl ofproto/trace br0 in_port={port}" for port in (1, 2, 3, 4)),
+    f"{O13} dump-flows br0 table=1 | sort", f"{O13} add-flow br0 in_port=5,actions=push:NXM_NX_TUN_METADATA1[]",
+    *(f"{O13} add-flow br0 actions={action}:tun_metadata5" for action in ("delete_field", "set_field:1-\\>")),
+    f"{O13} del-tlv-map br0", f"{O13} del-tlv-map br0 '{_OPTION}'", f"{O13} del-flows br0",
+    f"{O13} del-tlv-map br0", f"{O13} dump-tlv-map br0"]
+
 
 def answer(switch: Switch, name: str) -> str:
     """What the lines of a script print; the switch is closed."""

@@ -810,6 +810,7 @@ class BridgeAgent:
     def close(self) -> None:
         """Ends all sockets and connections."""
         self.service.meters.release()
+        self.service.options.remove(self.service.options.rows)
         for path in self.paths:
             self.remove_socket(path)
         self.scope.cancel()

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 
 from datapath.match import MatchError, place
 from datapath.program import Subfield as OpSubfield, pack_op
-from schema.flow.fields import FIELD
+from schema.flow.fields import FIELD, OPTION_CHUNK, OPTION_PRESENT_ID
+from vswitchd.openflow import options
 from vswitchd.openflow import action_types as t
 from vswitchd.openflow.error import OpenFlowError
 
@@ -39,11 +40,21 @@ def number_actions(actions: t.Actions) -> Iterator[t.Action]:
 def _subfield(subfield: t.Subfield | None) -> OpSubfield | int:
     if subfield is None:
         return 0
+    if options.option_number(subfield.field) is not None:
+        place = options.place_of(options.option_number(subfield.field))
+        if subfield.offset + subfield.n_bits > 8 * place.size:
+            raise OpenFlowError("OFPBAC_BAD_SET_LEN")
+        found = options.chunks(*subfield)
+        if len(found) != 1:             # XXX bits of several pieces of the option space
+            raise OpenFlowError("OFPBAC_BAD_SET_ARGUMENT")
+        return OpSubfield(*found[0][:3])
     return OpSubfield(FIELD[subfield.field].id, subfield.offset, subfield.n_bits)
 
 
 def _set(name: str, source: int, value: int, mask: int | None = None) -> bytes:
-    """An op that sets bits of a field."""
+    """Ops that set bits of a field."""
+    if options.option_number(name) is not None:
+        return _set_option(name, source, value, mask)
     try:
         _, size, shift, ones = place(name)
     except MatchError as error:
@@ -52,6 +63,51 @@ def _set(name: str, source: int, value: int, mask: int | None = None) -> bytes:
     return pack_op("set_field", source, field=FIELD[name].id,
                    value=((value & ones) << shift & care).to_bytes(size, "big"),
                    mask=care.to_bytes(size, "big"))
+
+
+def _set_raw(chunk: options.Chunk, source: int, value: int, care: int) -> bytes:
+    size = 8 if chunk.field == OPTION_PRESENT_ID else OPTION_CHUNK
+    ones = (1 << chunk.n_bits) - 1
+    care = (care >> chunk.start & ones) << chunk.offset
+    bits = (value >> chunk.start & ones) << chunk.offset & care
+    return pack_op("set_field", source, field=chunk.field, value=bits.to_bytes(size, "big"),
+                   mask=care.to_bytes(size, "big"))
+
+
+def _set_option(name: str, source: int, value: int, mask: int | None) -> bytes:
+    """Ops that set bits of a tunnel option, which is there from then on."""
+    care = -1 if mask is None else mask
+    parts = [_set_raw(chunk, source, value, care) for chunk in options.chunks(name, 0, 992)
+             if care >> chunk.start]
+    return b"".join(parts) + _mark(name, source, True)
+
+
+def _mark(name: str, source: int, is_there: bool) -> bytes:
+    return _set_raw(options.present(name), source, int(is_there), 1)
+
+
+def _marking(emit: Callable, attribute: str) -> Callable:
+    """An op that may write a tunnel option, which is there from then on."""
+    def marked(action, source: int, compiler: "_Compiler") -> bytes:
+        ops = emit(action, source, compiler)
+        subfield = getattr(action, attribute)
+        if subfield is not None and options.option_number(subfield.field) is not None:
+            ops += _mark(subfield.field, source, True)
+        return ops
+    return marked
+
+
+def _delete_field(action: t.DeleteField, source: int, compiler) -> bytes:
+    ops = [_set_raw(chunk, source, 0, -1) for chunk in options.chunks(action.field, 0, 992)]
+    return (b"".join(ops) + _mark(action.field, source, False)
+            + pack_op("delete_field", source, field=FIELD[action.field].id))
+
+
+def _move(action: t.RegMove, source: int, compiler) -> bytes:
+    src, dst = map(_subfield, (action.src, action.dst))
+    n_bits = min(src.n_bits, dst.n_bits)        # an option may be shorter than its field
+    return pack_op("move", source, src=src._replace(n_bits=n_bits),
+                   dst=dst._replace(n_bits=n_bits))
 
 
 def _set_l4(side: str) -> Callable:
@@ -85,15 +141,26 @@ def _dec_ttl(action: t.DecTtl, source: int, compiler) -> bytes:
     return pack_op("dec_ttl", source, tuple(action.ids) if action.ids is not None else (0,))
 
 
+def _learn_spec(spec: t.LearnSpec) -> Iterator[bytes]:
+    src, dst = (_subfield(end) or OpSubfield(0, 0, 0) for end in (spec.src, spec.dst))
+    n_bits = min(spec.n_bits, src.n_bits or 992, dst.n_bits or 992)
+    yield LEARN_SPEC.pack(n_bits, spec.kind, spec.src is not None, 0,
+                          *(src._replace(n_bits=n_bits) if src.n_bits else src), 0,
+                          *(dst._replace(n_bits=n_bits) if dst.n_bits else dst), 0,
+                          spec.value.to_bytes(16, "big"))
+    if spec.dst is not None and options.option_number(spec.dst.field) is not None:
+        there = options.present(spec.dst.field)         # and the option is there
+        yield LEARN_SPEC.pack(1, spec.kind, False, 0, 0, 0, 0, 0, *there[:3], 0,
+                              (1).to_bytes(16, "big"))
+
+
 def _learn(action: t.Learn, source: int, compiler) -> bytes:
     result = _subfield(action.result_dst) or (0, 0, 0)
+    specs = [part for spec in action.specs for part in _learn_spec(spec)]
     data = LEARN.pack(action.table, 0, action.priority, action.idle_timeout, action.hard_timeout,
                       action.fin_idle_timeout, action.fin_hard_timeout, action.flags,
-                      len(action.specs), action.limit, 0, action.cookie, *result, 0)
-    for spec in action.specs:
-        src, dst = (_subfield(end) or (0, 0, 0) for end in (spec.src, spec.dst))
-        data += LEARN_SPEC.pack(spec.n_bits, spec.kind, spec.src is not None, 0, *src, 0, *dst, 0,
-                                spec.value.to_bytes(16, "big"))
+                      len(specs), action.limit, 0, action.cookie, *result, 0)
+    data += b"".join(specs)
     return pack_op("learn", source, data)
 
 
@@ -164,9 +231,9 @@ _EMITTERS: dict[type, Callable] = {
     t.SetIpTtl: _set_simple("nw_ttl", "ttl"),
     t.SetL4SrcPort: _set_l4("src"),
     t.SetL4DstPort: _set_l4("dst"),
-    t.RegMove: _plain("move", src="src", dst="dst"),
+    t.RegMove: _marking(_move, "dst"),
     t.StackPush: _plain("push", src="subfield"),
-    t.StackPop: _plain("pop", dst="subfield"),
+    t.StackPop: _marking(_plain("pop", dst="subfield"), "subfield"),
     t.DecTtl: _dec_ttl,
     t.SetMplsLabel: _set_simple("mpls_label", "label"),
     t.SetMplsTc: _set_simple("mpls_tc", "tc"),
@@ -175,8 +242,7 @@ _EMITTERS: dict[type, Callable] = {
     t.PushMpls: _plain("push_mpls", eth_type="eth_type"),
     t.PopMpls: _plain("pop_mpls", eth_type="eth_type"),
     t.DecNshTtl: _plain("dec_nsh_ttl"),
-    t.DeleteField: lambda action, source, compiler: pack_op(
-        "delete_field", source, field=FIELD[action.field].id),
+    t.DeleteField: _delete_field,
     t.SetTunnel: _set_simple("tun_id", "tun_id"),
     t.SetQueue: _plain("set_queue", queue="queue"),
     t.PopQueue: _plain("pop_queue"),

@@ -14,7 +14,7 @@ from datapath import face
 from schema.flow.seam import SEAM
 from schema.openflow.limits import BUFFER_NONE, PORT_NONE, QUEUE_ALL, TABLE_ALL
 from vswitchd.config.desired import LOCAL
-from vswitchd.openflow import bundles, continuations, groups, meters, packed, tables
+from vswitchd.openflow import bundles, continuations, groups, meters, options, packed, tables
 from vswitchd.openflow.action_types import Output, SetQueue
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.consistency import check
@@ -47,7 +47,6 @@ NORMAL = 0xfffa
 NO_MATCH, ACTION, EXPLICIT_MISS, IMPLICIT_MISS = 0, 1, 6, 7     # why a packet-in is sent
 _SINCE_14 = (3, 4, 5)           # action_set, group, packet_out
 PRIMARY_REQUEST = 0             # why a role changed
-_OPTION_SPACE, _OPTIONS = 256, 64       # bytes and number of tunnel options
 
 
 class Encoded(NamedTuple):
@@ -90,6 +89,7 @@ class Service:
         self.datapath_of = datapath_of
         self.settle = settle
         self.meters = meters.Meters(bridge.datapath, bridge.handle)
+        self.options = options.TlvMap()
         self.told: dict[int, port.Port] = {}    # ports as the controllers know them
         self.sessions: list[Session] = []       # of all connections
         self.generation_id: int | None = None   # of the last role request that had one
@@ -416,13 +416,17 @@ class Service:
     # -- tunnel options, connections, exporters: nothing there to be told or changed
 
     def tlv_table(self, conn: Session, value: description.TlvTableRequest):
-        yield description.TlvTableReply(_OPTION_SPACE, _OPTIONS)
+        yield description.TlvTableReply(options.SPACE, options.MAX_FIELDS, self.options.told())
 
     def tlv_table_mod(self, conn: Session, value: description.TlvTableMod):
-        command = description.TLV_COMMANDS[value.command]
-        if command != "CLEAR":
-            raise OpenFlowError("NXTTMFC_TABLE_FULL" if command == "ADD"
-                                else "NXTTMFC_INVALID_TLV_DEL")
+        if description.TLV_COMMANDS[value.command] == "ADD":
+            self.options.add(value.maps)
+            return ()
+        numbers = {row[3] for row in value.maps} if value.maps else set(self.options.rows)
+        used = tables.used_options(self.bridge.handle) if numbers & set(self.options.rows) else ()
+        if numbers.intersection(used):
+            raise OpenFlowError("NXTTMFC_INVALID_TLV_DEL")
+        self.options.remove(numbers)
         return ()
 
     def ipfix(self, conn: Session, value):

@@ -4,13 +4,14 @@ The library's tables are the only truth: a flow_mod becomes a `face.RuleChange`,
 back and turns their source actions and packed matches into codec values. Control task only.
 """
 
+import re
 from collections.abc import Iterator
 
 from datapath import face
 from schema.flow.seam import SEAM
 from schema.openflow.limits import (COOKIE_NONE, GROUP_ANY, PORT_NONE, PRIORITY_DEFAULT,
                                     TABLE_ALL)
-from vswitchd.openflow import packed, source
+from vswitchd.openflow import options, packed, source
 from vswitchd.openflow.action_types import Actions
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.consistency import check
@@ -126,6 +127,17 @@ def select_records(bridge: int, request: FlowStatsRequest) -> Iterator[bytes]:
                              out_port=_out(request.out_port, PORT_NONE),
                              out_group=_out(request.out_group, GROUP_ANY), cookie=request.cookie,
                              cookie_mask=request.cookie_mask)
+
+
+def used_options(bridge: int) -> set[int]:
+    """Numbers of the tunnel options that rules of a bridge match on or set."""
+    found: set[int] = set()
+    for rule in face.rules(bridge):
+        text = repr(source.unpack(rule.source))
+        found.update(int(number) for number in re.findall(r"tun_metadata(\d+)", text))
+        found.update(number for number in map(options.option_number, packed.unpack(
+            rule.value, rule.mask).fields) if number is not None)
+    return found
 
 
 def select(bridge: int, request: FlowStatsRequest) -> Iterator[face.Rule]:

@@ -204,6 +204,13 @@ check(const uint8_t *ops, uint32_t size, unsigned depth)
             }
             break;
         }
+        case OP_DELETE_FIELD: {
+            uint16_t id = ((const struct op_delete_field *) op)->field;
+            if (id >= N_FIELDS || !fields[id].name) {
+                return bad(op, "no such field");
+            }
+            break;
+        }
         case OP_ENCAP:
             error = check_encap((const void *) op);
             break;

@@ -2049,7 +2049,10 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
     case OP_CONJUNCTION:
     case OP_NAT:
     case OP_SAMPLE:
-    case OP_DELETE_FIELD:
+        break;
+    case OP_DELETE_FIELD:       /* Ops before it have zeroed its bits. */
+        REPORT(x, TRACE_DELETED,
+               ((const struct op_delete_field *) op)->field, 0, 0);
         break;
     }
     (void) in_group;

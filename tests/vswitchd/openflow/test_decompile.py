@@ -19,7 +19,7 @@ ACTIONS = (
     "ct(table=4,alg=ftp,nat),clone(set_field:1->reg1,output:3),exit,fin_timeout(idle_timeout=3,hard_timeout=4)",
     "sample(probability=3,collector_set_id=4,obs_domain_id=5,obs_point_id=NXM_NX_REG1[],sampling_port=6,egress)",
     "bundle(eth_src,5,hrw,ofport,members:1,2),bundle_load(eth_src,5,active_backup,ofport,NXM_NX_REG0[],members:4,8)",
-    "multipath(symmetric_l4,50,modulo_n,4,0,NXM_NX_REG0[]),check_pkt_larger(9)->NXM_NX_REG0[2],delete_field:reg1",
+    "multipath(symmetric_l4,50,modulo_n,4,0,NXM_NX_REG0[]),check_pkt_larger(9)->NXM_NX_REG0[2]",
     "encap(nsh(md_type=2,tlv(0x1000,10,0x12345678))),encap(ethernet),decap,decap(packet_type(ns=1,type=0x800))",
     "dec_nsh_ttl,note:01,debug_recirc,debug_slow")
 
