@@ -1,29 +1,21 @@
 """A server's part in a cluster of several: the database, its file, etcd and the machine joined up.
 
-`ClusterMember.serve` is one database's life on etcd:
-
-    stub file --(join)--> member
-    sole server --(`grow`, when a first other server asks)--> member
-    file with FILE.etcd, or an etcd: address --> member
-
-A member runs the machine `storage.etcd_member`, asks etcd what it wants asked, commits to the
-engine's database and to this server's file what the log says, and puts what clients want to write
-into the log by way of a `Proposer`.  Followers decide transactions like the leader and append them
-under the same comparisons, so that each server can be written at; an answer goes out when this
-server has applied the transaction.  The leader also stores snapshots and trims the log.
+A `ClusterMember` gets to etcd by way of its `Meeting`, runs the machine `storage.etcd_member`, asks
+etcd what it wants asked, commits to the engine's database and to this server's file what the log
+says, and puts what clients want to write into the log by way of a `Proposer`.  Followers decide
+transactions like the leader and append them under the same comparisons, so that each server can be
+written at; an answer goes out when this server has applied the transaction.  The leader also stores
+snapshots and trims the log.
 
 What etcd has confirmed is durable; this server's file is there to start from.
 
-Trio thread only; snapshots are encoded in a thread.
+Trio thread only.
 """
 
-import os
-import shutil
 import time
 from collections.abc import Callable
 from random import Random
 
-import orjson
 import trio
 
 from ovsdb_server import vlog
@@ -33,23 +25,22 @@ from ovsdb_server.engine.ephemeral import refuse_ephemeral
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.history import History
 from ovsdb_server.engine.schema import DatabaseSchema
-from ovsdb_server.service.cluster.client import EtcdClient, EtcdError
-from ovsdb_server.service.cluster.joining import (Door, JoinError, admit, find_cluster,
-                                                  remove_member)
+from ovsdb_server.service.cluster import snapshots
+from ovsdb_server.service.cluster.client import EtcdError
+from ovsdb_server.service.cluster.joining import remove_member
+from ovsdb_server.service.cluster.meeting import Meeting
 from ovsdb_server.service.cluster.proposer import Proposer
-from ovsdb_server.service.cluster.supervisor import (Admission, Etcd, NoEtcd, candidate,
-                                                     choose_urls, directory_of, find_program)
+from ovsdb_server.service.cluster.supervisor import NoEtcd
 from ovsdb_server.service.hosted import HostedDatabase
 from ovsdb_server.service.membership import (CANDIDATE, FOLLOWER, JOINING, LEADER, LEFT, MEMBER,
                                              ClusterError, Membership, Peer, Status)
-from ovsdb_server.storage.cluster_file import Entry, Snapshot, nickname, short
+from ovsdb_server.storage.cluster_file import Entry, nickname, short
 from ovsdb_server.storage.cluster_log import ClusterLog
-from ovsdb_server.storage.etcd import (KV_COMPACT, KV_RANGE, KV_TXN, LEASE_REVOKE, Keys, Kv,
-                                       compact, keep_alive, split_pieces)
+from ovsdb_server.storage.etcd import KV_COMPACT, KV_TXN, Keys, compact
 from ovsdb_server.storage.etcd import Snapshot as StoredSnapshot
 from ovsdb_server.storage.etcd_member import (REPLY_TIMEOUT, Apply, Changed, Decided, Effect,
                                               Fault, Install, Member, Send, Watch, describe)
-from ovsdb_server.storage.replay import META_MEMBERS, Replay, encode_rows
+from ovsdb_server.storage.replay import Replay, encode_rows
 
 _log = vlog.module("raft")
 _LIMIT = vlog.RateLimit(5, 5)
@@ -60,8 +51,6 @@ _SNAPSHOT_SIZE = 10 << 20
 
 # So many entries stay in the log behind a snapshot, for those who are a little late.
 _KEPT_ENTRIES = 1000
-
-_JOIN_INTERVAL = 0.5
 
 # Kicked servers have so long to read of it before etcd forgets them.
 _FAREWELL = 1.0
@@ -100,9 +89,7 @@ class ClusterMember(Membership):
         self._remotes = header.remotes
         self._rng = Random()
         self._proposer: Proposer | None = None
-        self._etcd: Etcd | None = None
-        self._client: EtcdClient | None = None
-        self._door: Door | None = None
+        self._meeting: Meeting | None = None
         self._nursery: trio.Nursery | None = None
         self._scope = trio.CancelScope()
         self._woken = trio.Event()
@@ -117,28 +104,22 @@ class ClusterMember(Membership):
         self._snapshot_size = 0
         self._n_disconnections = 0
         self._won_at: float | None = None
-        self._grown = trio.Event()
-        self._growing = trio.Lock()
         self._requester = None
-
-    @property
-    def _directory(self) -> str:
-        return directory_of(self.hosted.path)
 
     # Life.
 
     async def serve(self, server, is_alone: bool = False) -> None:
-        """Take part until cancelled; `is_alone`: when another server has asked to join."""
+        """Take part until cancelled; `is_alone`: once another server has asked to join."""
         self.server = server
         with self._scope:
             try:
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
+                    meeting = self._meeting = Meeting(server, self.hosted, self.log, nursery)
                     try:
                         if is_alone:
-                            self._open_door(nursery)
-                            await self._grown.wait()
-                        await self._begin(nursery)
+                            await meeting.wait_alone(self._grow)
+                        await meeting.reach()
                         await self._run()
                     finally:
                         await self._resign()
@@ -147,29 +128,21 @@ class ClusterMember(Membership):
             finally:
                 self._nursery = None
                 with trio.CancelScope(shield=True):
-                    await self._end()
+                    await self._meeting.close()
 
     async def _resign(self) -> None:
         """Give leadership up while etcd still runs, so that others need not wait for it."""
-        if self._client is not None and self.machine is not None:
+        if self._meeting.client is not None and self.machine is not None:
             self.machine.resign(trio.current_time())
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 0.5):
                 for effect in self.machine.take_effects():
                     if isinstance(effect, Send):
                         try:
-                            await self._client.call(effect.path, effect.body)
+                            await self._meeting.client.call(effect.path, effect.body)
                         except EtcdError:
                             pass        # The lease ends by itself.
-        if self._etcd is not None:
-            self._etcd.release()
-
-    async def _end(self) -> None:
-        if self._client is not None:
-            await self._client.close()
-        if self._door is not None:
-            await self._door.close()
-        if self._etcd is not None:
-            await self._etcd.stop()
+        if self._meeting.etcd is not None:
+            self._meeting.etcd.release()
 
     def close(self) -> None:
         """Stop taking part."""
@@ -193,169 +166,41 @@ class ClusterMember(Membership):
         self.is_leader = is_leader
         self.server.note_cluster(self.hosted)
 
-    async def _begin(self, nursery: trio.Nursery) -> None:
-        """Reach etcd, and be one of its members.  Raises: NoEtcd."""
-        if self.address.startswith("etcd:"):
-            urls = [f"http://{part}" for part in self.address.removeprefix("etcd:").split(",")]
-            self._client = EtcdClient(urls)
-            if not self.log.header.is_joining:
-                await self._found()
-            return
-        find_program()
-        admission = Admission.load(self._directory)
-        if admission is None and self._etcd is None:
-            admission, lease = await self._join()
-            await self._start_etcd(nursery, admission)
-            try:
-                await self._client.call(LEASE_REVOKE, keep_alive(lease))
-            except EtcdError:
-                pass                    # It ends by itself.
-        elif self._etcd is None:
-            await self._start_etcd(nursery, admission)
-        if self.address.startswith("unix:") and self._door is None:
-            self._open_door(nursery)
-
-    async def _start_etcd(self, nursery: trio.Nursery, admission: Admission) -> None:
-        self._etcd = Etcd(self._directory, admission, self.server.tls_files)
-        nursery.start_soon(self._etcd.serve)
-        self._client = EtcdClient([admission.client_url], self._context(admission))
-        await self._until_ready()
-
-    def _context(self, admission: Admission):
-        return self.server.tls_context(False) if admission.client_url.startswith("https") else None
-
-    async def _until_ready(self) -> None:
-        """Wait until etcd answers with a quorum behind it."""
-        while True:
-            try:
-                with trio.move_on_after(REPLY_TIMEOUT):
-                    return await self._client.call(KV_RANGE, {"key": "AA=="})
-            except EtcdError as error:
-                self.reason = str(error)
-            await trio.sleep(0.1)
-
-    async def _join(self) -> tuple[Admission, int]:
-        """Become a member of the etcd of the servers whose addresses are known.
-
-        Returns how to start it and the lease to revoke once it runs.
-        """
-        header = self.log.header
-        is_tls = self.address.startswith("ssl:")
-        remotes = list(self._remotes) or [
-            address for sid, address in self.log.servers.items() if sid != self.sid]
-        while True:
-            try:
-                context = self.server.tls_context(False) if is_tls else None
-                urls = await find_cluster(header, remotes, context)
-                client = EtcdClient(urls, context)
-                try:
-                    with trio.fail_after(10):
-                        body = await client.call(KV_TXN, self.keys.read(0))
-                        state = self.keys.parse_state(body, 0)
-                        if state.head is None:
-                            raise JoinError(f"no database {header.name} there")
-                        if header.cluster_id and state.cid != header.cluster_id:
-                            raise JoinError(f"the cluster there is {state.cid}")
-                        admission, lease = await admit(
-                            client, candidate(self._directory, self.sid, self.address),
-                            self.keys, context)
-                        admission.save(self._directory)
-                        return admission, lease
-                finally:
-                    await client.close()
-            except (JoinError, EtcdError, OSError) as error:
-                self.reason = str(error)
-            except trio.TooSlowError:
-                self.reason = "no answer from the members of etcd"
-            _log.info(f"{self.name}: cannot join yet: {self.reason}", _LIMIT)
-            await trio.sleep(_JOIN_INTERVAL * self._rng.uniform(0.5, 1.5))
-
-    # Growing: the server is the only one, and another wants to join.
-
-    def _open_door(self, nursery: trio.Nursery) -> None:
-        try:
-            context = self.server.tls_context(True) if self.address.startswith("ssl:") else None
-        except OSError as error:
-            _log.info(f"{self.address}: listen failed ({error}): no server can join here")
-            return
-        self._door = Door(self.address, context, self._answer_joiner)
-        nursery.start_soon(self._door.serve)
-
-    async def _answer_joiner(self, question: dict) -> list[str]:
-        """Let another server join: return where etcd is.  Raises: JoinError."""
-        header = self.log.header
-        if question["name"] != header.name:
-            raise JoinError(f"the database here is {header.name}, not {question['name']}")
-        if question.get("cid") not in (None, header.cluster_id):
-            raise JoinError(f"the cluster here is {header.cluster_id}")
-        async with self._growing:
-            if self._etcd is None:
-                await self._grow()
-        return [self._etcd.admission.client_url]
+    # From one server to several.
 
     async def _grow(self) -> None:
-        """Move the log of this only server into an etcd of its own.  Raises: JoinError.
-
-        Transactions that write wait meanwhile.  The move counts from the moment member.json is
-        there; until then the file is all there is and what etcd got is forgotten.
-        """
-        try:
-            find_program()
-        except NoEtcd as error:
-            _log.warn(f"{self.name}: a server wants to join, but {error}", _LIMIT)
-            raise JoinError(str(error)) from None
-        _log.info(f"{self.name}: a server wants to join; moving the log to etcd")
-        if not self.address.startswith("unix:"):
-            door, self._door = self._door, None
-            await door.close()
+        """Put this only server's database into etcd; transactions that write wait meanwhile."""
+        before = self.hosted.cluster
         self.take_over()
         self.hosted.cluster = self
-        shutil.rmtree(self._directory, ignore_errors=True)
-        os.makedirs(self._directory, 0o750)
-        admission = choose_urls(self.sid, self.address)
-        await self.hosted.sync()
-        await self._start_etcd(self._nursery, admission)
-        await self._found()
-        admission.save(self._directory)
-        self._grown.set()
+        if not await self._meeting.start_first():
+            self._hand_back(before)
 
     def take_over(self) -> None:
         """From now on transactions of this database go by way of the log in etcd."""
-        if self._proposer is None:
-            self._proposer = Proposer(self.hosted.database, self._kick, random_uuid,
-                                      lambda: int(time.time() * 1000))
-            waiting = self.hosted.triggers
-            self.hosted.triggers = self._proposer
-            self._proposer.take_over(waiting)
+        self._proposer = Proposer(self.hosted.database, self._kick, random_uuid,
+                                  lambda: int(time.time() * 1000))
+        self._proposer.take_over(self.hosted.triggers)
+        self.hosted.triggers = self._proposer
+
+    def _hand_back(self, membership: Membership) -> None:
+        """Go on as before `take_over`: alone, with this server's file."""
+        hosted, requests = self.hosted, self._proposer.release()
+        self._proposer = None
+        hosted.cluster = membership
+        hosted.replace_database(hosted.database)
+        for request in requests:
+            execution = hosted.triggers.submit(request.operations, request.context,
+                                               request.submitted, request.token)
+            if not execution.is_waiting:
+                self._finish([(request.token, execution)])
+                if execution.delta:
+                    self.server.after_commit(hosted, execution.delta)
+        self.server.note_waiting()
 
     def _kick(self) -> None:
         if self.machine is not None and not self._is_stepping:
             self._woken.set()
-
-    async def _found(self) -> None:
-        """See to it that the database is in etcd; of the only server's database, put it there."""
-        await self._until_ready()
-        while True:
-            try:
-                state = self.keys.parse_state(
-                    await self._client.call(KV_TXN, self.keys.read(self.log.index)),
-                    self.log.index)
-                if state.head is not None:
-                    return
-                log, database = self.log, self.hosted.database
-                rows = {name: dict(table.rows) for name, table in database.tables.items()}
-                data = await trio.to_thread.run_sync(
-                    _encode_snapshot, database.schema, rows, log.servers)
-                pieces = split_pieces(data)
-                for number, piece in enumerate(pieces):
-                    await self._client.call(
-                        KV_TXN, self.keys.put_piece(log.index, number, piece, None))
-                stored = StoredSnapshot(log.index, log.term, log.eid, len(pieces))
-                await self._client.call(
-                    KV_TXN, self.keys.found(self.cid, log.header.name, stored))
-            except EtcdError as error:
-                self.reason = str(error)
-                await trio.sleep(0.3)
 
     # The machine.
 
@@ -438,7 +283,7 @@ class ClusterMember(Membership):
     async def _ask(self, number: int, path: str, body: dict) -> None:
         with trio.move_on_after(REPLY_TIMEOUT):
             try:
-                answer = await self._client.call(path, body)
+                answer = await self._meeting.client.call(path, body)
             except EtcdError as error:
                 self.machine.failed(number, error.is_refused,
                                     str(error) if error.is_answer else "", trio.current_time())
@@ -452,7 +297,7 @@ class ClusterMember(Membership):
     async def _watch(self, scope: trio.CancelScope, number: int, body: dict) -> None:
         with scope:
             try:
-                async for answer in self._client.watch(body):
+                async for answer in self._meeting.client.watch(body):
                     self.machine.watched(number, answer, trio.current_time())
                     self._step()
             except EtcdError:
@@ -622,14 +467,13 @@ class ClusterMember(Membership):
     async def _withdraw(self) -> None:
         """Give up etcd after having left."""
         await trio.sleep(_FAREWELL)
-        if self._etcd is not None:
+        if self._meeting.etcd is not None:
             try:
                 with trio.move_on_after(REPLY_TIMEOUT):
-                    await remove_member(self._client, self.sid)
+                    await remove_member(self._meeting.client, self.sid)
             except EtcdError:
                 pass            # Whoever kicked it does the same.
-            await self._etcd.stop()
-            shutil.rmtree(self._directory, ignore_errors=True)
+        await self._meeting.leave()
         self._scope.cancel()
 
     async def _remove(self, sid: str) -> None:
@@ -645,14 +489,14 @@ class ClusterMember(Membership):
         except OvsdbError as error:
             _log.warn(f"{self.name}: server {short(sid)} not removed: {error}")
             return
-        if sid != self.sid and self._etcd is not None:
+        if sid != self.sid and self._meeting.etcd is not None:
             await self._forget_member(sid)
 
     async def _forget_member(self, sid: str) -> None:
         await trio.sleep(2 * _FAREWELL)
         try:
             with trio.move_on_after(REPLY_TIMEOUT):
-                await remove_member(self._client, sid)
+                await remove_member(self._meeting.client, sid)
         except EtcdError as error:
             _log.warn(f"etcd: member of server {short(sid)} not removed: {error}")
 
@@ -747,15 +591,7 @@ class ClusterMember(Membership):
     async def _install(self, stored: StoredSnapshot) -> None:
         """Replace the database by a snapshot of it."""
         try:
-            pieces: list[bytes] = []
-            while len(pieces) < stored.n:
-                body = await self._client.call(
-                    KV_RANGE, self.keys.pieces(stored.index, len(pieces)))
-                if not body.get("kvs"):
-                    raise EtcdError("the snapshot is gone", True)
-                pieces += (Kv.from_json(json).value for json in body["kvs"])
-            schema, data, servers = orjson.loads(b"".join(pieces))
-            snapshot = Snapshot(stored.term, stored.index, stored.eid, servers, schema, data)
+            snapshot = await snapshots.fetch(self._meeting.client, self.keys, stored)
             database = await trio.to_thread.run_sync(
                 self.log.install, self.machine.cid, snapshot)
         except (EtcdError, OvsdbError) as error:
@@ -766,7 +602,7 @@ class ClusterMember(Membership):
         self._is_file_behind = False
         _log.info(f"{self.name}: snapshot installed: entry {stored.index}")
         self._serve_database(database, stored.eid)
-        self.machine.installed(stored, servers, trio.current_time())
+        self.machine.installed(stored, snapshot.servers, trio.current_time())
         self._note_servers()
         self._step()
 
@@ -782,27 +618,20 @@ class ClusterMember(Membership):
 
     async def _store_snapshot(self) -> None:
         """Put a snapshot of the database into etcd and trim the log, as the leader."""
-        leader, size = self.machine.leader, self._log_size
+        etcd, leader, size = self._meeting.client, self.machine.leader, self._log_size
+        index, term, eid = self.log.index, self.log.term, self.log.eid
+        self._log_size = 0
         try:
-            database, servers = self.hosted.database, dict(self.log.servers)
-            index, term, eid = self.log.index, self.log.term, self.log.eid
-            rows = {name: dict(table.rows) for name, table in database.tables.items()}
-            self._log_size = 0
-            data = await trio.to_thread.run_sync(_encode_snapshot, database.schema, rows, servers)
-            pieces = split_pieces(data)
-            for number, piece in enumerate(pieces):
-                body = await self._client.call(
-                    KV_TXN, self.keys.put_piece(index, number, piece, leader))
-                if not body.get("succeeded"):
-                    return
-            kept = max(index - _KEPT_ENTRIES, 0)
-            body = await self._client.call(KV_TXN, self.keys.finish_snapshot(
-                StoredSnapshot(index, term, eid, len(pieces)), leader, kept))
-            if body.get("succeeded"):
-                self._snapshot_size = len(data)
-                _log.info(f"{self.name}: snapshot stored in etcd: entry {index}, {len(data)} bytes")
-                await self._client.call(KV_COMPACT, compact(int(body["header"]["revision"]) - 1))
-        except EtcdError as error:
+            n, n_bytes = await snapshots.put_pieces(
+                etcd, self.keys, index, self.hosted.database, self.log.servers, leader)
+            answer = await etcd.call(KV_TXN, self.keys.finish_snapshot(
+                StoredSnapshot(index, term, eid, n), leader, max(index - _KEPT_ENTRIES, 0)))
+            if answer.get("succeeded"):
+                self._snapshot_size = n_bytes
+                _log.info(f"{self.name}: snapshot stored in etcd: entry {index}, {n_bytes} bytes")
+                revision = int(answer["header"]["revision"])
+                await etcd.call(KV_COMPACT, compact(revision - 1))
+        except (EtcdError, snapshots.NotLeader) as error:
             self._log_size += size
             _log.info(f"{self.name}: snapshot not stored: {error}", _LIMIT)
         finally:
@@ -819,11 +648,3 @@ def open_member(log: ClusterLog, database: Database) -> HostedDatabase:
     hosted.cluster = member = ClusterMember(hosted, log)
     member.take_over()
     return hosted
-
-
-def _encode_snapshot(schema: DatabaseSchema, rows: dict, servers: dict[str, str]) -> bytes:
-    """Return a snapshot as etcd holds it; in any thread."""
-    data = encode_rows(schema, rows, "", 0)
-    for name in META_MEMBERS:
-        data.pop(name, None)
-    return orjson.dumps([schema.to_json(), data, servers])

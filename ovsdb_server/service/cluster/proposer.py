@@ -156,6 +156,13 @@ class Proposer:
             request.deadline = waiting.deadline
             self._waiting[waiting.token] = request
 
+    def release(self) -> list[Request]:
+        """Give up all transactions, none of which is under way."""
+        requests = [*self._waiting.values(), *self._queue]
+        self._waiting.clear()
+        self._queue.clear()
+        return requests
+
     def replace_database(self, database: Database) -> None:
         """Decide on another database from now on; who waited was told."""
         self.database = database

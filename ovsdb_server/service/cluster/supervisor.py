@@ -28,6 +28,7 @@ _log = vlog.module("etcd")
 
 PACKAGE = "etcd-server"
 _RESTART_INTERVAL = 0.5
+_MAX_ENDS = 3
 _STOP_TIMEOUT = 3.0
 _RELEASE_TIMEOUT = 1.0
 _LOG_SIZE_MAX = 4 << 20
@@ -133,13 +134,18 @@ def _free_port(host: str) -> int:
 
 
 class Etcd:
-    """The process of a member; `tls_files()` names the files of a member at an ssl: address."""
+    """The process of a member; `tls_files()` names the files of a member at an ssl: address.
+
+    `faltered` is set once it has ended by itself several times.
+    """
 
     def __init__(self, directory: str, admission: Admission,
                  tls_files: Callable[[], TlsFiles]) -> None:
         self.directory = directory
         self.admission = admission
         self._tls_files = tls_files
+        self.faltered = trio.Event()
+        self._n_ends = 0
         self._released = trio.Event()
         self._process: subprocess.Popen | None = None
         self._is_stopping = False
@@ -196,6 +202,9 @@ class Etcd:
                 await _wait(self._process)
                 if self._is_stopping:
                     break
+                self._n_ends += 1
+                if self._n_ends >= _MAX_ENDS:
+                    self.faltered.set()
                 _log.warn(f"etcd ended unexpectedly (status {self._process.returncode}), "
                           f"starting it again; see {self.directory}/etcd.log", _LIMIT)
                 await trio.sleep(_RESTART_INTERVAL)

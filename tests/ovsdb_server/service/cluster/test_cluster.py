@@ -336,3 +336,24 @@ def test_a_server_without_clusters_imports_nothing_for_them():
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True,
                           check=True)
     assert not done.stdout.strip()
+
+
+def test_a_lone_server_whose_etcd_does_not_start_goes_on_alone(tmp_path):
+    (tmp_path / "etcd").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "etcd").chmod(0o755)
+    with Cluster(tmp_path, tcp_addresses(2)) as cluster:
+        one, two = cluster.nodes
+        one.environment["PATH"] = f"{tmp_path}:{one.environment['PATH']}"
+        one.create()
+        one.start_well()
+        two.join(one.address)
+        two.start_well()
+        wait_until(lambda: "moving the log to etcd" in one.log())
+        # Waits until it is clear that nothing comes of it.
+        assert "uuid" in one.transact(insert("kept"))[0]
+        assert "etcd does not start" in one.log()
+        assert "kept" in one.rows() and one.is_leader()
+        two.kill()
+        one.kill()
+        one.start_well()
+        assert "kept" in one.rows() and one.is_leader()
