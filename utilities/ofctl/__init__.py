@@ -10,7 +10,7 @@ import os
 import sys
 
 from utilities.command_line import (
-    NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, TLS_OPTIONS, VERBOSE_OPTIONS, Fatal,
+    INFO, LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, TLS_OPTIONS, VERBOSE_OPTIONS, Fatal,
     TlsFiles, apply_log_option, parse_options, parse_seconds, print_option_list, print_version,
     run_tool, time_limit,
 )
@@ -99,6 +99,7 @@ COMMANDS: tuple[tuple[str, int, int, str, str, bool], ...] = (
     ("ct-flush-zone", 2, 2, "switch zone", "switch.ct_flush_zone", True),
     ("ct-flush", 1, 6, "switch [zone=N] [ct-orig-tuple [ct-reply-tuple]]", "groups.ct_flush", True),
     ("ofp-parse", 1, 1, "file", "debug.ofp_parse", False),
+    ("ofp-parse-pcap", 1, _MANY, "pcap", "packets.ofp_parse_pcap", False),
     ("add-group", 2, 2, "switch group", "groups.add_group", True),
     ("add-groups", 2, 2, "switch file", "groups.add_groups", True),
     ("mod-group", 2, 2, "switch group", "groups.mod_group", True),
@@ -122,7 +123,10 @@ COMMANDS: tuple[tuple[str, int, int, str, str, bool], ...] = (
     ("parse-oxm", 1, 1, "", "debug.parse_oxm", False),
     ("parse-actions", 1, 1, "", "debug.parse_actions", False),
     ("parse-instructions", 1, 1, "", "debug.parse_instructions", False),
+    ("parse-ofp10-match", 0, 0, "", "wire.parse_ofp10_match", False),
+    ("parse-ofp11-match", 0, 0, "", "wire.parse_ofp11_match", False),
     ("parse-pcap", 1, _MANY, "", "packets.parse_pcap", False),
+    ("check-vlan", 2, 2, "", "wire.check_vlan", False),
     ("print-error", 1, 1, "", "debug.print_error", False),
     ("encode-error-reply", 2, 2, "", "debug.encode_error_reply", False),
     ("ofp-print", 1, 2, "", "debug.ofp_print", False),
@@ -131,10 +135,6 @@ COMMANDS: tuple[tuple[str, int, int, str, str, bool], ...] = (
     ("compose-packet", 1, 2, "", "packets.compose_packet", False),
     ("parse-packet", 0, 0, "", "packets.parse_packet", False),
 )
-
-_NOT_YET = frozenset(("ofp-parse-pcap", "parse-ofp10-match", "parse-ofp11-match", "check-vlan"))
-"""Commands of the reference that we do not have."""
-
 
 class Settings:
     """What the options say; commands get it as their first argument."""
@@ -205,13 +205,13 @@ def _run(settings: Settings, name: str, arguments: list[str]) -> int:
         path = f"utilities.ofctl.{module}"
         __import__(path)
         return getattr(sys.modules[path], function)(settings, arguments) or 0
-    if name in _NOT_YET:
-        raise Fatal(f"{name}: not supported yet")
     raise Fatal(f"unknown command '{name}'; use --help for help")
 
 
 def _apply(options: list[tuple[str, str | None]]) -> Settings:
     from utilities.ofctl import protocol
+    # Notices are shown too, unless -v asks for less.
+    LOG.set_level(None, "console", INFO)
     settings = Settings()
     timeout = None
     for name, value in options:

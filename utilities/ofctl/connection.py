@@ -12,7 +12,7 @@ import socket
 import sys
 
 from ovsdb_server.rpc import address
-from utilities.command_line import DBG, LOG, WARN, Fatal, run_directory
+from utilities.command_line import DBG, INFO, LOG, WARN, Fatal, run_directory
 from vswitchd.openflow.framing import OpenFlowError, Splitter, identify, parse_header
 from vswitchd.openflow.messages import decode, encode
 from vswitchd.openflow.print import format_message
@@ -30,6 +30,10 @@ def next_xid() -> int:
 
 def warn(module: str, text: str) -> None:
     LOG.log(module, WARN, text)
+
+
+def note(module: str, text: str) -> None:
+    LOG.log(module, INFO, text)
 
 
 class Connection:
@@ -276,7 +280,7 @@ def _wrap_tls(settings, sock: socket.socket):
 def print_message(data: bytes, settings, extra: int = 1, port_names=None, table_names=None,
                   file=None) -> None:
     """Prints one message."""
-    text = format_message(data, settings.verbosity + extra, port_names, table_names, warn)
+    text = format_message(data, settings.verbosity + extra, port_names, table_names, warn, note)
     stream = file or sys.stdout
     stream.flush()
     stream.buffer.write(text.encode("utf-8", "surrogateescape"))

@@ -5,8 +5,9 @@ Each function takes (settings, arguments) and returns an exit code or None for 0
 
 import sys
 
-from utilities.command_line import Fatal
-from utilities.ofctl.connection import print_message, warn
+from schema.openflow.limits import HEADER_SIZE
+from utilities.command_line import ERR, LOG, Fatal
+from utilities.ofctl.connection import note, print_message, warn
 from vswitchd.openflow.framing import parse_header
 from vswitchd.openflow.print import format_message
 
@@ -40,7 +41,7 @@ def ofp_print(settings, arguments) -> None:
     verbosity = int(arguments[1]) if len(arguments) > 1 and arguments[1].isdigit() else 2
     source = arguments[0]
     lines = sys.stdin.read() if source == "-" else source
-    _write(format_message(read_hex(lines), verbosity, None, None, warn))
+    _write(format_message(read_hex(lines), verbosity, None, None, warn, note))
 
 
 def ofp_parse(settings, arguments) -> None:
@@ -60,7 +61,7 @@ def ofp_parse(settings, arguments) -> None:
         if length > left:
             raise Fatal(f"{name}: unexpected end of file")
         _write(format_message(data[offset:offset + length], settings.verbosity + 1, None, None,
-                              warn))
+                              warn, note))
         offset += length
 
 
@@ -79,6 +80,8 @@ def encode_hello(settings, arguments) -> None:
     from vswitchd.openflow.messages.session import Hello
     bits = int(arguments[0], 0)
     versions = frozenset(v for v in range(1, 32) if bits >> v & 1)
+    if not versions:
+        raise Fatal(f"{arguments[0]}: no OpenFlow version")
     data = encode(Hello(versions), max(versions), 1)
     print(hex_dump(data, False), end="")
     print_message(data, settings, 0)
@@ -103,16 +106,31 @@ def encode_error_reply(settings, arguments) -> None:
     from schema.openflow.errors import ERRORS
     from vswitchd.openflow.messages import encode
     from vswitchd.openflow.messages.base import hex_dump
-    from vswitchd.openflow.messages.session import answer_error
+    from vswitchd.openflow.messages.session import answer_error, has_code
     name, request = arguments[0], read_hex(arguments[1])
     if name not in {error.name for error in ERRORS}:
         raise Fatal(f'unknown error "{name}"')
+    if len(request) < HEADER_SIZE:
+        raise Fatal("Request too short")
     header = parse_header(request)
+    if header.length != len(request):
+        raise Fatal("Request size inconsistent")
+    if not has_code(name, header.version):
+        LOG.log("ofp_errors", ERR, f"cannot encode {name} for OpenFlow 1.{header.version - 1}")
     data = encode(answer_error(name, request), header.version, header.xid)
     print(hex_dump(data, False), end="")
 
 
-def _parse_wire(settings, arguments, decode_list) -> None:
+def _compare(before: bytes, after: bytes) -> None:
+    """Shows which bytes are others after decoding and encoding."""
+    for place in range(max(len(before), len(after))):
+        old, new = (f"{data[place]:02x}" if place < len(data) else "(none)"
+                    for data in (before, after))
+        if old != new:
+            _write(f"{place:2}: {old} -> {new}\n")
+
+
+def _parse_wire(settings, arguments, decode_list, encode_list) -> None:
     from utilities.ofctl import protocol
     from vswitchd.openflow.error import OpenFlowError
     from vswitchd.openflow.text import format_actions
@@ -126,9 +144,11 @@ def _parse_wire(settings, arguments, decode_list) -> None:
         except Fatal:
             raise Fatal("Trailing garbage in hex data") from None
         try:
-            _write(f"actions={format_actions(decode_list(data, version))}\n\n")
+            actions = decode_list(data, version)
+            _write(f"actions={format_actions(actions)}\n")
+            _compare(data, encode_list(actions, version))
+            _write("\n")
         except OpenFlowError as error:
-            from utilities.ofctl.connection import warn
             for module, said in error.log or ((error.module, error.reason),):
                 if said:
                     warn(module, said)
@@ -137,13 +157,13 @@ def _parse_wire(settings, arguments, decode_list) -> None:
 
 
 def parse_actions(settings, arguments) -> None:
-    from vswitchd.openflow.actions import decode_actions
-    _parse_wire(settings, arguments, decode_actions)
+    from vswitchd.openflow.actions import decode_actions, encode_actions
+    _parse_wire(settings, arguments, decode_actions, encode_actions)
 
 
 def parse_instructions(settings, arguments) -> None:
-    from vswitchd.openflow.actions import decode_instructions
-    _parse_wire(settings, arguments, decode_instructions)
+    from vswitchd.openflow.actions import decode_instructions, encode_instructions
+    _parse_wire(settings, arguments, decode_instructions, encode_instructions)
 
 
 def parse_group(settings, arguments) -> None:
@@ -174,7 +194,7 @@ def _parse_tlvs(settings, version: int) -> None:
     """Reads matches as raw TLVs, judges them, and prints them as we would send them."""
     from vswitchd.openflow.error import OpenFlowError
     from vswitchd.openflow.messages.base import hex_dump
-    from vswitchd.openflow.oxm import decode_nxm, encode_nxm
+    from vswitchd.openflow.oxm import decode_nxm, encode_match, encode_nxm
     from vswitchd.openflow.oxm_text import format_oxm, parse_oxm as read_oxm
     from vswitchd.openflow.value_text import FlowTextError
     for line in sys.stdin:
@@ -189,12 +209,15 @@ def _parse_tlvs(settings, version: int) -> None:
         try:
             match, cookie, mask = decode_nxm(data, strict=settings.strict, cookie=not version)
         except OpenFlowError as error:
+            for module, said in error.log:
+                warn(module, said)
             _write(f"nx_pull_match() returned error {error.name}\n")
             continue
         data = encode_nxm(match, version, cookie, mask)
         _write(format_oxm(data) + "\n")
         if settings.verbosity > 0:
-            _write(hex_dump(data + bytes(-len(data) % 8), False))
+            whole = encode_match(match, version) if version else data + bytes(-len(data) % 8)
+            _write(hex_dump(whole, False))
 
 
 def parse_nxm(settings, arguments) -> None:

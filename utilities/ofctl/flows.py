@@ -10,7 +10,7 @@ from schema.openflow.limits import BUFFER_NONE, PORT_CONTROLLER
 from utilities.command_line import Fatal
 from utilities.ofctl import protocol
 from utilities.ofctl.connection import (
-    Connection, next_xid, open_switch, print_message, warn,
+    Connection, next_xid, note, open_switch, print_message, warn,
 )
 from utilities.ofctl.ports import known_numbers, port_names, table_names
 from vswitchd.openflow.fields import INFO, NONE
@@ -21,7 +21,7 @@ from vswitchd.openflow.messages.flow import (
     FlowMod, FlowStats, FlowStatsRequest, format_flags, format_flow_stats, iterate_flow_stats,
 )
 from vswitchd.openflow.text import (
-    FlowTextError, ParsedFlow, format_actions, format_match, parse_flow,
+    FlowTextError, ParsedFlow, format_actions, format_match, note_normal, parse_flow,
 )
 from vswitchd.openflow.value_text import warn_to
 
@@ -124,9 +124,12 @@ def send_silent(settings, connection: Connection, messages: list[bytes]) -> None
 
 def _parse(settings, text: str, command: str, ports, tables) -> ParsedFlow:
     try:
-        return parse_flow(text, command, ports, tables)
+        flow = parse_flow(text, command, ports, tables)
     except FlowTextError as error:
         raise Fatal(str(error)) from None
+    if command != "match":
+        note_normal(flow.match, note)            # sent as it is: what to make of it is the switch's
+    return flow
 
 
 def read_lines(name: str) -> list[tuple[int, str]]:
@@ -147,14 +150,17 @@ def read_lines(name: str) -> list[tuple[int, str]]:
     return lines
 
 
-def read_flows(settings, name: str, command: str, ports, tables) -> list[ParsedFlow]:
-    """The flows of a file.  Raises Fatal with file and line."""
+def read_flows(settings, name: str, command: str, ports, tables,
+               has_notes: bool = True) -> list[ParsedFlow]:
+    """The flows of a file, with notes on odd ones.  Raises Fatal with file and line."""
     flows = []
     for number, line in read_lines(name):
         try:
             flows.append(parse_flow(line, command, ports, tables))
         except FlowTextError as error:
             raise Fatal(f"{name}:{number}: {error}") from None
+        if has_notes:
+            note_normal(flows[-1].match, note)
     return flows
 
 
@@ -355,7 +361,7 @@ _Table = dict[tuple[int, int, Match], list]
 
 def _read_file_side(settings, name: str, side: int, table: _Table, ports, tables) -> int:
     usable = protocol.ANY
-    for flow in read_flows(settings, name, "add", ports, tables):
+    for flow in read_flows(settings, name, "add", ports, tables, False):
         usable &= flow.usable
         _put_side(table, flow, side, flow.new_cookie)
     return usable
@@ -553,7 +559,7 @@ def _show_parsed(settings, flows: list[ParsedFlow]) -> None:
     for flow in flows:
         usable &= flow.usable
     print(f"usable protocols: {protocol.format_protocols(usable)}")
-    usable &= settings.protocols if settings.protocols_given else protocol.ANY
+    usable &= settings.protocols
     if not usable:
         raise Fatal("no usable protocol")
     chosen = usable & -usable
@@ -568,7 +574,7 @@ def parse_flow_command(settings, arguments) -> None:
 
 
 def parse_flows_command(settings, arguments) -> None:
-    _show_parsed(settings, read_flows(settings, arguments[0], "auto", None, None))
+    _show_parsed(settings, read_flows(settings, arguments[0], "add", None, None))
 
 
 # Watching.

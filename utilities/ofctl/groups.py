@@ -10,7 +10,7 @@ from schema.openflow.limits import (
 )
 from utilities.command_line import Fatal
 from utilities.ofctl import protocol
-from utilities.ofctl.connection import next_xid, open_switch
+from utilities.ofctl.connection import next_xid, note, open_switch
 from utilities.ofctl.flows import open_for_changes, read_lines, send_bundle, send_silent
 from utilities.ofctl.ports import known_numbers
 from vswitchd.openflow.messages import encode
@@ -54,7 +54,7 @@ def parse_group_mod(text: str, command: str, ports, tables) -> tuple[GroupMod, i
             else:
                 group = parse_u32(value)
                 if group > 0xFFFFFF00 and command != "delete":
-                    raise FlowTextError(f"invalid group id {value}")
+                    raise FlowTextError(f"invalid group id {group}")
         elif key == "type":
             if command in ("delete", "insert_bucket", "remove_bucket"):
                 raise FlowTextError("type is not needed")
@@ -88,6 +88,8 @@ def parse_group_mod(text: str, command: str, ports, tables) -> tuple[GroupMod, i
         raise FlowTextError('selection_method_param is only allowed with "selection_method"')
     if fields and method != "hash":
         raise FlowTextError('fields may only be specified with "selection_method=hash"')
+    if kind == TYPES.index("indirect") and len(bucket_texts) > 1:
+        raise FlowTextError("Indirect groups can have at most one bucket.")
     usable = protocol.ANY
     buckets = []
     for bucket_text in bucket_texts:
@@ -461,7 +463,7 @@ def _parse_tuple(text: str):
 def bundle(settings, arguments) -> None:
     """Sends the flow_mods, group_mods and packet-outs of a file in one bundle."""
     from utilities.ofctl.flows import make_flow_mod, parse_packet_out
-    from vswitchd.openflow.text import parse_flow
+    from vswitchd.openflow.text import note_normal, parse_flow
     switch, name = arguments
     settings.bundle = True
     protocol.settle(settings)
@@ -472,6 +474,7 @@ def bundle(settings, arguments) -> None:
         try:
             if word == "flow":
                 flow = parse_flow(text.strip(), "auto", ports, tables)
+                note_normal(flow.match, note)
                 usable &= flow.usable
                 makers.append(lambda chosen, flow=flow: make_flow_mod(flow, chosen)[0])
             elif word == "group":

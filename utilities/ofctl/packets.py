@@ -5,6 +5,9 @@ Each function takes (settings, arguments) and returns an exit code or None for 0
 
 import struct
 import sys
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from utilities.command_line import LOG, WARN, Fatal
 from vswitchd.openflow.text import FlowTextError, format_flow, parse_match
@@ -43,12 +46,12 @@ def parse_packet(settings, arguments) -> None:
 
 def parse_pcap(settings, arguments) -> None:
     for name in arguments:
-        for data in read_pcap(name):
+        for _, data in read_pcap(name):
             print(_flow_line(data, 0xFFFF))
 
 
-def read_pcap(name: str):
-    """Yields the packets of a pcap file.  Raises Fatal."""
+def read_pcap(name: str) -> Iterator[tuple[float, bytes]]:
+    """Yields (time, frame) of the packets of a pcap file.  Raises Fatal."""
     try:
         file = sys.stdin.buffer if name == "-" else open(name, "rb")
     except OSError as error:
@@ -64,5 +67,86 @@ def read_pcap(name: str):
             record = file.read(16)
             if len(record) < 16:
                 return
-            size = struct.unpack(f"{order}IIII", record)[2]
-            yield file.read(size)
+            seconds, microseconds, size, _ = struct.unpack(f"{order}IIII", record)
+            yield seconds + microseconds / 1e6, file.read(size)
+
+
+# OpenFlow in recorded TCP connections.
+
+_OPENFLOW_PORTS = (6653, 6633)
+_FIN, _SYN, _RST = 0x1, 0x2, 0x4
+
+
+class _Segment(NamedTuple):
+    """A TCP segment: its four ends, (source, destination, source port, destination port)."""
+
+    ends: tuple[int, int, int, int]
+    sequence: int
+    flags: int
+    payload: bytes
+
+
+class _Streams:
+    """Puts the segments of TCP connections together, each direction by itself.
+
+    Segments are taken in their order only: what comes again, or too early, is dropped.
+    """
+
+    def __init__(self) -> None:
+        self._next: dict[tuple, int] = {}
+        self._data: dict[tuple, bytearray] = {}
+
+    def add(self, segment: _Segment) -> bytearray | None:
+        """What is known of the segment's direction and was not taken yet; None if it ended."""
+        ends, is_start = segment.ends, bool(segment.flags & _SYN)
+        if segment.flags & (_FIN | _RST):
+            self._next.pop(ends, None)
+            self._data.pop(ends, None)
+            return None
+        if is_start or ends not in self._next:
+            self._next[ends] = segment.sequence + is_start
+            self._data[ends] = bytearray()
+        if is_start or segment.sequence != self._next[ends]:
+            return None
+        self._next[ends] = (segment.sequence + len(segment.payload)) & 0xFFFFFFFF
+        self._data[ends] += segment.payload
+        return self._data[ends]
+
+
+def _read_segment(frame: bytes) -> _Segment | None:
+    """The TCP segment over IPv4 of a frame, None if it is something else."""
+    from vswitchd.openflow.packet_text import parse_packet
+    parsed = parse_packet(frame)
+    fields, tcp = parsed.fields, parsed.transport
+    if fields.get("eth_type") != 0x0800 or fields.get("nw_proto") != 6 or not tcp:
+        return None
+    ends = tuple(fields[name] for name in ("ip_src", "ip_dst", "tcp_src", "tcp_dst"))
+    return _Segment(ends, int.from_bytes(tcp[4:8], "big"), tcp[13], tcp[(tcp[12] >> 4) * 4:])
+
+
+def ofp_parse_pcap(settings, arguments) -> None:
+    from utilities.ofctl.connection import print_message
+    from vswitchd.openflow.value_text import format_ipv4
+    ports = {int(text) for text in arguments[1:] if text.isdigit()} or set(_OPENFLOW_PORTS)
+    streams = _Streams()
+    gap = ""
+    for when, frame in read_pcap(arguments[0]):
+        segment = _read_segment(frame)
+        if segment is None or ports.isdisjoint(segment.ends[2:]):
+            continue
+        data = streams.add(segment)
+        while data is not None and len(data) >= 8:
+            size = int.from_bytes(data[2:4], "big")
+            if len(data) < size or size < 8:
+                break
+            source, target, source_port, target_port = segment.ends
+            sys.stdout.write(f"{gap}{_clock(when) if settings.timestamp else ''}"
+                             f"{format_ipv4(source)}.{source_port} > "
+                             f"{format_ipv4(target)}.{target_port}:\n")
+            print_message(bytes(data[:size]), settings)
+            del data[:size]
+            gap = "\n"
+
+
+def _clock(when: float) -> str:
+    return time.strftime("%H:%M:%S", time.gmtime(when)) + f".{int(when % 1 * 1000):03} "

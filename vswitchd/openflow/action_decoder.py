@@ -132,7 +132,8 @@ def hex_dump(data: bytes, offset: int) -> str:
 def _vendor_form(forms: dict, data: bytes, at: int, end: int):
     vendor = U32.unpack_from(data, at + 4)[0]
     if vendor not in (NX, ONF):
-        raise bad("OFPBAC_BAD_VENDOR", f"OpenFlow action has unknown vendor {vendor:#x}")
+        raise bad("OFPBAC_BAD_VENDOR", f"OpenFlow action has unknown vendor "
+                  f"{hex(vendor) if vendor else 0}")
     if end - at < 16:
         raise bad("OFPBAC_BAD_LEN", f"OpenFlow message bad vendor action length {end - at}")
     number = U16.unpack_from(data, at + 8)[0]

@@ -144,13 +144,14 @@ def port_to_11(port: int) -> int:
 def put(fields: FieldDict, info: Info, value: int, mask: int) -> None:
     """Matches `info` with `value` under `mask` in `fields`; an all-zero mask un-matches it.
 
+    But for a tunnel's metadata: under an all-zero mask it has to be there, whatever its value.
     Both are as in the field's OXM: info.full is an exact match. The value must be valid.
     """
     name = info.name
     special = _PUT.get(name)
     if special is not None:
         special(fields, value, mask)
-    elif mask:
+    elif mask or info.variable:
         mask &= info.significant
         fields[name] = (value & mask, mask)
     else:

@@ -104,8 +104,6 @@ def pull_entry(data: bytes, at: int, end: int, masks: bool,
     mask = _fit(info, data[half:half + length // 2], "OFPBMC_BAD_MASK", at)
     if value & ~mask:
         raise _wildcards(data, at)
-    if info.variable and length // 2 < info.size and mask == (1 << length // 2 * 8) - 1:
-        mask = info.full
     return info, value, mask, next_at
 
 
@@ -205,7 +203,7 @@ def decode_nxm(data: bytes, start: int = 0, end: int | None = None, *, strict: b
             raise _error("OFPBRC_PIPELINE_FIELDS_ONLY", f"{info.name} is no pipeline field", at)
         if special is not None:
             special(fields, value, mask)
-        elif mask:
+        elif mask or info.variable:
             mask &= info.significant
             fields[key] = (value & mask, mask)
         if says_ethernet and "packet_type" not in fields:
@@ -250,9 +248,9 @@ def put_entry(info: Info, version: int, value: int, mask: int) -> bytes:
 
 
 def _put_variable(info: Info, version: int, value: int, mask: int) -> bytes:
-    """tun_metadata: as long as its value, or its mask if it has one, but at least a byte."""
+    """tun_metadata: as long as its value, or its mask if it has one."""
     masked = mask != info.full
-    size = max(1, ((mask if masked else value).bit_length() + 7) // 8)
+    size = ((mask if masked else value).bit_length() + 7) // 8
     header = bytearray(put_header(info, version, masked))
     header[3] = size * 2 if masked else size
     body = value.to_bytes(size, "big")
@@ -290,7 +288,7 @@ def encode_nxm(match: Match, version: int, cookie: int = 0, cookie_mask: int = 0
 
     def add(info: Info) -> None:
         value, mask = get(fields, info)
-        if mask:
+        if mask or info.variable:
             out.append(put_entry(info, oxm, value, mask))
 
     if fields:

@@ -18,13 +18,15 @@ _RELEASES = {2: " (OF1.1)", 3: " (OF1.2)", 4: " (OF1.3)", 5: " (OF1.4)", 6: " (O
 
 def format_message(data: bytes, verbosity: int = 0, port_names: dict[int, str] | None = None,
                    table_names: dict[int, str] | None = None,
-                   warn: Callable[[str, str], None] | None = None) -> str:
+                   warn: Callable[[str, str], None] | None = None,
+                   note: Callable[[str, str], None] | None = None) -> str:
     """Returns the text of `data`, which should be one whole message but may be anything.
 
     verbosity: 0 and up; from 5 on the bytes are dumped too.  port_names, table_names: {number:
-    name}, None to show numbers.  warn: told (log module, text) of what is wrong with it.
+    name}, None to show numbers.  warn: told (log module, text) of what is wrong with it; note: of
+    what is odd.
     """
-    warn = warn or (lambda module, text: None)
+    warn, note = warn or _ignore, note or _ignore
     if len(data) < HEADER_SIZE:
         if not data:
             return "OpenFlow message is empty\n"
@@ -42,7 +44,7 @@ def format_message(data: bytes, verbosity: int = 0, port_names: dict[int, str] |
     style = Style(
         data, frame.version, verbosity, port_names, table_names,
         lambda inner, curiosity=verbosity: format_message(inner, curiosity, port_names,
-                                                          table_names, warn), warn)
+                                                          table_names, warn, note), warn, note)
     try:
         if not is_spoken(frame.raw.kind):
             raise OpenFlowError("OFPBRC_BAD_TYPE", f"{frame.raw.kind} is not supported")
@@ -65,15 +67,18 @@ def format_message(data: bytes, verbosity: int = 0, port_names: dict[int, str] |
     return text
 
 
+def _ignore(module: str, text: str) -> None:
+    """Nobody wants to know."""
+
+
 def _log(error: OpenFlowError, warn: Callable[[str, str], None]) -> None:
     """Says what the error says, in the order in which Open vSwitch says it."""
     said = list(error.log)
-    if error.reason and (error.module, error.reason) not in said:
+    # What is wrong with a match is worth a debug line only, unless it says itself that it is more.
+    if error.reason and error.module != "nx_match" and (error.module, error.reason) not in said:
         said.insert(0, (error.module, error.reason))
     for module, text in said:
-        # What is wrong with a match is worth a debug line only.
-        if module != "nx_match":
-            warn(module, text)
+        warn(module, text)
 
 
 def _format_wrong_size(data: bytes, header: Header) -> str:

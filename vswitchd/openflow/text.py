@@ -27,7 +27,8 @@ from vswitchd.openflow.fields import (
 )
 from vswitchd.openflow.match import (
     ETH_ARP, ETH_IP, ETH_IPV6, ETH_MPLS, ETH_MPLS_MC, ETH_NSH, ETH_RARP, ICMP, ICMPV6, IGMP, SCTP,
-    TCP, UDP, FieldDict, Match, add_ethernet, get, prerequisites_hold, put,
+    TCP, UDP, FieldDict, Match, add_ethernet, get, normalize,
+    prerequisites_hold, put,
 )
 from vswitchd.openflow.value_text import (
     CT_NAMES, FRAG_TEXT, TCP_NAMES, TUN_SHOWN, FlowTextError, Names, Numbers, c_integer,
@@ -313,6 +314,8 @@ def _format_tunnel(fields: FieldDict, add: Callable[[str], None]) -> None:
 
 
 def _tun_metadata(name: str, value: int, mask: int) -> str:
+    if not mask:
+        return name
     ones = INFO[name].full
     if mask == ones or not mask + 1 & mask and mask.bit_length() % 8 == 0:
         return f"{name}={hexadecimal(value)}"
@@ -597,6 +600,16 @@ class ParsedFlow(Value):
     out_group: int
     flags: int
     usable: int
+
+
+def note_normal(match: Match, note: Callable[[str, str], None]) -> Match:
+    """The normalized match; `note` is told (log module, text) of what was dropped."""
+    normal = normalize(match)
+    if normal is not match:
+        for line in ("normalization changed ofp_match, details:",
+                     f" pre: {format_match(match, None)}", f"post: {format_match(normal, None)}"):
+            note("ofp_match", line)
+    return normal
 
 
 def parse_flow(text: str, command: str = "add", ports: Names | None = None,

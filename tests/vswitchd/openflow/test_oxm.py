@@ -165,8 +165,15 @@ def test_cookies_travel_as_a_pseudo_field():
 def test_tunnel_metadata_is_as_long_as_its_value():
     info = INFO["tun_metadata0"]
     assert put_entry(info, 0, 0x1234, info.full).hex() == "00015002" + "1234"
-    assert put_entry(info, 0, 0, info.full).hex() == "00015001" + "00"
+    assert put_entry(info, 0, 0, info.full).hex() == "00015000"
     assert put_entry(info, 0, 0x1200, 0xff00).hex() == "00015104" + "1200ff00"
+
+
+def test_tunnel_metadata_may_have_to_be_there_whatever_its_value():
+    data = bytes.fromhex("00015b00")
+    match, _, _ = decode_nxm(data)
+    assert match == Match({"tun_metadata5": (0, 0)})
+    assert encode_nxm(match, 0) == data
 
 
 def test_only_pipeline_fields_if_asked():

@@ -131,7 +131,8 @@ class Style:
     """How a message is to be shown.
 
     data: the whole message; nested: shows a message (data, verbosity if another) within the
-    message; port_names, table_names: {number: name} or None; verbosity: 0 and up; warn: told (module, text).
+    message; port_names, table_names: {number: name} or None; verbosity: 0 and up; warn, note: told
+    (module, text).
     """
 
     data: bytes = b""
@@ -141,6 +142,7 @@ class Style:
     table_names: dict[int, str] | None = None
     nested: Callable[..., str] = lambda data, verbosity=0: ""
     warn: Callable[[str, str], None] = lambda module, text: None
+    note: Callable[[str, str], None] = lambda module, text: None
 
     def port(self, number: int) -> str:
         return format_port(number, self.port_names)

@@ -25,7 +25,8 @@ from vswitchd.openflow.messages.base import (
 from vswitchd.openflow.oxm import (
     decode_match, decode_match10, decode_nxm, encode_match, encode_nxm, put_entry,
 )
-from vswitchd.openflow.text import format_actions, format_match
+from vswitchd.openflow.oxm_text import format_oxm
+from vswitchd.openflow.text import format_actions, format_match, note_normal
 
 COMMANDS = ("add", "modify", "modify_strict", "delete", "delete_strict")
 _SHOWN_COMMANDS = ("ADD", "MOD", "MOD_STRICT", "DEL", "DEL_STRICT")
@@ -232,8 +233,13 @@ def show_flow_mod(frame: Frame, out: list[str], style: Style) -> None:
     text = " " + _SHOWN_COMMANDS[COMMANDS.index(value.command)]
     if value.table:
         text += f" table:{style.table(value.table)}"
-    raw_match = style.verbosity >= 3 and frame.raw.name == "OFPT10_FLOW_MOD"
-    if raw_match:
+    if frame.raw.name == "OFPT10_FLOW_MOD":
+        note_normal(decode_match10(frame.body, 0), style.note)
+    raw_match = style.verbosity >= 3 and frame.raw.name in ("OFPT10_FLOW_MOD", "NXT_FLOW_MOD")
+    if raw_match and frame.raw.space == "NXT":
+        length, = struct.unpack_from("!H", frame.body, 24)
+        text += " " + format_oxm(frame.body[32:32 + length])
+    elif raw_match:
         text += " " + _format_match10(frame.body, style)
     else:
         text += " " + format_match(value.match, style.port_names, value.priority)
