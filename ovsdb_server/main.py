@@ -27,7 +27,7 @@ from ovsdb_server.service.relay import Relay, split_argument
 from ovsdb_server.service.replication import parse_excluded
 from ovsdb_server.service.server import Server
 from ovsdb_server.service.targets import RemoteError
-from ovsdb_server.service.tls import TlsFiles
+from ovsdb_server.rpc.tls_files import TlsFiles
 from ovsdb_server.storage.lockfile import LockError
 
 PROGRAM = "ovsdb-server"

@@ -53,6 +53,10 @@ Other options:
   -h, --help              display this help message
   -V, --version           display version information
 """
+_TLS_FILES = {"private-key": "private_key", "certificate": "certificate",
+              "ca-cert": "ca_certificate", "peer-ca-cert": "peer_certificates",
+              "ssl-protocols": "protocols", "ssl-ciphers": "ciphers",
+              "ssl-ciphersuites": "ciphersuites", "ssl-server-name": "server_name"}
 
 
 class _Arguments:
@@ -64,6 +68,7 @@ class _Arguments:
         self.dummy: str | None = None
         self.has_system = True
         self.must_lock = False
+        self.tls: dict[str, str | bool] = {}        # members of TlsFiles
         options, rest = getopt(argv, _OPTIONS)
         for name, argument in options:
             if not self.settings.apply(name, argument):
@@ -84,6 +89,10 @@ class _Arguments:
                 self.has_system = False
             case "mlockall":
                 self.must_lock = True
+            case "bootstrap-ca-cert":
+                self.tls |= {"ca_certificate": argument, "bootstraps": True}
+            case _ if name in _TLS_FILES:
+                self.tls[_TLS_FILES[name]] = argument
             case "dpdk":
                 raise OptionError("DPDK support not built into this copy of Open vSwitch.")
             case "record" | "replay":
@@ -133,8 +142,10 @@ def _lock_memory() -> None:
 
 async def _run(arguments: _Arguments, daemon: Daemon, clock: SteerableClock) -> None:
     """What happens inside the event loop. Raises StartError."""
+    from ovsdb_server.rpc.tls_files import TlsFiles
     from vswitchd.supervisor import Supervisor      # after the fork: it loads the C library
-    supervisor = Supervisor(daemon, clock, arguments.remote, arguments.dummy, arguments.has_system)
+    supervisor = Supervisor(daemon, clock, arguments.remote, arguments.dummy, arguments.has_system,
+                            TlsFiles(**arguments.tls))
     control = None
     path = daemon.unixctl_path()
     if path is not None:

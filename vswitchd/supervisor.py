@@ -16,6 +16,7 @@ finishes what packets and changes have started before it answers.
 """
 
 import json
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from ovsdb_server.client.transaction import Status, Transaction
 from ovsdb_server.coverage import COVERAGE
 from ovsdb_server.daemon import run_directory
 from ovsdb_server.engine.schema import DatabaseSchema
+from ovsdb_server.rpc.tls_files import TlsContexts, TlsFiles
 from schema.flow.drops import DROPS
 from vswitchd.config import status
 from vswitchd.config.apply import apply
@@ -47,7 +49,7 @@ _RATE = vlog.RateLimit(60, 20)
 
 # What of the database is followed.
 _TABLES = ("Open_vSwitch", "Bridge", "Port", "Interface", "Controller", "Flow_Table",
-           "Manager")
+           "Manager", "SSL")
 _MAX_ROUNDS = 10_000            # of settling: a loop of packets must not hold the daemon
 
 
@@ -61,15 +63,19 @@ class Supervisor:
     """State of the running daemon. `dummy` and `has_system` as for Switch; `remote` is the
     database."""
 
-    def __init__(self, daemon, clock, remote: str, dummy: str | None, has_system: bool):
+    def __init__(self, daemon, clock, remote: str, dummy: str | None, has_system: bool,
+                 tls: TlsFiles = TlsFiles()):
         self.daemon = daemon
+        self.tls = tls
+        self.contexts = TlsContexts()
         self.clock = clock
         self.dummy = dummy
         self.switch = Switch(dummy, has_system)
         schema = load_schema()
         columns = {name: [column.name for column in schema.tables[name].named_columns]
                    for name in _TABLES}
-        self.replica = Replica(remote, schema, columns, lock="ovs_vswitchd")
+        self.replica = Replica(remote, schema, columns, lock="ovs_vswitchd",
+                               tls_context=lambda: self.tls_context(False))
         self.desired = Desired()
         self.agent: Agent | None = None
         self.streams: Streams | None = None
@@ -112,6 +118,18 @@ class Supervisor:
                 if datapath.handle == upcall.dp and upcall.odp in datapath.ports:
                     datapath.ports[upcall.odp].transmit(upcall.frame)
         return count
+
+    def tls_context(self, is_server: bool) -> ssl.SSLContext:
+        """The context for connections in one direction, by the SSL row of the database, else by
+        the command line. Raises OSError."""
+        files = self.tls
+        for row in self.replica.rows.get("SSL", {}).values():
+            key, certificate, authority = (
+                (row[name] or ("",))[0] for name in ("private_key", "certificate", "ca_cert"))
+            files = files._replace(private_key=key, certificate=certificate,
+                                   ca_certificate=authority,
+                                   bootstraps=(row["bootstrap_ca_cert"] or (False,))[0])
+        return self.contexts.get(files, is_server)
 
     # -- tasks
 
@@ -279,7 +297,7 @@ class Supervisor:
             allow_debug_actions()
         async with trio.open_nursery() as nursery:
             self.agent = Agent(nursery, self.daemon, self.clock, self.settle, self.publish,
-                               self.want_report)
+                               self.want_report, self.tls_context)
             if self.dummy is not None:
                 self.streams = Streams(nursery, self.switch, self.settle)
             if control is not None:

@@ -19,7 +19,7 @@ from ovsdb_server.rpc.backoff import Backoff
 from ovsdb_server.rpc.stream import Channel, connect
 from ovsdb_server.rpc.tls import describe_error
 from ovsdb_server.service.session import Policy, Session
-from ovsdb_server.service.tls import TlsNotConfigured
+from ovsdb_server.rpc.tls_files import TlsNotConfigured
 
 _log = vlog.module("ovsdb_jsonrpc_server")
 _socket_log = vlog.module("socket_util")

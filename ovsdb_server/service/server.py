@@ -37,7 +37,7 @@ from ovsdb_server.service.remotes import Remotes
 from ovsdb_server.service.replication import Replication, Source
 from ovsdb_server.service.schema_check import find_fault, is_shipped
 from ovsdb_server.service.session import Policy, Session
-from ovsdb_server.service.tls import TlsContexts, TlsFiles
+from ovsdb_server.rpc.tls_files import TlsContexts, TlsFiles
 
 _log = vlog.module("ovsdb_server")
 _file_log = vlog.module("ovsdb_file")

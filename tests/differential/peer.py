@@ -19,6 +19,7 @@ class Peer:
         self.answers_echo = answers_echo
         self.heard: list[bytes] = []
         self.n_connections = 0
+        self.wrap = lambda stream: stream       # makes a TLS stream of a TCP stream
         self._came = threading.Condition()
         self._stream: socket.socket | None = None
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -36,6 +37,10 @@ class Peer:
                 stream, _ = self._listener.accept()
             except OSError:
                 return
+            try:
+                stream = self.wrap(stream)
+            except OSError:
+                continue                    # no handshake
             with self._came:
                 self.heard, self._stream = [], stream
                 self.n_connections += 1

@@ -3,7 +3,9 @@ Debian's: snooping, passive controllers, two controllers with roles, forced reco
 """
 
 import re
+import ssl
 import struct
+import subprocess
 import time
 
 import pytest
@@ -41,7 +43,7 @@ class Scene:
     def run(self, line: str) -> None:
         """Runs a line of shell and notes what it prints."""
         text = normal(self.switch.run(line), self.switch.directory)
-        line, text = self.name(line), self.name(text)
+        line, text = self.name(normal(line, self.switch.directory)), self.name(text)
         self.seen.append(f"$ {line}\n{text}")
 
     def note(self, text: str) -> None:
@@ -244,7 +246,71 @@ def failing(directory, real: bool) -> str:
     return seen
 
 
-@pytest.mark.parametrize("scene", [snooping, passive, two_controllers, reconnecting, failing],
+def encrypted(directory, real: bool) -> str:
+    """ssl: and pssl: controllers, with the SSL row, without it, and of another authority."""
+    scene = Scene(directory, real, peer := Peer(1))
+    try:
+        files = make_keys(directory)
+        scene.run("ovs-vsctl set-controller br0 pssl:0:127.0.0.1")
+        scene.poll("cat ovs-vswitchd.log", "listening on port")
+        port = re.search(r"listening on port (\d+)",
+                         (directory / "ovs-vswitchd.log").read_text())[1]
+        show = (f"ovs-ofctl -p {files['client'][0]} -c {files['client'][1]} -C {files['authority'][1]}"
+                f" dump-desc ssl:127.0.0.1:{port}")
+
+        def ask() -> None:
+            text = scene.switch.run(f"{show} 2>&1 | grep -v WARN")
+            # When a peer hears that it is refused is chance.
+            text = re.sub(r"\((Broken pipe|Input/output error)\)", "(refused)", text)
+            scene.note(text.replace(port, "PORT"))
+
+        ask()
+        key, certificate = files["switch"]
+        scene.run(f"ovs-vsctl set-ssl {key} {certificate} {files['authority'][1]}")
+        ask()
+        show = show.replace(str(files["client"][1]), str(files["stranger"][1])).replace(
+            str(files["client"][0]), str(files["stranger"][0]))
+        ask()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(files["client"][1], files["client"][0])
+        context.load_verify_locations(files["authority"][1])
+        context.verify_mode = ssl.CERT_REQUIRED
+        peer.wrap = lambda stream: context.wrap_socket(stream, server_side=True)
+        scene.run(f"ovs-vsctl set-controller br0 {peer.target.replace('tcp', 'ssl')}")
+        peer.wait_connected()
+        peer.ask(FEATURES_REQUEST)
+        scene.run("ovs-ofctl add-flow br0 in_port=1,actions=controller")
+        scene.run(f"ovs-appctl netdev-dummy/receive p1 '{ARP}'")
+        peer.wait(lambda: any(message[1] == 10 for message in peer.heard))
+        scene.note(peer.told())
+        scene.poll(f"ovs-vsctl {CONTROLLERS}", "true")
+        learned = directory / "learned.pem"
+        scene.run("ovs-vsctl del-controller br0 -- del-ssl -- -- --bootstrap set-ssl "
+                  f"{key} {certificate} {learned}".replace("-- -- ", "-- "))
+        before = peer.n_connections
+        scene.run(f"ovs-vsctl set-controller br0 {peer.target.replace('tcp', 'ssl')}")
+        peer.wait(lambda: peer.n_connections > before and bool(peer.heard))
+        scene.note(f"learned: {learned.exists()}\n")
+    finally:
+        seen = scene.close()
+    return seen
+
+
+def make_keys(directory) -> dict[str, tuple]:
+    """{name: (key, certificate)} of an authority, two it has signed, and a stranger."""
+    found = {}
+    for name in ("authority", "client", "switch", "stranger"):
+        key, certificate = directory / f"{name}.key", directory / f"{name}.crt"
+        sign = [] if name in ("authority", "stranger") else [
+            "-CA", found["authority"][1], "-CAkey", found["authority"][0]]
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "9",
+                        "-subj", f"/CN={name}", "-keyout", key, "-out", certificate, *sign],
+                       check=True, capture_output=True)
+        found[name] = key, certificate
+    return found
+
+
+@pytest.mark.parametrize("scene", [encrypted, snooping, passive, two_controllers, reconnecting, failing],
                          ids=lambda scene: scene.__name__)
 def test_both_switches_are_seen_alike(scene, tmp_path):
     theirs = scene(tmp_path / "real", True)

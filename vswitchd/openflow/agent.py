@@ -10,9 +10,11 @@ Log lines and waits follow the reference's modules connmgr, rconn, vconn and fai
 only.
 """
 
+import errno
 import ipaddress
 import math
 import os
+import ssl
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +24,8 @@ import trio
 from datapath import face, upcall as upcalls
 from ovsdb_server import vlog
 from ovsdb_server.rpc import address
+from ovsdb_server.rpc.tls import describe_error
+from ovsdb_server.rpc.tls_files import TlsNotConfigured
 from schema.flow.seam import SEAM
 from schema.openflow.messages import VERSION_NAMES
 from vswitchd.config.actions import SetControllers
@@ -54,6 +58,7 @@ _ERROR_RATE = vlog.RateLimit(10, 10)    # of error replies
 _REPLIES = 100                  # messages that wait for a peer before more of its are served
 _PACKET_INS = 1000              # messages that wait before packet-ins are dropped
 _ERROR_DATA = 0xffff - 12       # most bytes of a message that an error returns
+_HANDSHAKE_TIME = 10.0          # seconds that a peer has for a TLS handshake
 _HELLO_WAIT = 1.0               # seconds that a peer has for its hello
 _LAST_VERSIONLESS = 3           # hello, error and echo are understood in any version
 _FLOW_MODS = ("OFPT_FLOW_MOD", "NXT_FLOW_MOD")      # whose form NXT_FLOW_MOD_TABLE_ID changes
@@ -70,6 +75,7 @@ _rconn = vlog.module("rconn")
 _vconn = vlog.module("vconn")
 _vconn_stream = vlog.module("vconn_stream")
 _fail_open = vlog.module("fail_open")
+_stream_ssl = vlog.module("stream_ssl")
 # Limits of what peers cause by bad messages: {log module: limit}.
 _LIMITS: dict[str, vlog.RateLimit] = {}
 
@@ -183,7 +189,7 @@ class BridgeAgent:
                 now = self.agent.now()
                 remote = Remote(controller, trio.CancelScope(), changed_at=now, admitted_at=now)
                 self.remotes[target] = remote
-                self.agent.nursery.start_soon(self.serve_remote, remote)
+                self.start_remote(remote)
         is_plain = not self.remotes and self.fail_mode == "standalone"
         if is_plain != self.is_plain:
             # Whoever takes over, a controller or the bridge itself, finds no flows.
@@ -240,7 +246,7 @@ class BridgeAgent:
                 for row in opened:
                     nursery.start_soon(self.accept, *row)
 
-    async def accept(self, listener, path: str, run: Callable) -> None:
+    async def accept(self, listener, path: str, run: Callable, is_tls: bool = False) -> None:
         """Accepts connections on a listening socket, each served by `run(stream, name)`."""
         sockets = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
         inode = inode_of(path)
@@ -253,12 +259,31 @@ class BridgeAgent:
                         await trio.sleep(0.1)       # out of descriptors: later there may be some
                         continue
                     name = f"unix#{self.agent.number()}" if path else peer_name(stream)
-                    nursery.start_soon(run, stream, name)
+                    if is_tls:
+                        nursery.start_soon(self.accept_tls, stream, name.replace("tcp", "ssl", 1),
+                                           run)
+                    else:
+                        nursery.start_soon(run, stream, name)
         finally:
             listener.close()
             # The path may be another's by now: of a bridge of the same name.
             if inode is not None and inode_of(path) == inode:
                 self.remove_socket(path)
+
+    async def accept_tls(self, stream, name: str, run: Callable) -> None:
+        """Makes sure of who has come, and serves it."""
+        try:
+            with trio.fail_after(_HANDSHAKE_TIME):
+                stream = await encrypt(stream, self.agent.tls(True), True)
+        except (OSError, trio.TooSlowError) as error:
+            await trio.aclose_forcefully(stream)
+            reason = failure_of(error, "SSL_accept")
+            if isinstance(error, TlsNotConfigured):
+                _connmgr.warn(f"accept failed ({reason})", _RATE)
+            else:
+                _rconn.warn(f"{self.bridge.name}<->{name}: connection dropped ({reason})", _RATE)
+            return
+        await run(stream, name)
 
     def remove_socket(self, path: str) -> None:
         """Removes the file of a listening socket."""
@@ -295,38 +320,39 @@ class BridgeAgent:
 
     # -- controllers
 
-    async def serve_remote(self, remote: Remote) -> None:
-        """Serves one controller record until it is removed."""
-        with remote.scope:
-            target = remote.controller.target
-            try:
-                parsed = address.parse_remote(target, OPENFLOW_PORT)
-            except (ValueError, OSError):
-                _connmgr.warn(f"{self.bridge.name}: unsupported controller \"{target}\"")
-                return
-            if parsed.is_tls:
-                _connmgr.err(f'{self.bridge.name}: TLS is not supported for OpenFlow yet: '
-                             f'"{target}"')
-                return
-            _connmgr.info(f'{self.bridge.name}: added {kind_of(target)} controller "{target}"')
-            await (self.listen if parsed.is_passive else self.connect)(parsed, remote)
-
-    async def listen(self, parsed: address.Remote, remote: Remote) -> None:
-        """Lets controllers come to us."""
+    def start_remote(self, remote: Remote) -> None:
+        """Starts to serve a controller record; a passive one listens from now on."""
+        target = remote.controller.target
         try:
-            listener = (address.listen_unix(parsed.path) if parsed.is_unix
-                        else address.listen_tcp(parsed.host, parsed.port))
-        except OSError as error:
-            _connmgr.err(f"failed to listen on {parsed.text}: {os.strerror(error.errno)}")
+            parsed = address.parse_remote(target, OPENFLOW_PORT)
+        except (ValueError, OSError):
+            _connmgr.warn(f"{self.bridge.name}: unsupported controller \"{target}\"")
             return
-        if not parsed.is_unix:
+        listener = None
+        if parsed.is_passive:
+            try:
+                listener = (address.listen_unix(parsed.path) if parsed.is_unix
+                            else address.listen_tcp(parsed.host, parsed.port))
+            except OSError as error:
+                _connmgr.err(f"failed to listen on {parsed.text}: {os.strerror(error.errno)}")
+                return
+        _connmgr.info(f'{self.bridge.name}: added {kind_of(target)} controller "{target}"')
+        if listener is not None and not parsed.is_unix:
             host, port = listener.getsockname()[:2]
             vlog.module("socket_util").info(f"0:{host}: listening on port {port}")
+        self.agent.nursery.start_soon(self.serve_remote, remote, parsed, listener)
 
+    async def serve_remote(self, remote: Remote, parsed: address.Remote, listener) -> None:
+        """Serves one controller record until it is removed."""
         async def run(stream, name: str) -> None:
             await self.serve_stream(stream, Session(name, True, miss_send_len=0), remote)
 
-        await self.accept(listener, parsed.path if parsed.is_unix else "", run)
+        with remote.scope:
+            if listener is None:
+                await self.connect(parsed, remote)
+            else:
+                await self.accept(listener, parsed.path if parsed.is_unix else "", run,
+                                  parsed.is_tls)
 
     async def connect(self, parsed: address.Remote, remote: Remote) -> None:
         """Keeps a connection to a controller, with backoff between attempts."""
@@ -341,9 +367,12 @@ class BridgeAgent:
             stream, failure = None, "Connection timed out"
             with trio.move_on_after(max(1.0, backoff)):
                 try:
+                    context = self.agent.tls(False) if parsed.is_tls else None
                     stream = await open_stream(parsed)
+                    if context is not None:
+                        stream = await encrypt(stream, context, False)
                 except OSError as error:
-                    failure = reason_of(error)
+                    stream, failure = None, failure_of(error)
             if stream is None:
                 _rconn.warn(f"{name}: connection failed ({failure})", _RATE)
                 remote.last_error, settled_at = failure, math.inf
@@ -847,6 +876,41 @@ def reason_of(error: BaseException) -> str:
         error = inner
 
 
+def failure_of(error: BaseException, action: str = "SSL_connect") -> str:
+    """Why a connection is none; what has gone wrong under TLS is logged here."""
+    if isinstance(error, trio.TooSlowError):
+        return os.strerror(errno.ETIMEDOUT)
+    if isinstance(error, TlsNotConfigured):
+        _stream_ssl.err(str(error), _limit("stream_ssl"))
+        return error.strerror
+    if isinstance(error, ssl.SSLError):
+        _stream_ssl.warn(f"{action}: {describe_error(error)}", _limit("stream_ssl"))
+        return os.strerror(errno.EPROTO)
+    return reason_of(error)
+
+
+async def encrypt(stream, context: ssl.SSLContext, is_server: bool) -> trio.SSLStream:
+    """A TLS stream on a TCP stream, after the handshake. Raises OSError."""
+    learn = getattr(context, "learn", None)
+    wrapped = trio.SSLStream(stream, context, server_side=is_server, https_compatible=True,
+                             server_hostname=None if is_server
+                             else getattr(context, "server_name", None))
+    try:
+        await wrapped.do_handshake()
+        if learn is not None and not is_server:
+            learn(wrapped._ssl_object)      # who answered is trusted from the next time on
+            raise OSError(errno.EPROTO, os.strerror(errno.EPROTO))
+    except trio.BrokenResourceError as error:
+        await trio.aclose_forcefully(stream)
+        if isinstance(error.__cause__, ssl.SSLError):
+            raise error.__cause__ from None
+        raise OSError(errno.EPROTO, os.strerror(errno.EPROTO)) from error
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    return wrapped
+
+
 def remote_address(target: str, default_port: int) -> tuple[str, int] | None:
     """(IPv4 address, TCP port) of an active remote, None for others."""
     try:
@@ -893,16 +957,19 @@ async def write_all(stream, receive: trio.MemoryReceiveChannel, connection: Conn
 class Agent:
     """OpenFlow of all bridges. `nursery` runs the sockets, `settle` finishes what packets have
     started, `publish` hands changed bridges to the datapath, `report` has the
-    database's status columns written soon."""
+    database's status columns written soon, `tls(is_server)` is the context of encrypted
+    connections, or raises OSError."""
 
     def __init__(self, nursery: trio.Nursery, daemon, clock, settle: Callable[[], None],
-                 publish: Callable[[], None], report: Callable[[], None]):
+                 publish: Callable[[], None], report: Callable[[], None],
+                 tls: Callable[[bool], ssl.SSLContext]):
         self.nursery = nursery
         self.daemon = daemon
         self.clock = clock
         self.settle = settle
         self.publish = publish
         self.report = report
+        self.tls = tls
         self.codec = Codec()
         self.bridges: dict[str, BridgeAgent] = {}
         self._number = -1

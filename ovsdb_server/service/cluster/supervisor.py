@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 import trio
 
 from ovsdb_server import vlog
-from ovsdb_server.service.tls import TlsFiles
+from ovsdb_server.rpc.tls_files import TlsFiles
 
 _log = vlog.module("etcd")
 

@@ -14,7 +14,7 @@ import trio
 from ovsdb_server.client.replica import Replica, Status
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.rpc import blocking
-from ovsdb_server.service.tls import TlsFiles, make_context
+from ovsdb_server.rpc.tls_files import TlsFiles, make_context
 from ovsdb_server.storage import journal
 from tests.ovsdb_server.authority import Authority
 
