@@ -302,6 +302,7 @@ class Supervisor:
                 self.streams = Streams(nursery, self.switch, self.settle)
             if control is not None:
                 control.add(make_commands(self))
+                control.n_turns_before = 3      # what OpenFlow peers have said before counts
                 await nursery.start(control.serve)
             self.clock.pump_hooks.append(self.settle)
             nursery.start_soon(self.replica.serve)
