@@ -186,25 +186,23 @@ def _insert_quickly(transaction: Transaction, json: dict) -> dict | None:
     row_json = json.get("row")
     if view is None or type(row_json) is not dict or view.schema.has_doubtful_default:
         return None
-    columns, symbols = view.schema.columns, transaction.symbols
-    if not row_json.keys() <= columns.keys():
+    readers, symbols = view.schema.readers, transaction.symbols
+    cells = list(view.schema.default_row)
+    try:
+        for name, value in row_json.items():
+            index, read = readers[name]
+            cells[index] = read(value, symbols)
+    except (KeyError, OvsdbError):
         return None
-    if "uuid-name" in json:
-        name = json["uuid-name"]
-        if len(json) != 4 or not is_identifier(name):
-            return None
-        uuid = _name_row(transaction, name, None)
-    elif len(json) == 3:
+    if len(json) == 3:
         uuid = transaction.new_uuid()
+    elif len(json) == 4 and is_identifier(json.get("uuid-name")):
+        uuid = _name_row(transaction, json["uuid-name"], None)
     else:
         return None
-    cells = list(view.schema.default_row)
-    for name, value in row_json.items():
-        column = columns[name]
-        cells[column.index] = column.type.read(value, symbols)
     cells[0] = (uuid,)
     cells[1] = (transaction.new_uuid(),)
-    view.put(uuid, tuple(cells))
+    view.changes[uuid] = None, tuple(cells)
     return {"uuid": ["uuid", uuid]}
 
 

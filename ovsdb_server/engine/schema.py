@@ -65,12 +65,13 @@ class Column:
 class Table:
     """A table: `columns` {name: Column} with `_uuid` and `_version`, `order` (columns by place in
     a row), `max_rows` (None when unlimited), `is_root`, `indexes` (tuples of Columns) and
-    `index_keys`, for each a function of a row that gives what identifies it there;
+    `index_keys`, for each a function of a row that gives what identifies it there; `readers`
+    {column name: (place in a row, type's `read`)};
     `has_doubtful_default`: the default of some column may violate its constraints."""
 
     __slots__ = ("name", "columns", "order", "is_mutable", "max_rows", "is_root", "indexes",
                  "strong_columns", "weak_columns", "default_row", "has_doubtful_default",
-                 "persistent_columns", "index_keys")
+                 "persistent_columns", "index_keys", "readers")
 
     def __init__(self, name: str, columns: list[Column], is_mutable: bool = True,
                  max_rows: int | None = None, is_root: bool = False,
@@ -89,6 +90,7 @@ class Table:
         self.is_root = is_root
         self.indexes = tuple(tuple(self.columns[name] for name in names) for names in indexes)
         self.persistent_columns = tuple(c for c in self.named_columns if c.is_persistent)
+        self.readers = {column.name: (column.index, column.type.read) for column in order}
         self.index_keys = tuple(itemgetter(*(column.index for column in index))
                                 for index in self.indexes)
         self.strong_columns: tuple[Column, ...] = ()

@@ -58,14 +58,18 @@ def index_key(columns: tuple[Column, ...], row: Row) -> tuple:
 
 
 class TableView:
-    """A table as one transaction sees it: committed rows under its own `changes`."""
+    """A table as one transaction sees it: committed rows under its own `changes`.
 
-    __slots__ = ("schema", "base", "changes")
+    `has_only_new`: are all the changes new rows?
+    """
+
+    __slots__ = ("schema", "base", "changes", "has_only_new")
 
     def __init__(self, base: TableRows):
         self.schema = base.schema
         self.base = base
         self.changes: dict[str, Change] = {}
+        self.has_only_new = True
 
     @property
     def is_isolated(self) -> bool:
@@ -76,7 +80,7 @@ class TableView:
         table = self.schema
         if table.strong_columns or table.weak_columns or not table.is_root:
             return False
-        return not ((self.base.references or self.base.weak_sources)
+        return self.has_only_new or not ((self.base.references or self.base.weak_sources)
                     and any(new is None for _old, new in self.changes.values()))
 
     def get(self, uuid: str) -> Row | None:
@@ -95,6 +99,8 @@ class TableView:
         if old is None and row is None:
             self.changes.pop(uuid, None)
         else:
+            if old is not None:
+                self.has_only_new = False
             self.changes[uuid] = (old, row)
 
     def find(self, condition: Condition) -> list[Row]:

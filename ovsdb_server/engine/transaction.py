@@ -122,7 +122,8 @@ class Transaction:
         """
         views = [view for view in self._views.values() if view.changes]
         for view in views:
-            self._drop_unchanged(view)
+            if not view.has_only_new:
+                self._drop_unchanged(view)
         is_isolated = all([view.is_isolated for view in views])
         if not is_isolated:
             self._count_references()
@@ -140,8 +141,9 @@ class Transaction:
         for view in views:
             for number, columns in enumerate(view.schema.indexes):
                 self._check_index(view, number, columns)
-        for changes in delta.values():
-            self._renew_versions(changes)
+        for view in views:
+            if not view.has_only_new:
+                self._renew_versions(view.changes)
         return Outcome(delta, self._counts)
 
     @staticmethod
@@ -320,6 +322,10 @@ class Transaction:
     def _check_index(self, view: TableView, number: int, columns: tuple[Column, ...]) -> None:
         committed = view.base.indexes[number]
         key_of = view.schema.index_keys[number]
+        if len(view.changes) == 1:
+            (_old, new), = view.changes.values()
+            if new is None or committed.get(key_of(new)) in (None, *view.changes):
+                return
         seen: dict[tuple, str] = {}
         for uuid, (_old, new) in view.changes.items():
             if new is None:

@@ -127,6 +127,14 @@ class Channel:
         except BlockingIOError:
             return []
         self.received_at = now
+        if 0 < len(data) < DEPTH_MAX and data[0] == _BRACE and not self._splitter.pending:
+            # Mostly one small message comes at a time.
+            try:
+                value = CODEC.loads(data)
+            except ValueError:
+                return self._decode_all(data)
+            self._splitter.pass_over(len(data))
+            return [classify(value)]
         return self._decode_all(data) if data else None
 
     def _decode_all(self, data: bytes) -> list[Message]:

@@ -18,6 +18,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable
+from typing import Protocol
 
 import trio
 
@@ -34,24 +35,31 @@ _LINGER = 0.001
 # Sockets looked up at a time.
 _EVENTS_MAX = 256
 
-# work() -> bool: do what there is to do for a moment; is there more?
-Work = Callable[[], bool]
+class Worker(Protocol):
+    """Who has a socket that the hub watches."""
+
+    def work(self) -> bool:
+        """Do what there is to do for a moment; is there more?"""
+
+    def end_turn(self) -> None:
+        """Send what `work` had to say."""
 
 
 class Hub:
-    """Sockets and the functions that serve them.
+    """Sockets and those who serve them.
 
-    `is_working` while it calls such functions; `now` trio time of the turn; `at_end` {function: None} is called, and emptied,
-    when each had its turn.
+    `is_working` while it has them work; `now` is trio time of the turn.  When each had its turn
+    `end_turns()` is called if `has_updates` was set, and then the `end_turn` of each.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, end_turns: Callable[[], None]) -> None:
         self.is_working = False
         self.now = 0.0
-        self.at_end: dict[Callable[[], None], None] = {}
+        self.has_updates = False
+        self._end_turns = end_turns
         self._epoll = select.epoll()
-        self._works: dict[int, Work] = {}
-        self._busy: dict[Work, None] = {}
+        self._workers: dict[int, Worker] = {}
+        self._busy: dict[Worker, None] = {}
         self._has_busy = trio.Event()
         self._must_hurry = False
 
@@ -59,24 +67,21 @@ class Hub:
         """Let the event loop have its turn soon: another task has something to do."""
         self._must_hurry = True
 
-    def watch(self, sock: socket.socket, work: Work) -> None:
-        """Call `work` when `sock`, which is not watched yet, is readable, and once now."""
+    def watch(self, sock: socket.socket, worker: Worker) -> None:
+        """Have `worker` work when `sock`, not watched yet, is readable, and once now."""
         number = sock.fileno()
-        self._works[number] = work
+        self._workers[number] = worker
         self._epoll.register(number, select.EPOLLIN)
-        self._wake(work)
+        self._busy[worker] = None
+        self._has_busy.set()
 
-    def forget(self, sock: socket.socket, work: Work) -> None:
+    def forget(self, sock: socket.socket, worker: Worker) -> None:
         """Stop watching `sock` if it is watched; it must still be open."""
         number = sock.fileno()
-        if self._works.get(number) == work:
-            del self._works[number]
+        if self._workers.get(number) is worker:
+            del self._workers[number]
             self._epoll.unregister(number)
-        self._busy.pop(work, None)
-
-    def _wake(self, work: Work) -> None:
-        self._busy[work] = None
-        self._has_busy.set()
+        self._busy.pop(worker, None)
 
     async def serve(self) -> None:
         """Serve until cancelled."""
@@ -99,31 +104,36 @@ class Hub:
     def _run_turn(self) -> bool:
         """Work until nothing is left (returns False) or others should have a turn."""
         end = time.perf_counter() + _TURN
-        busy, works, poll = self._busy, self._works, self._epoll.poll
+        busy, workers, poll = self._busy, self._workers, self._epoll.poll
         self._must_hurry = False
         linger = 0.0
         while True:
             for number, _ in poll(0 if busy else linger, _EVENTS_MAX):
-                work = works.get(number)
-                if work is not None:
-                    busy[work] = None
+                worker = workers.get(number)
+                if worker is not None:
+                    busy[worker] = None
             if not busy:
                 return False
             self.is_working = True
             self.now = trio.current_time()
-            for work in list(busy):
-                if work in busy and not work():
-                    busy.pop(work, None)
+            turn = list(busy)
+            for worker in turn:
+                if worker in busy and not worker.work():
+                    busy.pop(worker, None)
             self.is_working = False
-            while self.at_end:
-                ends, self.at_end = self.at_end, {}
-                for end_turn in ends:
-                    try:
-                        end_turn()
-                    except Exception as error:
-                        # A defect that one session meets must not end the service for all.
-                        _log.err("internal error: "
-                                 + "".join(traceback.format_exception(error)))
+            if self.has_updates:
+                self.has_updates = False
+                self._guard(self._end_turns)
+            for worker in turn:
+                self._guard(worker.end_turn)
             if time.perf_counter() >= end:
                 return True
             linger = 0.0 if self._must_hurry else _LINGER
+
+    @staticmethod
+    def _guard(call: Callable[[], None]) -> None:
+        """A defect that one session meets must not end the service for all."""
+        try:
+            call()
+        except Exception as error:
+            _log.err("internal error: " + "".join(traceback.format_exception(error)))

@@ -70,7 +70,7 @@ class Server:
         self.replication = Replication(self)
         self.config_replications: list[Replication] = []
         self.active_names: frozenset[str] = frozenset()
-        self.hub = Hub()
+        self.hub = Hub(self._send_updates)
         self._durable: dict[HostedDatabase, list[Callable]] = {}
         self.stopped = trio.Event()
         self._nursery: trio.Nursery | None = None
@@ -210,7 +210,7 @@ class Server:
         if len(hosted.triggers):
             self._run_triggers(hosted)
         if self.hub.is_working:
-            self.hub.at_end[self._send_updates] = None
+            self.hub.has_updates = True
         else:
             self._send_updates()
         if self._nursery is not None:
@@ -306,7 +306,9 @@ class Server:
 
     def is_copy(self, name: str) -> bool:
         """Is the database `name` a copy of an active server's now, and so read-only?"""
-        for replication in self.replications:
+        if self.replication.copies(name):
+            return True
+        for replication in self.config_replications:
             if replication.copies(name):
                 return True
         return False

@@ -129,6 +129,7 @@ class Session:
         self._is_paused = False
         self._is_streaming = False
         self._streamed = trio.Event()
+        self._is_ending = False
         self._over = trio.Event()
         self._defect: Exception | None = None
         self._scope = trio.CancelScope()
@@ -148,13 +149,14 @@ class Session:
                     if channel.is_tls:
                         await self._read()
                     else:
-                        server.hub.watch(channel.socket, self._work)
+                        server.hub.watch(channel.socket, self)
                         await self._over.wait()
                     nursery.cancel_scope.cancel()
         finally:
+            self._is_ending = True
             server.sessions.discard(self)
             if not channel.is_closed:
-                server.hub.forget(channel.socket, self._work)
+                server.hub.forget(channel.socket, self)
             self._forget_all()
             channel.close()
         if self._defect is not None:
@@ -164,6 +166,7 @@ class Session:
         """End the session."""
         if reason:
             _log.info(f"{self.name}: disconnecting ({reason})")
+        self._is_ending = True
         self._scope.cancel()
 
     async def disconnect_answered(self, reason: str) -> None:
@@ -189,52 +192,54 @@ class Session:
         except _LOSSES as error:
             self._note_loss(error)
 
-    def _work(self) -> bool:
+    def work(self) -> bool:
         """Read and answer for a moment; is there more to do at once?  Called by the hub."""
-        if self._over.is_set() or self._scope.cancel_called:
+        if self._is_ending:
             return False
         channel, inbox = self.channel, self._inbox
         goes_on = False
         channel.hold()
-        self.server.hub.at_end[self._end_turn] = None
         try:
             if inbox:
                 goes_on = self._serve_inbox()
             else:
                 messages = channel.take(self.server.hub.now)
-                if messages:
+                if messages is None:
+                    pass
+                elif len(messages) == 1:
+                    goes_on = self._take(messages[0])
+                else:
                     inbox.extend(messages)
                     goes_on = self._serve_inbox()
-                else:
-                    goes_on = messages is not None
         except _LOSSES as error:
             self._note_loss(error)
         except Exception as error:
             self._defect = error
         if not goes_on:
-            self.server.hub.forget(channel.socket, self._work)
+            self._is_ending = True
+            self.server.hub.forget(channel.socket, self)
             self.server.hub.hurry()
             self._over.set()
             return False
         return bool(inbox) or channel.has_failed
 
-    def _end_turn(self) -> None:
-        """Send what `_work` had to say; rest until the peer has read it and a stream is over."""
+    def end_turn(self) -> None:
+        """Send what `work` had to say; rest until the peer has read it and a stream is over."""
         channel = self.channel
         channel.release()
-        if (channel.n_backlog or self._is_streaming) and not self._over.is_set():
+        if (channel.n_backlog or self._is_streaming) and not self._is_ending:
             hub = self.server.hub
             hub.hurry()
-            hub.forget(channel.socket, self._work)
+            hub.forget(channel.socket, self)
             self._is_paused = True
 
     def _resume(self) -> None:
         """The peer has read everything: go on with what it has asked."""
         self.send_updates()
         if (self._is_paused and not self.channel.n_backlog and not self._is_streaming
-                and not self._over.is_set()):
+                and not self._is_ending):
             self._is_paused = False
-            self.server.hub.watch(self.channel.socket, self._work)
+            self.server.hub.watch(self.channel.socket, self)
 
     def _serve_inbox(self) -> bool:
         """Answer requests for a moment, as long as the peer reads; does the session go on?"""
@@ -294,9 +299,10 @@ class Session:
         """Handle one message; return whether the session goes on."""
         if _rpc_log.is_dbg:
             _rpc_log.dbg(f"{self.name}: received {message.describe(request)}")
+        if request.kind is message.REQUEST:
+            self._answer(request)
+            return True
         match request.kind:
-            case message.REQUEST:
-                self._answer(request)
             case message.NOTIFICATION:
                 if request.method == "cancel":
                     self._cancel(request.params)
@@ -324,7 +330,11 @@ class Session:
 
     def reply(self, id: object, result: object) -> None:
         """Answer a request, after what the monitors have to tell."""
-        self._deliver(_Held(message.encode_reply(result, id, CODEC)))
+        data = message.encode_reply(result, id, CODEC)
+        if self._held or self._is_streaming or self.monitors:
+            self._deliver(_Held(data))
+        else:
+            self._send(data)
 
     def reply_error(self, id: object, error: object) -> None:
         self._deliver(_Held(message.encode_error(error, id, CODEC)))
