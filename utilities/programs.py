@@ -17,6 +17,7 @@ PROGRAMS = {
     "ovs-pcap": "utilities.pcap",
     "ovs-pki": "utilities.pki",
     "ovs-save": "utilities.ovs_save",
+    "ovs-tcpdump": "utilities.tcpdump",
     "ovs-tcpundump": "utilities.tcpundump",
     "ovs-vsctl": "utilities.vsctl",
     "ovs-vswitchd": "vswitchd.main",
