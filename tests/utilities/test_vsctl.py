@@ -15,6 +15,7 @@ import pytest
 
 from ovsdb_server.rpc import blocking
 from tests.utilities.oracle import ROOT, Server, run_ours
+from utilities.database import Database
 from utilities.vsctl import main
 
 
@@ -315,3 +316,52 @@ def test_start_imports_nothing_heavy(server, line: str, most: int) -> None:
     assert not loaded.intersection(HEAVY)
     ours = {name for name in loaded if name.split(".")[0] in ("utilities", "ovsdb_server")}
     assert len(loaded - ours) <= most
+
+
+def test_adding_a_port_fetches_none_of_the_others(server, monkeypatch) -> None:
+    ok(server, "add-br br0 -- " + " -- ".join(f"add-port br0 p{i}" for i in range(30)))
+    update = Database._update
+
+    def check(self, updates: dict) -> None:
+        assert len(updates.get("Port", ())) <= 1
+        update(self, updates)
+    monkeypatch.setattr(Database, "_update", check)
+    ok(server, "add-port br0 new tag=3")
+    outcome = vsctl(server, "list-ports br0")
+    assert "AssertionError" in outcome.stderr
+    monkeypatch.undo()
+    assert ok(server, "get port new tag -- list-ports br0").split() == sorted(
+        ["3", "new", *(f"p{i}" for i in range(30))])
+    fails(server, "add-port br0 br0", "cannot create a port named br0 because a bridge named "
+                                      "br0 already exists")
+    ok(server, "add-bond br0 bond0 e1 e2")
+    fails(server, "add-port br0 e1", "cannot create a port named e1 because an interface named "
+                                     "e1 already exists on bridge br0")
+    ok(server, "add-br vlan7 br0 7 -- add-port vlan7 tagged")
+    ok(server, "add-port vlan7 more")
+    assert ok(server, "get port more tag -- port-to-br more") == "7\nvlan7\n"
+    ok(server, "--may-exist add-port br0 new")
+    fails(server, "--may-exist add-port br0 tagged",
+          '"--may-exist add-port br0 tagged" but tagged is actually attached to bridge vlan7')
+
+
+@pytest.mark.parametrize("rival, text", [
+    ("add-port br0 p", "cannot create a port named p because a port named p already exists on "
+                       "bridge br0"),
+    ("add-bond br0 bond0 p q", "cannot create a port named p because an interface named p already "
+                               "exists on bridge br0"),
+    ("del-br br0", "no bridge named br0")])
+def test_a_rival_that_takes_the_name_first_is_noticed(server, monkeypatch, rival: str,
+                                                      text: str) -> None:
+    ok(server, "add-br br0")
+    transact = Database.transact
+
+    def lose_the_race(self, operations: list):
+        monkeypatch.undo()
+        command = [sys.executable, "-I", "-c", (
+            f"import sys; sys.path.insert(0, {str(ROOT)!r}); from utilities.vsctl import main;"
+            "sys.exit(main(sys.argv[1:]))"), "--no-wait", *rival.split()]
+        subprocess.run(command, env=server.environment, check=True)
+        return transact(self, operations)
+    monkeypatch.setattr(Database, "transact", lose_the_race)
+    fails(server, "add-port br0 p", text)
