@@ -42,13 +42,19 @@ class Solo(Membership):
         self._started_at = started_at
         self._next_index = next_index
         self._server = None
+        self._member = None             # What this becomes when another server joins.
 
     async def serve(self, server) -> None:
         self._server = server
         server.note_cluster(self._hosted)
         # What it takes to let others join is not needed to begin.
         from ovsdb_server.service.cluster.member import ClusterMember
-        await ClusterMember(self._hosted, self._log).serve(server, is_alone=True)
+        self._member = ClusterMember(self._hosted, self._log)
+        await self._member.serve(server, is_alone=True)
+
+    def close(self) -> None:
+        if self._member is not None:
+            self._member.close()
 
     def note_synced(self, index: int) -> None:
         if index > self.index:
