@@ -49,3 +49,38 @@ def test_commands_say_and_show_what_the_reference_did(version, tmp_path):
         assert outcome.stdout == row["stdout"]
         assert _DATE.sub("", outcome.stderr).strip() == _DATE.sub("", row["stderr"]).strip()
         assert outcome.code == row["code"]
+
+
+def play(tmp_path, row: dict, *options: str):
+    machine = SimpleNamespace(directory=tmp_path, environment={
+        "PATH": os.environ["PATH"], "LC_ALL": "C", "OVS_RUNDIR": str(tmp_path),
+        "OVS_CTL_TIMEOUT": "10"})
+    with Replay(tmp_path / "SW.mgmt", [message(said) for said in row["said"]]):
+        return run_ours(main, ["-O", row["version"], *options, *shlex.split(row["command"])],
+                        machine)
+
+
+def test_every_dump_can_be_had_as_json(tmp_path):
+    kinds = set()
+    for row in ROWS:
+        words = row["command"].split()
+        if not words[0].startswith(("dump", "show", "queue", "meter")) or row["code"]:
+            continue
+        outcome = play(tmp_path, row, "--format=json")
+        assert (outcome.stderr, outcome.code) == ("", 0), row["command"]
+        documents = [json.loads(line) for line in outcome.stdout.splitlines()]
+        assert all(document["version"] == row["version"] for document in documents)
+        kinds |= {document["message"] for document in documents}
+    assert len(kinds) > 12
+
+
+def test_flows_as_json_have_their_parts_by_name(tmp_path):
+    row = next(row for row in ROWS
+               if (row["version"], row["command"]) == ("OpenFlow13", "dump-flows SW"))
+    flow, = json.loads(play(tmp_path, row, "--format=json").stdout)["flows"]
+    assert (flow["match"], flow["priority"], flow["actions"]) == (
+        {"tcp": True, "tp_dst": "80"}, 7, ["set_field:0x5->reg0", "output:2"])
+    alone = json.loads(play(tmp_path, row, "--format=json", "--no-stats").stdout)
+    assert alone["match"] == flow["match"]
+    assert play(tmp_path, row, "--format=xml").stderr == (
+        "ovs-ofctl: unknown output format `xml'\n")

@@ -51,6 +51,7 @@ _OPTIONS = (
     ("bare", NO_ARGUMENT, ""),
     ("bad-csum", NO_ARGUMENT, ""),
     ("raw", NO_ARGUMENT, ""),
+    ("format", REQUIRED_ARGUMENT, ""),
 )
 
 _MANY = 1 << 30
@@ -152,6 +153,7 @@ class Settings:
         self.sort: list[tuple[str | None, bool]] = []
         self.names: bool | None = None
         self.stats = True
+        self.has_json = False
         self.unixctl: str | None = None
         self.detach = False
         self.no_chdir = self.overwrite_pidfile = False
@@ -247,6 +249,10 @@ def _apply(options: list[tuple[str, str | None]]) -> Settings:
                 settings.stats = name == "stats"
             case "unixctl":
                 settings.unixctl = value
+            case "format":
+                if value not in ("json", "text"):
+                    raise Fatal(f"unknown output format `{value}'")
+                settings.has_json = value == "json"
             case "color":
                 if _parse_color(value):
                     raise Fatal("--color: not supported yet")

@@ -279,7 +279,11 @@ def _wrap_tls(settings, sock: socket.socket):
 
 def print_message(data: bytes, settings, extra: int = 1, port_names=None, table_names=None,
                   file=None) -> None:
-    """Prints one message."""
+    """Prints one message, on stdout as JSON if that is wanted."""
+    if settings.has_json and file is None:
+        from utilities.ofctl.json_output import describe
+        print(describe(data, port_names), flush=True)
+        return
     text = format_message(data, settings.verbosity + extra, port_names, table_names, warn, note)
     stream = file or sys.stdout
     stream.flush()

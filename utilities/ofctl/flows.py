@@ -292,6 +292,11 @@ def dump_flows(settings, arguments) -> None:
     _sort(settings, flows)
     ports = port_names(settings, connection.name)
     tables = table_names(settings, connection.name)
+    if settings.has_json:
+        from utilities.ofctl.json_output import describe_flow
+        for flow in flows:
+            print(describe_flow(flow, ports))
+        flows = []
     for flow in flows:
         print(" " + format_flow_stats(flow, ports, tables, settings.stats))
     connection.close()

@@ -68,6 +68,9 @@ def dump_tables(settings, arguments) -> None:
 def dump_table_features(settings, arguments) -> None:
     from vswitchd.openflow.messages.table import TableFeaturesRequest, TablePrinter
     connection = open_switch(settings, arguments[0])
+    if settings.has_json:
+        dump(settings, connection, TableFeaturesRequest())
+        return
     printer = TablePrinter(connection.version)
     for data in connection.transact_parts(TableFeaturesRequest()):
         frame = open_frame(data)
