@@ -110,6 +110,18 @@ class Remote:
                 else:
                     await self._connect_forever()
 
+    def set_policy(self, policy: Policy) -> None:
+        """Treat clients differently.  Those who may do something else now have to come anew."""
+        before, self.policy = self.policy, policy
+        if before.dscp != policy.dscp and self._socket is not None and not self._parsed.is_unix:
+            _set_dscp(self._socket, policy.dscp)
+        for session in list(self.sessions):
+            if (before.is_read_only, before.role, before.dscp) != (
+                    policy.is_read_only, policy.role, policy.dscp):
+                session.disconnect("options of the remote changed")
+            else:
+                session.set_policy(policy)
+
     def close(self) -> None:
         """Stop listening or connecting and end the sessions."""
         self._scope.cancel()
@@ -177,6 +189,7 @@ class Remote:
         backoff = Backoff(self.target, max_delay=self.policy.max_backoff)
         while True:
             self.state = "CONNECTING"
+            backoff.max_delay = max(self.policy.max_backoff, backoff.min_delay)
             backoff.connecting()
             try:
                 if self._parsed is None:
@@ -276,11 +289,12 @@ class Remotes:
     def configure(self, wanted: dict[str, Policy], nursery: trio.Nursery) -> None:
         """Make `wanted` {target: policy} what is at work."""
         for target, remote in list(self.running.items()):
-            if wanted.get(target) != remote.policy:
-                if target not in wanted:
-                    _log.info(f"{target}: remote deconfigured")
+            if target not in wanted:
+                _log.info(f"{target}: remote deconfigured")
                 remote.close()
                 del self.running[target]
+            elif wanted[target] != remote.policy:
+                remote.set_policy(wanted[target])
         for target, policy in wanted.items():
             if target not in self.running:
                 remote = self.running[target] = Remote(self, target, policy)

@@ -132,6 +132,8 @@ class Session:
         self._is_ending = False
         self._over = trio.Event()
         self._defect: Exception | None = None
+        self._nursery: trio.Nursery | None = None
+        self._probe_scope = trio.CancelScope()
         self._scope = trio.CancelScope()
 
     # Life.
@@ -144,8 +146,8 @@ class Session:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(channel.serve_backlog, self._resume)
-                    if self.policy.probe_interval:
-                        nursery.start_soon(self._probe)
+                    self._nursery = nursery
+                    self._start_probe()
                     if channel.is_tls:
                         await self._read()
                     else:
@@ -161,6 +163,11 @@ class Session:
             channel.close()
         if self._defect is not None:
             raise self._defect
+
+    def set_policy(self, policy: Policy) -> None:
+        """Treat the client differently from now on."""
+        self.policy = policy
+        self._start_probe()
 
     def disconnect(self, reason: str = "") -> None:
         """End the session."""
@@ -266,9 +273,19 @@ class Session:
         _rpc_log.warn(f"{self.name}: {what}: {error.reason}", _LIMIT)
         _reconnect_log.warn(f"{self.name}: connection dropped (Protocol error)")
 
-    async def _probe(self) -> None:
+    def _start_probe(self) -> None:
+        """Probe as the policy now says."""
+        self._probe_scope.cancel()
+        if self.policy.probe_interval and self._nursery is not None and not self._is_ending:
+            self._probe_scope = trio.CancelScope()
+            self._nursery.start_soon(self._probe, self._probe_scope)
+
+    async def _probe(self, scope: trio.CancelScope) -> None:
         """Send an echo after an interval of silence; disconnect after a second one."""
-        interval = self.policy.probe_interval
+        with scope:
+            await self._probe_every(self.policy.probe_interval)
+
+    async def _probe_every(self, interval: float) -> None:
         channel = self.channel
         while True:
             asked_at = channel.received_at

@@ -157,3 +157,37 @@ def test_a_silent_client_is_asked_and_then_dropped(server):
         assert client.recv(1000) == b""
     assert re.search(r"\|reconnect\|ERR\|tcp:127.0.0.1:\d+: no response to inactivity probe after "
                      r"1 seconds, disconnecting\n", server.log())
+
+
+def test_another_probe_interval_keeps_the_listener_and_its_clients(server):
+    talk = server.connect()
+    manage(talk, {"target": "ptcp:0:127.0.0.1", "inactivity_probe": 60_000})
+    port = wait_for(lambda: re.search(r"listening on port (\d+)$", server.log(), re.M),
+                    lambda found: found is not None).group(1)
+    with socket.create_connection(("127.0.0.1", int(port))) as client:
+        client.settimeout(5)
+        client.sendall(b'{"id":1,"method":"list_dbs","params":[]}')
+        assert b'"M"' in client.recv(1000)
+        manage(talk, {"target": "ptcp:0:127.0.0.1", "inactivity_probe": 1000})
+        assert json.loads(client.recv(1000))["method"] == "echo"
+        client.sendall(b'{"id":"echo","result":[],"error":null}')
+        manage(talk, {"target": "ptcp:0:127.0.0.1", "inactivity_probe": 0})
+        client.sendall(b'{"id":1,"method":"list_dbs","params":[]}')
+        assert b'"M"' in client.recv(1000)
+    assert server.log().count("listening on port") == 1
+
+
+def test_another_role_or_access_ends_the_sessions_not_the_listener(server, request):
+    if "reference" in request.node.callspec.id:
+        pytest.skip("3.1 lets go on who was there, and who comes later too")
+    talk = server.connect()
+    manage(talk, {"target": "punix:a.sock"})
+    wait_for(lambda: (server.directory / "a.sock").exists(), bool)
+    inode = (server.directory / "a.sock").stat().st_ino
+    client = talk_to(server, "a.sock")
+    insert = {"op": "insert", "table": "Root", "row": {}}
+    assert "uuid" in client.call("transact", "M", insert)[0]
+    manage(talk, {"target": "punix:a.sock", "read_only": True})
+    wait_for(lambda: talk_to(server, "a.sock").call("transact", "M", insert)[0],
+             lambda result: result.get("error") == "not allowed")
+    assert (server.directory / "a.sock").stat().st_ino == inode
