@@ -180,3 +180,40 @@ def test_columns_that_the_server_lacks_hold_their_default(server):
                 nursery.cancel_scope.cancel()
 
     trio.run(main)
+
+
+def test_a_conversion_of_the_database_is_followed_on_the_same_connection(server):
+    """A column goes, one changes its type; rows and lock stay."""
+    schema = orjson.loads(orjson.dumps(SCHEMA.to_json()))
+    columns = schema["tables"]["Thing"]["columns"]
+    del columns["tags"]
+    columns["size"] = {"type": {"key": "integer", "min": 0, "max": 3}}
+
+    async def body(replica):
+        while not replica.has_lock:
+            await trio.sleep(0.01)
+        feed = replica.subscribe()
+        await feed.next()
+        txn = replica.transaction()
+        thing = txn.insert("Thing", {"name": ("kept",), "size": (3,), "tags": (("k", "v"),)})
+        assert await replica.commit(txn) is Status.SUCCESS
+        await feed.next()
+        channel = replica._channel
+        await trio.to_thread.run_sync(convert)
+        changes = await feed.next()
+        while "Thing" not in changes:
+            changes = await feed.next()
+        assert changes["Thing"][thing][1]["tags"] == ()
+        assert replica.server_schema == DatabaseSchema.from_json(schema)
+        assert replica._channel is channel and replica.has_lock
+        txn = replica.transaction()
+        txn.update("Thing", thing, {"name": ("again",)})
+        assert await replica.commit(txn) is Status.SUCCESS
+        assert replica.rows["Thing"][thing]["name"] == ("again",)
+
+    def convert():
+        talk = server.connect()
+        talk.call("set_db_change_aware", True)
+        assert talk.call("convert", "Test", schema) == {}
+
+    run(body, server, lock="l")
