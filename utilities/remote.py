@@ -23,7 +23,7 @@ def open_remote(remote: str, files: TlsFiles) -> Connection:
     if files.complain():
         raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
     authority = files.ca_certificate
-    tls = _tls(files, None if authority == "none" else authority)
+    tls = tls_of(files, None if authority == "none" else authority)
     try:
         if files.bootstrap and not os.path.exists(authority):
             _fetch_authority(remote, files)
@@ -52,7 +52,8 @@ def _complain_of_syntax(remote: str, complaint: str) -> None:
                 f"{remote}: connect: {os.strerror(errno.EAFNOSUPPORT)}")
 
 
-def _tls(files: TlsFiles, authority: str | None) -> Tls:
+def tls_of(files: TlsFiles, authority: str | None) -> Tls:
+    """Return the files for a connection; `authority` None means that anybody is trusted."""
     certificate = files.certificate
     if files.peer_ca_certificate is not None:
         # Certificates that follow ours in the file are sent to the peer with it.
@@ -71,7 +72,7 @@ def _fetch_authority(remote: str, files: TlsFiles) -> None:
     Whoever answers now is trusted from then on: that is what bootstrapping means.
     """
     import ssl
-    with connect(remote, None, _tls(files, None)) as connection:
+    with connect(remote, None, tls_of(files, None)) as connection:
         chain = connection.peer_chain()
     if not chain:
         LOG.log("stream_ssl", ERR, "could not obtain CA certificate from peer")

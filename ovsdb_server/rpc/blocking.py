@@ -66,7 +66,7 @@ def connect(remote: str, timeout: float | None = None, tls: Tls | None = None) -
         sock = socket.create_connection((parsed.host, parsed.port), timeout)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if parsed.is_tls:
-        sock = _wrap_tls(sock, parsed.is_passive, tls)
+        sock = wrap_tls(sock, parsed.is_passive, tls)
     return Connection(sock, remote)
 
 
@@ -89,7 +89,11 @@ def _accept_one(parsed: address.Remote, timeout: float | None):
         listener.close()
 
 
-def _wrap_tls(sock, is_server: bool, tls: Tls | None):
+def wrap_tls(sock, is_server: bool, tls: Tls | None):
+    """Return the socket.socket `sock` with TLS over it, after the handshake.
+
+    Raises: ValueError without `tls`; OSError, of which ssl.SSLError is one.
+    """
     import ssl      # Only ssl: remotes pay for this.
     if tls is None:
         sock.close()

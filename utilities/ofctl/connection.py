@@ -266,15 +266,13 @@ def _split_host(rest: str) -> tuple[str, int | None]:
 
 
 def _wrap_tls(settings, sock: socket.socket):
-    import ssl      # Only ssl: remotes pay for this.
+    from ovsdb_server.rpc.blocking import wrap_tls      # Only ssl: remotes pay for this.
+    from utilities.remote import tls_of
     files = settings.tls
     if files.complain():
         raise OSError(errno.ENOPROTOOPT, "")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.load_cert_chain(files.certificate, files.private_key)
-    context.load_verify_locations(files.ca_certificate)
-    return context.wrap_socket(sock)
+    authority = files.ca_certificate
+    return wrap_tls(sock, False, tls_of(files, None if authority == "none" else authority))
 
 
 def print_message(data: bytes, settings, extra: int = 1, port_names=None, table_names=None,
