@@ -17,8 +17,10 @@ in its log is committed.
 Called from one task; `sync` and `Compaction.write` also from threads.
 """
 
+import gc
 import os
 from collections import deque
+from dataclasses import replace
 from collections.abc import Callable
 from functools import partial
 
@@ -67,6 +69,7 @@ class ClusterLog(RecordFile):
         self.history: deque[tuple[str, Delta]] = deque()
         self.history_base = ""
         self.is_sync_needed = True
+        self._has_data = False
 
     @classmethod
     def open(cls, path: str, is_read_only: bool = False) -> "ClusterLog":
@@ -92,6 +95,16 @@ class ClusterLog(RecordFile):
         """The index of the first entry after the snapshot, be it there yet or not."""
         return self.header.snapshot.index + 1
 
+    def take_snapshot(self) -> Snapshot | None:
+        """Return the snapshot with its data, which are not kept any longer; None in a stub."""
+        if not self._has_data:
+            self._read_header()
+        snapshot = self.header.snapshot
+        if snapshot is not None:
+            self.header = replace(self.header, snapshot=replace(snapshot, data={}))
+        self._has_data = False
+        return snapshot
+
     def _read_header(self) -> None:
         os.lseek(self._fd, 0, os.SEEK_SET)
         with os.fdopen(self._fd, "rb", closefd=False) as stream:
@@ -99,7 +112,7 @@ class ClusterLog(RecordFile):
                 raise NotClustered(self.name)
             stream.seek(0)
             record, self.header = read_header_record(stream, self.name)
-            self.size, self.n_records = record.end, 1
+            self.size, self.n_records, self._has_data = record.end, 1, True
             self._compacted_size = record.end
         snapshot = self.header.snapshot
         if snapshot is not None:
@@ -114,11 +127,19 @@ class ClusterLog(RecordFile):
         Returns None for a server that has not joined its cluster.  Raises OvsdbError when a
         sound record holds what cannot be.
         """
-        return self._read(_Reading(self)).finish()
+        # Nothing of what is made here is garbage: the collector would look at all of it in vain.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return self._read(_Reading(self)).finish()
+        finally:
+            if collects:
+                gc.enable()
 
     def _read(self, reading: "_Reading") -> "_Reading":
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        self.n_records, self.damage, self._has_bad_tail = 0, None, False
+        """Give the records after the header to `reading`, which has taken that already."""
+        os.lseek(self._fd, self.size, os.SEEK_SET)
+        self.damage, self._has_bad_tail = None, False
         with os.fdopen(self._fd, "rb", closefd=False) as stream:
             records = read_records(stream, self.name, CLUSTERED)
             while True:
@@ -130,8 +151,7 @@ class ClusterLog(RecordFile):
                     return reading
                 if record is None:
                     return reading
-                if self.n_records:
-                    reading.read(self.n_records, record.json)
+                reading.read(self.n_records, record.json)
                 self.n_records += 1
                 self.size = record.end
 
@@ -266,13 +286,11 @@ class _Reading:
         self._transactions = transactions
         self._pending: deque[Entry] = deque()
         self._replay: Replay | None = None
-        snapshot = log.header.snapshot
+        snapshot = log.take_snapshot()
         if snapshot is not None:
             self._replay = Replay(log.schema)
             self._replay.add(snapshot.data)
             self._keep(snapshot.data)
-            log.index, log.eid = snapshot.index, snapshot.eid
-            log.servers = snapshot.servers
         log.history.clear()
         log.history_base = log.eid
         self._applied = log.index

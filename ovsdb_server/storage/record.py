@@ -74,13 +74,13 @@ def identify(name: str, line: bytes) -> str:
 
 def read_records(stream: BinaryIO, name: str, magic: str = STANDALONE,
                  parse: Callable[[bytes], object] = orjson.loads) -> Iterator[Record]:
-    """Yield the records of `stream` from its beginning.
+    """Yield the records of `stream`, which stands at the beginning of one.
 
     `parse` makes the `json` of a record of its JSON text, or raises ValueError.
 
     Raises OvsdbError at the first record that is damaged; everything before it was yielded.
     """
-    offset = 0
+    offset = stream.tell()
     while True:
         line = stream.readline(_MAX_HEADER)
         if not line:
