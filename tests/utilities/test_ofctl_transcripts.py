@@ -9,6 +9,10 @@ import json
 import os
 import re
 import shlex
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +26,7 @@ from utilities.ofctl import main
 
 assert utilities.ofctl.groups and utilities.ofctl.switch
 
+ROOT = Path(__file__).resolve().parents[2]
 BODIES, *ROWS = [json.loads(line) for line in (
     Path(__file__).parent / "data" / "transcripts.jsonl").read_text().splitlines()]
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -84,3 +89,37 @@ def test_flows_as_json_have_their_parts_by_name(tmp_path):
     assert alone["match"] == flow["match"]
     assert play(tmp_path, row, "--format=xml").stderr == (
         "ovs-ofctl: unknown output format `xml'\n")
+
+
+def wait_for(condition) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("waited for 10 s")
+
+
+def test_a_monitor_that_crashes_is_started_again(tmp_path):
+    hello = bytes.fromhex("0100000800000001")
+    environment = {"PATH": os.environ["PATH"], "OVS_RUNDIR": str(tmp_path)}
+    start = ("import sys; sys.path.insert(0, sys.argv.pop(1));"
+             "from utilities.ofctl import main; sys.exit(main(sys.argv[1:]))")
+    pidfile, log = tmp_path / "ovs-ofctl.pid", tmp_path / "log"
+
+    def child() -> int:
+        return int(pidfile.read_text()) if pidfile.exists() else 0
+
+    with Replay(tmp_path / "SW.snoop", [("S", hello), (CLIENT, hello)]):
+        with log.open("wb") as output:
+            subprocess.run([sys.executable, "-I", "-c", start, str(ROOT), "snoop", "SW",
+                            "--detach", "--no-chdir", "--pidfile", "--monitor"],
+                           cwd=tmp_path, env=environment, stderr=output, check=True, timeout=30)
+        first = child()
+        supervisor = int(Path(f"/proc/{first}/stat").read_text().rpartition(")")[2].split()[1])
+        try:
+            os.kill(first, signal.SIGSEGV)
+            wait_for(lambda: child() not in (0, first))
+            assert "|daemon_unix|ERR|1 crashes: pid" in log.read_text()
+        finally:
+            os.kill(supervisor, signal.SIGTERM)
+        wait_for(lambda: not pidfile.exists())

@@ -156,7 +156,8 @@ class Settings:
         self.has_json = False
         self.unixctl: str | None = None
         self.detach = False
-        self.no_chdir = self.overwrite_pidfile = False
+        self.no_chdir = self.overwrite_pidfile = self.monitor = False
+        self.user: str | None = None
         self.pidfile: str | None = None
         self.bare = self.bad_checksum = self.raw = False
         self.tls = TlsFiles()
@@ -256,8 +257,10 @@ def _apply(options: list[tuple[str, str | None]]) -> Settings:
             case "color":
                 if _parse_color(value):
                     raise Fatal("--color: not supported yet")
-            case "user" | "monitor":
-                raise Fatal(f"--{name}: not supported yet")
+            case "monitor":
+                settings.monitor = True
+            case "user":
+                settings.user = value
             case _:
                 if not apply_log_option(name, value):
                     settings.tls.apply_option(name, value)

@@ -4,16 +4,18 @@
 socket, to be polled by its owner.  Only ovs-ofctl uses it.
 """
 
+import fcntl
 import os
 import signal
 import socket
 import sys
+import time
 
 from ovsdb_server.rpc import address
 from ovsdb_server.rpc.message import (
     REQUEST, ProtocolError, Splitter, decode, encode_error, encode_reply,
 )
-from utilities.command_line import LOG, VERSION, Fatal, run_directory
+from utilities.command_line import ERR, LOG, VERSION, Fatal, run_directory
 
 _cleanup: list[str] = []
 
@@ -36,10 +38,17 @@ def _end_by_signal(number: int, frame: object) -> None:
 
 
 def become_service(settings, program: str) -> "Service":
-    """Detaches if asked to, writes the pidfile, opens the control socket.  Raises Fatal."""
+    """Detaches if asked to, writes the pidfile, opens the control socket.  Raises Fatal.
+
+    With --monitor this process stays behind as the parent of the one that goes on.
+    """
     ready = _fork() if settings.detach else None
+    if settings.monitor:
+        ready = _supervise(ready)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _end_by_signal)
+    if settings.user is not None:
+        _become(settings.user)
     if settings.pidfile is not None:
         _write_pidfile(settings, program)
     path = settings.unixctl or f"{run_directory()}/{program}.{os.getpid()}.ctl"
@@ -65,6 +74,10 @@ class Service:
     def complete(self) -> None:
         """Lets the parent go; from here on only stderr is kept."""
         if self._ready is None:
+            return
+        if not self._settings.detach:
+            os.write(self._ready, b"\0")
+            os.close(self._ready)
             return
         sys.stdout.flush()
         null = os.open(os.devnull, os.O_RDWR)
@@ -99,11 +112,77 @@ def _fork() -> int:
     os._exit(os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 1)
 
 
+_RESTARTABLE = (signal.SIGABRT, signal.SIGALRM, signal.SIGBUS, signal.SIGFPE, signal.SIGILL,
+                signal.SIGPIPE, signal.SIGSEGV, signal.SIGXCPU, signal.SIGXFSZ)
+_RESTART_INTERVAL = 10.0
+"""Seconds between two restarts, but for the first."""
+
+
+def _supervise(ready: int | None) -> int:
+    """Forks a child and starts another whenever one crashes; returns in the child.
+
+    Returns the pipe on which the child says that it is ready, which is passed on to `ready`.
+    """
+    crashes, next_start = 0, 0.0
+    while True:
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reader)
+            if ready is not None:
+                os.close(ready)
+            return writer
+        os.close(writer)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda number, frame, child=child: os.kill(child, number))
+        if os.read(reader, 1) and ready is not None:
+            os.write(ready, b"\0")
+            os.close(ready)
+            ready = None
+        os.close(reader)
+        _, status = os.waitpid(child, 0)
+        if not os.WIFSIGNALED(status):
+            os._exit(os.waitstatus_to_exitcode(status))
+        number = os.WTERMSIG(status)
+        if number not in _RESTARTABLE:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        crashes += 1
+        LOG.log("daemon_unix", ERR, f"{crashes} crashes: pid {child} died, killed "
+                f"({signal.strsignal(number)}), restarting")
+        time.sleep(max(0.0, next_start - time.monotonic()))
+        next_start = time.monotonic() + _RESTART_INTERVAL
+
+
+def _become(user: str) -> None:
+    """Goes on as USER[:GROUP].  Raises Fatal."""
+    import grp          # Only --user needs these.
+    import pwd
+    name, _, group = user.partition(":")
+    try:
+        entry = pwd.getpwnam(name) if name else pwd.getpwuid(os.getuid())
+    except KeyError:
+        raise Fatal(f"user {name} not found, aborting.") from None
+    try:
+        number = grp.getgrnam(group).gr_gid if group else entry.pw_gid
+    except KeyError:
+        raise Fatal(f"group {group} not found, aborting.") from None
+    if (os.geteuid(), os.getegid()) == (entry.pw_uid, number):
+        return
+    if os.geteuid():
+        raise Fatal(f"{user}: only root may change user")
+    try:
+        os.initgroups(entry.pw_name, number)
+        os.setgid(number)
+        os.setuid(entry.pw_uid)
+    except OSError as error:
+        raise Fatal(f"{user}: failed to change user ({os.strerror(error.errno)})") from None
+
+
 _pidfile_lock = -1
 
 
 def _write_pidfile(settings, program: str) -> None:
-    import fcntl
     global _pidfile_lock
     path = os.path.join(run_directory(), settings.pidfile or f"{program}.pid")
     if not settings.overwrite_pidfile:
@@ -121,7 +200,6 @@ def _write_pidfile(settings, program: str) -> None:
 
 def _pidfile_owner(path: str) -> int:
     """The process that holds the pidfile's lock, 0 if none does."""
-    import fcntl
     import struct
     try:
         number = os.open(path, os.O_RDWR | os.O_CLOEXEC)
