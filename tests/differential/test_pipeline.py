@@ -225,6 +225,34 @@ SCRIPTS["tunnel options"] = [
     f"{O13} del-tlv-map br0", f"{O13} del-tlv-map br0 '{_OPTION}'", f"{O13} del-flows br0",
     f"{O13} del-tlv-map br0", f"{O13} dump-tlv-map br0"]
 
+_HASHES = ",".join(
+    f"multipath({fields},{13 * index},{algorithm},NXM_NX_REG0[])"
+    for index, (fields, algorithm) in enumerate(
+        (fields, algorithm)
+        for fields in ("eth_src", "symmetric_l4", "symmetric_l3l4", "symmetric_l3l4+udp", "nw_src", "nw_dst")
+        for algorithm in ("modulo_n,60000,0", "hash_threshold,7,0", "hrw,9,0", "hrw,1000,0",
+                          "iter_hash,5,0", "iter_hash,5,600")))
+_MACS = "in_port=1,dl_src=00:00:00:00:00:0a,dl_dst=00:11:00:00:00:0b"
+SCRIPTS["hashes"] = [
+    flows("br0", f"priority=1,actions={_HASHES},bundle_load(eth_src,3,hrw,ofport,NXM_NX_REG1[],members:1,2,3)"),
+    *(f"ovs-appctl ofproto/trace br0 {_MACS},{packet} | grep -v ^Flow" for packet in (
+        "tcp,nw_src=1.2.3.4,nw_dst=5.6.7.8,tcp_src=10,tcp_dst=20", "udp,nw_src=1.2.3.4,udp_src=9,dl_vlan=7",
+        "tcp6,ipv6_src=fe80::1,ipv6_dst=fe80::9,tcp_src=1,tcp_dst=4", "icmp,nw_src=9.2.3.4")),
+    "ovs-appctl vlog/set ofproto_dpif:file:dbg",
+    *(f"ovs-ofctl -O OpenFlow15 {group}" for group in (
+        "add-group br0 'group_id=1,type=select,bucket=bucket_id:4,weight:3,output:2,bucket=bucket_id:7,weight:5,output:3'",
+        "add-group br0 'group_id=2,type=select,selection_method=dp_hash,selection_method_param=5,"
+        "bucket=bucket_id:4,weight:3,output:2,bucket=bucket_id:7,weight:5,output:3'",
+        "add-group br0 'group_id=3,type=select,bucket=weight:0,output:2'",
+        "add-group br0 'group_id=4,type=select,bucket=weight:1,output:2,bucket=weight:300,output:2'",
+        "add-group br0 'group_id=5,type=select,selection_method=hash,fields(eth_dst),bucket=weight:3,output:2'")),
+    f"{O13} add-flow br0 priority=2,udp,actions=group:1", f"{O13} add-flow br0 priority=2,tcp,actions=group:2",
+    *(line for number in range(1, 7) for line in (
+        udp(1, number), udp(1, number).replace("proto=17", "proto=6").replace("udp(", "tcp("))),
+    "ovs-appctl dpctl/dump-flows | sed 's/dp_hash(0x[0-9a-f]*\\([0-9a-f]\\)/dp_hash(0x\\1/;s/, packets.*, a/ a/' | sort",
+    *(f"ovs-ofctl -O OpenFlow15 dump-group-stats br0 group_id={number}" for number in (1, 2)),
+    "grep -E 'select group|hash|weight|Selection' ovs-vswitchd.log | grep DBG | grep -v unixctl | cut -d'|' -f3-"]
+
 
 def answer(switch: Switch, name: str) -> str:
     """What the lines of a script print; the switch is closed."""

@@ -98,7 +98,9 @@ def stage(version: int, bridge: int, message: bytes) -> list[messages.Message]:
             case FlowMod() as mod:
                 face.rules_stage(version, [tables.change_of(bridge, mod)])
             case GroupMod() as mod:
-                face.groups_stage(version, [groups.change_of(bridge, mod)])
+                change = groups.change_of(bridge, mod)
+                face.groups_stage(version, [change])
+                groups.tell(change)
             case _:
                 return [decoded]
     except OpenFlowError as error:

@@ -8,6 +8,7 @@ import marshal
 
 from datapath import face
 from datapath.match import pack_match
+from ovsdb_server import vlog
 from schema.flow.seam import SEAM
 from schema.openflow.limits import BUCKET_ALL, GROUP_ALL, GROUP_ANY, PORT_NONE
 from vswitchd.openflow import source
@@ -18,8 +19,10 @@ from vswitchd.openflow.features import table_features
 from vswitchd.openflow.messages.group import (Bucket, GroupDesc, GroupFeaturesReply, GroupMod,
                                               GroupStats, Selection)
 from vswitchd.openflow.messages.table import actions_to_bits
+from vswitchd.openflow.selection import describe_selection
 
 _ANY = face.ANY
+_dpif = vlog.module("ofproto_dpif")
 _METHODS = {"": SEAM["GROUP_METHOD_DEFAULT"], "dp_hash": SEAM["GROUP_METHOD_DP_HASH"],
             "hash": SEAM["GROUP_METHOD_HASH"]}
 _MAX_GROUPS = 0xffffff00
@@ -157,6 +160,15 @@ def _fields(selection: Selection) -> bytes:
     return mask
 
 
+def tell(change: face.GroupChange) -> None:
+    """Logs how a select group that has been made or changed chooses its buckets."""
+    if (_dpif.is_dbg and change.command != SEAM["GROUP_DELETE"]
+            and change.type == SEAM["GROUP_SELECT"]):
+        group = unpack(face.Group(change.group, 0, 0, 0, 0, (), change.source))
+        for line in describe_selection(group):
+            _dpif.dbg(line)
+
+
 def apply(dp: int, bridge: int, mod: GroupMod) -> None:
     """Carries out a group_mod. Raises OpenFlowError."""
     change = change_of(bridge, mod)
@@ -170,3 +182,4 @@ def apply(dp: int, bridge: int, mod: GroupMod) -> None:
         face.version_abort(version)
         raise
     face.version_commit(version)
+    tell(change)

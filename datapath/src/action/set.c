@@ -4,6 +4,7 @@
 #include "packet/checksum.h"
 #include "packet/edit.h"
 #include "packet/flow.h"
+#include "packet/flow_hash.h"
 #include "packet/header.h"
 
 /* Stores in 'out' the 'n' bytes of 'current' with those bits of 'value' that
@@ -297,39 +298,7 @@ packet_hash_l4(struct packet *p, bool symmetric, uint32_t basis)
     struct flow flow;
 
     flow_extract(&copy, &flow);
-    struct {
-        uint8_t src[16], dst[16];
-        be16 tp_src, tp_dst, eth_type;
-        uint8_t proto, pad;
-    } t;
-    memset(&t, 0, sizeof t);
-    t.eth_type = flow.eth_type;
-    t.proto = flow.nw_proto;
-    memcpy(t.src, flow.ipv6_src, 16);
-    memcpy(t.dst, flow.ipv6_dst, 16);
-    if (flow.eth_type == CONSTANT_BE16(ETH_TYPE_IPV4)) {
-        memcpy(t.src, &flow.nw_src, 4);
-        memcpy(t.dst, &flow.nw_dst, 4);
-    }
-    if (flow.nw_proto == PROTO_TCP || flow.nw_proto == PROTO_UDP
-        || flow.nw_proto == PROTO_SCTP) {
-        t.tp_src = flow.tp_src;
-        t.tp_dst = flow.tp_dst;
-    }
-    if (symmetric) {            /* Both directions give the same sums. */
-        for (int i = 0; i < 16; i++) {
-            t.src[i] ^= t.dst[i];
-            t.dst[i] = 0;
-        }
-        t.tp_src ^= t.tp_dst;
-        t.tp_dst = 0;
-        if (flow.eth_type != CONSTANT_BE16(ETH_TYPE_IPV4)
-            && flow.eth_type != CONSTANT_BE16(ETH_TYPE_IPV6)) {
-            for (int i = 0; i < 6; i++) {
-                t.src[i] = flow.eth_src[i] ^ flow.eth_dst[i];
-            }
-        }
-    }
-    uint32_t hash = hash_bytes(&t, sizeof t, basis);
+    uint32_t hash = symmetric ? flow_hash_symmetric_l3l4(&flow, basis, false)
+                    : murmur_2words(flow_hash_5tuple(&flow, 0), basis);
     return hash ? hash : 1;
 }

@@ -8,7 +8,6 @@
 
 #define MAX_HASH_VALUES 256     /* Most slots of a dp_hash map. */
 #define MIN_HASH_VALUES 16
-#define MAX_DEFAULT_BUCKETS 64  /* Above: hash in userspace by default. */
 
 void
 group_ref(struct group *group)
@@ -247,8 +246,7 @@ make_group(struct bridge *bridge, const struct group_change *c,
             group->hash_algorithm = c->method_param >> 32;
             group->hash_basis = c->method_param;
             make_hash_map(group);
-        } else if (group->method == GROUP_METHOD_DEFAULT
-                   && group->n_buckets <= MAX_DEFAULT_BUCKETS) {
+        } else if (group->method == GROUP_METHOD_DEFAULT) {
             group->hash_algorithm = HASH_SYM_L4;
             make_hash_map(group);
         }

@@ -1,6 +1,7 @@
 /* select.c: translating the use of OpenFlow groups: all, indirect, fast
  * failover, and select with its ways to choose a bucket.  Part of a
  * translation; any thread. */
+#include "packet/flow_hash.h"
 #include "pipeline/xlate.h"
 
 #define MAX_LIVENESS_DEPTH 128
@@ -94,49 +95,37 @@ credit_bucket(struct xlate *x, struct group *group, uint32_t i)
     }
 }
 
+/* Un-wildcards addresses of IP. */
+static void
+mask_addresses(struct xlate *x)
+{
+    if (x->flow.eth_type == CONSTANT_BE16(ETH_IP)) {
+        x->wc->nw_src = x->wc->nw_dst = UINT32_MAX;
+    } else {
+        memset(x->wc->ipv6_src, 0xff, 16);
+        memset(x->wc->ipv6_dst, 0xff, 16);
+    }
+}
+
+static void
+mask_l2(struct xlate *x)
+{
+    memset(x->wc->eth_src, 0xff, 6);
+    memset(x->wc->eth_dst, 0xff, 6);
+    x->wc->vlan0_tci |= CONSTANT_BE16(0x1fff);
+}
+
 /* Un-wildcards and hashes what a symmetric layer 4 hash looks at. */
 static uint32_t
-hash_symmetric_l4(struct xlate *x)
+hash_symmetric_l4(struct xlate *x, uint32_t basis)
 {
-    const struct flow *f = &x->flow;
-    struct flow *wc = x->wc;
-    struct {
-        uint8_t mac[6];
-        be16 eth_type, vlan;
-        uint8_t proto, pad;
-        be32 address[4];
-        be16 ports;
-    } key;
-
-    memset(&key, 0, sizeof key);
-    memset(wc->eth_src, 0xff, 6);
-    memset(wc->eth_dst, 0xff, 6);
-    for (unsigned i = 0; i < 6; i++) {
-        key.mac[i] = f->eth_src[i] ^ f->eth_dst[i];
+    mask_l2(x);
+    if (is_ip(&x->flow)) {
+        mask_addresses(x);
+        x->wc->nw_proto = 0xff;
+        x->wc->tp_src = x->wc->tp_dst = UINT16_MAX;
     }
-    key.eth_type = f->eth_type;
-    key.vlan = f->vlan0_tci & CONSTANT_BE16(0xfff);
-    wc->vlan0_tci |= CONSTANT_BE16(0x1fff);
-    if (f->eth_type == CONSTANT_BE16(ETH_IP)) {
-        wc->nw_src = wc->nw_dst = UINT32_MAX;
-        key.address[0] = f->nw_src ^ f->nw_dst;
-    } else if (f->eth_type == CONSTANT_BE16(ETH_IPV6)) {
-        memset(wc->ipv6_src, 0xff, 16);
-        memset(wc->ipv6_dst, 0xff, 16);
-        for (unsigned i = 0; i < 16; i++) {
-            ((uint8_t *) key.address)[i] = f->ipv6_src[i] ^ f->ipv6_dst[i];
-        }
-    }
-    if (is_ip(f)) {
-        wc->nw_proto = 0xff;
-        key.proto = f->nw_proto;
-        if ((f->nw_proto == 6 || f->nw_proto == 17 || f->nw_proto == 132)
-            && !(f->nw_frag & 2)) {
-            wc->tp_src = wc->tp_dst = UINT16_MAX;
-            key.ports = f->tp_src ^ f->tp_dst;
-        }
-    }
-    return hash_bytes(&key, sizeof key, 0);
+    return flow_hash_symmetric_l4(&x->flow, basis);
 }
 
 /* Hashes the fields that multipath and bundle name by number. */
@@ -147,52 +136,46 @@ hash_fields(struct xlate *x, unsigned which, uint32_t basis)
            NW_DST, SYMMETRIC_L3 };
     const struct flow *f = &x->flow;
     struct flow *wc = x->wc;
-    bool v4 = f->eth_type == CONSTANT_BE16(ETH_IP);
-    bool v6 = f->eth_type == CONSTANT_BE16(ETH_IPV6);
-    uint64_t hash = basis;
 
     switch (which) {
     case ETH_SRC:
         memset(wc->eth_src, 0xff, 6);
-        return hash_bytes(f->eth_src, 6, basis);
+        return lookup3_bytes(f->eth_src, 6, basis);
     case SYMMETRIC_L4:
-        return hash_u32(hash_symmetric_l4(x), basis);
+        return hash_symmetric_l4(x, basis);
     case NW_SRC:
     case NW_DST:
-        if (v4) {
+        if (f->eth_type == CONSTANT_BE16(ETH_IP)) {
             *(which == NW_SRC ? &wc->nw_src : &wc->nw_dst) = UINT32_MAX;
-            return hash_u32(which == NW_SRC ? f->nw_src : f->nw_dst, basis);
-        }
-        if (v6) {
+            return lookup3_bytes(which == NW_SRC ? &f->nw_src : &f->nw_dst, 4,
+                                 basis);
+        } else if (f->eth_type == CONSTANT_BE16(ETH_IPV6)) {
             memset(which == NW_SRC ? wc->ipv6_src : wc->ipv6_dst, 0xff, 16);
-            return hash_bytes(which == NW_SRC ? f->ipv6_src : f->ipv6_dst, 16,
-                              basis);
+            return lookup3_bytes(which == NW_SRC ? f->ipv6_src : f->ipv6_dst,
+                                 16, basis);
         }
         return basis;
-    }
-    /* Layer 3 both ways, and ports where asked for. */
-    if (v4) {
-        wc->nw_src = wc->nw_dst = UINT32_MAX;
-        hash = hash_u32(f->nw_src ^ f->nw_dst, hash);
-    } else if (v6) {
-        memset(wc->ipv6_src, 0xff, 16);
-        memset(wc->ipv6_dst, 0xff, 16);
-        for (unsigned i = 0; i < 16; i += 8) {
-            hash = hash_u64(get_u64(f->ipv6_src + i)
-                            ^ get_u64(f->ipv6_dst + i), hash);
+    case SYMMETRIC_L3:
+        if (is_ip(f)) {
+            mask_addresses(x);
+            return flow_hash_symmetric_l3(f, basis);
         }
-    } else {
-        return basis;
-    }
-    if (which != SYMMETRIC_L3) {
-        wc->nw_proto = 0xff;
-        if (f->nw_proto == 6 || f->nw_proto == 132
-            || (f->nw_proto == 17 && which == SYMMETRIC_L3L4_UDP)) {
-            wc->tp_src = wc->tp_dst = UINT16_MAX;
-            hash = hash_u32(f->tp_src ^ f->tp_dst, hash);
+        break;
+    default:
+        if (is_ip(f)) {
+            mask_addresses(x);
+            wc->nw_proto = 0xff;
+            if (f->nw_proto == 6 || f->nw_proto == 132
+                || (f->nw_proto == 17 && which == SYMMETRIC_L3L4_UDP)) {
+                wc->tp_src = wc->tp_dst = UINT16_MAX;
+            }
+            return flow_hash_symmetric_l3l4(f, basis,
+                                            which == SYMMETRIC_L3L4_UDP);
         }
+        break;
     }
-    return hash;
+    mask_l2(x);
+    return flow_hash_symmetric_l2(f, basis);
 }
 
 void
@@ -202,38 +185,36 @@ xlate_multipath(struct xlate *x, const struct op_multipath *op)
     uint32_t hash = hash_fields(x, op->fields, op->basis);
     uint32_t n = op->max_link + 1, link = 0;
 
-    switch (op->algorithm) {
-    case MODULO_N:
+    if (op->algorithm == MODULO_N) {
         link = hash % n;
-        break;
-    case HASH_THRESHOLD:
-        link = (uint64_t) hash * n >> 32;
-        break;
-    case HIGHEST_WEIGHT: {
+    } else if (op->algorithm == HASH_THRESHOLD) {
+        link = n == 1 ? 0 : hash / (UINT32_MAX / n + 1);
+    } else if (op->algorithm == HIGHEST_WEIGHT && n <= 64) {
         uint32_t best = 0;
         for (uint32_t i = 0; i < n; i++) {
-            uint32_t weight = hash_u32(i, hash);
+            uint32_t weight = murmur_2words(hash, i);
             if (!i || weight > best) {
                 best = weight;
                 link = i;
             }
         }
-        break;
-    }
-    case ITER_HASH: {
-        /* Smallest power of two that holds 'arg' or n links; hash again
-         * until a link comes out that exists. */
-        uint32_t modulus = 1, tries = 0;
-        while (modulus < n || modulus < op->arg) {
-            modulus *= 2;
+    } else {
+        /* Hash until a link comes out that exists: below the smallest power
+         * of two that is not too small for that to happen soon. */
+        uint32_t modulus = op->algorithm == ITER_HASH ? op->arg : 0;
+        if (modulus < n || modulus / 2 > n) {
+            modulus = 1;
+            while (modulus < n) {
+                modulus *= 2;
+            }
         }
-        do {
-            link = hash & (modulus - 1);
-            hash = hash_u32(++tries, hash);
-        } while (link >= n && tries < 64);
-        link = link < n ? link : link % n;
-        break;
-    }
+        for (uint32_t i = 0; i < 65536; i++) {
+            link = murmur_2words(hash, i) % modulus;
+            if (link < n) {
+                break;
+            }
+        }
+        link = link < n ? link : 0;
     }
     subfield_mask(&op->dst, x->wc);
     subfield_set_u64(&op->dst, link, &x->flow);
@@ -252,7 +233,7 @@ xlate_bundle(struct xlate *x, const struct op_bundle *op)
         if (!op->algorithm) {
             return op->tail[i];
         }
-        uint32_t weight = hash_u32(i, hash);
+        uint32_t weight = murmur_2words(i, hash);
         if (chosen == RESERVED_NONE || weight > best) {
             best = weight;
             chosen = op->tail[i];
@@ -273,9 +254,9 @@ pick_by_score(struct xlate *x, const struct group *group, uint32_t hash)
         if (!bucket_is_live(x, b, 0)) {
             continue;
         }
-        uint64_t score = (uint64_t) (hash_u32(b->id, hash) & 0xffff)
+        uint64_t score = (uint64_t) (murmur_2words(b->id, hash) & 0xffff)
                          * b->weight;
-        if (best == UINT32_MAX || score > best_score) {
+        if (score > best_score) {
             best = i;
             best_score = score;
         }
@@ -340,7 +321,7 @@ pick_bucket(struct xlate *x, const struct group *group)
     if (group->method == GROUP_METHOD_HASH && group->fields) {
         return pick_by_fields(x, group);
     }
-    return pick_by_score(x, group, hash_symmetric_l4(x));
+    return pick_by_score(x, group, hash_symmetric_l4(x, 0));
 }
 
 void
