@@ -85,13 +85,19 @@ epoch_retire(void *object, void (*release)(void *))
 uint64_t
 epoch_reclaim(void)
 {
+    return epoch_reclaim_some(UINT32_MAX);
+}
+
+uint64_t
+epoch_reclaim_some(uint32_t max)
+{
     uint64_t oldest = UINT64_MAX;
     lock_take(&epoch_lock);
     for (struct epoch_reader *r = readers; r; r = r->next) {
         oldest = MIN(oldest, __atomic_load_n(&r->seen, __ATOMIC_SEQ_CST));
     }
     struct retired *done = NULL, **end = &done;
-    while (first && first->epoch < oldest) {
+    while (first && first->epoch < oldest && max--) {
         *end = first;
         end = &first->next;
         first = first->next;

@@ -33,4 +33,5 @@ void epoch_retire(void *object, void (*release)(void *object));
 
 /* Frees what can be freed and returns how many objects are still waiting. */
 uint64_t epoch_reclaim(void);
+uint64_t epoch_reclaim_some(uint32_t max);  /* At most 'max' of them. */
 uint64_t epoch_n_retired(void);

@@ -322,7 +322,6 @@ version_commit(uint64_t version)
     p->staged = 0;
     if (changed) {
         pipeline_changed(p);
-        epoch_reclaim();
         learn_delete_orphans(p);
     }
     return 0;

@@ -11,6 +11,7 @@
 
 #define IDLE_ROUNDS 16          /* Empty rounds before a worker sleeps. */
 #define REVALIDATE_SLICE 64     /* Megaflows per round. */
+#define RECLAIM_SLICE 1024      /* Objects freed per pump. */
 
 struct worker *workers[MAX_THREADS];
 uint32_t n_workers;
@@ -361,7 +362,7 @@ dp_pump(uint64_t *n_work)
             }
         }
     }
-    epoch_reclaim();
+    epoch_reclaim_some(RECLAIM_SLICE);
     *n_work = n;
     return 0;
 }
@@ -385,5 +386,7 @@ dp_deadline(void)
             deadline = MIN(deadline, dt->swept_ms + SWEEP_INTERVAL_MS);
         }
     }
-    return epoch_n_retired() ? MIN(deadline, clock_now() + 100) : deadline;
+    uint64_t n = epoch_n_retired();
+    return n > RECLAIM_SLICE ? MIN(deadline, clock_now() + 10)
+           : n ? MIN(deadline, clock_now() + 100) : deadline;
 }
