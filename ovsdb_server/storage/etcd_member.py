@@ -430,9 +430,9 @@ class Member:
             return
         if state.is_partial:
             self.head = None
-            if state.entries:
-                self._ask_read(now)
-            elif state.snapshot.index > self.index:
+            if state.entries or state.snapshot.index <= self.index:
+                self._ask_read(now)     # More; or more was applied since this was asked for.
+            else:
                 self._install(state.snapshot)
             return
         self.head = state.head

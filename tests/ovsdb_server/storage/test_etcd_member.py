@@ -197,9 +197,14 @@ class World:
 
     def true_log(self) -> list[str]:
         """Read the log as etcd has it, complete by way of the last snapshot."""
-        state = KEYS.parse_state(self.etcd.handle("/v3/kv/txn", KEYS.read(0), self.now), 0)
+        applied, entries, state = 0, [], None
+        while state is None or state.is_partial:
+            state = KEYS.parse_state(
+                self.etcd.handle("/v3/kv/txn", KEYS.read(applied), self.now), applied)
+            entries += state.entries
+            applied = entries[-1].index if entries else 0
         log = list(self.snapshots[state.snapshot.index])
-        for entry in state.entries:
+        for entry in entries:
             if entry.index > state.snapshot.index:
                 assert entry.index == len(log) + 1
                 log.append(entry.eid)
