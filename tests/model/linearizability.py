@@ -125,17 +125,51 @@ class Read(NamedTuple):
     """Of a register: the output is what is there."""
 
 
+DONE = "done, with an outcome that nobody learnt"
+
+
+def _observed(operation: Operation) -> Hashable | None:
+    """Return the value that a register had before `operation`, as far as its outcome says."""
+    match operation.input:
+        case Swap():
+            return None if operation.output == DONE else operation.output
+        case Exchange(old, _) if operation.output in (True, DONE):
+            return old
+    return None
+
+
+def settle(history: list[Operation]) -> list[Operation]:
+    """Find out about operations of unknown outcome on a register into which no value is put twice.
+
+    Whose value somebody found there was done, before that one's end; of others nobody can tell,
+    and they leave no trace: they are left out.  Without this the search tries every place for
+    every one of them.
+    """
+    unknown = {operation.input.new: operation for operation in history if not operation.is_known}
+    settled = [operation for operation in history if operation.is_known]
+    ends: dict[Hashable, float] = {}
+    doubtful = list(settled)
+    while doubtful:
+        operation = doubtful.pop()
+        value = _observed(operation)
+        if value in unknown and operation.end < ends.get(value, math.inf):
+            ends[value] = operation.end
+            doubtful.append(unknown[value]._replace(end=operation.end, output=DONE))
+    return settled + [unknown[value]._replace(end=end, output=DONE)
+                      for value, end in ends.items()]
+
+
 def register(state: Hashable, operation: Operation) -> object:
     """The `step` of a register with the three operations above."""
-    known = operation.is_known
+    is_open = not operation.is_known or operation.output == DONE
     match operation.input:
         case Swap(new):
-            return new if not known or operation.output == state else IMPOSSIBLE
+            return new if is_open or operation.output == state else IMPOSSIBLE
         case Exchange(old, new):
-            if not known:
+            if is_open:
                 return new if old == state else IMPOSSIBLE
             if operation.output != (old == state):
                 return IMPOSSIBLE
             return new if old == state else state
         case Read():
-            return state if not known or operation.output == state else IMPOSSIBLE
+            return state if is_open or operation.output == state else IMPOSSIBLE

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from tests.model.linearizability import (IMPOSSIBLE, Exchange, Operation, Read, Swap,
-                                         is_linearizable, register)
+                                         is_linearizable, register, settle)
 
 
 def test_what_overlaps_may_be_in_either_order():
@@ -74,4 +74,22 @@ def test_the_search_agrees_with_trying_all_orders(seed):
             history.append(Operation(start, end, what, output))
         answers.append(is_linearizable(history, 0, register))
         assert answers[-1] == _by_trying(history), history
+    assert True in answers and False in answers
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_settling_unknown_outcomes_changes_no_answer(seed):
+    rng = Random(seed)
+    answers = []
+    for _ in range(300):
+        history = []
+        for new in range(1, rng.randint(2, 7)):
+            start = rng.randint(0, 8)
+            end = math.inf if rng.random() < 0.4 else start + rng.randint(1, 6)
+            if rng.random() < 0.5:
+                history.append(Operation(start, end, Swap(new), rng.randint(0, 5)))
+            else:
+                history.append(Operation(start, end, Exchange(rng.randint(0, 5), new), True))
+        answers.append(is_linearizable(history, 0, register))
+        assert answers[-1] == is_linearizable(settle(history), 0, register), history
     assert True in answers and False in answers

@@ -17,7 +17,8 @@ import ovs.db.idl
 import ovs.poller
 import pytest
 
-from tests.model.linearizability import Exchange, Operation, Swap, is_linearizable, register
+from tests.model.linearizability import (Exchange, Operation, Swap, is_linearizable, register,
+                                         settle)
 from tests.ovsdb_server.conftest import Talk
 from tests.ovsdb_server.service.cluster.cluster import (NAME, SCHEMA, Cluster, need_etcd,
                                                         tcp_addresses, wait_until)
@@ -51,8 +52,9 @@ class History:
         for key, operations in self._operations.items():
             end = Operation(time.monotonic(), time.monotonic() + 1, Exchange(last[key], "end"),
                             True)
-            assert is_linearizable([*operations, end], "", register), f"register {key}: " + (
-                "\n".join(map(str, sorted(operations))))
+            history = settle([*operations, end])
+            assert is_linearizable(history, "", register), f"register {key}: " + (
+                "\n".join(map(str, sorted(history))))
 
 
 class Client(threading.Thread):
