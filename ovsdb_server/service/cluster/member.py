@@ -49,8 +49,10 @@ _LIMIT = vlog.RateLimit(5, 5)
 _SNAPSHOT_ENTRIES = 5000
 _SNAPSHOT_SIZE = 10 << 20
 
-# So many entries stay in the log behind a snapshot, for those who are a little late.
+# So many entries stay in the log behind a snapshot, for those who are a little late: of many small
+# ones, and of big ones.
 _KEPT_ENTRIES = 1000
+_KEPT_BIG_ENTRIES = 100
 
 # Kicked servers have so long to read of it before etcd forgets them.
 _FAREWELL = 1.0
@@ -215,7 +217,7 @@ class ClusterMember(Membership):
         while True:
             self._step()
             self._woken = trio.Event()
-            if self._proposer.has_work and self.machine.may_propose:
+            if self._has_work and self.machine.may_propose:
                 self._woken.set()
             with trio.move_on_at(self.machine.next_deadline()):
                 await self._woken.wait()
@@ -237,6 +239,10 @@ class ClusterMember(Membership):
             self._is_stepping = False
         self._woken.set()
 
+    @property
+    def _has_work(self) -> bool:
+        return self._proposer.has_work and self.state == MEMBER
+
     def _propose(self) -> bool:
         """Propose something; was there anything?"""
         now = trio.current_time()
@@ -248,7 +254,7 @@ class ClusterMember(Membership):
                 return True
             self._own_under_way.done.set()
             self._own_under_way = None
-        if self._proposer.has_work and self.state == MEMBER:
+        if self._has_work:
             finished, entries = self._proposer.next_batch(now)
             self._finish(finished)
             if entries:
@@ -610,13 +616,16 @@ class ClusterMember(Membership):
         machine = self.machine
         if not self.is_leader or self._is_storing or machine.snapshot is None:
             return
-        n = machine.index - machine.snapshot.index
-        if n >= _SNAPSHOT_ENTRIES or self._log_size > max(_SNAPSHOT_SIZE,
-                                                         2 * self._snapshot_size):
+        kept = 0
+        if machine.index - machine.snapshot.index >= _SNAPSHOT_ENTRIES:
+            kept = _KEPT_ENTRIES
+        if self._log_size > max(_SNAPSHOT_SIZE, 2 * self._snapshot_size):
+            kept = _KEPT_BIG_ENTRIES
+        if kept:
             self._is_storing = True
-            self._nursery.start_soon(self._store_snapshot)
+            self._nursery.start_soon(self._store_snapshot, kept)
 
-    async def _store_snapshot(self) -> None:
+    async def _store_snapshot(self, n_kept: int) -> None:
         """Put a snapshot of the database into etcd and trim the log, as the leader."""
         etcd, leader, size = self._meeting.client, self.machine.leader, self._log_size
         index, term, eid = self.log.index, self.log.term, self.log.eid
@@ -625,7 +634,7 @@ class ClusterMember(Membership):
             n, n_bytes = await snapshots.put_pieces(
                 etcd, self.keys, index, self.hosted.database, self.log.servers, leader)
             answer = await etcd.call(KV_TXN, self.keys.finish_snapshot(
-                StoredSnapshot(index, term, eid, n), leader, max(index - _KEPT_ENTRIES, 0)))
+                StoredSnapshot(index, term, eid, n), leader, max(index - n_kept, 0)))
             if answer.get("succeeded"):
                 self._snapshot_size = n_bytes
                 _log.info(f"{self.name}: snapshot stored in etcd: entry {index}, {n_bytes} bytes")

@@ -181,7 +181,11 @@ class Etcd:
                             f"--{kind}trusted-ca-file", files.ca_certificate or "",
                             f"--{kind}client-cert-auth"]
         setpriv = shutil.which("setpriv")
-        return [setpriv, "--pdeathsig", "KILL", *command] if setpriv else command
+        if setpriv is None:
+            return command
+        # The shell looks whether the server died before its death could be told.
+        return [setpriv, "--pdeathsig", "KILL", "/bin/sh", "-c",
+                f'[ "$PPID" = {os.getpid()} ] && exec "$@"', "etcd", *command]
 
     def _start(self) -> None:
         os.makedirs(self.directory, 0o750, exist_ok=True)
