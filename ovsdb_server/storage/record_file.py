@@ -27,6 +27,7 @@ MODE = 0o640
 MIN_CHECK_INTERVAL = 10 * 60
 MAX_CHECK_INTERVAL = 20 * 60
 MAX_AGE = 24 * 3600
+REPAIR_INTERVAL = 10
 MIN_RECORDS = 100
 MIN_SIZE = 10 << 20
 
@@ -115,9 +116,11 @@ class RecordFile:
         self._lock = lock
         self._is_read_only = lock is None
         self._has_bad_tail = False
+        self._is_doubtful = False
         self._compacted_size = 0
         self._written_since_compaction = False
         self._next_check: float | None = None
+        self._next_repair = 0.0
         self._last_compaction = 0.0
         self._n_replaced = 0
         self._guard = threading.Lock()
@@ -152,7 +155,8 @@ class RecordFile:
         except OvsdbError as error:
             self.failure = error
             raise
-        self.failure = None
+        if not self._is_doubtful:
+            self.failure = None
 
     def _append(self, record: bytes) -> None:
         if self._is_read_only:
@@ -185,20 +189,30 @@ class RecordFile:
             pass
 
     def sync(self) -> None:
-        """Wait until everything written is on the disk.  Raises OvsdbError."""
+        """Wait until everything written is on the disk.  Raises OvsdbError.
+
+        After a failure the kernel may take for written what is not, and let the next sync pass.
+        So none passes any more until a compaction has made the file anew.
+        """
         with self._guard:
+            if self._is_doubtful:
+                raise self.failure
             try:
                 os.fdatasync(self._fd)
             except OSError as error:
+                self._is_doubtful = True
                 self.failure = io_error(self.name, "fsync failed", error)
                 raise self.failure from None
 
     def is_compaction_due(self, now: float, uniform: Callable[[float, float], float]) -> bool:
-        """Has the file grown enough, or aged enough, to be compacted?
+        """Has the file grown enough, or aged enough, to be compacted, or did a sync fail?
 
         Looks only every 10 to 20 minutes, chosen by `uniform(low, high)` (as random.uniform);
         `now` is monotonic seconds.
         """
+        if self._is_doubtful and now >= self._next_repair:
+            self._next_repair = now + REPAIR_INTERVAL
+            return True
         if self._next_check is None:
             self._last_compaction = now
             self._next_check = now + uniform(MIN_CHECK_INTERVAL, MAX_CHECK_INTERVAL)
@@ -239,6 +253,8 @@ class RecordFile:
         with self._guard:
             os.close(self._fd)
             self._fd = compaction.fd
+            self._is_doubtful = False
+            self.failure = None
         self._n_replaced += 1
         self._compacted_size = compaction.size
         self.size = compaction.size + len(tail)

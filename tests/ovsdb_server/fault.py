@@ -1,11 +1,13 @@
 """An ovsdb-server that dies in the middle of its work on files, for tests: see `main`.
 
 The storage's module `os` is replaced by one that counts writes, syncs, truncations and renames;
-the chosen one kills the process: before it, after it, or with half of it done.  With `power`,
+the chosen one kills the process: before it, after it, or with half of it done.  With `power` 1,
 what was not synced by then may be lost or damaged too, as when the machine's power fails: the
-part of each file that was written since its last sync is cut off, zeroed or scrambled.
+part of each file that was written since its last sync is cut off, zeroed or scrambled.  With
+`power` 2 nobody dies: the call fails, as on a bad disk.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -19,10 +21,11 @@ from ovsdb_server.storage import record_file
 class FaultyOs:
     """The module os, but the call number `count` of those that change files is the last."""
 
-    def __init__(self, count: int, rng: Random, has_power_loss: bool) -> None:
+    def __init__(self, count: int, rng: Random, power: int) -> None:
         self._left = count
         self._rng = rng
-        self._has_power_loss = has_power_loss
+        self._has_power_loss = power == 1
+        self._is_bad_disk = power == 2
         self._lock = threading.Lock()
         self._files: dict[int, tuple[int, int]] = {}    # {inode: (our descriptor, synced size)}
 
@@ -82,6 +85,8 @@ class FaultyOs:
     def _is_due(self) -> bool:
         with self._lock:
             self._left -= 1
+            if self._left == 0 and self._is_bad_disk:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
             return self._left == 0
 
     def _die(self) -> None:
@@ -108,7 +113,7 @@ class FaultyOs:
 def main(argv: list[str]) -> int:
     """Run ovsdb-server; the variable FAULT is "COUNT SEED POWER", numbers."""
     count, seed, power = map(int, os.environ["FAULT"].split())
-    record_file.os = FaultyOs(count, Random(seed), bool(power))
+    record_file.os = FaultyOs(count, Random(seed), power)
     return server.main(argv)
 
 

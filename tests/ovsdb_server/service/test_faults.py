@@ -246,3 +246,35 @@ def test_a_compaction_without_room_leaves_the_file_as_it_is(make_server):
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
     assert server.appctl("ovsdb-server/compact").returncode == 0
     assert "uuid" in talk.call("transact", "F", {"op": "insert", "table": "A", "row": {}})[0]
+
+
+def test_after_a_failed_sync_nothing_is_durable_until_the_file_is_made_anew(make_server, tools):
+    """The kernel forgets that it could not write, and would let the next sync pass."""
+    server = make_server(files=("f.db",))
+    server.command = tools.program("tests.ovsdb_server.fault")
+    server.environment["FAULT"] = "2 0 2"
+    journal.create(str(server.directory / "f.db"), SCHEMA)
+    assert server.start("-vconsole:off", "--log-file").returncode == 0
+    talk = server.connect()
+    durable = {"op": "commit", "durable": True}
+
+    def insert(key):
+        return talk.call("transact", "F", {"op": "insert", "table": "A", "row": {"k": key}},
+                         durable)
+
+    failed = {"error": "I/O error", "details": "f.db: fsync failed",
+              "io-error": "Input/output error"}
+    assert insert(1)[1:] == [{}, failed]
+    status = ["ovsdb-server/get-db-storage-status", "F"]
+    while (result := insert(2))[1:] == [{}, failed]:
+        assert server.appctl(*status).stdout in (
+            "status: I/O error: f.db: fsync failed (Input/output error)\n", "status: ok\n")
+    # The server has rewritten the file by itself.
+    assert result[1:] == [{}]
+    assert server.appctl(*status).stdout == "status: ok\n"
+    assert (server.directory / "f.db").read_text().count("OVSDB JSON") <= 3
+    server.kill()
+    server.environment["FAULT"] = "0 0 0"
+    assert server.start("-vconsole:off", "--log-file").returncode == 0
+    rows = server.connect().call("transact", "F", {"op": "select", "table": "A", "where": []})
+    assert {row["k"] for row in rows[0]["rows"]} == {1, 2}
