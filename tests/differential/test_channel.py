@@ -310,8 +310,13 @@ def make_keys(directory) -> dict[str, tuple]:
     return found
 
 
-@pytest.mark.parametrize("scene", [encrypted, snooping, passive, two_controllers, reconnecting, failing],
-                         ids=lambda scene: scene.__name__)
+OFTEN = (encrypted, two_controllers, failing)   # the others are part of make check-long
+SCENES = [pytest.param(scene, id=scene.__name__,
+                       marks=() if scene in OFTEN else pytest.mark.long)
+          for scene in (encrypted, snooping, passive, two_controllers, reconnecting, failing)]
+
+
+@pytest.mark.parametrize("scene", SCENES)
 def test_both_switches_are_seen_alike(scene, tmp_path):
     theirs = scene(tmp_path / "real", True)
     ours = scene(tmp_path / "ours", False)

@@ -165,8 +165,10 @@ def answer(switch: Switch, script) -> str:
 
 
 SCRIPTS = {others: "10", own: "13", bundles: "15", by_themselves: "14", errors: "15"}
+OFTEN = (own, by_themselves)            # the others are part of make check-long
 CASES = [pytest.param(script, version, id=f"{script.__name__}-{version}",
-                      marks=() if version == SCRIPTS[script] else pytest.mark.long)
+                      marks=() if version == SCRIPTS[script] and script in OFTEN
+                      else pytest.mark.long)
          for script in SCRIPTS for version in VERSIONS]
 
 

@@ -84,7 +84,11 @@ def answer(switch: Switch, name: str) -> str:
         switch.close()
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+OFTEN = ("eviction", "vacancy")         # the others are part of make check-long
+CASES = [pytest.param(name, marks=() if name in OFTEN else pytest.mark.long) for name in SCRIPTS]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_tables_are_set_as_the_real_ones(name, tmp_path):
     theirs = answer(Switch(tmp_path / "real", True), name)
     ours = answer(Switch(tmp_path / "ours", False), name)

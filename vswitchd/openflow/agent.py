@@ -36,7 +36,7 @@ from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.framing import HEADER, Splitter, identify, name_raw, open_frame
 from vswitchd.openflow.line import Line
 from vswitchd.openflow.messages import session as session_messages
-from vswitchd.openflow.messages.bundle import BundleControl
+from vswitchd.openflow.messages.bundle import BundleAdd, BundleControl
 from vswitchd.openflow.messages.flow import FlowMod, decode_flow_mod
 from vswitchd.openflow.messages.group import GroupMod
 from vswitchd.openflow.messages.monitor import (FlowMonitorPaused, FlowMonitorReply,
@@ -44,6 +44,7 @@ from vswitchd.openflow.messages.monitor import (FlowMonitorPaused, FlowMonitorRe
 from vswitchd.openflow.quick import serve as quick
 from vswitchd.openflow.quick.codec import Codec
 from vswitchd.openflow.service import Encoded, Service
+from vswitchd.openflow.pace import Pace
 from vswitchd.openflow.session import OF14, Session, describe_versions
 from vswitchd.switch.bridge import Bridge
 
@@ -97,6 +98,7 @@ class Connection:
     is_admitted: bool = False           # has asked for more than a handshake
     drained: trio.Event = field(default_factory=trio.Event)     # some more has been written
     n_watched: int = 0                  # bytes of flow updates that wait for the peer
+    pace: Pace | None = None            # of packet-ins, where a limit is set
 
     @property
     def n_queued(self) -> int:
@@ -470,6 +472,12 @@ class BridgeAgent:
         """Takes a connection in whose version is known."""
         self.connections.add(connection)
         connection.session.watcher = monitors.Watcher()
+        if connection.controller is not None:
+            limit = connection.controller
+            if limit.rate_limit:
+                connection.pace = Pace(limit.rate_limit, limit.burst_limit)
+            if not limit.enable_async:
+                connection.session.mute()
         self.service.sessions.append(connection.session)
         self.service.follow_misses()
         if remote is not None:
@@ -636,12 +644,17 @@ class BridgeAgent:
                 await self.agent.reach_version(self.bridge)
                 while session.watcher.is_paused:        # what the reply covers goes out first
                     await connection.wait_for_writing()
+            self.service.forwards.clear()
             replies = self.carry_out(session, decoded)
         except OpenFlowError as error:
             self.answer_error(connection, message, error)
             return
         except BundleFailed as failure:
-            self.answer_error(connection, failure.message, failure.error)
+            # The error is about the message that brought it into the bundle.
+            xid = HEADER.unpack_from(failure.message)[3]
+            brought = BundleAdd(decoded.value.bundle, decoded.value.flags, failure.message)
+            self.answer_error(connection, messages.encode(brought, session.version, xid),
+                              failure.error)
             self.answer_error(connection, message, OpenFlowError("OFPBFC_MSG_FAILED"))
             return
         except Exception as error:
@@ -655,6 +668,13 @@ class BridgeAgent:
                      else messages.encode_parts(value, session.version, decoded.xid))
             for part in parts:
                 self.transmit(connection, part)
+        for change in self.service.forwards:
+            for other in list(self.connections):
+                value = (self.service.forwarded(other.session, change)
+                         if other.session is not session else None)
+                if value is not None:
+                    self.tell(other, value)
+        self.service.forwards.clear()
         if isinstance(decoded.value, session_messages.RoleRequest):
             for other in list(self.connections):
                 status = self.service.role_status(other.session)
@@ -738,8 +758,20 @@ class BridgeAgent:
             if connection.n_queued >= _PACKET_INS:
                 continue
             value = self.service.packet_in(connection.session, upcall)
-            if value is not None:
+            if value is None:
+                continue
+            if connection.pace is None:
                 self.tell(connection, value)
+                continue
+            for due in connection.pace.admit(value, self.agent.now()):
+                self.tell(connection, due)
+
+    def release_packets(self) -> None:
+        """Sends packet-ins that a limit of their rate has held back."""
+        for connection in list(self.connections):
+            if connection.pace is not None and connection.pace.waiting:
+                for due in connection.pace.release(self.agent.now()):
+                    self.tell(connection, due)
 
     def rule_changed(self, event: int, upcall: upcalls.Upcall, rule: face.Rule) -> None:
         """Notes a change of a rule for those who monitor flows."""
@@ -1038,6 +1070,7 @@ class Agent:
         for bridge in self.bridges.values():
             bridge.follow_failure()
             bridge.tables_changed()
+            bridge.release_packets()
 
     async def reach_version(self, bridge: Bridge) -> None:
         """Waits until no packet can meet rules older than now."""

@@ -15,7 +15,7 @@ from vswitchd.openflow.messages.flow import FlowMod
 from vswitchd.openflow.messages.group import GroupMod
 
 OPEN, CLOSE, COMMIT, DISCARD = range(0, 8, 2)     # each reply is its request plus one
-_ATOMIC, _ORDERED = 1, 2
+ATOMIC = 1
 
 
 @dataclass(slots=True)
@@ -40,8 +40,10 @@ def add(bundles: dict[int, Bundle], value: BundleAdd) -> None:
     """Puts a message into a bundle, which the first one opens. Raises OpenFlowError."""
     bundle = bundles.setdefault(value.bundle, Bundle(value.flags))
     if bundle.is_closed:
+        del bundles[value.bundle]
         raise OpenFlowError("OFPBFC_BUNDLE_CLOSED")
     if bundle.flags != value.flags:
+        del bundles[value.bundle]
         raise OpenFlowError("OFPBFC_BAD_FLAGS")
     messages.decode(value.message)
     bundle.added.append(value.message)
@@ -57,8 +59,6 @@ def control(bundles: dict[int, Bundle], value: BundleControl, commit) -> BundleC
         if bundle is not None:
             del bundles[value.bundle]
             raise OpenFlowError("OFPBFC_BAD_ID")
-        if value.flags & ~(_ATOMIC | _ORDERED):
-            raise OpenFlowError("OFPBFC_BAD_FLAGS")
         bundles[value.bundle] = Bundle(value.flags)
     elif value.type == CLOSE:
         _check(bundles, value, bundle)

@@ -14,21 +14,23 @@ from datapath import face
 from schema.flow.seam import SEAM
 from schema.openflow.limits import BUFFER_NONE, PORT_NONE, QUEUE_ALL, TABLE_ALL
 from vswitchd.config.desired import LOCAL
-from vswitchd.openflow import bundles, continuations, groups, meters, options, packed, tables
+from vswitchd.openflow import (bundles, continuations, groups, messages, meters, options, packed,
+                               tables)
 from vswitchd.openflow.action_types import Output, SetQueue
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.features import N_TABLES, encoded_reply
+from vswitchd.openflow.framing import identify, name_raw
 from vswitchd.openflow.match import Match
 from vswitchd.openflow.messages import (Message, bundle, flow, group, meter, monitor, packet,
                                         port, queue, session, table)
 from vswitchd.openflow.messages import switch as description
 from vswitchd.openflow.quick import serve as quick
 from vswitchd.openflow.quick.codec import Codec
-from vswitchd.openflow.text import parse_match
 from vswitchd.openflow.session import OF10, OF11, OF13, OF14, Session
 from vswitchd.openflow.table_settings import TableSettings
+from vswitchd.openflow.text import parse_match
 from vswitchd.switch.bridge import Bridge, BridgePort
 
 _CAPABILITIES_10 = frozenset(("FLOW_STATS", "TABLE_STATS", "PORT_STATS", "QUEUE_STATS",
@@ -46,6 +48,9 @@ ADDED, DELETED, MODIFIED = 0, 1, 2
 NORMAL = 0xfffa
 NO_MATCH, ACTION, EXPLICIT_MISS, IMPLICIT_MISS = 0, 1, 6, 7     # why a packet-in is sent
 _SINCE_14 = (3, 4, 5)           # action_set, group, packet_out
+_PORT_MODS = ("OFPT_PORT_MOD",)
+_GROUP_MODS = ("OFPT_GROUP_MOD", "NXT_GROUP_MOD")
+_MAY_BE_GROUP_OR_PORT_MOD = (4, 15, 16)     # message types in some version: a quick first look
 PRIMARY_REQUEST = 0             # why a role changed
 
 
@@ -78,6 +83,11 @@ def told_reason(reason: int, version: int) -> int | None:
     return ACTION if version < OF14 and reason in _SINCE_14 else reason
 
 
+def _is_one_of(message: bytes, kinds: tuple[str, ...]) -> bool:
+    """Whether a message is of one of these kinds of group_mods and port_mods."""
+    return message[1] in _MAY_BE_GROUP_OR_PORT_MOD and name_raw(identify(message)[0]) in kinds
+
+
 class Service:
     """OpenFlow of one bridge. `settle` finishes what packets have started, so that counters are up
     to date; `datapath_of` tells the library's datapath of any bridge's handle, 0 for none."""
@@ -95,6 +105,7 @@ class Service:
         self.generation_id: int | None = None   # of the last role request that had one
         self.fragments = 0
         self.is_watched = False
+        self.forwards: list = []        # group and meter changes that others may want to hear of
         self.tables = TableSettings(bridge.name, bridge.handle)
         self.hidden: frozenset[tuple[int, str]] = frozenset()   # rules of in-band control
         self.hidden_queue: int | None = None
@@ -308,10 +319,25 @@ class Service:
     def bundle_control(self, conn: Session, value: bundle.BundleControl):
         def commit(added: list[bytes]) -> None:
             self.settle()
+            for message in added:
+                if _is_one_of(message, _PORT_MODS):
+                    self.check_bundled(conn, message, value.flags)
             for message in quick.commit(self.codec, self.dp, self.bridge.handle, added):
                 self.handle(conn, message)
+            self.forwards += (messages.decode(message).value for message in added
+                              if _is_one_of(message, _GROUP_MODS))
 
         yield bundles.control(conn.bundles, value, commit)
+
+    def check_bundled(self, conn: Session, message: bytes, flags: int) -> None:
+        """Whether a port_mod can be part of a bundle: of an atomic one, since it cannot be undone,
+        never. Raises BundleFailed."""
+        try:
+            if flags & bundles.ATOMIC:
+                raise OpenFlowError("OFPBFC_MSG_FAILED")
+            self.port_to_change(messages.decode(message).value)
+        except OpenFlowError as error:
+            raise bundles.BundleFailed(message, error) from None
 
     def bundle_add(self, conn: Session, value: bundle.BundleAdd):
         bundles.add(conn.bundles, value)
@@ -322,6 +348,7 @@ class Service:
     def group_mod(self, conn: Session, value: group.GroupMod):
         self.settle()
         groups.apply(self.dp, self.bridge.handle, value)
+        self.forwards.append(value)
         return ()
 
     def group_desc(self, conn: Session, value: group.GroupDescRequest):
@@ -351,12 +378,7 @@ class Service:
                                        if value.port in (PORT_NONE, number)))
 
     def port_mod(self, conn: Session, value: port.PortMod):
-        found = self.bridge.port_of(value.number)
-        if found is None:
-            raise OpenFlowError("OFPPMFC_BAD_PORT")
-        name, row = found
-        if value.mac != self.describe(name, row).mac:
-            raise OpenFlowError("OFPPMFC_BAD_HW_ADDR")
+        row = self.port_to_change(value)
         mask = value.mask & (_CONFIG_10 if conn.version == OF10 else _CONFIG_11)
         config = row.config & ~mask | value.config & mask
         is_down = not row.netdev.state().is_up
@@ -367,6 +389,16 @@ class Service:
         row.config = config & ~PC_PORT_DOWN
         self.bridge.is_published = False
         return ()
+
+    def port_to_change(self, value: port.PortMod) -> BridgePort:
+        """The port of a port_mod. Raises OpenFlowError."""
+        found = self.bridge.port_of(value.number)
+        if found is None:
+            raise OpenFlowError("OFPPMFC_BAD_PORT")
+        name, row = found
+        if value.mac != self.describe(name, row).mac:
+            raise OpenFlowError("OFPPMFC_BAD_HW_ADDR")
+        return row
 
     def queue_stats(self, conn: Session, value: queue.QueueStatsRequest):
         rows = self.queues(value)
@@ -406,6 +438,7 @@ class Service:
     def meter_mod(self, conn: Session, value: meter.MeterMod):
         self.settle()
         self.meters.apply(value)
+        self.forwards.append(value)
         return ()
 
     def desc(self, conn: Session, value: description.DescRequest):
@@ -496,6 +529,13 @@ class Service:
         return flow.FlowRemoved(stats.match, stats.priority, stats.cookie, reason, stats.table,
                                 stats.duration, stats.idle_timeout, stats.hard_timeout,
                                 stats.packets, stats.bytes, conn.flow_format)
+
+    def forwarded(self, conn: Session, value) -> bundle.RequestForward | None:
+        """A change of groups or meters for another connection, None where it does not want it."""
+        if conn.version < OF13 or not conn.wants("requestforward", isinstance(value,
+                                                                              meter.MeterMod)):
+            return None
+        return bundle.RequestForward(messages.encode(value, conn.version, 0))
 
     # -- rules of our own
 

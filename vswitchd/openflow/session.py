@@ -53,6 +53,11 @@ class Session:
         self.next_xid = (self.next_xid + 1) & 0xffffffff
         return self.next_xid
 
+    def mute(self) -> None:
+        """Starts without any asynchronous message: Controller.enable_async_messages is false."""
+        self.primary = dict.fromkeys(self.primary, 0)
+        self.secondary = dict.fromkeys(self.secondary, 0)
+
     def wants(self, kind: str, reason: int) -> bool:
         """Whether an asynchronous message is to be sent."""
         if self.is_service and not self.miss_send_len:
