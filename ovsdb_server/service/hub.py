@@ -26,8 +26,10 @@ from ovsdb_server import vlog
 
 _log = vlog.module("ovsdb_jsonrpc_server")
 
-# Seconds after which the other tasks of the event loop get their turn.
+# Seconds after which the other tasks of the event loop get their turn, and after which those do
+# that are known to have something to do.
 _TURN = 0.004
+_SHORT_TURN = 0.001
 
 # Seconds to wait for the next request before the event loop waits instead.
 _LINGER = 0.001
@@ -48,13 +50,15 @@ class Worker(Protocol):
 class Hub:
     """Sockets and those who serve them.
 
-    `is_working` while it has them work; `now` is trio time of the turn.  When each had its turn
+    `is_working` while it has them work; `now` is trio time of the turn; `n_others` counts the
+    tasks that have work beside it, so that it does not linger.  When each had its turn
     `end_turns()` is called if `has_updates` was set, and then the `end_turn` of each.
     """
 
     def __init__(self, end_turns: Callable[[], None]) -> None:
         self.is_working = False
         self.now = 0.0
+        self.n_others = 0
         self.has_updates = False
         self._end_turns = end_turns
         self._epoll = select.epoll()
@@ -103,7 +107,7 @@ class Hub:
 
     def _run_turn(self) -> bool:
         """Work until nothing is left (returns False) or others should have a turn."""
-        end = time.perf_counter() + _TURN
+        end = time.perf_counter() + (_SHORT_TURN if self.n_others else _TURN)
         busy, workers, poll = self._busy, self._workers, self._epoll.poll
         self._must_hurry = False
         linger = 0.0
@@ -128,7 +132,7 @@ class Hub:
                 self._guard(worker.end_turn)
             if time.perf_counter() >= end:
                 return True
-            linger = 0.0 if self._must_hurry else _LINGER
+            linger = 0.0 if self._must_hurry or self.n_others else _LINGER
 
     @staticmethod
     def _guard(call: Callable[[], None]) -> None:

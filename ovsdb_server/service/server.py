@@ -272,10 +272,13 @@ class Server:
             await trio.lowlevel.checkpoint()
             self._durable[hosted] = []
             error = None
+            self.hub.n_others += 1
             try:
                 await hosted.sync()
             except OvsdbError as failure:
                 error = failure
+            finally:
+                self.hub.n_others -= 1
             for call in calls:
                 call(error)
         del self._durable[hosted]

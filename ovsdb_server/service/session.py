@@ -382,7 +382,8 @@ class Session:
 
     async def _stream(self, reply: _Held) -> None:
         """Send a reply in pieces, as fast as the peer reads; others have turns in between."""
-        channel = self.channel
+        channel, hub = self.channel, self.server.hub
+        hub.n_others += 1
         try:
             for piece in reply.pieces:
                 if channel.is_closed:
@@ -390,14 +391,19 @@ class Session:
                 if channel.is_broken:
                     break
                 channel.send(piece)
-                self.server.hub.hurry()
                 if channel.n_backlog > _BACKLOG_MAX:
-                    await channel.flush()
+                    hub.n_others -= 1
+                    try:
+                        await channel.flush()
+                    finally:
+                        hub.n_others += 1
                 else:
                     await trio.lowlevel.checkpoint()
         except Exception:
             self.disconnect("internal error")
             raise
+        finally:
+            hub.n_others -= 1
         self._is_streaming = False
         self._announce(reply.monitor)
         self._release_held()
