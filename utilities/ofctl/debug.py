@@ -49,7 +49,7 @@ def ofp_parse(settings, arguments) -> None:
     try:
         data = sys.stdin.buffer.read() if name == "-" else open(name, "rb").read()
     except OSError as error:
-        raise Fatal(f"{name}: open failed ({error.strerror})") from None
+        raise Fatal(f"{name}: open ({error.strerror})") from None
     offset = 0
     while offset < len(data):
         left = len(data) - offset

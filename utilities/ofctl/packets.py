@@ -10,26 +10,41 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from utilities.command_line import LOG, WARN, Fatal
-from vswitchd.openflow.text import FlowTextError, format_flow, parse_match
+from vswitchd.openflow.text import FlowTextError, format_flow, parse_exact_flow
 
 
-def compose_packet(settings, arguments) -> None:
+def compose_packet(settings, arguments) -> int:
     from utilities.ofctl.debug import read_hex
     from vswitchd.openflow.compose_packet import compose_packet as compose
     from vswitchd.openflow.messages.base import hex_dump
     try:
-        match, _ = parse_match(arguments[0])
+        wanted = parse_exact_flow(arguments[0])
     except FlowTextError as error:
         raise Fatal(str(error)) from None
     payload = None
     if len(arguments) > 1:
         payload = read_hex(arguments[1])
-    data = compose({key: value for key, (value, _) in match.items()}, payload,
-                   settings.bad_checksum)
+    data = compose(wanted, payload, settings.bad_checksum)
     if settings.bare:
         print(data.hex())
     else:
         print(hex_dump(data, False), end="")
+    return _compare(wanted, data)
+
+
+def _compare(wanted: dict[str, int], data: bytes) -> int:
+    """Complains, and returns 1, if the packet is not of the flow that it was made from."""
+    from vswitchd.openflow.packet_text import parse_packet
+    found = {"in_port": _ANY_PORT, **parse_packet(data).fields}
+    if all(wanted.get(key, 0) == found.get(key, 0) for key in {*wanted, *found}):
+        return 0
+    sys.stdout.flush()
+    sys.stderr.write("specified and extracted flows differ:\n"
+                     f"specified: {format_flow(wanted)}\nextracted: {format_flow(found)}")
+    return 1
+
+
+_ANY_PORT = 0xFFFF
 
 
 def _flow_line(data: bytes, in_port: int | None) -> str:
@@ -47,16 +62,19 @@ def parse_packet(settings, arguments) -> None:
 def parse_pcap(settings, arguments) -> None:
     for name in arguments:
         for _, data in read_pcap(name):
-            print(_flow_line(data, 0xFFFF))
+            print(_flow_line(data, _ANY_PORT))
 
 
-def read_pcap(name: str) -> Iterator[tuple[float, bytes]]:
-    """Yields (time, frame) of the packets of a pcap file.  Raises Fatal."""
+def read_pcap(name: str, code: int = 0) -> Iterator[tuple[float, bytes]]:
+    """Yields (time, frame) of the packets of a pcap file.
+
+    code: the exit code if it cannot be opened, 0 for the number of the error.  Raises Fatal.
+    """
     try:
         file = sys.stdin.buffer if name == "-" else open(name, "rb")
     except OSError as error:
         LOG.log("pcap", WARN, f"{name}: failed to open pcap file for reading ({error.strerror})")
-        raise Fatal(f"{name}: open failed ({error.strerror})", error.errno) from None
+        raise Fatal(f"{name}: open failed ({error.strerror})", code or error.errno) from None
     with file:
         head = file.read(24)
         if len(head) < 24:
@@ -130,7 +148,7 @@ def ofp_parse_pcap(settings, arguments) -> None:
     ports = {int(text) for text in arguments[1:] if text.isdigit()} or set(_OPENFLOW_PORTS)
     streams = _Streams()
     gap = ""
-    for when, frame in read_pcap(arguments[0]):
+    for when, frame in read_pcap(arguments[0], 1):
         segment = _read_segment(frame)
         if segment is None or ports.isdisjoint(segment.ends[2:]):
             continue

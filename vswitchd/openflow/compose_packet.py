@@ -59,6 +59,9 @@ def _seal(data: bytes, at: int, pseudo: bytes, bad: bool, zero_is_none: bool = F
 
 def _compose_arp(fields: Mapping[str, int]) -> bytes:
     get = fields.get
+    if get("nw_proto", 0) not in (1, 2):
+        # Neither request nor reply: nobody knows what the addresses would be.
+        get = {"nw_proto": get("nw_proto", 0)}.get
     return (b"\0\x01\x08\0\x06\x04" + struct.pack("!H", get("nw_proto", 0))
             + get("arp_sha", 0).to_bytes(6, "big") + get("ip_src", 0).to_bytes(4, "big")
             + get("arp_tha", 0).to_bytes(6, "big") + get("ip_dst", 0).to_bytes(4, "big"))
