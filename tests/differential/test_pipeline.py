@@ -220,7 +220,7 @@ SCRIPTS["tunnel options"] = [
           "table=1,tun_metadata0=0x1234/0xff00,actions=2", "table=1,tun_metadata1=0x77,actions=1",
           "table=1,priority=1,actions=controller"),
     *(f"ovs-appctl ofproto/trace br0 in_port={port}" for port in (1, 2, 3, 4)),
-    f"{O13} dump-flows br0 table=1 | sort", f"{O13} add-flow br0 in_port=5,actions=push:NXM_NX_TUN_METADATA1[]",
+    f"{O13} dump-flows br0 table=1 | sed s/duration=[^,]*// | sort", f"{O13} add-flow br0 in_port=5,actions=push:NXM_NX_TUN_METADATA1[]",
     *(f"{O13} add-flow br0 actions={action}:tun_metadata5" for action in ("delete_field", "set_field:1-\\>")),
     f"{O13} del-tlv-map br0", f"{O13} del-tlv-map br0 '{_OPTION}'", f"{O13} del-flows br0",
     f"{O13} del-tlv-map br0", f"{O13} dump-tlv-map br0"]
