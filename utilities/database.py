@@ -587,8 +587,9 @@ class Transaction:
                        "where": [[column, "==", text]], "columns": [column]}
                       for table, column, text in sorted(self._absent)]
         for row in self._touched:
-            if row.is_new and row.table.max_rows == 1 and not any(
-                    other.is_deleted for other in self.database.rows[row.table.name].values()):
+            # Another client may have made the only row meanwhile.
+            if row.is_new and row.table.max_rows == 1 and len(
+                    self.database.rows[row.table.name]) == 1:
                 operations.append({"op": "wait", "table": row.table.name, "timeout": 0,
                                    "where": [], "until": "==", "rows": []})
             if not row.verified:

@@ -60,8 +60,9 @@ def run(server: Server, command: list[str], *argv: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize("argv", [
-    ["-i", "p1", "-nn", "-xx"], ["-i", "br0", "--mirror-to", "foo", "--span"],
-    ["--interface", "p1", "-c", "1"]])
+    ["-i", "br0", "--mirror-to", "foo", "--span"],
+    pytest.param(["-i", "p1", "-nn", "-xx"], marks=pytest.mark.long),
+    pytest.param(["--interface", "p1", "-c", "1"], marks=pytest.mark.long)])
 def test_the_mirror_is_the_references(switch, argv) -> None:
     own = [*argv, "--dump-cmd", str(switch.directory / "witness")]
     ours, theirs = run(switch, OURS, *own), run(switch, THEIRS, *own)
@@ -71,6 +72,7 @@ def test_the_mirror_is_the_references(switch, argv) -> None:
     assert not switch.host.exists("mip1") and not switch.host.exists("foo")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("argv", [
     ["-i", "nosuch"], [], ["-i", "p1", "--mirror-to", "p1"],
     ["-i", "p1", "--dump-cmd", "/nosuch"]])
