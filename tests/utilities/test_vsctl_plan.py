@@ -7,7 +7,7 @@ import pytest
 
 from tests.utilities.oracle import UUID, Server, run_ours
 from utilities import command_line
-from utilities.vsctl import main
+from utilities.vsctl import main, program
 
 
 @pytest.fixture(scope="module")
@@ -120,11 +120,10 @@ WAITS = [
     ([], True), (["-vconsole:info"], True), (["-vsyslog:off"], True), (["-vconsole:warn"], False),
     (["-voff"], False)])
 def test_a_long_wait_is_announced_once(server, monkeypatch, argv, notice, level, is_told) -> None:
-    monkeypatch.setattr(command_line, "PATIENCE", 0.05)
-    monkeypatch.setattr(command_line, "time_limit", lambda seconds: set_limit(0.3))
-    from utilities.vsctl import program
-    monkeypatch.setattr(program, "time_limit", lambda seconds: set_limit(0.3))
-    outcome = run_ours(main, [*level, *argv], server)
+    with monkeypatch.context() as patch:
+        patch.setattr(command_line, "PATIENCE", 0.1)
+        patch.setattr(program, "time_limit", lambda seconds: set_limit(0.8))
+        outcome = run_ours(main, [*level, *argv], server)
     run(server, "--no-wait", "--if-exists", "del-br", "waiting")
     assert outcome.code == -signal.SIGALRM
     assert outcome.stderr.count(f"ovs-vsctl: {notice}") == is_told
