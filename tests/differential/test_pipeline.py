@@ -250,6 +250,7 @@ SCRIPTS["hashes"] = [
     *(line for number in range(1, 7) for line in (
         udp(1, number), udp(1, number).replace("proto=17", "proto=6").replace("udp(", "tcp("))),
     "ovs-appctl dpctl/dump-flows | sed 's/dp_hash(0x[0-9a-f]*\\([0-9a-f]\\)/dp_hash(0x\\1/;s/, packets.*, a/ a/' | sort",
+    "ovs-appctl revalidator/wait",
     *(f"ovs-ofctl -O OpenFlow15 dump-group-stats br0 group_id={number}" for number in (1, 2)),
     "grep -E 'select group|hash|weight|Selection' ovs-vswitchd.log | grep DBG | grep -v unixctl | cut -d'|' -f3-"]
 
@@ -263,7 +264,12 @@ def answer(switch: Switch, name: str) -> str:
         switch.close()
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+# What random traces and quicker tests see as well.
+_LONG = ("meter changes", "exit ends more than its list", "connections traced", "tunnel options")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long if name in _LONG else ())
+                                  for name in SCRIPTS])
 def test_our_pipeline_does_what_the_real_one_does(name, tmp_path):
     theirs = answer(Switch(tmp_path / "real", True), name)
     ours = answer(Switch(tmp_path / "ours", False), name)
