@@ -228,7 +228,7 @@ class Member:
     def failed(self, number: int, is_refused: bool, text: str, now: float) -> None:
         """Request `number` failed; `is_refused`: etcd did and will do nothing of it.
 
-        `text` is etcd's reason, "" if it did not get the request.
+        `text` is etcd's reason if there is no use in another attempt, else "".
         """
         kind, _ = self._close(number)
         if kind is None:

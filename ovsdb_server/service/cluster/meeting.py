@@ -42,11 +42,12 @@ class Meeting:
     """The way of one database's server to etcd.
 
     `client` asks it, once it is reached; `etcd` is the process, if it is this server's own;
-    `reason` says what is being waited for.
+    `reason` says what is being waited for.  `note_removed()` is called when the other members have
+    taken this server's etcd out.
     """
 
-    def __init__(self, server, hosted: HostedDatabase, log: ClusterLog,
-                 nursery: trio.Nursery) -> None:
+    def __init__(self, server, hosted: HostedDatabase, log: ClusterLog, nursery: trio.Nursery,
+                 note_removed: Callable[[], None]) -> None:
         self.client: EtcdClient | None = None
         self.etcd: Etcd | None = None
         self.reason = ""
@@ -57,6 +58,7 @@ class Meeting:
         self._keys = Keys(log.header.name)
         self._directory = directory_of(hosted.path)
         self._nursery = nursery
+        self._note_removed = note_removed
         self._door: Door | None = None
         self._grow: Callable[[], Awaitable[None]] | None = None
         self._growing = trio.Lock()
@@ -93,7 +95,8 @@ class Meeting:
         await self._until_ready()
 
     def _launch(self, admission: Admission) -> None:
-        self.etcd = Etcd(self._directory, admission, self._server.tls_files)
+        self.etcd = Etcd(self._directory, admission, self._server.tls_files,
+                         self._note_removed)
         self._nursery.start_soon(self.etcd.serve)
         self.client = EtcdClient([admission.client_url], self._context(False))
 

@@ -57,6 +57,9 @@ _KEPT_BIG_ENTRIES = 100
 # Kicked servers have so long to read of it before etcd forgets them.
 _FAREWELL = 1.0
 
+# Words of etcd's errors after which there is no use in another attempt.
+_FINAL = ("too large", "larger than max", "space exceeded")
+
 FAILED = "failed"
 
 
@@ -117,7 +120,8 @@ class ClusterMember(Membership):
             try:
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
-                    meeting = self._meeting = Meeting(server, self.hosted, self.log, nursery)
+                    meeting = self._meeting = Meeting(server, self.hosted, self.log, nursery,
+                                                      self._note_left)
                     try:
                         if is_alone:
                             await meeting.wait_alone(self._grow)
@@ -291,8 +295,9 @@ class ClusterMember(Membership):
             try:
                 answer = await self._meeting.client.call(path, body)
             except EtcdError as error:
-                self.machine.failed(number, error.is_refused,
-                                    str(error) if error.is_answer else "", trio.current_time())
+                is_final = error.is_answer and any(text in str(error) for text in _FINAL)
+                self.machine.failed(number, error.is_refused, str(error) if is_final else "",
+                                    trio.current_time())
             else:
                 self.machine.replied(number, answer, trio.current_time())
             self._step()
@@ -459,16 +464,23 @@ class ClusterMember(Membership):
             self.state, self.reason = MEMBER, ""
             _log.info(f"{self.name}: server {short(self.sid)} has joined the cluster")
         elif not is_member and self.state == MEMBER:
-            self.state = LEFT
-            _log.info(f"{self.name}: server {short(self.sid)} has left the cluster")
-            try:
-                self.log.note_left()
-            except OvsdbError as error:
-                _log.err(str(error))
-            self._is_file_behind = True         # Nothing may follow in it.
-            self._nursery.start_soon(self._withdraw)
+            self._note_left()
         self._publish()
         self._woken.set()
+
+    def _note_left(self) -> None:
+        """This server is no member any more."""
+        if self.state == LEFT:
+            return
+        self.state = LEFT
+        _log.info(f"{self.name}: server {short(self.sid)} has left the cluster")
+        try:
+            self.log.note_left()
+        except OvsdbError as error:
+            _log.err(str(error))
+        self._is_file_behind = True             # Nothing may follow in it.
+        self._publish()
+        self._nursery.start_soon(self._withdraw)
 
     async def _withdraw(self) -> None:
         """Give up etcd after having left."""

@@ -32,6 +32,7 @@ _MAX_ENDS = 3
 _STOP_TIMEOUT = 3.0
 _RELEASE_TIMEOUT = 1.0
 _LOG_SIZE_MAX = 4 << 20
+_LOG_TAIL = 4096
 
 # A transaction may be as big as clients of a database dare to make it.
 _REQUEST_SIZE_MAX = 128 << 20
@@ -136,12 +137,14 @@ def _free_port(host: str) -> int:
 class Etcd:
     """The process of a member; `tls_files()` names the files of a member at an ssl: address.
 
-    `faltered` is set once it has ended by itself several times.
+    `faltered` is set once it has ended by itself several times; `note_removed()` is called, and
+    it is not started any more, when the other members have taken it out.
     """
 
-    def __init__(self, directory: str, admission: Admission,
-                 tls_files: Callable[[], TlsFiles]) -> None:
+    def __init__(self, directory: str, admission: Admission, tls_files: Callable[[], TlsFiles],
+                 note_removed: Callable[[], None]) -> None:
         self.directory = directory
+        self._note_removed = note_removed
         self.admission = admission
         self._tls_files = tls_files
         self.faltered = trio.Event()
@@ -206,6 +209,9 @@ class Etcd:
                 await _wait(self._process)
                 if self._is_stopping:
                     break
+                if self._is_removed():
+                    self._note_removed()
+                    break
                 self._n_ends += 1
                 if self._n_ends >= _MAX_ENDS:
                     self.faltered.set()
@@ -217,6 +223,12 @@ class Etcd:
                 with trio.move_on_after(_RELEASE_TIMEOUT):
                     await self._released.wait()
                 await self.stop()
+
+    def _is_removed(self) -> bool:
+        """Did the process say that the others have removed it?"""
+        with open(os.path.join(self.directory, "etcd.log"), "rb") as log:
+            log.seek(max(os.fstat(log.fileno()).st_size - _LOG_TAIL, 0))
+            return b"permanently removed from the cluster" in log.read()
 
     def release(self) -> None:
         """Nothing is asked of the process any more."""

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,25 @@ def test_the_schema_is_converted_on_all(cluster):
     cluster.check_agreement()
 
 
+@contextmanager
+def _outside_etcd(directory: Path):
+    """Run an etcd that is nobody's own; gives the address by which servers meet there."""
+    client, peer = free_port(), free_port()
+    etcd = subprocess.Popen(
+        ["etcd", "--data-dir", str(directory / "etcd"), "--logger", "zap", "--log-level", "error",
+         "--listen-client-urls", f"http://127.0.0.1:{client}",
+         "--advertise-client-urls", f"http://127.0.0.1:{client}",
+         "--listen-peer-urls", f"http://127.0.0.1:{peer}",
+         "--initial-advertise-peer-urls", f"http://127.0.0.1:{peer}",
+         "--initial-cluster", f"default=http://127.0.0.1:{peer}"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield f"etcd:127.0.0.1:{client}"
+    finally:
+        etcd.kill()
+        etcd.wait()
+
+
 def test_a_server_leaves_and_one_is_kicked(cluster, tmp_path):
     fourth = Node(tmp_path / "s4", tcp_addresses(1)[0])
     fourth.join(cluster.nodes[0].address)
@@ -202,6 +222,35 @@ def test_a_server_leaves_and_one_is_kicked(cluster, tmp_path):
     assert not victim.state()["connected"]
     keeper.transact(insert("without"))
     cluster.check_logs()
+
+
+@pytest.mark.long
+def test_who_is_kicked_while_it_is_down_learns_of_it(tmp_path):
+    need_etcd()
+    with Cluster(tmp_path, tcp_addresses(3)) as cluster:
+        cluster.start()
+        keeper = cluster.leader()
+        victim = next(node for node in cluster.nodes if node is not keeper)
+        victim.kill()
+        assert keeper.appctl("cluster/kick", "D", victim.address).returncode == 0
+        wait_until(lambda: victim.address not in keeper.appctl("cluster/status", "D").stdout)
+        time.sleep(3)                   # Until etcd has forgotten it too.
+        victim.start_well()
+        wait_until(lambda: "left cluster" in victim.appctl("cluster/status", "D").stdout)
+        cluster.check_logs()
+
+
+def test_what_is_too_big_for_an_outside_etcd_is_an_error(tmp_path):
+    need_etcd()
+    with _outside_etcd(tmp_path) as address, Cluster(tmp_path, [address]) as cluster:
+        one, = cluster.nodes
+        one.create()
+        one.start_well()
+        cluster.wait_connected()
+        result = one.transact(insert("big", "x" * 2_000_000))
+        assert result[-1]["error"] == "I/O error" and "too large" in result[-1]["details"]
+        assert "uuid" in one.transact(insert("small"))[0]
+        assert one.rows().keys() == {"small"}
 
 
 def test_servers_at_unix_addresses_join_each_other(tmp_path):
@@ -233,32 +282,19 @@ def test_without_etcd_a_joining_server_names_the_package(tmp_path):
 
 def test_an_outside_etcd_serves_as_well(tmp_path):
     need_etcd()
-    client, peer = free_port(), free_port()
-    etcd = subprocess.Popen(
-        ["etcd", "--data-dir", str(tmp_path / "etcd"), "--logger", "zap", "--log-level", "error",
-         "--listen-client-urls", f"http://127.0.0.1:{client}",
-         "--advertise-client-urls", f"http://127.0.0.1:{client}",
-         "--listen-peer-urls", f"http://127.0.0.1:{peer}",
-         "--initial-advertise-peer-urls", f"http://127.0.0.1:{peer}",
-         "--initial-cluster", f"default=http://127.0.0.1:{peer}"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        with Cluster(tmp_path, [f"etcd:127.0.0.1:{client}"] * 2) as cluster:
-            cluster.start()
-            cluster.nodes[0].transact(insert("outside"))
-            cluster.check_agreement()
-            assert cluster.nodes[0].etcd_pid() is None
-            # All servers stop and start: what etcd has is what counts.
-            for node in cluster.nodes:
-                node.kill()
-            for node in cluster.nodes:
-                node.start_well()
-            cluster.wait_connected()
-            assert "outside" in cluster.check_agreement()
-            cluster.check_logs()
-    finally:
-        etcd.kill()
-        etcd.wait()
+    with _outside_etcd(tmp_path) as address, Cluster(tmp_path, [address] * 2) as cluster:
+        cluster.start()
+        cluster.nodes[0].transact(insert("outside"))
+        cluster.check_agreement()
+        assert cluster.nodes[0].etcd_pid() is None
+        # All servers stop and start: what etcd has is what counts.
+        for node in cluster.nodes:
+            node.kill()
+        for node in cluster.nodes:
+            node.start_well()
+        cluster.wait_connected()
+        assert "outside" in cluster.check_agreement()
+        cluster.check_logs()
 
 
 @pytest.mark.long
