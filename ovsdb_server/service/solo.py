@@ -8,6 +8,7 @@ Trio thread only.
 """
 
 import time
+from importlib import import_module
 
 import trio
 
@@ -47,9 +48,10 @@ class Solo(Membership):
     async def serve(self, server) -> None:
         self._server = server
         server.note_cluster(self._hosted)
-        # What it takes to let others join is not needed to begin.
-        from ovsdb_server.service.cluster.member import ClusterMember
-        self._member = ClusterMember(self._hosted, self._log)
+        # What it takes to let others join is not needed to begin, and takes a while to import.
+        module = await trio.to_thread.run_sync(
+            import_module, "ovsdb_server.service.cluster.member")
+        self._member = module.ClusterMember(self._hosted, self._log)
         await self._member.serve(server, is_alone=True)
 
     def close(self) -> None:
