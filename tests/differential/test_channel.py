@@ -260,8 +260,8 @@ def encrypted(directory, real: bool) -> str:
 
         def ask() -> None:
             text = scene.switch.run(f"{show} 2>&1 | grep -v WARN")
-            # When a peer hears that it is refused is chance.
-            text = re.sub(r"\((Broken pipe|Input/output error)\)", "(refused)", text)
+            # At which step a client hears that it is refused is chance.
+            text = re.sub(r"ovs-ofctl: .*\n", "refused\n", text)
             scene.note(text.replace(port, "PORT"))
 
         ask()
