@@ -33,6 +33,7 @@ class Replay:
         return self
 
     def __exit__(self, *failure) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)        # in case that nobody came
         self._listener.close()
         self._thread.join(20)
 
