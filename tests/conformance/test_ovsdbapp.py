@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.skipif(not cloud.is_installed(), reason="Debian's OVN is not installed")]
 
 # Module below ovsdbapp.tests.functional, and how many tests it has at least.
-MODULES = [("schema.open_vswitch.test_impl_idl", 20), ("schema.open_vswitch.test_common_db", 4),
+MODULES = [("schema.open_vswitch.test_impl_idl", 15), ("schema.open_vswitch.test_common_db", 4),
            ("schema.ovn_southbound.test_impl_idl", 15), ("test_venv", 5)]
 
 
