@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 from tests.differential.switches import REAL, Switch, ours
@@ -65,13 +66,19 @@ class Cloud(Switch):
     def flows(self) -> list[str]:
         """The flows of br-int, in any order of the actions: that of the ports of a multicast group
         is random."""
-        text = self.run("ovs-ofctl --no-stats --no-names -OOpenFlow15 dump-flows br-int")
+        text, before = self._dump(), ""
+        while text != before:               # ports that just came up have more to do
+            time.sleep(0.3)
+            text, before = self._dump(), text
         flows = []
         for line in text.splitlines():
             match, actions, words = without_chance(line.strip()).partition(" actions=")
             flows.append(match + actions + ",".join(sorted(
                 words.split(","))))
         return sorted(flows)
+
+    def _dump(self) -> str:
+        return self.run("ovs-ofctl --no-stats --no-names -OOpenFlow15 dump-flows br-int")
 
     def wait_hypervisor(self) -> str:
         """Waits until hv1 has done what the northbound database says; "" or a complaint."""

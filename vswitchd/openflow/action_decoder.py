@@ -262,8 +262,6 @@ def _decode_set_field(data: bytes, at: int, end: int, version: int, debug: bool)
         if error.name == "OFPBMC_BAD_MASK":
             raise bad("OFPBAC_BAD_SET_MASK") from None
         raise
-    if mask != info.full and not info.maskable and mask:
-        raise bad("OFPBAC_BAD_SET_MASK")
     _require_zero(data, next_at, end, "OFPBAC_BAD_SET_ARGUMENT")
     if info.name == "in_port_oxm":
         raise bad("OFPBAC_BAD_SET_ARGUMENT")
