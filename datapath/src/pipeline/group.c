@@ -164,10 +164,14 @@ void
 bridge_groups_destroy(struct bridge *bridge)
 {
     for (unsigned i = 0; i < GROUP_HASH; i++) {
-        struct group *g;
-        while ((g = atomic_load(&bridge->groups[i]))) {
-            atomic_store(&g->removed, 0);
-            group_unlink(g);
+        struct group *next;
+        for (struct group *g = atomic_load(&bridge->groups[i]); g; g = next) {
+            next = atomic_load(&g->next);
+            /* A group removed before is retired, and unlinks itself. */
+            if (atomic_load(&g->removed) == VERSION_NEVER) {
+                atomic_store(&g->removed, 0);
+                group_unlink(g);
+            }
         }
     }
 }
