@@ -74,6 +74,13 @@ class Names(NamedTuple):
     odp_ports: Mapping[int, str] | None = None
 
 
+class Account(NamedTuple):
+    """A trace: the reference's text, and plain values of each translation for JSON."""
+
+    text: str
+    translations: list[dict]
+
+
 @dataclass(slots=True)
 class Line:
     """A line of a trace and what hangs below it."""
@@ -361,31 +368,36 @@ def _masked(flow: bytes, mask: bytes) -> Match:
 
 
 def _section(flow: bytes, shown: bytes, traced: face.Trace, names: Names,
-             program: Actions) -> str:
+             program: Actions) -> Account:
     """One translation in full: `flow` as it was given, `shown` with an OpenFlow input port."""
-    actions = action_text.format_actions(traced.actions, names.odp_ports) or "drop"
-    out = f"Flow: {_flow_text(shown, names)}\n"
-    out += format_tree(build_tree(traced.events, names, program))
     same = _comparable(shown) == _comparable(traced.final)
-    out += f"\nFinal flow: {'unchanged' if same else _flow_text(traced.final, names)}\n"
-    out += f"Megaflow: {format_megaflow(_masked(shown, traced.mask), names.ports)}\n"
-    out += f"Datapath actions: {actions}"
+    tree = build_tree(traced.events, names, program)
+    value = {
+        "flow": _flow_text(shown, names), "tree": tree_value(tree),
+        "final-flow": "unchanged" if same else _flow_text(traced.final, names),
+        "megaflow": format_megaflow(_masked(shown, traced.mask), names.ports),
+        "datapath-actions": action_text.format_actions(traced.actions, names.odp_ports) or "drop"}
+    out = f"Flow: {value['flow']}\n"
+    out += format_tree(tree)
+    out += f"\nFinal flow: {value['final-flow']}\n"
+    out += f"Megaflow: {value['megaflow']}\n"
+    out += f"Datapath actions: {value['datapath-actions']}"
     if traced.error:
-        reason = _ERRORS.get(DROPS[traced.error].name, DROPS[traced.error].meaning)
-        out += f"\nTranslation failed ({reason}), packet is dropped.\n"
+        value["error"] = _ERRORS.get(DROPS[traced.error].name, DROPS[traced.error].meaning)
+        out += f"\nTranslation failed ({value['error']}), packet is dropped.\n"
     elif traced.slow_reasons:
+        value["slow-path"] = [sentence for name, sentence in _SLOW.items()
+                              if traced.slow_reasons & SEAM[name]]
         out += "\nThis flow is handled by the userspace slow path because it:"
-        for name, sentence in _SLOW.items():
-            if traced.slow_reasons & SEAM[name]:
-                out += f"\n  - {sentence}."
+        out += "".join(f"\n  - {sentence}." for sentence in value["slow-path"])
         out += "\n"
-    return out
+    return Account(out, [value])
 
 
 def trace_flow(dp: int, bridge: int, flow: bytes, names: Names, frame: bytes = b"",
                learn: bool = False, program: bytes | None = None, actions: Actions = (),
-               ct_next: Sequence[int] = ()) -> str:
-    """The whole text of ofproto/trace.
+               ct_next: Sequence[int] = ()) -> Account:
+    """The whole of ofproto/trace.
 
     dp, bridge: handles; flow: struct flow whose in_port is an OpenFlow port of `bridge`. program
     and actions: of trace-packet-out, else the tables decide. ct_next: connection states for the
@@ -393,7 +405,7 @@ def trace_flow(dp: int, bridge: int, flow: bytes, names: Names, frame: bytes = b
     Raises: DatapathError.
     """
     traced = face.trace(dp, flow, bridge, frame, learn, program)
-    out = _section(flow, flow, traced, names, actions)
+    out, translations = _section(flow, flow, traced, names, actions)
     waiting = _returning(flow, traced.events)
     states = list(ct_next)
     while waiting:
@@ -410,9 +422,11 @@ def trace_flow(dp: int, bridge: int, flow: bytes, names: Names, frame: bytes = b
         out += (f"\n\n{_RULE_LINE}\nrecirc({recirc_id:#x}) - resume conntrack {how}\n"
                 f"{translated}{_RULE_LINE}\n\n")
         traced = face.trace(dp, bytes(back), bridge, frame, learn)
-        out += _section(bytes(back), bytes(back), traced, names, ())
+        text, (value,) = _section(bytes(back), bytes(back), traced, names, ())
+        out += text
+        translations.append({"recirc-id": recirc_id, "ct-state": named} | value)
         waiting += _returning(bytes(back), traced.events)
-    return out
+    return Account(out, translations)
 
 
 def _state_text(state: int) -> str:

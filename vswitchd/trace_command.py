@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from datapath import face, match as packed_match, text
-from ovsdb_server.rpc.unixctl import Command, CommandError
+from ovsdb_server.rpc.unixctl import Answer, Command, CommandError
 from schema.flow.fields import CT_STATE_BITS
 from vswitchd import trace
 from vswitchd.openflow import groups
@@ -173,7 +173,7 @@ class TraceCommands:
 
     # -- commands
 
-    def trace(self, args: list[str]) -> str:
+    def trace(self, args: list[str]) -> Answer:
         found = _arguments(args)
         words, packet = found.words, None
         if len(words) == 3 or (len(words) == 2 and "(" in words[0]):
@@ -190,9 +190,9 @@ class TraceCommands:
             names_of(self.switch, bridge, found.with_names), frame, bool(frame),
             ct_next=found.ct_next)
         self.settle()
-        return written
+        return Answer(written.text, written.translations)
 
-    def trace_packet_out(self, args: list[str]) -> str:
+    def trace_packet_out(self, args: list[str]) -> Answer:
         found = _arguments(args)
         *words, actions_text = found.words or [""]
         packet = words.pop() if len(words) == 3 else None
@@ -213,7 +213,7 @@ class TraceCommands:
             names_of(self.switch, bridge, found.with_names), frame, bool(frame), program,
             actions, found.ct_next)
         self.settle()
-        return written
+        return Answer(written.text, written.translations)
 
     def rows(self) -> tuple[Command, ...]:
         """The table."""

@@ -26,11 +26,20 @@ class CommandError(Exception):
     """A command failed; the text goes to the user."""
 
 
+class Answer(str):
+    """The text of an answer that has another form, `value`, for those who ask for JSON."""
+
+    def __new__(cls, text: str, value: object) -> "Answer":
+        answer = super().__new__(cls, text)
+        answer.value = value
+        return answer
+
+
 class Command(NamedTuple):
     """One row of the table.
 
-    `handler(args)` returns the text of the answer, None for an empty one, or a JSON value for
-    --format json; it may be async.  It raises CommandError, ValueError, LookupError or OSError to
+    `handler(args)` returns the text of the answer, an `Answer` where JSON says more than that text
+    in quotes, None for an empty one, or a JSON value; it may be async.  It raises CommandError, ValueError, LookupError or OSError to
     answer with an error.  `max_args` None means any number.
     """
 
@@ -114,7 +123,9 @@ class Server:
                 _log.dbg(f'replying with error, id={request.id}: "{text}"')
             return message.encode_error(_ended(text), request.id)
         if result is None or isinstance(result, str):
-            if formats["--format"] == "json":
+            if formats["--format"] == "json" and isinstance(result, Answer):
+                result = result.value
+            elif formats["--format"] == "json":
                 result = {"reply": result or "", "reply-format": "plain"}
             else:
                 # Clients before 3.4 print what they get as it is.

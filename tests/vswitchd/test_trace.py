@@ -135,6 +135,24 @@ Datapath actions: ct(commit,zone=5),1""",
 }
 
 
+def texts(lines: list[dict]):
+    """The texts of a tree, from top to bottom."""
+    for line in lines:
+        yield line["text"]
+        yield from texts(line.get("below", []))
+
+
+@pytest.mark.parametrize("flow", GOLDEN)
+def test_values_say_what_the_text_says(switch, flow):
+    text, translations = switch.account("br0", flow)
+    at = 0
+    for value in translations:
+        for name in ("flow", "tree", "final-flow", "megaflow", "datapath-actions"):
+            for said in texts(value[name]) if name == "tree" else (value[name],):
+                at = text.index(said.strip(), at)
+    assert len(translations) == text.count("Datapath actions: ")
+
+
 @pytest.mark.parametrize("flow", GOLDEN)
 def test_golden(switch, flow):
     assert switch.trace("br0", flow) == GOLDEN[flow]

@@ -18,7 +18,7 @@ from vswitchd.openflow import packed, source
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.text import parse_actions, parse_flow
 from tests.datapath.conftest import port as port_config
-from vswitchd.trace import Names, trace_flow
+from vswitchd.trace import Account, Names, trace_flow
 
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 HAS_REFERENCE = bool(shutil.which("ovs-vswitchd") and os.path.exists(SCHEMA))
@@ -118,12 +118,15 @@ class Ours:
                      lambda bridge, group, index: self.groups[bridge, group][index])
 
     def trace(self, bridge: str, flow: str, generate: bool = False) -> str:
+        return self.account(bridge, flow, generate).text.rstrip("\n")
+
+    def account(self, bridge: str, flow: str, generate: bool = False) -> Account:
         match = parse_flow(f"{flow},actions=drop" if flow else "actions=drop", "add").match
         if "eth_type" not in match.fields and "packet_type" not in match.fields:
             pass
         value, _ = packed.pack(match)
         return trace_flow(self.dp, self.bridges[bridge], value, self.names(),
-                          learn=generate).rstrip("\n")
+                          learn=generate)
 
     def receive(self, port: int, key: str) -> None:
         values, _ = dp_text.parse_flow(key)
