@@ -406,7 +406,10 @@ class Member:
                 self._ask_read(now)
             return
         if state.head is None:
-            self._effects.append(Fault("the database is not in etcd any more"))
+            if self.has_joined:
+                self._effects.append(Fault("the database is not in etcd any more"))
+            else:               # Its first server is about to put it there.
+                self._retry_at[_READ] = now + RETRY_INTERVAL
             return
         if self.cid and state.cid != self.cid:
             self._effects.append(Fault(f"etcd holds another cluster's database (cluster id "
