@@ -16,9 +16,9 @@ from vswitchd.openflow.actions import encode_actions, encode_instructions
 from vswitchd.openflow.bundles import BundleFailed
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.framing import Splitter, find_raw, pack
+from vswitchd.openflow.line import Line
 from vswitchd.openflow.messages.bundle import BundleAdd
 from vswitchd.openflow.messages.flow import FlowMod, FlowStatsRequest, encode_flow_stats
-from vswitchd.openflow.line import Line
 from vswitchd.openflow.quick.codec import MOST_RECEIVED, OTHER, UNKNOWN, Codec
 from vswitchd.openflow.session import Session
 
