@@ -127,8 +127,6 @@ def talk(switch: Switch, version: int, seed: int) -> list[tuple[int, int, bytes]
                     flags=rng.choice((0, 0, 0, 2)))
                 if mod.command.startswith("delete"):
                     mod = replace(mod, actions=())
-                if mod.command != "add" and mod.table == 254:
-                    mod = replace(mod, table=1)
                 try:
                     sent += messages.encode(mod, version, xid)
                 except ValueError:

@@ -23,9 +23,9 @@ from vswitchd.openflow.messages.flow import COMMANDS, FlowMod, FlowStats, FlowSt
 N_TABLES = 255                  # table 254 is for rules of our own and is not told
 HIDDEN_TABLE = 254
 FAIL_OPEN_PRIORITY = 0xf0f0f0   # above every priority that a controller can use
-# What the rules match that the reference has in the hidden table; we need none, but who would change
-# them must hear that he may not.
-_HIDDEN = (Match.of(recirc_id=0), *(Match.of(reg0=number) for number in (1, 2, 3)))
+# Priority and match of the rules that the reference has in the hidden table; we need none, but who
+# would delete them must hear that he may not.
+_HIDDEN = ((2, Match.of(recirc_id=0)), *((0, Match.of(reg0=number)) for number in (1, 2, 3)))
 _ANY = face.ANY
 _ETHERNET = (0, 0xffffffff)
 _ADD, _MODIFY = SEAM["RULE_ADD"], SEAM["RULE_MODIFY"]
@@ -48,23 +48,30 @@ def _pack(match: Match) -> tuple[bytes, bytes]:
     return packed.pack(without_type(match))
 
 
+def _would_change_hidden(mod: FlowMod) -> bool:
+    """Whether a flow_mod for the hidden table is refused: all but deletions that find nothing."""
+    match = without_type(mod.match)
+    if mod.command == "delete":
+        return any(match.covers(hidden) for _, hidden in _HIDDEN)
+    return mod.command != "delete_strict" or (mod.priority, match) in _HIDDEN
+
+
 def change_of(bridge: int, mod: FlowMod, tag: int = 0) -> face.RuleChange:
     """A flow_mod as a change of the library's tables. Raises OpenFlowError."""
     command = COMMANDS.index(mod.command)
     table = mod.table
     if table == TABLE_ALL and command == _ADD:
         table = 0
-    adds = command == _ADD
-    if command in (_MODIFY, SEAM["RULE_MODIFY_STRICT"]) and mod.new_cookie != COOKIE_NONE:
-        # Before OpenFlow 1.2 a modification has a cookie to set, and adds what it does not find.
-        adds = True
-    if table == HIDDEN_TABLE and (adds or any(map(without_type(mod.match).covers, _HIDDEN))):
+    elif table == HIDDEN_TABLE and _would_change_hidden(mod):
         raise OpenFlowError("OFPBRC_EPERM")
     actions, program = mod.actions, b""
     if command <= SEAM["RULE_MODIFY_STRICT"]:
         actions, _ = check(actions, mod.match, table=table, n_tables=N_TABLES)
         program = compile_actions(actions)
-    flags = mod.flags | (SEAM["RF_MODIFY_ADDS"] if adds and command != _ADD else 0)
+    flags = mod.flags
+    if command in (_MODIFY, SEAM["RULE_MODIFY_STRICT"]) and mod.new_cookie != COOKIE_NONE:
+        # Before OpenFlow 1.2 a modification has a cookie to set, and adds what it does not find.
+        flags |= SEAM["RF_MODIFY_ADDS"]
     value, mask = _pack(mod.match)
     is_filtered = command != _ADD
     return face.RuleChange(
