@@ -403,6 +403,16 @@ def _blob(parts: Iterable[bytes]) -> tuple[bytes, list[int]]:
     return bytes(joined), offsets
 
 
+def _stage(version: int, rows, start: int, end: int, blob, blob_size: int) -> None:
+    """Stages the rows from `start` to `end`. Raises RuleError for the first that is refused."""
+    number = lib.rules_stage(version, rows + start, end - start, blob, blob_size)
+    if number:
+        for index in range(start, end):
+            if error := rows[index].error:
+                raise RuleError(index, RULE_ERRORS.get(error, "OFPFMFC_UNKNOWN"))
+    check(number)
+
+
 def rules_stage(version: int, changes: list[RuleChange]) -> list[int]:
     """Stages changes in order; returns how many rules each affected.
 
@@ -423,11 +433,7 @@ def rules_stage(version: int, changes: list[RuleChange]) -> list[int]:
         row.cookie_match, row.cookie_mask = change.cookie_match, change.cookie_mask
         row.match_offset, row.program_offset, row.source_offset = offsets[3 * index:3 * index + 3]
         row.program_size, row.source_size = len(change.program), len(change.source)
-    number = lib.rules_stage(version, rows, len(changes), blob, len(blob))
-    for index, row in enumerate(rows):
-        if row.error and index < len(changes):
-            raise RuleError(index, RULE_ERRORS.get(row.error, "OFPFMFC_UNKNOWN"))
-    check(number)
+    _stage(version, rows, 0, len(changes), blob, len(blob))
     return [row.n_affected for row in rows][:len(changes)]
 
 
@@ -450,13 +456,7 @@ def address_of(name: str) -> int:
 
 def buffer_stage(version: int, changes: ChangeBuffer, start: int = 0) -> None:
     """Stages the changes of a buffer from number `start` on, as `rules_stage` does."""
-    number = lib.rules_stage(version, changes.rows + start, changes.n - start, changes.blob,
-                             changes.blob_used)
-    if number:
-        for index in range(start, changes.n):
-            if error := changes.rows[index].error:
-                raise RuleError(index, RULE_ERRORS.get(error, "OFPFMFC_UNKNOWN"))
-    check(number)
+    _stage(version, changes.rows, start, changes.n, changes.blob, changes.blob_used)
 
 
 def rules_change(dp: int, changes: list[RuleChange]) -> list[int]:

@@ -605,11 +605,6 @@ class BridgeAgent:
                 may_converse = False                    # others have their turn now
                 await trio.lowlevel.checkpoint()
             before = splitter.pending
-            if quick.is_barrier(session.version, splitter):
-                await self.agent.reach_version(self.bridge)
-                self.transmit(connection, quick.answer_barrier(splitter.take()))
-                self.admit_by(connection, "OFPT_BARRIER_REQUEST")
-                continue
             refused, is_unknown = quick.serve(codec, self.service, session, splitter)
             if splitter.pending != before:
                 self.admit_by(connection, "OFPT_FLOW_MOD")

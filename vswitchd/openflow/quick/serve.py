@@ -23,7 +23,6 @@ from vswitchd.openflow.quick.codec import MOST_RECEIVED, OTHER, UNKNOWN, Codec
 from vswitchd.openflow.session import Session
 
 _FLOW_MOD, _BUNDLE_ADD, _VENDOR = 14, 34, 4
-_BARRIER10 = bytes((OF10, 18, 0, 8))
 _ROOM = MESSAGE_MAX - 24        # of a statistics reply, for entries
 Refused = list[tuple[bytes, OpenFlowError]]
 
@@ -56,18 +55,6 @@ def converse(codec: Codec, service, session: Session, line: Line, splitter: Spli
     splitter.skip(splitter.pending)
     splitter.feed(talk.rest)
     return talk.replies
-
-
-def is_barrier(version: int, splitter: Splitter) -> bool:
-    """Whether a barrier request is next."""
-    head = splitter.buffer[splitter.start:splitter.start + 4]
-    return head == (_BARRIER10 if version == OF10 else bytes((version, 20, 0, 8))) and (
-        splitter.pending >= 8)
-
-
-def answer_barrier(request: bytes) -> bytes:
-    """The reply to a barrier request."""
-    return request[:1] + bytes((request[1] + 1,)) + request[2:]
 
 
 def _change_flows(codec: Codec, service, session: Session, splitter: Splitter) -> tuple[
