@@ -144,6 +144,20 @@ def print_version(program: str, *lines: str) -> None:
         print(line)
 
 
+def plain_words(program: str, help_text: str, argv: list[str]) -> list[str] | None:
+    """Return the words of a tool that has no options but --help and --version; None where one of
+    these was given and has been answered."""
+    table = (("help", NO_ARGUMENT, "h"), ("version", NO_ARGUMENT, "V"))
+    found, words = parse_options(argv, table, reorder=True)
+    for name, _ in found:
+        if name == "help":
+            sys.stdout.write(help_text)
+        else:
+            print_version(program)
+        return None
+    return words
+
+
 def run_directory() -> str:
     """Return where sockets and pidfiles are."""
     return os.environ.get("OVS_RUNDIR") or "/var/run/openvswitch"

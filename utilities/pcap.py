@@ -5,15 +5,13 @@ its texts are those of Open vSwitch's ovs-pcap(1).  `read_packets` is for other 
 """
 
 import struct
-import sys
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from utilities.command_line import NO_ARGUMENT, Fatal, parse_options, print_version, run_tool
+from utilities.command_line import Fatal, plain_words, run_tool
 
 PROGRAM = "ovs-pcap"
 
-_OPTIONS = (("help", NO_ARGUMENT, "h"), ("version", NO_ARGUMENT, "V"))
 _HELP = """\
 ovs-pcap: print the packets of a pcap file as hexadecimal digits
 usage: ovs-pcap FILE
@@ -32,12 +30,8 @@ def main(argv: list[str]) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    found, words = parse_options(argv, _OPTIONS, reorder=True)
-    for name, _ in found:
-        if name == "help":
-            sys.stdout.write(_HELP)
-        else:
-            print_version(PROGRAM)
+    words = plain_words(PROGRAM, _HELP, argv)
+    if words is None:
         return 0
     if len(words) != 1:
         raise Fatal("exactly 1 non-option argument required (use --help for help)")

@@ -8,11 +8,10 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 
-from utilities.command_line import NO_ARGUMENT, Fatal, parse_options, print_version, run_tool
+from utilities.command_line import Fatal, plain_words, run_tool
 
 PROGRAM = "ovs-tcpundump"
 
-_OPTIONS = (("help", NO_ARGUMENT, "h"), ("version", NO_ARGUMENT, "V"))
 _HELP = """\
 ovs-tcpundump: print the packets in what "tcpdump -xx" printed as hexadecimal digits
 usage: ovs-tcpundump < FILE
@@ -30,12 +29,8 @@ def main(argv: list[str]) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    found, words = parse_options(argv, _OPTIONS, reorder=True)
-    for name, _ in found:
-        if name == "help":
-            sys.stdout.write(_HELP)
-        else:
-            print_version(PROGRAM)
+    words = plain_words(PROGRAM, _HELP, argv)
+    if words is None:
         return 0
     if words:
         raise Fatal("non-option argument not supported (use --help for help)")

@@ -71,20 +71,6 @@ class ClusterLog(RecordFile):
         self.is_sync_needed = True
         self._has_data = False
 
-    @classmethod
-    def open(cls, path: str, is_read_only: bool = False) -> "ClusterLog":
-        """Open the database file `path` and read its header; take the lock unless read-only.
-
-        Raises OvsdbError (LockError when another process has it open).
-        """
-        log = cls(path, *cls.open_file(path, is_read_only))
-        try:
-            log._read_header()
-        except BaseException:
-            log.close()
-            raise
-        return log
-
     @property
     def n_entries(self) -> int:
         """The number of entries since the snapshot."""
@@ -98,14 +84,14 @@ class ClusterLog(RecordFile):
     def take_snapshot(self) -> Snapshot | None:
         """Return the snapshot with its data, which are not kept any longer; None in a stub."""
         if not self._has_data:
-            self._read_header()
+            self._read_first()
         snapshot = self.header.snapshot
         if snapshot is not None:
             self.header = replace(self.header, snapshot=replace(snapshot, data={}))
         self._has_data = False
         return snapshot
 
-    def _read_header(self) -> None:
+    def _read_first(self) -> None:
         os.lseek(self._fd, 0, os.SEEK_SET)
         with os.fdopen(self._fd, "rb", closefd=False) as stream:
             if identify(self.name, stream.readline(127)) != CLUSTERED:
@@ -234,7 +220,7 @@ class ClusterLog(RecordFile):
             self.header = header
             self.term, self.vote, self.leader = snapshot.term, None, None
             self.commit_index = 0
-            self._read_header()
+            self._read_first()
         return self.load()
 
     def note_left(self) -> None:

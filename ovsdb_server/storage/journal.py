@@ -84,21 +84,7 @@ class Journal(RecordFile):
         super().__init__(name, fd, lock)
         self.schema: DatabaseSchema | None = None
 
-    @classmethod
-    def open(cls, path: str, is_read_only: bool = False) -> "Journal":
-        """Open the database file `path` and read its schema; take the lock unless read-only.
-
-        Raises OvsdbError (LockError when another process has it open).
-        """
-        journal = cls(path, *cls.open_file(path, is_read_only))
-        try:
-            journal._read_schema()
-        except BaseException:
-            journal.close()
-            raise
-        return journal
-
-    def _read_schema(self) -> None:
+    def _read_first(self) -> None:
         with os.fdopen(self._fd, "rb", closefd=False) as stream:
             try:
                 line = stream.readline(127)

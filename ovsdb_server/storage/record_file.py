@@ -17,6 +17,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable
+from typing import Self
 
 from ovsdb_server.engine.error import OvsdbError
 
@@ -125,12 +126,26 @@ class RecordFile:
         self._n_replaced = 0
         self._guard = threading.Lock()
 
-    @staticmethod
-    def open_file(path: str, is_read_only: bool) -> tuple[int, LockFile | None]:
-        """Open the database file `path`; take the lock unless read-only.
+    @classmethod
+    def open(cls, path: str, is_read_only: bool = False) -> Self:
+        """Open the database file `path` and read its first record; take the lock unless read-only.
 
         Raises OvsdbError (LockError when another process has it open).
         """
+        file = cls(path, *cls._open_file(path, is_read_only))
+        try:
+            file._read_first()
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _read_first(self) -> None:
+        """Read the first record of the file."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _open_file(path: str, is_read_only: bool) -> tuple[int, LockFile | None]:
         lock = None if is_read_only else LockFile(path)
         try:
             flags = os.O_CLOEXEC | (os.O_RDONLY if is_read_only else os.O_RDWR)

@@ -156,6 +156,13 @@ def _redirected(argv: list[str], output: Path) -> int:
     return main(argv)
 
 
+def _start_theirs(server: Server, argv: list[str], output: Path) -> None:
+    """Run the reference's ovsdb-client, which detaches, with its output in a file."""
+    with open(output, "wb") as file:
+        subprocess.run(["ovsdb-client", *argv], cwd=server.directory, check=True,
+                       env=server.environment, stdout=file, stderr=file)
+
+
 def _watch(server: Server, argv: list[str], is_ours: bool) -> str:
     """Detach a monitor, change the database step by step, and return what it printed."""
     output = server.directory / "monitor.out"
@@ -163,9 +170,7 @@ def _watch(server: Server, argv: list[str], is_ours: bool) -> str:
     if is_ours:
         _start_ours(server, options, output)
     else:
-        with open(output, "wb") as file:
-            subprocess.run(["ovsdb-client", *options], cwd=server.directory, check=True,
-                           env=server.environment, stdout=file, stderr=file)
+        _start_theirs(server, options, output)
     pidfile = server.directory / "ovsdb-client.pid"
     pid = int(pidfile.read_text())
     where = [["number", "==", 7]]
@@ -318,9 +323,7 @@ def test_detached_lockers_print_the_same(pair) -> None:
             if is_ours:
                 _start_ours(server, argv, output)
             else:
-                with open(output, "wb") as file:
-                    subprocess.run(["ovsdb-client", *argv], cwd=server.directory, check=True,
-                                   env=server.environment, stdout=file, stderr=file)
+                _start_theirs(server, argv, output)
             pids.append(int(pidfile.read_text()))
 
         def appctl(number: int, *words: str) -> None:
