@@ -14,8 +14,8 @@ from schema.flow.fields import FRAG_LATER
 from vswitchd import dpctl
 from vswitchd.config.desired import LOCAL
 from vswitchd.switch.bridge import Bridge
-from vswitchd.switch.netdev import Dummy
 from vswitchd.switch.switch import Switch
+from vswitchd.switch.virtual import Dummy
 
 
 _PAYLOAD = 64                   # bytes behind the headers of a packet given as a flow

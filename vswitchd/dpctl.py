@@ -14,7 +14,8 @@ from ovsdb_server.rpc.unixctl import Command, CommandError
 from schema.flow.seam import SEAM
 from vswitchd.config.desired import Interface
 from vswitchd.switch.datapath import Datapath
-from vswitchd.switch.netdev import DeviceError, Netdev, make
+from vswitchd.switch.kinds import make
+from vswitchd.switch.netdev import DeviceError, Netdev
 from vswitchd.switch.switch import Switch
 
 _NO_FAMILY = "Address family not supported by protocol"

@@ -12,7 +12,9 @@ from datapath import face
 from ovsdb_server import vlog
 from vswitchd.config.desired import LOCAL, Bridge as DesiredBridge, Interface, Port
 from vswitchd.switch.datapath import Datapath
-from vswitchd.switch.netdev import DeviceError, Netdev, Patch, make
+from vswitchd.switch.kinds import make
+from vswitchd.switch.netdev import DeviceError, Netdev
+from vswitchd.switch.virtual import Patch
 
 _log = vlog.module("bridge")
 NO_PORT = 0xffffffff

@@ -11,7 +11,8 @@ from dataclasses import replace
 from datapath import face
 from schema.flow.seam import SEAM
 from vswitchd.config.desired import Interface, Settings
-from vswitchd.switch.netdev import DeviceError, Netdev, make
+from vswitchd.switch.kinds import make
+from vswitchd.switch.netdev import DeviceError, Netdev
 
 NAMES = {"dummy": "ovs-dummy", "netdev": "ovs-netdev", "system": "ovs-system"}
 LOCAL_KIND = {"dummy": "dummy-internal", "netdev": "internal", "system": "internal"}

@@ -12,8 +12,8 @@ import trio
 
 from datapath import face
 from ovsdb_server.rpc import address
-from vswitchd.switch.netdev import Dummy
 from vswitchd.switch.switch import Switch
+from vswitchd.switch.virtual import Dummy
 
 _LENGTH = struct.Struct("!H")
 _QUEUE_LENGTH = 1024

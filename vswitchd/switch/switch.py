@@ -13,8 +13,9 @@ from ovsdb_server import vlog
 from vswitchd.config.desired import Settings
 from vswitchd.switch.bridge import Bridge
 from vswitchd.switch.datapath import Datapath
+from vswitchd.switch.kinds import DUMMY_KINDS
 from vswitchd.switch.leftover import Device, device_of
-from vswitchd.switch.netdev import DUMMY_KINDS, Netdev
+from vswitchd.switch.netdev import Netdev
 
 
 class Switch:

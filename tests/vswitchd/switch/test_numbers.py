@@ -4,7 +4,9 @@ import pytest
 
 from vswitchd.config.desired import Interface
 from vswitchd.switch.datapath import wished_number
-from vswitchd.switch.netdev import DeviceError, Dummy, Patch, make
+from vswitchd.switch.kinds import make
+from vswitchd.switch.netdev import DeviceError
+from vswitchd.switch.virtual import Dummy, Patch
 
 
 @pytest.mark.parametrize(("name", "number"), [

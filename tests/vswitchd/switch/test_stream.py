@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from vswitchd.config.desired import Interface
 from vswitchd.switch import stream
-from vswitchd.switch.netdev import Dummy
+from vswitchd.switch.virtual import Dummy
 
 FRAMES = st.lists(st.binary(max_size=200))
 
