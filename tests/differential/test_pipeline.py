@@ -254,6 +254,15 @@ SCRIPTS["hashes"] = [
     *(f"ovs-ofctl -O OpenFlow15 dump-group-stats br0 group_id={number}" for number in (1, 2)),
     "grep -E 'select group|hash|weight|Selection' ovs-vswitchd.log | grep DBG | grep -v unixctl | cut -d'|' -f3-"]
 
+_TAGGED = udp(1).replace("eth_type(0x0800),", "eth_type(0x8100),vlan(vid=50,pcp=0),encap(eth_type(0x0800),"
+                         ).replace(")'", "))'")
+SCRIPTS["frames with and without a tag"] = [
+    line for rule in ("dl_vlan=50,actions=2", "dl_vlan=9,actions=2", "dl_vlan=0xffff,actions=2", "actions=2",
+                      "actions=mod_vlan_vid:7,2", "actions=strip_vlan,2", "actions=normal")
+    for line in ("ovs-ofctl del-flows br0", f"ovs-ofctl add-flow br0 {rule}",
+                 "ovs-appctl revalidator/purge", udp(1), _TAGGED, "ovs-appctl revalidator/wait", _TAGGED, udp(1),
+                 "ovs-appctl dpctl/dump-flows | sed 's/,pcp=0[^,]*0x0//;s/[0-9,]*100[0-9,]*$/flood/' | sort", "ovs-ofctl dump-flows br0")]
+
 
 def answer(switch: Switch, name: str) -> str:
     """What the lines of a script print; the switch is closed."""

@@ -155,6 +155,21 @@ void megaflow_flow(const struct megaflow *, struct flow *flow);
 /* Returns 128 bits that identify key and mask. */
 void megaflow_ufid(const struct megaflow *, uint8_t ufid[16]);
 
+/* Frames with and without tags, and with tags of different kinds, have
+ * megaflows of their own, whether a translation looked at tags or not: it does
+ * not say that it missed a tag. */
+static inline void
+megaflow_mask_complete(struct flow *mask)
+{
+    if (!mask->vlan0_tci) {
+        mask->vlan0_tci = CONSTANT_BE16(0x1fff);
+    }
+    mask->vlan0_tpid = UINT16_MAX;
+    if (mask->vlan1_tci) {
+        mask->vlan1_tpid = UINT16_MAX;
+    }
+}
+
 static inline void
 megaflow_set_slow(struct megaflow *m, uint32_t reasons)
 {

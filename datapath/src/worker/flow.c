@@ -128,6 +128,7 @@ revalidate(struct worker *w, struct datapath *dp, struct megaflow *m,
     actions_clear(&s->actions);
     memset(&s->mask, 0, sizeof s->mask);
     pipeline_translate(&in, &out);
+    megaflow_mask_complete(&s->mask);
     bool same_mask = (!(dp->config.flags & DP_MEGAFLOWS)
                       || !memcmp(&s->mask, &m->subtable->flow_mask,
                                  sizeof s->mask));

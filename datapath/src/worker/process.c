@@ -273,6 +273,7 @@ translate(struct worker *w, struct packet *p, const struct flow *flow,
           struct scratch *s, struct xlate_out *out)
 {
     translate_from(w, p, flow, s, out, 0, NULL, 0, NULL);
+    megaflow_mask_complete(&s->mask);
     if (!(w->dp->config.flags & DP_MEGAFLOWS)) {
         make_exact_mask(flow, &s->mask);
     }
