@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from utilities.launcher import launcher_text  # noqa: E402
+from utilities.quickstart.build import write_tools  # noqa: E402
 
 COMMANDS = ("--version", "list-br", "show", "get bridge br0 name",
             "set bridge br0 other_config:x=%d", "add-port br0 q%d", "--if-exists del-port q%d")
@@ -31,16 +32,17 @@ def environment(directory: Path) -> dict[str, str]:
 
 
 def make_launchers(directory: Path) -> dict[str, str]:
-    """Write launchers as `make build` does; return {program: path}."""
+    """Make programs below `directory` as `make build` does; return {program: path}."""
     import json
     site = str(Path(json.__file__).parents[1])
-    paths = {}
-    for name in ("ovs-vsctl", "ovsdb-tool", "ovsdb-server"):
-        path = directory / f"our-{name}"
-        path.write_text(launcher_text(name, str(ROOT), sys.executable, site))
-        path.chmod(0o755)
-        paths[name] = str(path)
-    return paths
+    (directory / "bin").mkdir()
+    complaint = write_tools(directory, site, ["ovs-vsctl", "ovsdb-tool"])
+    if complaint:
+        raise SystemExit(complaint)
+    server = directory / "bin" / "ovsdb-server"
+    server.write_text(launcher_text("ovsdb-server", str(ROOT), sys.executable, site))
+    server.chmod(0o755)
+    return {path.name: str(path) for path in (directory / "bin").iterdir()}
 
 
 def measure(argv: list[str], env: dict[str, str]) -> float:

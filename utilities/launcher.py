@@ -4,7 +4,10 @@
 whose module exists, and VENV/share/openvswitch with the schemas, ovs-lib and the scripts that
 others look for there.  Called by `make build`.
 
-A launcher names the environment's Python in its first line, because then the kernel gives the
+A tool is a C program that starts Python itself (utilities/quickstart).  Where that cannot be
+compiled a tool is a script, as the daemons always are: these start once, and are long there.
+
+A script names the environment's Python in its first line, because then the kernel gives the
 process the script's name (/proc/PID/comm), which `ps`, `pidof` and the init scripts look for.
 Python runs with -I, so that a caller's PYTHONPATH, PYTHONHOME or working directory cannot replace
 our modules, and with -S, because looking for site packages costs a quarter of the start-up: the
@@ -21,7 +24,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from utilities.programs import PROGRAMS
+from utilities.programs import DAEMONS, PROGRAMS
+from utilities.quickstart.build import write_tools
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = "-IS"
@@ -68,19 +72,22 @@ def write_launchers(venv: Path) -> list[str]:
     """Write a launcher for each program that exists into `venv`/bin; return their names."""
     venv = venv.absolute()
     site = sysconfig.get_path("purelib", "venv", {"base": str(venv), "platbase": str(venv)})
-    written = []
-    for name, module in PROGRAMS.items():
-        path = venv / "bin" / name
-        if not module_exists(module, ROOT):
-            path.unlink(missing_ok=True)
+    written = [name for name, module in PROGRAMS.items() if module_exists(module, ROOT)]
+    for name in PROGRAMS.keys() - set(written):
+        (venv / "bin" / name).unlink(missing_ok=True)
+    complaint = write_tools(venv, site, [name for name in written if name not in DAEMONS])
+    if complaint:
+        print(f"the tools are scripts, which start more slowly: {complaint}", file=sys.stderr)
+    for name in written:
+        if not complaint and name not in DAEMONS:
             continue
-        text = launcher_text(name, str(ROOT), str(venv / "bin" / "python3"), site)
-        if not path.is_file() or path.read_text() != text:
+        path = venv / "bin" / name
+        text = launcher_text(name, str(ROOT), str(venv / "bin" / "python3"), site).encode()
+        if not path.is_file() or path.read_bytes() != text:
             draft = path.with_name(f".{name}.new")
-            draft.write_text(text)
+            draft.write_bytes(text)
             draft.chmod(0o755)
             draft.replace(path)
-        written.append(name)
     write_share(venv)
     return written
 

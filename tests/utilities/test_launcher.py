@@ -1,6 +1,7 @@
 """Launchers: the programs keep their names, ignore the caller's Python settings, start fast."""
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -10,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from utilities import launcher, programs
+from utilities.quickstart import build
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def make_program(tmp_path, directory, source):
-    """Write the launcher of a program `probe`, whose module has `source`, below `directory`."""
+def make_tree(tmp_path, directory, source):
+    """Make a checkout below `directory` with a program `probe`, whose module has `source`."""
     root = tmp_path / directory
     (root / "utilities").mkdir(parents=True)
     (root / "utilities" / "programs.py").write_text(
@@ -25,6 +27,29 @@ def make_program(tmp_path, directory, source):
     python = root / "bin" / "python3"
     python.parent.mkdir()
     python.symlink_to(sys.executable)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _bundle_little(monkeypatch):
+    """Leave the standard library out of bundles, which costs a second each time."""
+    monkeypatch.setattr(build, "_STANDARD", ("struct",))
+
+
+def make_tool(tmp_path, directory, source):
+    """Do as `make_program`, but make a tool that starts from C."""
+    root = make_tree(tmp_path, directory, source)
+    complaint = build.write_tools(root, sysconfig.get_path("purelib"), ["probe"], root)
+    if "Python.h" in complaint or "no libpython" in complaint:
+        pytest.skip("needs python3-dev")
+    assert complaint == ""
+    return root / "bin" / "probe"
+
+
+def make_program(tmp_path, directory, source):
+    """Write the launcher of a program `probe`, whose module has `source`, below `directory`."""
+    root = make_tree(tmp_path, directory, source)
+    python = root / "bin" / "python3"
     path = root / "bin" / "probe"
     path.write_text(launcher.launcher_text(
         "probe", str(root), str(python), sysconfig.get_path("purelib")))
@@ -34,6 +59,9 @@ def make_program(tmp_path, directory, source):
 
 SHOW_NAME = """
 def main(argv):
+    if argv == ["--version"]:
+        print("probe 1")
+        return 0
     print(open("/proc/self/comm").read().strip(), *argv, sep="|")
     return 7
 """
@@ -46,28 +74,90 @@ def test_program_keeps_its_name_arguments_and_exit_code_wherever_it_lies(tmp_pat
     assert (result.stdout, result.stderr, result.returncode) == ("probe|a b|$c\n", "", 7)
 
 
-def test_callers_python_settings_cannot_replace_our_modules(tmp_path):
-    path = make_program(tmp_path, "plain", SHOW_NAME)
+MAKERS = pytest.mark.parametrize("make", [make_program, make_tool], ids=["script", "tool"])
+
+
+@MAKERS
+def test_callers_python_settings_cannot_replace_our_modules(tmp_path, make):
+    path = make(tmp_path, "plain", SHOW_NAME)
     evil = tmp_path / "evil" / "utilities"
     evil.mkdir(parents=True)
     (evil / "__init__.py").write_text("raise SystemExit('wrong module')")
-    environment = os.environ | {"PYTHONPATH": str(evil.parent), "PYTHONSTARTUP": "/nonexistent"}
+    environment = os.environ | {"PYTHONPATH": str(evil.parent), "PYTHONSTARTUP": "/nonexistent",
+                                "PYTHONSAFEPATH": "1"}
+    if make is make_tool:
+        environment["PYTHONHOME"] = "/nonexistent"
     result = subprocess.run(
         [path], capture_output=True, text=True, cwd=evil.parent, env=environment)
     assert (result.stdout, result.stderr) == ("probe\n", "")
 
 
-def test_text_is_utf8_in_the_c_locale(tmp_path):
-    path = make_program(tmp_path, "plain", "def main(argv):\n    print('\\u00b5' + argv[0])\n")
+@MAKERS
+def test_text_is_utf8_in_the_c_locale(tmp_path, make):
+    path = make(tmp_path, "plain",
+                "def main(argv):\n    print('probe', '\\u00b5' + argv[0])\n")
     environment = {"LC_ALL": "C", "PATH": os.environ["PATH"]}
     result = subprocess.run([path, "\u00b5"], capture_output=True, env=environment)
-    assert result.stdout.decode() == "\u00b5\u00b5\n"
+    assert result.stdout.decode() == "probe \u00b5\u00b5\n"
 
 
-def test_reader_that_goes_away_ends_the_program_quietly(tmp_path):
-    path = make_program(tmp_path, "plain", "def main(argv):\n    print('x\\n' * 1000000)\n")
+@MAKERS
+def test_reader_that_goes_away_ends_the_program_quietly(tmp_path, make):
+    path = make(tmp_path, "plain", "def main(argv):\n    print('probe\\n' * 1000000)\n")
     result = subprocess.run(f"{path} | head -1", shell=True, capture_output=True, text=True)
-    assert (result.stdout, result.stderr) == ("x\n", "")
+    assert (result.stdout, result.stderr) == ("probe\n", "")
+
+
+def test_tool_keeps_its_name_arguments_and_exit_code_in_odd_places(tmp_path):
+    path = make_tool(tmp_path, "quote'd and long " + "x" * 200, SHOW_NAME)
+    result = subprocess.run([path, "a b", "$c"], capture_output=True, text=True, cwd="/")
+    assert (result.stdout, result.stderr, result.returncode) == ("probe|a b|$c\n", "", 7)
+
+
+def test_tool_notices_edited_modules_and_may_be_moved_and_copied(tmp_path):
+    path = make_tool(tmp_path, "plain", SHOW_NAME)
+    root = path.parents[1]
+    copy = tmp_path / "probe"
+    shutil.copy(path, copy)
+    module = root / "utilities" / "probe.py"
+    module.write_text(SHOW_NAME.replace("return 7", "return 8").replace("sep='|'", "sep=' '"))
+    assert subprocess.run([path], capture_output=True).returncode == 8
+    assert subprocess.run([copy], capture_output=True).returncode == 8
+    root.rename(tmp_path / "moved")
+    result = subprocess.run([tmp_path / "moved" / "bin" / "probe"], capture_output=True, text=True)
+    assert (result.stdout, result.stderr, result.returncode) == ("probe\n", "", 8)
+
+
+def test_tool_ends_as_python_would(tmp_path):
+    path = make_tool(tmp_path, "plain", """
+import atexit, sys, threading
+def main(argv):
+    if argv == ["--version"]:
+        print("probe 1")
+        return 0
+    if argv == ["raise"]:
+        raise ValueError("wrong")
+    if argv == ["exit"]:
+        sys.exit("bye")
+    atexit.register(lambda: print("at exit"))
+    threading.Thread(target=lambda: print("thread")).start()
+    print("no newline", end="", file=sys.stderr)
+""")
+    result = subprocess.run([path], capture_output=True, text=True)
+    assert sorted(result.stdout.split("\n")) == ["", "at exit", "thread"]
+    assert (result.stderr, result.returncode) == ("no newline", 0)
+    result = subprocess.run([path, "raise"], capture_output=True, text=True)
+    assert result.returncode == 1 and result.stderr.endswith("ValueError: wrong\n")
+    result = subprocess.run([path, "exit"], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (1, "bye\n")
+
+
+def test_without_a_compiler_the_tools_are_scripts(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CC", "/nonexistent/cc")
+    (tmp_path / "bin").mkdir()
+    launcher.write_launchers(tmp_path)
+    assert "which start more slowly" in capsys.readouterr().err
+    assert (tmp_path / "bin" / "ovs-vsctl").read_text().startswith("#!")
 
 
 def test_launchers_are_written_for_the_programs_that_exist(tmp_path):

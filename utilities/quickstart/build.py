@@ -1,0 +1,264 @@
+"""Makes the tools' C program and their bundle of modules; called by `utilities.launcher`.
+
+A bundle begins with the header that `start.c` declares.  Behind it lie, in any order, its
+strings, the marshalled code of the modules, and the importer's index, a marshalled {module:
+(0: below the checkout, 1: below Python's library; path there, is it a package?, modification time
+in ns and size of the source, offset and size of the code)}.
+"""
+
+import ast
+import importlib.util
+import marshal
+import os
+import shlex
+import shutil
+import struct
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+LIBRARY_NAME = "lib/pyvswitch/modules.bundle"
+_MAGIC = b"pyvsw-1\0"
+_MAX_EARLY = 16
+_N_STRINGS = 8
+_HEADER = struct.Struct(f"8s4I{_N_STRINGS}II{4 * _MAX_EARLY}I")
+
+# What Python imports before our importer is there, unless it is part of libpython anyhow.
+_EARLY = ("encodings", "encodings.aliases", "encodings.utf_8")
+_IMPORTER = "_quickstart"
+
+# Packages of the checkout whose modules are bundled.
+_PACKAGES = ("schema", "datapath", "ovsdb_server", "vswitchd", "utilities")
+
+# Modules of the standard library that tools use, some of them seldom.
+_STANDARD = (
+    "__future__", "_weakrefset", "base64", "bisect", "collections",
+    "collections.abc", "contextlib", "copy", "copyreg", "ctypes", "ctypes._endian", "dataclasses",
+    "datetime", "decimal", "enum", "fcntl", "fnmatch", "fractions", "functools", "glob", "hashlib",
+    "heapq", "inspect", "ipaddress", "json", "json.decoder", "json.encoder", "json.scanner",
+    "keyword", "linecache", "locale", "numbers", "operator", "pathlib", "platform",
+    "random", "re", "re._casefix", "re._compiler", "re._constants", "re._parser", "reprlib",
+    "selectors", "shlex", "shutil", "signal", "socket", "ssl", "string", "struct", "subprocess",
+    "tempfile", "textwrap", "threading", "token", "tokenize", "traceback", "types", "typing",
+    "urllib", "urllib.parse", "uuid", "warnings", "weakref")
+
+
+class _Bundle:
+    """The bytes of a bundle while it is made."""
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+        self._size = _HEADER.size
+
+    def add(self, data: bytes) -> int:
+        """Append `data`; return its offset."""
+        offset = self._size
+        padding = -len(data) % 16
+        self._chunks.append(data + bytes(padding))
+        self._size += len(data) + padding
+        return offset
+
+    def finish(self, strings: list[str], early: list[tuple[int, int, int, int]],
+               index: tuple[int, int]) -> bytes:
+        """Return the whole bundle."""
+        places = [self.add(os.fsencode(string) + b"\0") for string in strings]
+        numbers = [number for row in early for number in row]
+        numbers += [0] * (4 * _MAX_EARLY - len(numbers))
+        header = _HEADER.pack(_MAGIC, self._size, sys.hexversion, *index, *places, len(early),
+                              *numbers)
+        return header + b"".join(self._chunks)
+
+
+class _Stripper(ast.NodeTransformer):
+    """Removes what our own modules never look at: docstrings and the functions' annotations.
+
+    That is a third of what a tool would have to load.  Classes keep their annotations.
+    """
+
+    def _strip_docstring(self, node):
+        match node.body:
+            case [ast.Expr(value=ast.Constant(value=str())), *rest]:
+                node.body = rest or [ast.copy_location(ast.Pass(), node.body[0])]
+        return self.generic_visit(node)
+
+    visit_Module = visit_ClassDef = _strip_docstring
+
+    def _strip_function(self, node):
+        node.returns = None
+        return self._strip_docstring(node)
+
+    visit_FunctionDef = visit_AsyncFunctionDef = _strip_function
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        """Remove the annotation of an argument."""
+        node.annotation = None
+        return node
+
+
+def _compile(path: Path, is_stripped: bool = False) -> bytes:
+    """Return the marshalled code of a source file."""
+    tree = ast.parse(path.read_bytes(), str(path))
+    if is_stripped:
+        tree = _Stripper().visit(tree)
+    return marshal.dumps(compile(tree, str(path), "exec", dont_inherit=True))
+
+
+def _source(name: str) -> tuple[Path, bool] | None:
+    """Return a module's source and whether it is a package; None if it has none."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except ImportError:
+        return None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        path = Path(sysconfig.get_path("stdlib"), *name.split("."))
+        for candidate, is_package in ((path.with_suffix(".py"), False),
+                                      (path / "__init__.py", True)):
+            if candidate.is_file():
+                return candidate, is_package
+        return None
+    return Path(spec.origin), spec.submodule_search_locations is not None
+
+
+def make_bundle(venv: Path, site: str, root: Path = ROOT) -> bytes:
+    """Return the bundle for the tools of the virtual environment `venv`.
+
+    `site` is the directory of the requirements, `root` the checkout.
+    """
+    bundle = _Bundle()
+    stdlib = sysconfig.get_path("stdlib")
+    early = []
+    for name in _EARLY:
+        path, is_package = _source(name)
+        early.append((name, _compile(path), is_package))
+    early.append((_IMPORTER, _compile(HERE / "importer.py"), False))
+    index = {}
+
+    def add(name: str, place: int, below: str, path: Path, is_package: bool) -> None:
+        status = path.stat()
+        code = _compile(path, is_stripped=place == 0)
+        index[name] = (place, str(path).removeprefix(below), is_package, status.st_mtime_ns,
+                       status.st_size, bundle.add(code), len(code))
+
+    for package in _PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            is_package = parts[-1] == "__init__"
+            add(".".join(parts[:-1] if is_package else parts), 0, str(root), path, is_package)
+    for name in _STANDARD:
+        found = _source(name)
+        if found is not None and str(found[0]).startswith(stdlib + "/"):
+            add(name, 1, stdlib, *found)
+    table = marshal.dumps(index)
+    strings = [stdlib, _dynload(), sys.base_prefix, sys.base_exec_prefix,
+               _relative(root, venv, root), _relative(site, venv, root), "bin/python3", str(root)]
+    return bundle.finish(
+        strings,
+        [(bundle.add(name.encode() + b"\0"), bundle.add(code), len(code), is_package)
+         for name, code, is_package in early],
+        (bundle.add(table), len(table)))
+
+
+def _dynload() -> str:
+    return sysconfig.get_config_var("DESTSHARED") or sysconfig.get_path("platstdlib")
+
+
+def _relative(path: str | Path, venv: Path, root: Path) -> str:
+    """Return `path` as start.c wants it: relative if it moves together with `venv`."""
+    if venv.is_relative_to(root):
+        return os.path.relpath(path, venv)
+    return str(path)
+
+
+def _ways_to_link() -> list[list[str]]:
+    """Return the ways to link libpython, the best first.
+
+    Python starts sooner if nothing of it is to be relocated, so the archive is better.
+    """
+    get = sysconfig.get_config_var
+    more = shlex.split(" ".join(get(name) or "" for name in ("MODLIBS", "LIBS", "SYSLIBS")))
+    ways = []
+    archive = Path(get("LIBPL") or "", get("LIBRARY") or "libpython.a")
+    if archive.is_file():
+        ways.append(["-no-pie", "-Wl,--whole-archive", str(archive), "-Wl,--no-whole-archive",
+                     *more, "-Wl,--export-dynamic"])
+    directory = get("LIBDIR")
+    if get("Py_ENABLE_SHARED") and directory:
+        ways.append([f"-L{directory}", f"-Wl,-rpath,{directory}", f"-lpython{get('LDVERSION')}",
+                     *more])
+    return ways
+
+
+def compile_program(path: Path, venv: Path) -> str:
+    """Make the C program at `path` for the bundle in `venv`; return "" or why it cannot be."""
+    compiler = shlex.split(os.environ.get("CC") or "cc")
+    complaint = "no libpython to link"
+    for libraries in _ways_to_link():
+        command = [*compiler, "-O2", "-s", f"-I{sysconfig.get_path('include')}",
+                   f'-DLIBRARY_NAME="{LIBRARY_NAME}"', f'-DBUNDLE="{venv / LIBRARY_NAME}"',
+                   "-o", str(path), str(HERE / "start.c"), *libraries, "-Wl,-z,now"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True)
+        except OSError as error:
+            return str(error)
+        if done.returncode == 0:
+            return ""
+        complaint = done.stderr.strip()
+    return complaint
+
+
+def write_tools(venv: Path, site: str, names: list[str], root: Path = ROOT) -> str:
+    """Make the tools called `names` in `venv`/bin, and their bundle; return "" or why not.
+
+    `site` is the directory of the requirements, `root` the checkout.  When it cannot be done, or what was made does not work, nothing is changed.
+    """
+    library = venv / LIBRARY_NAME
+    library.parent.mkdir(parents=True, exist_ok=True)
+    draft = venv / "bin" / f".quickstart.{os.getpid()}"
+    bundle = library.with_suffix(f".{os.getpid()}")
+    try:
+        complaint = compile_program(draft, venv)
+        if complaint:
+            return complaint
+        bundle.write_bytes(make_bundle(venv, site, root))
+        complaint = _try_out(draft, bundle, venv, names[0])
+        if complaint:
+            return complaint
+        bundle.replace(library)
+        for name in names:
+            _link(draft, venv / "bin" / name)
+    finally:
+        draft.unlink(missing_ok=True)
+        bundle.unlink(missing_ok=True)
+    return ""
+
+
+def _try_out(program: Path, bundle: Path, venv: Path, name: str) -> str:
+    """Run `name` --version, with this program and bundle, elsewhere; return "" or what it said."""
+    # Beside the environment, so that what is relative to it is right.
+    with tempfile.TemporaryDirectory(prefix=".", dir=venv.parent) as directory:
+        copy = Path(directory)
+        (copy / "bin").mkdir()
+        (copy / LIBRARY_NAME).parent.mkdir(parents=True)
+        shutil.copy2(program, copy / "bin" / name)
+        shutil.copy2(bundle, copy / LIBRARY_NAME)
+        done = subprocess.run([copy / "bin" / name, "--version"], capture_output=True,
+                              text=True)
+        if done.returncode == 0 and done.stdout.startswith(name):
+            return ""
+        return f"{name} --version says: {done.stdout}{done.stderr}"
+
+
+def _link(program: Path, path: Path) -> None:
+    """Let `path` be the file `program`: as a link, or where the disk has none, a copy."""
+    draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)
+    try:
+        os.link(program, draft)
+    except OSError:
+        shutil.copy2(program, draft)
+    draft.replace(path)
