@@ -174,6 +174,10 @@ class Database:
 
     def _apply(self, delta: Delta, reference_changes: ReferenceChanges) -> None:
         self._put(delta, reference_changes)
+        self.note(delta)
+
+    def note(self, delta: Delta) -> None:
+        """Count a commit that is in place, and tell the monitors."""
         self.sequence += 1
         self.monitors.note(delta)
 

@@ -1,19 +1,22 @@
 """The trio edge of JSON-RPC: a connected socket that gives messages and takes encoded ones.
 
 `Channel` owns a non-blocking socket, plain or TLS.  `receive` returns the messages of one read,
-`take` those of bytes that have arrived already;
+`take` and `take_one` those of bytes that somebody else has received;
 `send` writes at once what the kernel takes and keeps the rest as backlog, which `flush` (or the
 task in `serve_backlog`) writes as the peer reads.  So a quick exchange costs no task switch, and
-the owner can see that a peer is slow.  Trio thread only.
+the owner can see that a peer is slow.  What many channels `hold` leaves with `release_all` at
+once.  Trio thread only.
 """
 
 import errno
 import os
 import socket
 import ssl
+from collections.abc import Iterable
 
 import trio
 
+from ovsdb_server.quick.sockets import send_all
 from ovsdb_server.rpc import address
 from ovsdb_server.rpc.message import (DEPTH_MAX, SIZE_MAX, Message, ProtocolError, Splitter,
                                       classify, fast_codec, first_object)
@@ -21,6 +24,7 @@ from ovsdb_server.rpc.message import (DEPTH_MAX, SIZE_MAX, Message, ProtocolErro
 CODEC = fast_codec()
 
 _CHUNK = 64 * 1024
+_TRY_AGAIN = frozenset((errno.EAGAIN, errno.EWOULDBLOCK))
 _BRACE = ord("{")
 
 # Held bytes are sent when they are so many.
@@ -44,6 +48,7 @@ class Channel:
         self.client_id = ""
         self.n_backlog = 0
         self._sock = sock
+        self._number = sock.fileno()
         self._splitter = Splitter(size_max)
         self._failure: ProtocolError | None = None
         self._backlog: list[memoryview] = []
@@ -115,27 +120,28 @@ class Channel:
         self.received_at = trio.current_time()
         return self._decode_all(data)
 
-    def take(self, now: float) -> list[Message] | None:
-        """Return the messages that bytes already received complete, or None at the end.
+    def take_one(self, data: bytes) -> dict | None:
+        """Return the JSON object if `data`, the next bytes, is one whole small text, else None.
 
-        `now` is trio time.  For plain sockets.  Raises as `receive`.
+        Mostly one small message comes at a time.  After None, `take` has to look at `data`.
         """
-        if self._failure is not None:
-            raise self._failure
-        try:
-            data = self._sock.recv(_CHUNK)
-        except BlockingIOError:
-            return []
-        self.received_at = now
         if 0 < len(data) < DEPTH_MAX and data[0] == _BRACE and not self._splitter.pending:
-            # Mostly one small message comes at a time.
             try:
                 value = CODEC.loads(data)
             except ValueError:
-                return self._decode_all(data)
+                return None
             self._splitter.pass_over(len(data))
-            return [classify(value)]
-        return self._decode_all(data) if data else None
+            return value
+        return None
+
+    def take(self, data: bytes) -> list[Message]:
+        """Return the messages that `data`, the next bytes, completes.  Raises: ProtocolError."""
+        return self._decode_all(data)
+
+    def check(self) -> None:
+        """Raise the ProtocolError that came behind messages that were still returned, if any."""
+        if self._failure is not None:
+            raise self._failure
 
     def _decode_all(self, data: bytes) -> list[Message]:
         """Return the messages that `data`, the next bytes, completes.  Raises: ProtocolError."""
@@ -238,11 +244,30 @@ class Channel:
                 return
             if n_sent == len(data):
                 return
-            data = memoryview(data)[n_sent:]
-            self._drained = trio.Event()
+            self._begin_backlog(data, n_sent)
+            return
         self._backlog.append(memoryview(data))
         self.n_backlog += len(data)
         self._has_backlog.set()
+
+    def _begin_backlog(self, data: bytes, n_sent: int) -> None:
+        """Keep what the kernel did not take of `data`."""
+        rest = memoryview(data)[n_sent:]
+        self._drained = trio.Event()
+        self._backlog.append(rest)
+        self.n_backlog += len(rest)
+        self._has_backlog.set()
+
+    def _take_held(self) -> bytes | None:
+        """Return what was gathered since `hold` if it may go out now and as it is."""
+        held, self._held, self._n_held = self._held, None, 0
+        if not held:
+            return None
+        data = held[0] if len(held) == 1 else b"".join(held)
+        if self._backlog or self._is_tls or self._is_closed:
+            self.send(data)
+            return None
+        return data
 
     async def flush(self) -> None:
         """Wait until there is no backlog.  Needs `serve_backlog` in another task."""
@@ -285,6 +310,22 @@ class Channel:
                 self._backlog[0] = view[n_sent:]
             else:
                 self._backlog.pop(0)
+
+
+def release_all(channels: Iterable[Channel]) -> None:
+    """Send what each of `channels` has gathered since `hold`, in one call for all."""
+    parcels, senders = [], []
+    for channel in channels:
+        data = channel._take_held()
+        if data is not None:
+            parcels.append((channel._number, data))
+            senders.append(channel)
+    if parcels:
+        for place, n_sent in send_all(tuple(parcels)):
+            if n_sent >= 0 or -n_sent in _TRY_AGAIN:
+                senders[place]._begin_backlog(parcels[place][1], max(n_sent, 0))
+            else:
+                senders[place].is_broken = True
 
 
 async def connect(remote: address.Remote, context: ssl.SSLContext | None = None,
@@ -337,4 +378,4 @@ async def _connect_tcp(host: str, port: int) -> socket.socket:
     raise failure or OSError(0, "no address")
 
 
-__all__ = ["CODEC", "Channel", "ProtocolError", "connect"]
+__all__ = ["CODEC", "Channel", "ProtocolError", "connect", "release_all"]

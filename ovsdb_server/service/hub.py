@@ -23,6 +23,8 @@ from typing import Protocol
 import trio
 
 from ovsdb_server import vlog
+from ovsdb_server.quick.sockets import receive_all
+from ovsdb_server.rpc.stream import Channel, release_all
 
 _log = vlog.module("ovsdb_jsonrpc_server")
 
@@ -38,13 +40,19 @@ _LINGER = 0.001
 _EVENTS_MAX = 256
 
 class Worker(Protocol):
-    """Who has a socket that the hub watches."""
+    """Who has a socket that the hub watches; what its channel holds is sent by the hub."""
 
-    def work(self) -> bool:
-        """Do what there is to do for a moment; is there more?"""
+    channel: Channel
+
+    def work(self, data: bytes | int | None) -> bool:
+        """Do what there is to do for a moment; is there more?
+
+        `data` has arrived, b"" at the end of the stream, or is an errno; None: nothing was
+        received.
+        """
 
     def end_turn(self) -> None:
-        """Send what `work` had to say."""
+        """What `work` had to say has been sent."""
 
 
 class Hub:
@@ -112,32 +120,42 @@ class Hub:
         self._must_hurry = False
         linger = 0.0
         while True:
-            for number, _ in poll(0 if busy else linger, _EVENTS_MAX):
-                worker = workers.get(number)
-                if worker is not None:
-                    busy[worker] = None
+            events = poll(0 if busy else linger, _EVENTS_MAX)
+            turn = dict.fromkeys(busy)
+            # Who is still busy with what came before is given nothing more.
+            readable = [number for number, _ in events
+                        if number in workers and workers[number] not in turn]
+            for number, data in zip(readable, receive_all(readable)):
+                worker = workers[number]
+                busy[worker] = None
+                turn[worker] = data
             if not busy:
                 return False
-            self.is_working = True
-            self.now = trio.current_time()
-            turn = list(busy)
-            for worker in turn:
-                if worker in busy and not worker.work():
-                    busy.pop(worker, None)
-            self.is_working = False
-            if self.has_updates:
-                self.has_updates = False
-                self._guard(self._end_turns)
-            for worker in turn:
-                self._guard(worker.end_turn)
+            self._serve(turn)
             if time.perf_counter() >= end:
                 return True
             linger = 0.0 if self._must_hurry or self.n_others else _LINGER
 
+    def _serve(self, turn: dict[Worker, bytes | int | None]) -> None:
+        """Let each of `turn` work on what has arrived for it."""
+        busy = self._busy
+        self.is_working = True
+        self.now = trio.current_time()
+        for worker, data in turn.items():
+            if worker in busy and not worker.work(data):
+                busy.pop(worker, None)
+        self.is_working = False
+        if self.has_updates:
+            self.has_updates = False
+            self._guard(self._end_turns)
+        self._guard(release_all, [worker.channel for worker in turn])
+        for worker in turn:
+            self._guard(worker.end_turn)
+
     @staticmethod
-    def _guard(call: Callable[[], None]) -> None:
+    def _guard(call: Callable[..., None], *args: object) -> None:
         """A defect that one session meets must not end the service for all."""
         try:
-            call()
+            call(*args)
         except Exception as error:
             _log.err("internal error: " + "".join(traceback.format_exception(error)))

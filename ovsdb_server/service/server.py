@@ -37,6 +37,7 @@ from ovsdb_server.service.remotes import Remotes
 from ovsdb_server.service.replication import Replication, Source
 from ovsdb_server.service.schema_check import find_fault, is_shipped
 from ovsdb_server.service.session import Policy, Session
+from ovsdb_server.rpc.stream import release_all
 from ovsdb_server.rpc.tls_files import TlsContexts, TlsFiles
 
 _log = vlog.module("ovsdb_server")
@@ -218,9 +219,14 @@ class Server:
 
     def _send_updates(self) -> None:
         """Tell the monitors what has changed."""
+        channels = []
         for hosted in self.databases.values():
             for monitor in hosted.database.monitors.take_awakened():
-                monitor.owner.send_updates()
+                session = monitor.owner
+                session.channel.hold()
+                channels.append(session.channel)
+                session.send_updates()
+        release_all(channels)
 
     def _note_commit(self, hosted: HostedDatabase) -> None:
         for text in self.remote_texts:

@@ -8,6 +8,8 @@ and updates merge in the engine's change sets, so a slow reader costs bounded me
 Each method is a row of `_METHODS`.  Trio thread only.
 """
 
+import errno
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -25,8 +27,9 @@ from ovsdb_server.engine.monitor import COND, COND_SINCE, MONITOR, Monitor
 from ovsdb_server.engine.operations import LazyRows
 from ovsdb_server.engine.parser import is_identifier
 from ovsdb_server.engine.schema import DatabaseSchema
+from ovsdb_server.engine.table import Delta
 from ovsdb_server.rpc import message
-from ovsdb_server.rpc.message import Message, ProtocolError
+from ovsdb_server.rpc.message import Message, ProtocolError, classify
 from ovsdb_server.rpc.stream import CODEC, Channel
 from ovsdb_server.service.hosted import HostedDatabase
 from ovsdb_server.service.relay import Relay, is_write
@@ -59,6 +62,8 @@ class Policy(NamedTuple):
 
 # What ends a connection without being a defect of ours.
 _LOSSES = (ProtocolError, trio.ClosedResourceError, OSError)
+
+_NOTHING_YET = frozenset((errno.EAGAIN, errno.EWOULDBLOCK))
 
 # A reply that tells of so many rows is sent in pieces, and rests when the peer is so many bytes
 # behind.
@@ -199,45 +204,57 @@ class Session:
         except _LOSSES as error:
             self._note_loss(error)
 
-    def work(self) -> bool:
-        """Read and answer for a moment; is there more to do at once?  Called by the hub."""
+    def work(self, data: bytes | int | None) -> bool:
+        """Answer for a moment; is there more to do at once?  Called by the hub.
+
+        `data` has arrived, b"" at the end, or is an errno; None: nothing was received.
+        """
         if self._is_ending:
             return False
-        channel, inbox = self.channel, self._inbox
         goes_on = False
-        channel.hold()
+        self.channel.hold()
         try:
-            if inbox:
-                goes_on = self._serve_inbox()
-            else:
-                messages = channel.take(self.server.hub.now)
-                if messages is None:
-                    pass
-                elif len(messages) == 1:
-                    goes_on = self._take(messages[0])
-                else:
-                    inbox.extend(messages)
-                    goes_on = self._serve_inbox()
+            goes_on = self._work_on(data)
         except _LOSSES as error:
             self._note_loss(error)
         except Exception as error:
             self._defect = error
         if not goes_on:
             self._is_ending = True
-            self.server.hub.forget(channel.socket, self)
+            self.server.hub.forget(self.channel.socket, self)
             self.server.hub.hurry()
             self._over.set()
             return False
-        return bool(inbox) or channel.has_failed
+        return bool(self._inbox) or self.channel.has_failed
+
+    def _work_on(self, data: bytes | int | None) -> bool:
+        """Take what has arrived and answer; does the session go on?  Raises: what `take` does."""
+        channel, inbox = self.channel, self._inbox
+        if inbox:
+            return self._serve_inbox()
+        channel.check()
+        if not data:
+            return data is None
+        if type(data) is int:
+            if data in _NOTHING_YET:
+                return True
+            raise OSError(data, os.strerror(data))
+        channel.received_at = self.server.hub.now
+        value = channel.take_one(data)
+        if value is not None:
+            if self._transact_quickly(value.get("method"), value.get("params"), value.get("id"),
+                                      len(value)):
+                return True
+            return self._take(classify(value))
+        inbox.extend(channel.take(data))
+        return self._serve_inbox() if inbox else True
 
     def end_turn(self) -> None:
-        """Send what `work` had to say; rest until the peer has read it and a stream is over."""
-        channel = self.channel
-        channel.release()
-        if (channel.n_backlog or self._is_streaming) and not self._is_ending:
+        """Rest until the peer has read what `work` had to say and a stream is over."""
+        if (self.channel.n_backlog or self._is_streaming) and not self._is_ending:
             hub = self.server.hub
             hub.hurry()
-            hub.forget(channel.socket, self)
+            hub.forget(self.channel.socket, self)
             self._is_paused = True
 
     def _resume(self) -> None:
@@ -251,11 +268,11 @@ class Session:
     def _serve_inbox(self) -> bool:
         """Answer requests for a moment, as long as the peer reads; does the session go on?"""
         inbox, channel = self._inbox, self.channel
-        if len(inbox) == 1:
-            return self._take(inbox.popleft())
         end = time.perf_counter() + _TURN
         while inbox and not channel.n_backlog and not self._is_streaming:
-            if not self._take(inbox.popleft()):
+            request = inbox.popleft()
+            if not self._transact_quickly(request.method, request.params, request.id, 3) and (
+                    not self._take(request)):
                 return False
             if time.perf_counter() >= end:
                 break
@@ -347,7 +364,9 @@ class Session:
 
     def reply(self, id: object, result: object) -> None:
         """Answer a request, after what the monitors have to tell."""
-        data = message.encode_reply(result, id, CODEC)
+        self._reply_encoded(message.encode_reply(result, id, CODEC))
+
+    def _reply_encoded(self, data: bytes) -> None:
         if self._held or self._is_streaming or self.monitors:
             self._deliver(_Held(data))
         else:
@@ -521,6 +540,45 @@ class Session:
         if execution.delta:
             self.server.after_commit(hosted, execution.delta)
         return _LATER
+
+    def _transact_quickly(self, method: object, params: object, id: object, n_members: int
+                          ) -> bool:
+        """Do the transaction of a request with these members if it is of the common kind.
+
+        Returns False, and has done nothing, if it is not, or this client may not do everything.
+        """
+        if (method != "transact" or n_members != 3 or type(params) is not list or not params
+                or id is None or self._transactions or _rpc_log.threshold >= vlog.DBG):
+            return False
+        name, policy, server = params[0], self.policy, self.server
+        hosted = server.databases.get(name) if type(name) is str else None
+        if (hosted is None or policy.is_read_only or policy.role or server.is_copy(name)):
+            return False
+        outcome = hosted.submit_quickly(params, id)
+        if outcome is None:
+            return False
+        self._finish_quickly(id, hosted, *outcome)
+        return True
+
+    def _finish_quickly(self, id: object, hosted: HostedDatabase, reply: bytes, delta: Delta,
+                        is_durable: bool) -> None:
+        """Do for a transaction that took the quick road what follows from it."""
+        if delta and is_durable:
+            held = _Held(None)
+            self._held.append(held)
+
+            def release(error: OvsdbError | None) -> None:
+                held.data = reply
+                if error is not None:
+                    results = CODEC.loads(reply)["result"] + [error.to_json()]
+                    held.data = message.encode_reply(results, id, CODEC)
+                self._release_held()
+
+            self.server.call_when_durable(hosted, release)
+        else:
+            self._reply_encoded(reply)
+        if delta:
+            self.server.after_commit(hosted, delta)
 
     async def _forward(self, key: bytes, relay: Relay, method: str, params: list) -> None:
         """Let the source of a relay database run a transaction or a conversion."""
