@@ -237,6 +237,8 @@ wrap(PyObject *a)
         return NULL;
     }
     PyTuple_SET_ITEM(tuple, 0, a);
+    /* Atoms, and pairs of them, make no cycles: nothing for the collector. */
+    PyObject_GC_UnTrack(tuple);
     return tuple;
 }
 
@@ -403,6 +405,7 @@ row_with(PyObject *row, const struct values *values)
         PyTuple_SET_ITEM(copy, values->list[i].place, values->list[i].datum);
         Py_DECREF(old);
     }
+    PyObject_GC_UnTrack(copy);          /* Neither make rows cycles. */
     return copy;
 }
 
