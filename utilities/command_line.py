@@ -503,7 +503,7 @@ class Log:
         method = self.syslog_method or os.environ.get("OVS_SYSLOG_METHOD") or "libc"
         if method == "null" or self._syslog is False:
             return
-        import socket
+        import _socket as socket        # All of `socket` would take longer than the tool.
         try:
             if self._syslog is None:
                 kind, _, where = method.partition(":")

@@ -10,12 +10,13 @@ Source: RFC 7047; monitor_cond of ovsdb-server(7).
 """
 
 import os
+from _bisect import bisect_left
 from itertools import islice
 
-from ovsdb_server.engine.atom import UUID_TYPE, random_uuid, to_json_atom
-from ovsdb_server.engine.datum import apply_diff, from_json, is_default, to_json
+from ovsdb_server.engine.atom import UUID_TYPE, BaseType, random_uuid, to_json_atom
+from ovsdb_server.engine.datum import ColumnType, apply_diff, from_json, is_default, to_json
 from ovsdb_server.engine.error import OvsdbError, json_text
-from ovsdb_server.engine.schema import Column, Table
+from ovsdb_server.engine.schema import Column
 from ovsdb_server.rpc.blocking import Connection, ConnectionClosed, ProtocolError, RpcError
 from ovsdb_server.rpc.message import ERROR, NOTIFICATION, REPLY, STANDARD
 from utilities.command_line import LOG, WARN, Fatal, TlsFiles
@@ -29,6 +30,61 @@ UNCHANGED, SUCCESS, TRY_AGAIN, FAILURE, NOT_LOCKED = (
     "unchanged", "success", "try again", "error", "not locked")
 
 _BACKOFF_MIN, _BACKOFF_MAX = 1.0, 8.0
+
+
+class _Columns:
+    """The columns of a table by name, parsed when first asked for: tools need few of them."""
+
+    __slots__ = ("_json", "_names", "_parsed")
+
+    def __init__(self, json: dict) -> None:
+        self._json = json
+        self._names = sorted(json)
+        uuid = ColumnType(BaseType(UUID_TYPE))
+        self._parsed = {"_uuid": Column("_uuid", uuid, False, True, 0),
+                        "_version": Column("_version", uuid, False, False, 1)}
+
+    def __getitem__(self, name: str) -> Column:
+        column = self._parsed.get(name)
+        if column is None:
+            column = self._parsed[name] = Column.from_json(name, self._json[name])
+            column.index = 2 + bisect_left(self._names, name)
+        return column
+
+    def get(self, name: str) -> Column | None:
+        """Return the column called `name`, None when there is none."""
+        return self[name] if name in self._parsed or name in self._json else None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns that the schema declares, sorted."""
+        return self._names
+
+    def in_order(self) -> list[Column]:
+        """Return the columns in the order of their places in a row."""
+        return [self[name] for name in ("_uuid", "_version", *self._names)]
+
+
+class Table:
+    """A table as the tools need it; see engine.schema.Table, whose members these are."""
+
+    __slots__ = ("name", "columns", "is_root", "max_rows")
+
+    def __init__(self, name: str, json: dict) -> None:
+        self.name = name
+        self.columns = _Columns(json["columns"])
+        self.is_root = json.get("isRoot", False)
+        self.max_rows = json.get("maxRows")
+
+    @property
+    def order(self) -> list[Column]:
+        """Return the columns by their place in a row."""
+        return self.columns.in_order()
+
+    @property
+    def named_columns(self) -> list[Column]:
+        """Return the columns that the schema declares, by name."""
+        return self.columns.in_order()[2:]
 
 
 class Schema:
@@ -46,7 +102,7 @@ class Schema:
         """Return the table called `name`; KeyError when there is none."""
         table = self._tables.get(name)
         if table is None:
-            table = self._tables[name] = Table.from_json(name, self.json["tables"][name])
+            table = self._tables[name] = Table(name, self.json["tables"][name])
         return table
 
 
@@ -108,6 +164,7 @@ class Database:
         self._connection: Connection | None = None
         self._wanted: dict[str, set[str]] = {}
         self._narrowed: dict[str, list] = {}
+        self._left_out: set[tuple[str, str]] = set()
         self._lacking: set[tuple[str, str]] = set()
         self._version = 2
         self.rows: dict[str, dict[str, Row]] = {}
@@ -127,14 +184,27 @@ class Database:
         """
         self._narrowed[table] = where
 
+    def leave_out(self, table: str, column: str) -> None:
+        """Do not fetch a wanted column as long as the database `is_narrow`.  Before `open`."""
+        self._left_out.add((table, column))
+
+    def leaves_out(self, table: str, column: str) -> bool:
+        """Is the column not fetched?"""
+        return self.is_narrow and (table, column) in self._left_out
+
     @property
     def is_narrow(self) -> bool:
         """Are there rows that were not fetched because of `narrow`?"""
         return bool(self._narrowed) and self._version == 2
 
     def widen(self) -> None:
-        """Fetch what `narrow` left out."""
+        """Fetch what `narrow` and `leave_out` did not let in."""
         self._narrowed.clear()
+        self.complete()
+
+    def complete(self) -> None:
+        """Fetch what `leave_out` did not let in."""
+        self._left_out.clear()
         self._connection.call("monitor_cancel", [self._monitor_id])
         self._monitor()
 
@@ -233,7 +303,8 @@ class Database:
                 if (table, "") in self._lacking:
                     continue
                 requests[table] = {"columns": sorted(
-                    name for name in columns if (table, name) not in self._lacking)}
+                    name for name in columns if (table, name) not in self._lacking
+                    and not self.leaves_out(table, name))}
             try:
                 if self._version == 2:
                     for table, where in self._narrowed.items():

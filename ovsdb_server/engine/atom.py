@@ -8,8 +8,6 @@ by value, false before true, strings by bytes (code point order is UTF-8 byte or
 Source: RFC 7047 sections 3.2 and 5.1.  Pure values: any program may import this module.
 """
 
-from math import inf, isfinite
-
 from .codec import is_uuid
 from .error import (INT64_MAX, INT64_MIN, OvsdbError, constraint_violation, json_text,
                     real_text, string_text, syntax_error)
@@ -32,6 +30,7 @@ DEFAULT_ATOMS = {
 
 Atom = int | float | bool | str
 
+_INF = float("inf")
 _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 _WORD = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
 _TRUE_WORDS = frozenset(("true", "yes", "on", "1"))
@@ -298,8 +297,8 @@ def from_json_atom(base: BaseType, json, symbols: Symbols | None) -> Atom:
         try:
             atom = float(json)
         except OverflowError:
-            atom = inf
-        if not isfinite(atom):
+            atom = _INF
+        if not -_INF < atom < _INF:
             raise syntax_error(json, "expected real")
     if base.is_constrained:
         base.check(atom)
@@ -329,7 +328,7 @@ def to_json_atom(kind: str, atom: Atom):
         return ["uuid", atom]
     if kind == REAL_TYPE:
         rounded = float(real_text(atom))
-        if isfinite(rounded):            # The largest double rounds up to infinity.
+        if -_INF < rounded < _INF:            # The largest double rounds up to infinity.
             atom = rounded
         return int(atom) if atom.is_integer() and INT64_MIN <= atom < INT64_MAX else atom
     return atom

@@ -8,7 +8,7 @@ Source: RFC 7047 sections 3.2, 4.1.2 (update2 differences: ovsdb-server(7)) and 
 Pure values: any program may import this module.
 """
 
-from bisect import bisect_left
+from _bisect import bisect_left         # The C module: tools start sooner without its wrapper.
 
 from .atom import (DEFAULT_ATOMS, REAL_TYPE, UUID_TYPE, BaseType, SpokenError,
                    Symbols, format_atom, format_atom_bare, from_json_atom, parse_atom,
@@ -18,7 +18,6 @@ from .error import MAX_UINT32, OvsdbError, syntax_error
 from .parser import INTEGER, OBJECT, STRING, Parser, as_integer
 
 Datum = tuple
-
 
 
 class ColumnType:

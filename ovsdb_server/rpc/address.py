@@ -7,7 +7,6 @@ directory, and opens Unix sockets whose path does not fit into a sockaddr by goi
 
 import errno
 import os
-import struct
 
 # The C module: `socket` around it costs a tool more than all the rest of its start, because it
 # makes enums of every constant.
@@ -172,6 +171,7 @@ def connect_unix(path: str, timeout: float | None = None, is_plain: bool = False
         if timeout == 0:
             sock.setblocking(False)
         elif timeout is not None:
+            import struct       # Few calls limit the wait.
             # A non-blocking connect would fail at once instead of waiting for room.
             sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, struct.pack(
                 "ll", int(timeout), int(timeout % 1 * 1e6) or 1))

@@ -5,7 +5,7 @@ and returns a `Connection`; `call` sends a request and returns its result.  Stan
 and few modules of it, because each tool pays for the import at every start.  One thread.
 """
 
-import select
+import errno
 import time
 
 from ovsdb_server.rpc import address
@@ -126,8 +126,11 @@ class Connection:
     """
 
     def __init__(self, sock, name: str) -> None:
-        sock.setblocking(False)
         self._sock = sock
+        # TLS is read and written without blocking, after poll; other sockets wait by themselves.
+        self._is_tls = getattr(sock, "_sslobj", None) is not None
+        self._limit: float | None = None    # What the socket knows of a time limit.
+        sock.settimeout(0 if self._is_tls else None)
         self.name = name
         self._splitter = Splitter()
         self._texts: list[bytes] = []       # Whole messages not parsed yet, in order.
@@ -221,35 +224,50 @@ class Connection:
             self._texts = self._splitter.feed(data)
 
     def _receive_bytes(self, deadline: float | None) -> bytes:
+        if not self._is_tls:
+            self._set_limit(deadline)
+            try:
+                return self._sock.recv(_CHUNK)
+            except (BlockingIOError, TimeoutError) as error:
+                raise self._timeout(error) from None
         while True:
             try:
                 return self._sock.recv(_CHUNK)
-            except BlockingIOError:
-                self._wait(select.POLLIN, deadline)
             except OSError as error:
-                if type(error).__name__ == "SSLWantReadError":
-                    self._wait(select.POLLIN, deadline)
-                elif type(error).__name__ == "SSLWantWriteError":
-                    self._wait(select.POLLOUT, deadline)
-                else:
-                    raise
+                self._wait_for_tls(error, deadline)
 
     def _send(self, data: bytes, deadline: float | None) -> None:
         view = memoryview(data)
         while view:
             try:
+                if not self._is_tls:
+                    self._set_limit(deadline)
                 view = view[self._sock.send(view):]
-            except BlockingIOError:
-                self._wait(select.POLLOUT, deadline)
+            except (BlockingIOError, TimeoutError) as error:
+                raise self._timeout(error) from None
             except OSError as error:
-                if type(error).__name__ == "SSLWantWriteError":
-                    self._wait(select.POLLOUT, deadline)
-                elif type(error).__name__ == "SSLWantReadError":
-                    self._wait(select.POLLIN, deadline)
-                else:
-                    raise
+                self._wait_for_tls(error, deadline)
 
-    def _wait(self, event: int, deadline: float | None) -> None:
+    def _timeout(self, error: OSError) -> OSError:
+        """Return what to raise for `error`: the network's own ETIMEDOUT is not our limit."""
+        if error.errno == errno.ETIMEDOUT:
+            return error
+        return TimeoutError(f"{self.name}: timed out")
+
+    def _set_limit(self, deadline: float | None) -> None:
+        """Let the next call of the socket end at `deadline`."""
+        limit = None if deadline is None else max(0, deadline - time.monotonic())
+        if limit != self._limit:
+            self._sock.settimeout(limit)
+            self._limit = limit
+
+    def _wait_for_tls(self, error: OSError, deadline: float | None) -> None:
+        """Wait for what TLS waits for; raise `error` if it waits for nothing."""
+        import select       # Only ssl: remotes need it.
+        events = {"SSLWantReadError": select.POLLIN, "SSLWantWriteError": select.POLLOUT}
+        event = events.get(type(error).__name__)
+        if event is None:
+            raise error
         poll = select.poll()
         poll.register(self._sock, event)
         if deadline is None:

@@ -6,7 +6,7 @@ commands invalidate it; the commands here keep it current, so a long command lin
 time.
 """
 
-from bisect import bisect_left
+from _bisect import bisect_left
 
 from utilities.command_line import ERR, LOG, WARN, Fatal
 from utilities.database import Database, Row
@@ -124,6 +124,8 @@ def narrow_to_new_ports(database: Database, names: list[str]) -> None:
     clauses = [["name", "==", name] for name in names]
     database.narrow("Port", [*clauses, ["fake_bridge", "==", True]])
     database.narrow("Interface", clauses)
+    # A fake bridge is known by being among them.
+    database.leave_out("Bridge", "ports")
 
 
 def is_in_the_way(database: Database, names: list[str]) -> bool:

@@ -11,9 +11,9 @@ from ovsdb_server.engine.datum import (ColumnType, format_text, parse_text, subt
                                        union)
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.schema import Column
-from ovsdb_server.engine.schema import Table as SchemaTable
 from utilities.command_line import LOG, WARN, Fatal
 from utilities.database import Row
+from utilities.database import Table as SchemaTable
 from utilities.table import Table
 from utilities.vsctl.language import UNLIMITED, Command, Context, TryAgain, spoken
 

@@ -12,9 +12,9 @@ from ovsdb_server.engine.atom import Symbol, Symbols, is_uuid
 from ovsdb_server.engine.datum import read_token
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.schema import Column
-from ovsdb_server.engine.schema import Table as SchemaTable
 from utilities.command_line import Fatal
 from utilities.database import Database, Row, Schema, Transaction
+from utilities.database import Table as SchemaTable
 
 UNLIMITED = 1 << 30
 
@@ -224,7 +224,7 @@ class Context:
         column = table.columns.get(name)
         if column is not None and column.index > 1:
             return column
-        best = _best_matches(name, [column.name for column in table.named_columns])
+        best = _best_matches(name, table.columns.names)
         if not best:
             raise Fatal(f'{table.name} does not contain a column whose name matches "{name}"')
         if len(best) > 1:

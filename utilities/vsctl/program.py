@@ -182,6 +182,8 @@ def _run_commands(calls: list, arguments: str, settings: Settings) -> int:
         try:
             if database.is_narrow and is_in_the_way(database, new_names):
                 database.widen()
+            elif database.leaves_out("Bridge", "ports") and database.all("Port"):
+                database.complete()
             status = _attempt(run, calls, arguments, settings)
         except (db.ConnectionClosed, db.ProtocolError, ConnectionError):
             database.lose("End of file")
