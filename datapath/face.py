@@ -5,6 +5,7 @@ generators over whole records, decoded from the buffer by struct; they may be le
 function raises DatapathError(errno, sentence). Control task only unless api.h says otherwise.
 """
 
+import errno
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -449,6 +450,11 @@ class ChangeBuffer:
         self.n = self.blob_used = 0
 
 
+def check_last() -> None:
+    """Raises the error of a call that somebody else made in C."""
+    raise DatapathError(errno.EINVAL, ffi.string(lib.dp_error()).decode(errors="replace"))
+
+
 def address_of(name: str) -> int:
     """Where a function of the library is, for those who call it in C."""
     return int(ffi.cast("uintptr_t", ffi.addressof(lib, name)))
@@ -513,22 +519,31 @@ def unpack_rule(record: bytes) -> Rule:
     return unpack_record(record, 0)[0]
 
 
-def rule_records(bridge: int, table: int = 255, value: bytes = b"", mask: bytes = b"",
+class RuleFilter:
+    """Which rules to dump: those of a bridge that match what is given; a match in two packed
+    parts, or none for all. `filter_at` and `match_at` are for those who dump in C."""
+
+    def __init__(self, bridge: int, table: int = 255, value: bytes = b"", mask: bytes = b"",
                  is_strict: bool = False, priority: int = 0, out_port: int = ANY,
                  out_group: int = ANY, cookie: int = 0, cookie_mask: int = 0,
-                 hidden: bool = False, out_meter: int = 0) -> Iterator[bytes]:
-    """The rules that a filter lets through, some whole records at a time; a match in two packed
-    parts, or none for all."""
-    chosen = ffi.new("struct rule_filter *", {
-        "bridge": bridge, "table": table, "strict": is_strict, "hidden": hidden,
-        "priority": priority, "out_port": out_port, "out_group": out_group, "cookie": cookie,
-        "cookie_mask": cookie_mask, "out_meter": out_meter})
-    match = ffi.from_buffer(value + mask) if value else ffi.NULL
+                 hidden: bool = False, out_meter: int = 0) -> None:
+        self.chosen = ffi.new("struct rule_filter *", {
+            "bridge": bridge, "table": table, "strict": is_strict, "hidden": hidden,
+            "priority": priority, "out_port": out_port, "out_group": out_group, "cookie": cookie,
+            "cookie_mask": cookie_mask, "out_meter": out_meter})
+        self.match = ffi.from_buffer(value + mask) if value else ffi.NULL
+        self.filter_at = int(ffi.cast("uintptr_t", self.chosen))
+        self.match_at = int(ffi.cast("uintptr_t", self.match))
+
+
+def rule_records(wanted: RuleFilter) -> Iterator[bytes]:
+    """The rules that a filter lets through, some whole records at a time."""
     cursor, n_bytes, n_records = (ffi.new("uint64_t *"), ffi.new("uint32_t *"),
                                   ffi.new("uint32_t *"))
     buffer = ffi.new("uint8_t[]", BUFFER)
     while True:
-        check(lib.rules_dump(chosen, match, cursor, buffer, BUFFER, n_bytes, n_records))
+        check(lib.rules_dump(wanted.chosen, wanted.match, cursor, buffer, BUFFER, n_bytes,
+                             n_records))
         yield ffi.buffer(buffer, n_bytes[0])[:]
         if not cursor[0]:
             return
@@ -544,8 +559,8 @@ def unpack_records(pieces: Iterable[bytes]) -> Iterator[Rule]:
 
 
 def rules(bridge: int, *args, **filters) -> Iterator[Rule]:
-    """The rules that a filter lets through; arguments as of `rule_records`."""
-    return unpack_records(rule_records(bridge, *args, **filters))
+    """The rules that a filter lets through; arguments as of `RuleFilter`."""
+    return unpack_records(rule_records(RuleFilter(bridge, *args, **filters)))
 
 
 def rule(handle: int) -> Rule | None:

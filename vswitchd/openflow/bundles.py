@@ -24,6 +24,7 @@ class Bundle:
 
     flags: int
     is_closed: bool = False
+    # Whole messages; several flow_mods may be one item.
     added: list[bytes] = field(default_factory=list)
 
 

@@ -7,7 +7,7 @@ too and sent by the agent. Control task only.
 Source: OpenFlow 1.0 to 1.5; the Nicira extensions as in ovs-ofctl(8).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from datapath import face
@@ -55,9 +55,9 @@ PRIMARY_REQUEST = 0             # why a role changed
 
 
 class Encoded(NamedTuple):
-    """A reply that is kept encoded: its parts, with transaction id 0."""
+    """A reply that is encoded already, or when it is sent: its parts, with transaction id 0."""
 
-    parts: tuple[bytes, ...]
+    parts: Iterable[bytes]
 
     def with_xid(self, xid: int) -> Iterator[bytes]:
         """The parts as an answer to the request `xid`."""
@@ -271,7 +271,7 @@ class Service:
     def flow_stats(self, conn: Session, value: flow.FlowStatsRequest):
         self.settle()
         if quick.can_dump(value, conn.version):
-            yield Encoded(tuple(quick.dump(self.codec, self.bridge.handle, value, conn.version)))
+            yield Encoded(quick.dump(self.codec, self.bridge.handle, value, conn.version))
             return
         rules = tables.select(self.bridge.handle, value)
         now = face.now()

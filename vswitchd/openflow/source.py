@@ -16,6 +16,12 @@ _CLASSES: tuple[type, ...] = tuple(sorted(
      if isinstance(kind, type) and issubclass(kind, Value)), key=lambda kind: kind.__name__))
 _NUMBER = {kind: number for number, kind in enumerate(_CLASSES)}
 _MARK = Ellipsis                # first element of a packed Value; no action has one as a member
+_FORMAT = 2                     # of marshal: equal actions are equal bytes, whoever else has them
+
+
+def number_of(kind: type) -> int:
+    """The number by which packed actions name a class of them."""
+    return _NUMBER[kind]
 
 
 def _plain(value):
@@ -36,7 +42,7 @@ def _value(plain):
 
 def pack(actions: Actions) -> bytes:
     """The bytes of a list of actions; b"" for none."""
-    return marshal.dumps(_plain(tuple(actions))) if actions else b""
+    return marshal.dumps(_plain(tuple(actions)), _FORMAT) if actions else b""
 
 
 @lru_cache(4096)

@@ -127,13 +127,13 @@ def describe(rule: face.Rule, now_ms: int) -> str:
     return ", ".join(words) + f",actions={format_actions(source.unpack(rule.source)) or 'drop'}"
 
 
-def select_records(bridge: int, request: FlowStatsRequest) -> Iterator[bytes]:
-    """The rules that a statistics request asks for, some whole records at a time."""
+def filter_of(bridge: int, request: FlowStatsRequest) -> face.RuleFilter:
+    """The rules that a statistics request asks for."""
     value, mask = _pack(request.match) if len(request.match) else (b"", b"")
-    return face.rule_records(bridge, request.table, value, mask,
-                             out_port=_out(request.out_port, PORT_NONE),
-                             out_group=_out(request.out_group, GROUP_ANY), cookie=request.cookie,
-                             cookie_mask=request.cookie_mask)
+    return face.RuleFilter(bridge, request.table, value, mask,
+                           out_port=_out(request.out_port, PORT_NONE),
+                           out_group=_out(request.out_group, GROUP_ANY), cookie=request.cookie,
+                           cookie_mask=request.cookie_mask)
 
 
 def used_options(bridge: int) -> set[int]:
@@ -149,4 +149,4 @@ def used_options(bridge: int) -> set[int]:
 
 def select(bridge: int, request: FlowStatsRequest) -> Iterator[face.Rule]:
     """The rules that a statistics request asks for."""
-    return face.unpack_records(select_records(bridge, request))
+    return face.unpack_records(face.rule_records(filter_of(bridge, request)))

@@ -3,17 +3,10 @@
 
 #include "base/lock.h"
 
-struct retired {
-    struct retired *next;
-    uint64_t epoch;             /* Freed when all readers have seen a later. */
-    void *object;
-    void (*release)(void *);
-};
-
 static struct lock epoch_lock = LOCK_INITIALIZER;
 static struct epoch_reader *readers;        /* Guarded by epoch_lock. */
-static struct retired *first;               /* Guarded by epoch_lock. */
-static struct retired **last = &first;      /* Guarded by epoch_lock. */
+static struct epoch_node *first;            /* Guarded by epoch_lock. */
+static struct epoch_node **last = &first;   /* Guarded by epoch_lock. */
 static uint64_t n_retired;                  /* Guarded by epoch_lock. */
 static uint64_t epoch_now = 1;              /* Atomic; written under lock. */
 
@@ -64,22 +57,35 @@ epoch_quiesce(struct epoch_reader *reader)
     }
 }
 
-void
-epoch_retire(void *object, void (*release)(void *))
+static void
+enqueue(struct epoch_node *r)
 {
-    if (!object) {
-        return;
-    }
-    struct retired *r = xmalloc(sizeof *r);
     r->next = NULL;
-    r->object = object;
-    r->release = release;
     lock_take(&epoch_lock);
     r->epoch = __atomic_fetch_add(&epoch_now, 1, __ATOMIC_SEQ_CST);
     *last = r;
     last = &r->next;
     n_retired++;
     lock_drop(&epoch_lock);
+}
+
+void
+epoch_retire(void *object, void (*release)(void *))
+{
+    if (object) {
+        struct epoch_node *r = xmalloc(sizeof *r);
+        r->object = object;
+        r->release = release;
+        enqueue(r);
+    }
+}
+
+void
+epoch_retire_node(struct epoch_node *node, void (*release)(void *))
+{
+    node->object = NULL;
+    node->release = release;
+    enqueue(node);
 }
 
 uint64_t
@@ -96,7 +102,7 @@ epoch_reclaim_some(uint32_t max)
     for (struct epoch_reader *r = readers; r; r = r->next) {
         oldest = MIN(oldest, __atomic_load_n(&r->seen, __ATOMIC_SEQ_CST));
     }
-    struct retired *done = NULL, **end = &done;
+    struct epoch_node *done = NULL, **end = &done;
     while (first && first->epoch < oldest && max--) {
         *end = first;
         end = &first->next;
@@ -111,9 +117,13 @@ epoch_reclaim_some(uint32_t max)
     lock_drop(&epoch_lock);
 
     while (done) {              /* A release may retire further objects. */
-        struct retired *next = done->next;
-        done->release(done->object);
-        free(done);
+        struct epoch_node *next = done->next;
+        if (done->object) {
+            done->release(done->object);
+            free(done);
+        } else {
+            done->release(done);
+        }
         done = next;
     }
     return waiting;

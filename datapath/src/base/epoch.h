@@ -31,6 +31,17 @@ void epoch_quiesce(struct epoch_reader *);
 /* Calls 'release'('object') when no reader can hold it any more. */
 void epoch_retire(void *object, void (*release)(void *object));
 
+struct epoch_node {             /* What waits; a member of an object or not. */
+    struct epoch_node *next;
+    uint64_t epoch;             /* Freed when all readers have seen a later. */
+    void *object;               /* NULL: the node is a member of it. */
+    void (*release)(void *);
+};
+
+/* The same for an object that has 'node' as a member, which is passed to
+ * 'release'; nothing is allocated. */
+void epoch_retire_node(struct epoch_node *, void (*release)(void *node));
+
 /* Frees what can be freed and returns how many objects are still waiting. */
 uint64_t epoch_reclaim(void);
 uint64_t epoch_reclaim_some(uint32_t max);  /* At most 'max' of them. */

@@ -3,6 +3,7 @@
 
 #include "base/base.h"
 #include "base/epoch.h"
+#include "classifier/priorities.h"
 #include "classifier/trie.h"
 #include "generated/fields.h"
 
@@ -68,6 +69,8 @@ static struct cls_rule tombstone;       /* A slot that was used. */
 struct subtable {
     struct minimask mask;
     uint32_t mask_hash;
+    struct subtable *next;              /* Of the same hash; for writers. */
+    uint32_t place;                     /* In the list; for writers. */
     uint8_t n_indices;
     uint8_t parts[N_STAGES + 1];        /* Words of mask before each part. */
     uint8_t prefix_lengths[N_PREFIX_FIELDS];    /* 0: not a prefix. */
@@ -77,14 +80,14 @@ struct subtable {
     struct index *_Atomic indices[N_INDICES];   /* Epoch. */
     struct rule_table *_Atomic rules;   /* Epoch. */
     int32_t max_priority;
-    uint32_t max_count;                 /* Rules with that priority. */
+    struct priorities priorities;       /* Of all rules; for writers. */
     uint32_t n_rules;
 };
 
 struct subtable_list {
     uint32_t n;
     struct {
-        int32_t priority;
+        _Atomic int32_t priority;
         struct subtable *subtable;
     } entries[];
 };
@@ -101,6 +104,9 @@ struct classifier {
     struct subtable_list *_Atomic subtables;    /* Epoch; by priority. */
     struct trie_set *_Atomic tries;             /* Epoch. */
     uint32_t n_rules;
+    /* For writers: subtables by their masks' hashes. */
+    uint32_t n_subtables, n_chains;
+    struct subtable **chains;
 };
 
 #define LOAD(P) atomic_load_explicit(&(P), memory_order_acquire)
@@ -359,6 +365,7 @@ subtable_free(void *subtable_)
         free(atomic_load(&subtable->indices[i]));
     }
     free(atomic_load(&subtable->rules));
+    priorities_free(&subtable->priorities);
     free(subtable);
 }
 
@@ -366,43 +373,108 @@ static struct subtable *
 find_subtable(const struct classifier *cls, const struct minimask *mini,
               uint32_t hash)
 {
-    const struct subtable_list *list
-        = LOAD(((struct classifier *) cls)->subtables);
+    struct subtable *subtable = cls->n_chains
+        ? cls->chains[hash & (cls->n_chains - 1)] : NULL;
 
-    for (uint32_t i = 0; i < list->n; i++) {
-        struct subtable *subtable = list->entries[i].subtable;
-        if (subtable->mask_hash == hash
-            && minimask_equal(&subtable->mask, mini)) {
-            return subtable;
-        }
+    while (subtable && (subtable->mask_hash != hash
+                        || !minimask_equal(&subtable->mask, mini))) {
+        subtable = subtable->next;
     }
-    return NULL;
+    return subtable;
+}
+
+static void
+index_subtable(struct classifier *cls, struct subtable *subtable)
+{
+    if (cls->n_subtables >= cls->n_chains) {
+        uint32_t n = cls->n_chains ? cls->n_chains * 2 : 16;
+        struct subtable **chains = xcalloc(n, sizeof *chains);
+        for (uint32_t i = 0; i < cls->n_chains; i++) {
+            for (struct subtable *s = cls->chains[i], *next; s; s = next) {
+                next = s->next;
+                s->next = chains[s->mask_hash & (n - 1)];
+                chains[s->mask_hash & (n - 1)] = s;
+            }
+        }
+        free(cls->chains);
+        cls->chains = chains;
+        cls->n_chains = n;
+    }
+    struct subtable **chain
+        = &cls->chains[subtable->mask_hash & (cls->n_chains - 1)];
+    subtable->next = *chain;
+    *chain = subtable;
+    cls->n_subtables++;
+}
+
+static void
+unindex_subtable(struct classifier *cls, struct subtable *subtable)
+{
+    struct subtable **link
+        = &cls->chains[subtable->mask_hash & (cls->n_chains - 1)];
+
+    while (*link != subtable) {
+        link = &(*link)->next;
+    }
+    *link = subtable->next;
+    cls->n_subtables--;
+}
+
+static int32_t
+entry_priority(const struct subtable_list *list, uint32_t i)
+{
+    return atomic_load_explicit(
+        (_Atomic int32_t *) &list->entries[i].priority, memory_order_relaxed);
+}
+
+static void
+list_put(struct subtable_list *list, struct subtable *subtable,
+         int32_t priority)
+{
+    atomic_init(&list->entries[list->n].priority, priority);
+    list->entries[list->n].subtable = subtable;
+    subtable->place = list->n++;
+}
+
+/* Whether 'changed', which is in the list, is where it belongs. */
+static bool
+is_in_place(const struct subtable_list *list, const struct subtable *changed)
+{
+    uint32_t i = changed->place;
+
+    return (!i || entry_priority(list, i - 1) >= changed->max_priority)
+           && (i + 1 == list->n
+               || entry_priority(list, i + 1) < changed->max_priority);
 }
 
 /* Publishes the list with 'changed' at its present priority: last among
  * equals if it moved; left out if it has no rules. */
 static void
-relist(struct classifier *cls, struct subtable *changed)
+relist(struct classifier *cls, struct subtable *changed, bool is_new)
 {
     struct subtable_list *old = LOAD(cls->subtables);
+    int32_t priority = changed->max_priority;
+
+    if (changed->n_rules && !is_new && is_in_place(old, changed)) {
+        atomic_store_explicit(&old->entries[changed->place].priority,
+                              priority, memory_order_relaxed);
+        return;
+    }
     struct subtable_list *new
         = xcalloc(1, sizeof *new + (old->n + 1) * sizeof *new->entries);
     bool todo = changed->n_rules > 0;
-
     for (uint32_t i = 0; i < old->n; i++) {
         if (old->entries[i].subtable == changed) {
             continue;
         }
-        if (todo && old->entries[i].priority < changed->max_priority) {
-            new->entries[new->n].priority = changed->max_priority;
-            new->entries[new->n++].subtable = changed;
+        if (todo && entry_priority(old, i) < priority) {
+            list_put(new, changed, priority);
             todo = false;
         }
-        new->entries[new->n++] = old->entries[i];
+        list_put(new, old->entries[i].subtable, entry_priority(old, i));
     }
     if (todo) {
-        new->entries[new->n].priority = changed->max_priority;
-        new->entries[new->n++].subtable = changed;
+        list_put(new, changed, priority);
     }
     STORE(cls->subtables, new);         /* Pairs with lookup's load. */
     epoch_retire(old, free);
@@ -456,6 +528,7 @@ classifier_retire(struct classifier *cls)
         }
         epoch_retire(list, free);
         trie_set_retire(LOAD(cls->tries));
+        free(cls->chains);
         epoch_retire(cls, free);
     }
 }
@@ -518,6 +591,17 @@ classifier_set_prefixes(struct classifier *cls, const uint16_t *fields,
     return 0;
 }
 
+unsigned
+cls_n_words(const struct flow *mask)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < CLS_WORDS; i++) {
+        n += flow_words(mask)[i] != 0;
+    }
+    return n;
+}
+
 void
 classifier_insert(struct classifier *cls, struct cls_rule *rule,
                   const struct flow *value, const struct flow *mask,
@@ -528,12 +612,13 @@ classifier_insert(struct classifier *cls, struct cls_rule *rule,
     minimask_init(&mini, mask);
     uint32_t mask_hash = minimask_hash(&mini);
     struct subtable *subtable = find_subtable(cls, &mini, mask_hash);
-    if (!subtable) {
+    bool is_new = !subtable;
+    if (is_new) {
         subtable = subtable_new(&mini, mask_hash, mask);
+        index_subtable(cls, subtable);
     }
 
     rule->subtable = subtable;
-    rule->value = xmalloc((mini.n ? mini.n : 1) * sizeof *rule->value);
     for (unsigned i = 0; i < mini.n; i++) {
         rule->value[i] = flow_words(value)[mini.index[i]] & mini.bits[i];
     }
@@ -595,35 +680,10 @@ classifier_insert(struct classifier *cls, struct cls_rule *rule,
 
     subtable->n_rules++;
     cls->n_rules++;
+    priorities_add(&subtable->priorities, rule->priority);
     if (rule->priority > subtable->max_priority) {
         subtable->max_priority = rule->priority;
-        subtable->max_count = 1;
-        relist(cls, subtable);
-    } else if (rule->priority == subtable->max_priority) {
-        subtable->max_count++;
-    }
-}
-
-/* Finds the highest priority that is left in 'subtable'. */
-static void
-find_max_priority(struct subtable *subtable)
-{
-    struct rule_table *table = LOAD(subtable->rules);
-
-    subtable->max_priority = INT32_MIN;
-    subtable->max_count = 0;
-    for (uint32_t i = 0; i < table->capacity; i++) {
-        struct cls_rule *rule = LOAD(table->slots[i].head);
-        for (; rule && rule != &tombstone; rule = LOAD(rule->next)) {
-            if (rule->priority > subtable->max_priority) {
-                subtable->max_priority = rule->priority;
-                subtable->max_count = 1;
-            } else if (rule->priority == subtable->max_priority) {
-                subtable->max_count++;
-            } else {
-                break;
-            }
-        }
+        relist(cls, subtable, is_new);
     }
 }
 
@@ -663,22 +723,18 @@ classifier_remove(struct classifier *cls, struct cls_rule *rule)
     update_tries(LOAD(cls->tries), rule, trie_remove);
 
     cls->n_rules--;
+    priorities_remove(&subtable->priorities, rule->priority);
     if (!--subtable->n_rules) {
-        relist(cls, subtable);
+        relist(cls, subtable, false);
+        unindex_subtable(cls, subtable);
         trie_clear(&subtable->ports);
         epoch_retire(subtable, subtable_free);
-    } else if (rule->priority == subtable->max_priority
-               && !--subtable->max_count) {
-        find_max_priority(subtable);
-        relist(cls, subtable);
+    } else if (rule->priority == subtable->max_priority) {
+        priorities_max(&subtable->priorities, &subtable->max_priority);
+        if (subtable->max_priority < rule->priority) {
+            relist(cls, subtable, false);
+        }
     }
-}
-
-void
-cls_rule_free(struct cls_rule *rule)
-{
-    free(rule->value);
-    rule->value = NULL;
 }
 
 /* Lookup. */
@@ -923,7 +979,7 @@ lookup(const struct classifier *cls, uint64_t version, struct flow *flow,
         states[i].done = false;
     }
     for (uint32_t i = 0; i < list->n; i++) {
-        if (list->entries[i].priority <= hard_priority) {
+        if (entry_priority(list, i) <= hard_priority) {
             break;
         }
         struct cls_rule *rule = search_subtable(
@@ -1032,7 +1088,7 @@ classifier_overlaps(const struct classifier *cls, const struct flow *value,
         = LOAD(((struct classifier *) cls)->subtables);
 
     for (uint32_t i = 0; i < list->n; i++) {
-        if (list->entries[i].priority < priority) {
+        if (entry_priority(list, i) < priority) {
             break;
         }
         const struct subtable *subtable = list->entries[i].subtable;
@@ -1062,23 +1118,35 @@ classifier_overlaps(const struct classifier *cls, const struct flow *value,
     return NULL;
 }
 
-bool
-cls_rule_within(const struct cls_rule *rule, const struct flow *value,
+void
+cls_filter_init(struct cls_filter *filter, const struct flow *value,
                 const struct flow *mask)
+{
+    filter->n = 0;
+    for (unsigned w = 0; w < CLS_WORDS; w++) {
+        if (flow_words(mask)[w]) {
+            filter->index[filter->n] = w;
+            filter->value[filter->n] = flow_words(value)[w];
+            filter->mask[filter->n++] = flow_words(mask)[w];
+        }
+    }
+}
+
+bool
+cls_filter_has(const struct cls_filter *filter, const struct cls_rule *rule)
 {
     const struct minimask *mini = &rule->subtable->mask;
     unsigned k = 0;
 
-    for (unsigned w = 0; w < CLS_WORDS; w++) {
-        bool has = k < mini->n && mini->index[k] == w;
-        uint64_t want = flow_words(mask)[w];
-        if (want) {
-            if (!has || (want & ~mini->bits[k])
-                || ((rule->value[k] ^ flow_words(value)[w]) & want)) {
-                return false;
-            }
+    for (unsigned i = 0; i < filter->n; i++) {
+        while (k < mini->n && mini->index[k] < filter->index[i]) {
+            k++;
         }
-        k += has;
+        if (k == mini->n || mini->index[k] != filter->index[i]
+            || filter->mask[i] & ~mini->bits[k]
+            || (rule->value[k] ^ filter->value[i]) & filter->mask[i]) {
+            return false;
+        }
     }
     return true;
 }

@@ -56,7 +56,8 @@ struct conjunction {
 struct cls_rule {
     struct subtable *subtable;          /* NULL: in no classifier. */
     struct cls_rule *_Atomic next;      /* Same match, not above 'priority'. */
-    uint64_t *value;                    /* Masked words of the subtable. */
+    uint64_t *value;                    /* Masked words of the subtable:
+                                         * room for cls_n_words(). */
     const struct conjunction *conjunctions;     /* Owner: the user. */
     uint32_t n_conjunctions;
     int32_t priority;
@@ -75,16 +76,18 @@ void classifier_retire(struct classifier *);
 int classifier_set_prefixes(struct classifier *, const uint16_t *fields,
                             unsigned n);
 
-/* Inserts a rule whose 'priority' and conjunctions are set.  It is visible from
- * version 'added' on. */
+/* How many words a rule with this mask keeps. */
+unsigned cls_n_words(const struct flow *mask);
+
+/* Inserts a rule whose 'priority', conjunctions and room for its value are
+ * set.  It is visible from version 'added' on. */
 void classifier_insert(struct classifier *, struct cls_rule *,
                        const struct flow *value, const struct flow *mask,
                        uint64_t added);
 
 /* Unlinks a rule that is visible in no version any more; the caller retires
- * it, with cls_rule_free() on the same occasion. */
+ * it. */
 void classifier_remove(struct classifier *, struct cls_rule *);
-void cls_rule_free(struct cls_rule *);
 
 static inline bool
 cls_rule_visible(const struct cls_rule *rule, uint64_t version)
@@ -114,10 +117,23 @@ struct cls_rule *classifier_overlaps(const struct classifier *,
                                      const struct flow *mask,
                                      int32_t priority, uint64_t version);
 
-/* Tells whether 'rule' matches at least what 'value' and 'mask' ask for: the
- * test of a non-strict flow_mod. */
-bool cls_rule_within(const struct cls_rule *, const struct flow *value,
+/* Tells which rules match at least what 'value' and 'mask' ask for: the test
+ * of a non-strict flow_mod. */
+struct cls_filter {
+    unsigned n;
+    uint8_t index[CLS_WORDS];           /* Of words that are asked for. */
+    uint64_t value[CLS_WORDS], mask[CLS_WORDS];
+};
+
+void cls_filter_init(struct cls_filter *, const struct flow *value,
                      const struct flow *mask);
+bool cls_filter_has(const struct cls_filter *, const struct cls_rule *);
+
+static inline bool
+cls_filter_passes(const struct cls_filter *filter, const struct cls_rule *rule)
+{
+    return !filter->n || cls_filter_has(filter, rule);
+}
 
 /* Writes the match of a rule in full. */
 void cls_rule_expand(const struct cls_rule *, struct flow *value,

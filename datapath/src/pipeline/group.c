@@ -200,7 +200,7 @@ make_group(struct bridge *bridge, const struct group_change *c,
     } else {
         group->counters = counters_new(now_ms);
     }
-    group->source = program_new(NULL, 0, blob + c->source_offset,
+    group->source = program_get(NULL, 0, blob + c->source_offset,
                                 c->source_size);
     if (c->fields_offset != UINT32_MAX) {
         if (blob_size < sizeof(struct flow)
@@ -229,7 +229,7 @@ make_group(struct bridge *bridge, const struct group_change *c,
         bucket->weight = b.weight;
         bucket->watch_port = b.watch_port;
         bucket->watch_group = b.watch_group;
-        bucket->program = program_new(ops, b.program_size, NULL, 0);
+        bucket->program = program_get(ops, b.program_size, NULL, 0);
         for (uint32_t j = 0; old && j < old->n_buckets; j++) {
             const struct group_bucket *was = &old->buckets[j];
             if (was->id == b.id && was->program->size == b.program_size

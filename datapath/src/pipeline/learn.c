@@ -60,7 +60,7 @@ learned_program(struct buffer *ops)
 
     buffer_put(&source, "\0L", MARK_SIZE);
     buffer_put(&source, ops->data, ops->size);
-    program = program_new(ops->data, ops->size, source.data, source.size);
+    program = program_get(ops->data, ops->size, source.data, source.size);
     buffer_destroy(&source);
     return program;
 }
@@ -226,6 +226,18 @@ each_deleting(const struct program *program,
 }
 
 static bool
+always(const struct learn_args *args UNUSED, void *aux UNUSED)
+{
+    return true;
+}
+
+bool
+learn_deletes(const struct program *program)
+{
+    return each_deleting(program, always, NULL);
+}
+
+static bool
 note_orphans(const struct learn_args *args, void *rule_)
 {
     struct rule *rule = rule_;
@@ -242,7 +254,9 @@ note_orphans(const struct learn_args *args, void *rule_)
 void
 learn_forget(struct rule *rule)
 {
-    each_deleting(rule->program, note_orphans, rule);
+    if (rule->program->deletes_learned) {
+        each_deleting(rule->program, note_orphans, rule);
+    }
 }
 
 static bool

@@ -38,6 +38,16 @@ counters_unref(struct counters *c)
     }
 }
 
+/* Whoever else counts there has a reference; who only looks did so through
+ * the caller's object, and may no more. */
+void
+counters_release(struct counters *c)
+{
+    if (!__atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL)) {
+        free(c);
+    }
+}
+
 void
 counters_add(struct counters *c, uint64_t n_packets, uint64_t n_bytes,
              int64_t used_ms)

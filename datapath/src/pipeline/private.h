@@ -83,20 +83,27 @@ struct counters {               /* Of a rule, bucket or patch port. */
 struct counters *counters_new(int64_t now_ms);
 void counters_ref(struct counters *);
 void counters_unref(struct counters *);
+/* The same for somebody whose own readers are all gone. */
+void counters_release(struct counters *);
 void counters_add(struct counters *, uint64_t n_packets, uint64_t n_bytes,
                   int64_t used_ms);
 
-/* Compiled ops and the opaque source they were made from. */
+/* Compiled ops and the opaque source they were made from.  Equal ones are one:
+ * rules of which many do the same share them. */
 struct program {
-    uint32_t refs;              /* Atomic. */
+    uint32_t refs;              /* Atomic; guarded by its table's lock if 1. */
     uint32_t size;              /* Of the ops. */
     uint32_t source_size;
+    uint32_t hash;
+    struct program *next;       /* Of the same hash. */
     struct conjunction *conjunctions;
     uint32_t n_conjunctions;
+    bool deletes_learned;       /* Has a learn op that cleans up. */
     uint64_t bytes[];           /* Ops, then the source. */
 };
 
-struct program *program_new(const uint8_t *ops, uint32_t size,
+/* A reference to the program of these. */
+struct program *program_get(const uint8_t *ops, uint32_t size,
                             const uint8_t *source, uint32_t source_size);
 void program_ref(struct program *);
 void program_unref(struct program *);
@@ -129,8 +136,14 @@ struct rule {
     struct bridge *bridge;      /* A reference. */
     struct program *program;    /* A reference. */
     struct counters *counters;  /* A reference. */
-    struct rule *next, *previous;       /* In the table's list, by creation. */
-    struct rule *next_due, *previous_due;       /* Rules with timeouts. */
+    uint64_t cookie;
+    union {
+        struct {
+            struct rule *next, *previous;   /* In the table's list, by age. */
+            struct rule *next_due, *previous_due;   /* Rules with timeouts. */
+        };
+        struct epoch_node retired;          /* When it is in no list. */
+    };
     bool has_timeout;           /* In that list. */
     bool dead;                  /* Removed in a committed version. */
     uint8_t table;
@@ -139,8 +152,9 @@ struct rule {
     uint32_t flags;
     uint32_t handle;
     uint32_t refs;              /* Atomic. */
-    uint64_t cookie, tag;
+    uint64_t tag;
     int64_t created_ms, modified_ms;
+    uint64_t words[];           /* Of 'cls'. */
 };
 
 void rule_ref(struct rule *);
@@ -457,6 +471,8 @@ bool learn_has_room(struct pipeline *, struct bridge *,
 /* Puts 'l' into the list of what waits. */
 void learn_later(struct pipeline *, struct learned *l);
 uint64_t learn_apply(struct pipeline *);
+/* Tells whether a program learns rules that go when it goes. */
+bool learn_deletes(const struct program *);
 /* Notes that 'rule' is gone; learn_delete_orphans() after the commit. */
 void learn_forget(struct rule *);
 void learn_delete_orphans(struct pipeline *);

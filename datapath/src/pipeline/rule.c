@@ -17,7 +17,12 @@ static struct handle_table rule_handles;
 
 /* Programs. */
 
-struct program *
+static struct lock programs_lock = LOCK_INITIALIZER;
+/* Guarded by it. */
+static struct program **programs;       /* By hash; chains. */
+static uint32_t n_programs, n_program_chains;
+
+static struct program *
 program_new(const uint8_t *ops, uint32_t size, const uint8_t *source,
             uint32_t source_size)
 {
@@ -48,6 +53,59 @@ program_new(const uint8_t *ops, uint32_t size, const uint8_t *source,
             }
         }
     }
+    p->deletes_learned = learn_deletes(p);
+    return p;
+}
+
+static void
+grow_programs(void)
+{
+    uint32_t n = n_program_chains ? n_program_chains * 2 : 256;
+    struct program **bigger = xcalloc(n, sizeof *bigger);
+
+    for (uint32_t i = 0; i < n_program_chains; i++) {
+        for (struct program *p = programs[i], *next; p; p = next) {
+            next = p->next;
+            p->next = bigger[p->hash & (n - 1)];
+            bigger[p->hash & (n - 1)] = p;
+        }
+    }
+    free(programs);
+    programs = bigger;
+    n_program_chains = n;
+}
+
+struct program *
+program_get(const uint8_t *ops, uint32_t size, const uint8_t *source,
+            uint32_t source_size)
+{
+    uint32_t hash = hash_bytes(source, source_size,
+                               hash_bytes(ops, size, 0));
+    struct program *p;
+
+    lock_take(&programs_lock);
+    if (n_programs >= n_program_chains) {
+        grow_programs();
+    }
+    struct program **chain = &programs[hash & (n_program_chains - 1)];
+    for (p = *chain; p; p = p->next) {
+        if (p->hash == hash && p->size == size
+            && p->source_size == source_size
+            && (!size || !memcmp(p->bytes, ops, size))
+            && (!source_size || !memcmp(program_source(p), source,
+                                        source_size))) {
+            program_ref(p);
+            break;
+        }
+    }
+    if (!p) {
+        p = program_new(ops, size, source, source_size);
+        p->hash = hash;
+        p->next = *chain;
+        *chain = p;
+        n_programs++;
+    }
+    lock_drop(&programs_lock);
     return p;
 }
 
@@ -66,10 +124,34 @@ program_free(void *p_)
     free(p);
 }
 
+/* The last reference is given back under the lock: program_get() must not
+ * find what goes. */
 void
 program_unref(struct program *p)
 {
-    if (p && !__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL)) {
+    uint32_t refs = p ? __atomic_load_n(&p->refs, __ATOMIC_RELAXED) : 0;
+
+    while (refs > 1) {
+        if (__atomic_compare_exchange_n(&p->refs, &refs, refs - 1, true,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+            return;
+        }
+    }
+    if (!p) {
+        return;
+    }
+    lock_take(&programs_lock);
+    bool last = !__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL);
+    if (last) {
+        struct program **link = &programs[p->hash & (n_program_chains - 1)];
+        while (*link != p) {
+            link = &(*link)->next;
+        }
+        *link = p->next;
+        n_programs--;
+    }
+    lock_drop(&programs_lock);
+    if (last) {
         epoch_retire(p, program_free);
     }
 }
@@ -83,13 +165,12 @@ rule_ref(struct rule *rule)
 }
 
 static void
-rule_free(void *rule_)
+rule_free(void *node)
 {
-    struct rule *rule = rule_;
+    struct rule *rule = CONTAINER_OF(node, struct rule, retired);
 
-    cls_rule_free(&rule->cls);
     program_unref(rule->program);
-    counters_unref(rule->counters);
+    counters_release(rule->counters);
     bridge_unref(rule->bridge);
     free(rule);
 }
@@ -98,7 +179,7 @@ void
 rule_unref(struct rule *rule)
 {
     if (rule && !__atomic_sub_fetch(&rule->refs, 1, __ATOMIC_ACQ_REL)) {
-        epoch_retire(rule, rule_free);
+        epoch_retire_node(&rule->retired, rule_free);
     }
 }
 
@@ -153,7 +234,8 @@ rule_insert(struct bridge *bridge, uint8_t table_id, struct program *program,
             const struct flow *value, const struct flow *mask, uint64_t added)
 {
     struct table *table = &bridge->tables[table_id];
-    struct rule *rule = xzalloc(sizeof *rule);
+    unsigned n_words = cls_n_words(mask);
+    struct rule *rule = xzalloc(sizeof *rule + n_words * sizeof *rule->words);
 
     if (!table->cls) {
         struct classifier *cls = classifier_new();
@@ -168,6 +250,7 @@ rule_insert(struct bridge *bridge, uint8_t table_id, struct program *program,
     rule->program = program;
     rule->counters = counters;
     rule->refs = 1;
+    rule->cls.value = rule->words;
     rule->cls.priority = priority;
     rule->cls.conjunctions = program->conjunctions;
     rule->cls.n_conjunctions = program->n_conjunctions;
@@ -181,9 +264,9 @@ rule_insert(struct bridge *bridge, uint8_t table_id, struct program *program,
 
 /* Runs when no worker can look for the rule in an old version any more. */
 static void
-rule_unlink(void *rule_)
+rule_unlink(void *node)
 {
-    struct rule *rule = rule_;
+    struct rule *rule = CONTAINER_OF(node, struct rule, retired);
 
     classifier_remove(rule->bridge->tables[rule->table].cls, &rule->cls);
     rule_unref(rule);
@@ -294,7 +377,7 @@ commit_change(struct pipeline *p, struct staged_change *change)
         }
         learn_forget(removed);
         rule_unlist(p, removed);
-        epoch_retire(removed, rule_unlink);
+        epoch_retire_node(&removed->retired, rule_unlink);
     }
     if (change->group_added || change->group_removed) {
         groups_committed(change);
@@ -749,6 +832,16 @@ stage_checked(struct pipeline *p, struct bridge *bridge,
                                           version);
 }
 
+/* Asks for what a walk along a table's list will need after this. */
+static void
+prefetch_after(const struct rule *rule)
+{
+    if (rule) {
+        __builtin_prefetch(rule->next);
+        __builtin_prefetch((const char *) rule->next + CACHE_LINE);
+    }
+}
+
 static uint32_t
 stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
            uint32_t blob_size, uint64_t version)
@@ -760,6 +853,7 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
                   || c->command == RULE_DELETE_STRICT;
     struct flow value, mask;
     struct program *program = NULL;
+    struct cls_filter filter;
     uint32_t error = 0;
 
     c->n_affected = 0;
@@ -792,7 +886,7 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
             return bad == EOPNOTSUPP ? RULE_E_UNSUPPORTED
                                      : RULE_E_BAD_PROGRAM;
         }
-        program = program_new(ops, c->program_size, blob + c->source_offset,
+        program = program_get(ops, c->program_size, blob + c->source_offset,
                               c->source_size);
     }
 
@@ -801,6 +895,7 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
         goto done;
     }
 
+    cls_filter_init(&filter, &value, &mask);
     unsigned first = c->table == 255 ? 0 : c->table;
     unsigned last = c->table == 255 ? N_TABLES - 1 : c->table;
     for (unsigned t = first; t <= last; t++) {
@@ -819,6 +914,7 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
         }
         for (rule = only ? only : table->first; rule; rule = next) {
             next = only || rule == stop ? NULL : rule->next;
+            prefetch_after(next);
             if (!cls_rule_visible(&rule->cls, version)
                 || !cookie_matches(rule, c->cookie_match, c->cookie_mask)
                 || !rule_reaches(rule, c->out_port, c->out_group,
@@ -826,7 +922,7 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
                 continue;
             }
             if (!only && (rule->cls.priority > UINT16_MAX
-                          || !cls_rule_within(&rule->cls, &value, &mask))) {
+                          || !cls_filter_passes(&filter, &rule->cls))) {
                 continue;
             }
             if (writes) {
@@ -1001,11 +1097,13 @@ rules_dump(const struct rule_filter *filter, const uint8_t *match,
     unsigned table_id = *cursor >> 32;
     uint32_t index = *cursor;
     uint32_t budget = 4096;     /* Handles looked at per call. */
+    struct cls_filter passes;
 
     *n_bytes = *n_records = 0;
     if (!bridge) {
         return error_set(ENODEV, "no bridge %u", filter->bridge);
     }
+    cls_filter_init(&passes, value, mask);
     uint64_t version = atomic_load(&bridge->pipeline->version);
     uint32_t n_slots = handle_n_slots(&rule_handles);
     for (; table_id < N_TABLES; table_id++, index = 0) {
@@ -1023,7 +1121,7 @@ rules_dump(const struct rule_filter *filter, const uint8_t *match,
                 || !cls_rule_visible(&rule->cls, version)
                 || (rule->cls.priority > UINT16_MAX && !filter->hidden)
                 || !cookie_matches(rule, filter->cookie, filter->cookie_mask)
-                || !cls_rule_within(&rule->cls, value, mask)) {
+                || !cls_filter_passes(&passes, &rule->cls)) {
                 continue;
             }
             if (filter->strict) {

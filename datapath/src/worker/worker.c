@@ -11,7 +11,7 @@
 
 #define IDLE_ROUNDS 16          /* Empty rounds before a worker sleeps. */
 #define REVALIDATE_SLICE 64     /* Megaflows per round. */
-#define RECLAIM_SLICE 1024      /* Objects freed per pump. */
+#define RECLAIM_SLICE 4096      /* Objects freed per pump. */
 
 struct worker *workers[MAX_THREADS];
 uint32_t n_workers;

@@ -14,7 +14,7 @@ from datapath import face
 from datapath.match import FLOW_SIZE
 from schema.openflow.limits import COOKIE_NONE
 from vswitchd.openflow import messages, tables
-from vswitchd.openflow.action_types import Output, SetField
+from vswitchd.openflow.action_types import GotoTable, Group, Output, SetField
 from vswitchd.openflow.actions import encode_actions, encode_instructions
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.match import Match
@@ -79,9 +79,9 @@ def compare(codec: quick.Codec, message: bytes, table_in_command: bool = False) 
     return False
 
 
-@pytest.fixture(scope="module")
-def codec():
-    return quick.Codec()
+@pytest.fixture(scope="module", params=[True, False], ids=["plain", "learned"])
+def codec(request):
+    return quick.Codec(request.param)
 
 
 def test_recorded_flow_mods_become_the_same_changes(codec):
@@ -114,14 +114,14 @@ def flow_mods(draw):
     return messages.encode(mod, version, 9), in_command
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(flow_mods())
 def test_any_flow_mod_becomes_the_same_change_or_is_left(codec, case):
     message, in_command = case
     compare(codec, message, in_command)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(flow_mods(), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=4))
 def test_damaged_flow_mods_are_never_taken_for_others(codec, case, changes):
     message, in_command = bytearray(case[0]), case[1]
@@ -161,11 +161,13 @@ def test_runs_stop_where_something_else_begins(codec):
 def test_additions_to_bundles_are_checked(codec, version):
     mod = messages.encode(FlowMod("add", Match.of(in_port=1), 5, (Output(3),), table=0), version, 5)
     added = messages.encode(BundleAdd(9, 3, mod), version, 5)
-    if not codec.check_bundled(version, added)[1]:
+    if not codec.check_bundled(version, added)[0].n:
         teach(codec, 7, added)
-    run, (item,) = codec.check_bundled(version, added + b"\x00")
-    assert (item.bundle, item.flags, run.used) == (9, 3, len(added))
-    assert added[item.start:item.end] == mod
+    run, found = codec.check_bundled(version, b"\xff" + added + added + b"\x00", 1)
+    assert (found, run.n, run.used) == ((9, 3, mod + mod), 2, 2 * len(added))
+    other = messages.encode(BundleAdd(8, 3, mod), version, 5)
+    run, found = codec.check_bundled(version, added + other)
+    assert (found, run.used, run.stop) == ((9, 3, mod), len(added), quick.FULL)
     other_xid = added[:4] + bytes(4) + added[8:]
     assert codec.check_bundled(version, other_xid)[0].stop == quick.OTHER
 
@@ -182,7 +184,7 @@ def record_of(change: face.RuleChange, times: tuple[int, int, int]) -> bytes:
         change.table, 0, 0, len(change.source), 0) + body + bytes(padding)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(flow_mods(), st.sampled_from((1, 3, 4, 5, 6)),
        st.tuples(*[st.integers(0, 10**9)] * 3), st.integers(0, 10**9))
 def test_any_rule_is_dumped_the_same(codec, case, version, times, now):
@@ -193,14 +195,57 @@ def test_any_rule_is_dumped_the_same(codec, case, version, times, now):
     record = record_of(change, times)
     rule, _ = face.unpack_record(record, 0)
     stats = tables.stats_of(rule, now)
-    wire = (encode_actions if version == 1 else encode_instructions)(stats.actions, version)
-    codec.learn_wire(version, rule.source, wire)
+    if codec.encode(version, record, 0, now, 0x8000)[0].stop == quick.UNKNOWN:
+        wire = (encode_actions if version == 1 else encode_instructions)(stats.actions, version)
+        codec.learn_wire(version, rule.source, wire)
     run, entry = codec.encode(version, record + record, 0, now, 0x8000)
     if run.stop == quick.OTHER:
         assert run.n == 0
         return
     expected = encode_flow_stats(stats, version, "nxm" if version == 1 else "of")
     assert (run.n, entry) == (2, expected * 2)
+
+
+@st.composite
+def plain_lists(draw):
+    """Lists of actions that need no compiler, and nearly such ones."""
+    port = st.sampled_from((1, 2, 255, 256, 0xfeff, 0xff00, 0xfff7, 0xfff8, 0xfff9, 0xfffa, 0xfffd,
+                            0xfffe, 0xffff))
+    listed = draw(st.lists(st.one_of(
+        st.builds(Output, port, st.sampled_from((0, 0, 0, 128, 0xffff))),
+        st.builds(Group, st.sampled_from((0, 5, 0x7fffffff, 0x80000000, 0xffffff00)))), max_size=5))
+    if draw(st.booleans()):
+        listed.append(GotoTable(draw(st.sampled_from((0, 3, 4, 253, 254, 255)))))
+    return tuple(listed)
+
+
+@settings(max_examples=300, deadline=None)
+@given(plain_lists(), st.sampled_from((1, 3, 4, 5, 6)), st.sampled_from((0, 3, 253)))
+def test_plain_actions_are_known_from_the_start(actions, version, table):
+    codec = quick.Codec()
+    try:
+        message = messages.encode(FlowMod("add", Match.of(in_port=1), 5, actions,
+                                          table=table if version > 1 else 255), version, 1)
+    except OpenFlowError:
+        return
+    expected = change_by_codec(message, False)
+    run, changes = codec.decode(version, 7, message)
+    if expected is None:
+        assert not run.n
+        return
+    if run.n:
+        assert read_change(changes, 0) == expected
+    if all(type(action) is Output and not action.max_len for action in actions):
+        assert run.n
+    record = record_of(expected, (0, 0, 0))
+    rule, _ = face.unpack_record(record, 0)
+    run, entry = codec.encode(version, record, 0, 0, 0x8000)
+    if run.n:
+        assert entry == encode_flow_stats(tables.stats_of(rule, 0), version,
+                                          "nxm" if version == 1 else "of")
+    else:
+        assert run.stop == quick.UNKNOWN and (version == 1 or len(actions) > 4 or any(
+            type(action) is Group and action.group > 0x7fffffff for action in actions))
 
 
 def test_entries_stop_where_there_is_no_room(codec):

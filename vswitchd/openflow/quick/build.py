@@ -12,5 +12,5 @@ HERE = "vswitchd/openflow/quick"
 ffibuilder = FFI()
 ffibuilder.cdef(declarations(ROOT / HERE / "quick.h"))
 ffibuilder.set_source("vswitchd.openflow.quick._quick", '#include "quick.h"',
-                      sources=[f"{HERE}/quick.c"], include_dirs=[HERE, SOURCE],
+                      sources=[f"{HERE}/quick.c", f"{HERE}/plain.c"], include_dirs=[HERE, SOURCE],
                       extra_compile_args=FLAGS)

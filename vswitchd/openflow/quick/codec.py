@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datapath import face
+from vswitchd.openflow import source
+from vswitchd.openflow.action_types import GotoTable, Group, Output
 from vswitchd.openflow.quick.rows import read_rows, write_rows
 
 END, OTHER, UNKNOWN, FULL = range(4)            # enum quick_stop
 _MAX_ROWS = 256
-_MAX_ITEMS = 1024
 _BLOB_SIZE = 1 << 19
+_RECORDS = 1 << 17              # bytes of rules that are read at a time
 _N_VERSIONS = 7
 MOST_RECEIVED = 1 << 18         # bytes in a conversation
 _LINGER_US = 100                # how long a peer's next question is awaited
@@ -57,12 +59,11 @@ class Run(NamedTuple):
 
 
 class Bundled(NamedTuple):
-    """A message that is added to a bundle: where it lies in the data."""
+    """Messages that are added to a bundle, one behind the other."""
 
-    start: int
-    end: int
     bundle: int
     flags: int
+    messages: bytes
 
 
 class Talk(NamedTuple):
@@ -72,17 +73,45 @@ class Talk(NamedTuple):
     replies: bytes
 
 
-class Codec:
-    """The quick codec of one daemon."""
+class Dump:
+    """Rules on their way into flow statistics."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: int, wanted: face.RuleFilter, now_ms: int) -> None:
+        self._wanted = wanted               # kept alive
+        self._records = _ffi.new("uint8_t[]", _RECORDS)
+        self.state = _ffi.new("struct quick_dump *", {
+            "rules_dump": _ffi.cast("void *", face.address_of("rules_dump")),
+            "filter": _ffi.cast("void *", wanted.filter_at),
+            "match": _ffi.cast("uint8_t *", wanted.match_at), "records": self._records,
+            "room": _RECORDS, "version": version, "now_ms": now_ms})
+
+    def next(self) -> tuple[face.Rule, int]:
+        """The rule that was not written, and the size of its record."""
+        if self.state.at == self.state.size:
+            face.check_last()
+        rest = _ffi.buffer(self._records, self.state.size)[self.state.at:]
+        return face.unpack_record(rest, 0)
+
+    def skip(self, size: int) -> None:
+        """Goes on behind that rule."""
+        self.state.at += size
+
+
+class Codec:
+    """The quick codec of one daemon. One that does not know plain ones has to learn the meaning of each
+    list of actions."""
+
+    def __init__(self, knows_plain: bool = True) -> None:
         read = read_rows()
         write = [write_rows(version) if version not in (1, 2) else []
                  for version in range(_N_VERSIONS)]
         self._quick = _ffi.gc(_lib.quick_new(
             self._rows(read), len(read), self._rows([row for rows in write for row in rows]),
             _ffi.new("uint32_t[]", [len(rows) for rows in write])), _lib.quick_free)
-        self._items = _ffi.new("struct quick_item[]", _MAX_ITEMS)
+        if knows_plain:
+            _lib.quick_set_kinds(self._quick, *map(source.number_of, (Output, Group, GotoTable)))
+        self._items = _ffi.new("struct quick_item[]", _MAX_ROWS)
+        self._which = _ffi.new("uint32_t[2]")
         self._run = _ffi.new("struct quick_run *")
         self._changes = face.ChangeBuffer(_MAX_ROWS, _BLOB_SIZE)
         self._received = _ffi.new("uint8_t[]", MOST_RECEIVED)
@@ -137,13 +166,14 @@ class Codec:
         item = self._items[index]
         return item.offset, item.offset + item.length
 
-    def check_bundled(self, version: int, data: bytes) -> tuple[Run, list[Bundled]]:
-        """Reads messages that add flow_mods to bundles."""
-        _lib.quick_check_bundled(self._quick, version, _ffi.from_buffer(data), len(data),
-                                 self._items, _MAX_ITEMS, self._run)
+    def check_bundled(self, version: int, data: bytes, start: int = 0) -> tuple[Run, Bundled]:
+        """Reads messages from `start` on that add flow_mods to a bundle."""
+        blob = _ffi.cast("uint8_t *", self._changes.blob_at)
+        _lib.quick_check_bundled(self._quick, version, _ffi.from_buffer(data) + start,
+                                 len(data) - start, self._which, self._which + 1, blob, _BLOB_SIZE,
+                                 self._run)
         run = self._result()
-        return run, [Bundled(item.offset, item.offset + item.length, item.bundle, item.flags)
-                     for item in self._items[0:run.n]]
+        return run, Bundled(self._which[0], self._which[1], _ffi.buffer(blob, run.filled)[:])
 
     def learn(self, program: bytes, source: bytes) -> None:
         """Says what the actions meant at which `decode` or `check_bundled` stopped as UNKNOWN."""
@@ -155,6 +185,16 @@ class Codec:
         view = _ffi.from_buffer(records)
         _lib.quick_encode(self._quick, version, view + start, len(records) - start, now_ms,
                           self._out, min(room, 0x10000), self._run)
+        run = self._result()
+        return run, _ffi.buffer(self._out, run.filled)[:]
+
+    def begin_dump(self, version: int, wanted: face.RuleFilter, now_ms: int) -> Dump:
+        """Prepares to write the rules that a filter lets through."""
+        return Dump(version, wanted, now_ms)
+
+    def dump(self, rules: Dump, room: int) -> tuple[Run, bytes]:
+        """Writes some more rules as entries of at most `room` bytes together."""
+        _lib.quick_dump(self._quick, rules.state, self._out, min(room, 0x10000), self._run)
         run = self._result()
         return run, _ffi.buffer(self._out, run.filled)[:]
 

@@ -3,6 +3,7 @@
 
 #define _GNU_SOURCE
 #include "quick.h"
+#include "plain.h"
 #include <poll.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -78,7 +79,7 @@ terms_clear(struct terms *terms)
     terms->n = 0;
 }
 
-static void
+static struct term *
 terms_put(struct terms *terms, const uint8_t *key, uint32_t key_size,
           const uint8_t *first, uint32_t first_size, const uint8_t *second,
           uint32_t second_size)
@@ -106,13 +107,52 @@ terms_put(struct terms *terms, const uint8_t *key, uint32_t key_size,
     memcpy(term->bytes + key_size + first_size, second, second_size);
     *slot = term;
     terms->n++;
+    return term;
 }
+
+/* What the meaning of actions and fields hangs on, besides themselves. */
+struct facts {
+    uint8_t form, table, nw_proto, nw_frag;
+    be16 eth_type, tci, tp_src, tp_dst;
+    be32 ct_state;
+};
+
+static struct facts
+facts_of(const struct flow *flow, uint8_t form, uint8_t table)
+{
+    bool nd = flow->nw_proto == 58;
+
+    return (struct facts) {
+        .form = form, .table = table, .nw_proto = flow->nw_proto,
+        .nw_frag = flow->nw_frag, .eth_type = flow->eth_type,
+        .tci = flow->vlan0_tci & CONSTANT_BE16(0x1000),
+        .tp_src = nd ? flow->tp_src : 0, .tp_dst = nd ? flow->tp_dst : 0,
+        .ct_state = flow->ct_state,
+    };
+}
+
+/* How the matches with one mask are written: all bytes but the values'. */
+struct plan {
+    struct flow mask;
+    struct facts facts;
+    uint8_t version;
+    bool is_whole;              /* TLVs can say it. */
+    uint32_t n, size;
+    struct plan_step {
+        const struct quick_field *field;
+        uint16_t at, from;      /* In the bytes, and in the value... */
+        bool is_verbatim;       /* ...if it is copied. */
+    } steps[64];
+    uint8_t bytes[1024];
+};
 
 struct quick {
     struct quick_field *read, *write;
     uint32_t n_read, n_write[7];
     struct terms programs;      /* Facts and actions -> program, source. */
     struct terms wires;         /* Version and source -> actions. */
+    struct plan *plans[1024];   /* By their hash. */
+    struct plain_kinds kinds;   /* All 0: not known. */
     uint64_t run;               /* Number of the blob that is filled. */
     uint8_t key[MAX_KEY];       /* The last that was not known. */
     uint32_t key_size;
@@ -140,11 +180,21 @@ quick_new(const struct quick_field *read, uint32_t n_read,
 }
 
 void
+quick_set_kinds(struct quick *q, uint32_t output, uint32_t group,
+                uint32_t goto_table)
+{
+    q->kinds = (struct plain_kinds) { output, group, goto_table };
+}
+
+void
 quick_free(struct quick *q)
 {
     if (q) {
         terms_clear(&q->programs);
         terms_clear(&q->wires);
+        for (uint32_t i = 0; i < N_ELEMENTS(q->plans); i++) {
+            free(q->plans[i]);
+        }
         free(q->read);
         free(q->write);
         free(q);
@@ -440,13 +490,6 @@ struct mod {
     uint32_t actions_size;
 };
 
-/* What the meaning of actions hangs on, besides themselves. */
-struct facts {
-    uint8_t form, table, nw_proto, nw_frag;
-    be16 eth_type, tci, tp_src, tp_dst;
-    be32 ct_state;
-};
-
 /* The head that OpenFlow 1.0 and Nicira's flow_mod have in common, from the
  * cookie to the flags. */
 static bool
@@ -565,15 +608,7 @@ read_mod(const struct quick *q, uint8_t version, bool table_in_command,
 static struct term *
 program_find(struct quick *q, const struct mod *mod)
 {
-    const struct flow *flow = &mod->match.value;
-    bool nd = flow->nw_proto == 58;
-    struct facts facts = {
-        .form = mod->form, .table = mod->table, .nw_proto = flow->nw_proto,
-        .nw_frag = flow->nw_frag, .eth_type = flow->eth_type,
-        .tci = flow->vlan0_tci & CONSTANT_BE16(0x1000),
-        .tp_src = nd ? flow->tp_src : 0, .tp_dst = nd ? flow->tp_dst : 0,
-        .ct_state = flow->ct_state,
-    };
+    struct facts facts = facts_of(&mod->match.value, mod->form, mod->table);
 
     if (mod->actions_size > MAX_KEY - sizeof facts) {
         q->key_size = 0;
@@ -582,8 +617,17 @@ program_find(struct quick *q, const struct mod *mod)
     memcpy(q->key, &facts, sizeof facts);
     memcpy(q->key + sizeof facts, mod->actions, mod->actions_size);
     q->key_size = sizeof facts + mod->actions_size;
-    return *terms_find(&q->programs, q->key, q->key_size,
-                       hash_bytes(q->key, q->key_size));
+    struct term *term = *terms_find(&q->programs, q->key, q->key_size,
+                                    hash_bytes(q->key, q->key_size));
+    struct plain plain;
+    if (!term && q->kinds.output
+        && plain_read(&q->kinds, mod->form, mod->row.table, mod->actions,
+                      mod->actions_size, &plain)) {
+        term = terms_put(&q->programs, q->key, q->key_size,
+                         (uint8_t *) plain.program, plain.program_size,
+                         plain.source, plain.source_size);
+    }
+    return term;
 }
 
 void
@@ -812,8 +856,8 @@ quick_converse(struct quick *q, const struct quick_calls *calls,
 
 void
 quick_check_bundled(struct quick *q, uint8_t version, const uint8_t *data,
-                    uint32_t size, struct quick_item *items,
-                    uint32_t max_items, struct quick_run *run)
+                    uint32_t size, uint32_t *bundle, uint32_t *flags,
+                    uint8_t *out, uint32_t out_size, struct quick_run *run)
 {
     struct mod mod;
 
@@ -826,10 +870,6 @@ quick_check_bundled(struct quick *q, uint8_t version, const uint8_t *data,
             return;
         }
         if (length > size - run->used) {
-            return;
-        }
-        if (run->n >= max_items) {
-            run->stop = QUICK_FULL;
             return;
         }
         if (version >= OF14 && p[1] == 34) {
@@ -853,18 +893,26 @@ quick_check_bundled(struct quick *q, uint8_t version, const uint8_t *data,
             run->stop = QUICK_UNKNOWN;
             return;
         }
-        items[run->n++] = (struct quick_item) {
-            .offset = inner - data, .length = inner_size,
-            .bundle = read32(p + head), .flags = read16(p + head + 6),
-        };
+        uint32_t where = read32(p + head), how = read16(p + head + 6);
+        if ((run->n && (*bundle != where || *flags != how))
+            || inner_size > out_size - run->filled) {
+            run->stop = QUICK_FULL;
+            return;
+        }
+        *bundle = where;
+        *flags = how;
+        memcpy(out + run->filled, inner, inner_size);
+        run->filled += inner_size;
+        run->n++;
         run->used += length;
     }
 }
 
 /* ---- Flow statistics ---- */
 
-/* Writes a TLV of 'f' if the match has it, and takes its bits out of 'left'.
- * Returns its size, or -1 if it has bits that such a TLV cannot say. */
+/* Writes a TLV of 'f' if the match has it, no byte more, and takes its bits
+ * out of 'left'.  Returns its size, or -1 if it has bits that such a TLV
+ * cannot say. */
 static int
 write_field(const struct quick_field *f, const struct match *match,
             struct flow *left, uint8_t *out)
@@ -883,7 +931,9 @@ write_field(const struct quick_field *f, const struct match *match,
             exact &= mask[i] == 0xff;
         }
         memcpy(out + 4, value, 16);
-        memcpy(out + 20, mask, 16);
+        if (!exact) {
+            memcpy(out + 20, mask, 16);
+        }
         memset(rest, 0, 16);
     } else {
         uint64_t v = read_number(value, f->size);
@@ -908,37 +958,115 @@ write_field(const struct quick_field *f, const struct match *match,
             v += 0xffff0000;
         }
         write_number(out + 4, f->length, v);
-        write_number(out + 4 + f->length, f->length, m);
+        if (!exact) {
+            write_number(out + 4 + f->length, f->length, m);
+        }
     }
     write_number(out, 4, exact ? f->header : f->header_masked);
     return exact ? 4 + f->length : 4 + 2 * f->length;
 }
 
-/* Writes a match as TLVs; returns their size, or -1 if they cannot say all. */
-static int
-write_tlvs(const struct quick *q, uint8_t version, const struct match *match,
-           uint8_t *out, uint32_t room)
+/* Which bytes of the value are those of the TLV as they are. */
+static bool
+is_verbatim(const struct quick_field *f)
 {
-    uint32_t which = version < OF12 ? 0 : version, size = 0;
+    return f->size == 16
+           || (f->form == QUICK_PLAIN && !f->shift && f->length <= f->size
+               && f->ones == (f->length == 8 ? UINT64_MAX
+                              : (UINT64_C(1) << 8 * f->length) - 1));
+}
+
+/* Finds out how matches with this mask and these facts are written. */
+static void
+plan_make(const struct quick *q, const struct match *match, struct plan *plan)
+{
+    uint32_t which = plan->version < OF12 ? 0 : plan->version;
     const struct quick_field *f = q->write;
     struct flow left = match->mask;
 
+    plan->n = plan->size = 0;
+    plan->is_whole = false;
     for (uint32_t i = 0; i < which; i++) {
         f += q->n_write[i];
     }
     for (const struct quick_field *end = f + q->n_write[which]; f < end; f++) {
-        if (prereq_holds(&match->value, f->prereq)) {
-            if (room - size < 4 + 2 * 16) {
-                return -1;
-            }
-            int n = write_field(f, match, &left, out + size);
-            if (n < 0) {
-                return -1;
-            }
-            size += n;
+        if (!prereq_holds(&match->value, f->prereq)) {
+            continue;
+        }
+        if (sizeof plan->bytes - plan->size < 4 + 2 * 16
+            || plan->n == N_ELEMENTS(plan->steps)) {
+            return;
+        }
+        int n = write_field(f, match, &left, plan->bytes + plan->size);
+        if (n < 0) {
+            return;
+        }
+        if (n) {
+            plan->steps[plan->n++] = (struct plan_step) {
+                .field = f, .at = plan->size, .is_verbatim = is_verbatim(f),
+                .from = f->offset + f->size - f->length,
+            };
+            plan->size += n;
         }
     }
-    return is_zero((uint8_t *) &left, sizeof left) ? (int) size : -1;
+    plan->is_whole = is_zero((uint8_t *) &left, sizeof left);
+}
+
+static const struct plan *
+plan_find(struct quick *q, uint8_t version, const struct match *match)
+{
+    const word64 *words = (const word64 *) &match->mask;
+    struct facts facts = facts_of(&match->value, version, 0);
+    uint64_t hash = version, odd = 1;
+
+    for (uint32_t i = 0; i < FLOW_WORDS; i++) {
+        hash += words[i] * (odd += UINT64_C(0x9e3779b97f4a7c16));
+    }
+    hash ^= hash >> 32;
+    hash ^= hash >> 16;
+    struct plan **slot = &q->plans[(hash ^ hash >> 8) % N_ELEMENTS(q->plans)];
+    struct plan *plan = *slot;
+    if (!plan || plan->version != version
+        || memcmp(&plan->facts, &facts, sizeof facts)
+        || memcmp(&plan->mask, &match->mask, sizeof plan->mask)) {
+        if (!plan) {
+            plan = *slot = malloc(sizeof *plan);
+            if (!plan) {
+                abort();
+            }
+        }
+        plan->version = version;
+        plan->facts = facts;
+        plan->mask = match->mask;
+        plan_make(q, match, plan);
+    }
+    return plan;
+}
+
+/* Writes a match as TLVs; returns their size, or -1 if they cannot say all. */
+static int
+write_tlvs(struct quick *q, uint8_t version, const struct match *match,
+           uint8_t *out, uint32_t room)
+{
+    const struct plan *plan = plan_find(q, version, match);
+    struct flow left = match->mask;
+
+    if (!plan->is_whole || plan->size > room) {
+        return -1;
+    }
+    memcpy(out, plan->bytes, plan->size);
+    for (uint32_t i = 0; i < plan->n; i++) {
+        const struct plan_step *step = &plan->steps[i];
+        if (step->is_verbatim) {
+            memcpy(out + step->at + 4,
+                   (const uint8_t *) &match->value + step->from,
+                   step->field->length);
+        } else if (write_field(step->field, match, &left,
+                               out + step->at) < 0) {
+            return -1;
+        }
+    }
+    return plan->size;
 }
 
 static uint32_t
@@ -963,7 +1091,7 @@ age(int64_t now_ms, int64_t then_ms)
 /* Writes one rule at 'out', which has MAX_ENTRY bytes, without its actions;
  * returns its size so far, or 0 if it is one for the codec. */
 static uint32_t
-write_entry(const struct quick *q, uint8_t version,
+write_entry(struct quick *q, uint8_t version,
             const struct rule_record *r, const struct match *match,
             int64_t now_ms, uint8_t *out)
 {
@@ -1036,12 +1164,11 @@ quick_encode(struct quick *q, uint8_t version, const uint8_t *records,
     *run = (struct quick_run) { .stop = QUICK_END };
     while (run->used < size) {
         struct rule_record r;
-        struct match match;
         const uint8_t *p = records + run->used;
 
         memcpy(&r, p, sizeof r);
-        memcpy(&match, p + sizeof r, sizeof match);
-        const uint8_t *source = p + sizeof r + sizeof match;
+        const struct match *match = (const void *) (p + sizeof r);
+        const uint8_t *source = p + sizeof r + sizeof *match;
         if (r.source_size > MAX_KEY - 1) {
             run->stop = QUICK_OTHER;
             return;
@@ -1052,11 +1179,19 @@ quick_encode(struct quick *q, uint8_t version, const uint8_t *records,
             &q->wires, q->key, r.source_size + 1,
             hash_bytes(q->key, r.source_size + 1));
         q->key_size = 0;
+        uint8_t wire[24 * PLAIN_MOST];
+        int wire_size = term || !q->kinds.output ? -1
+            : plain_write(&q->kinds, version, source, r.source_size, wire,
+                          sizeof wire);
+        if (wire_size >= 0) {
+            term = terms_put(&q->wires, q->key, r.source_size + 1, wire,
+                             wire_size, wire, 0);
+        }
         if (!term) {
             run->stop = QUICK_UNKNOWN;
             return;
         }
-        uint32_t head = write_entry(q, version, &r, &match, now_ms, entry);
+        uint32_t head = write_entry(q, version, &r, match, now_ms, entry);
         uint32_t whole = head + term->first_size;
         if (!head || whole > 0xffff) {
             run->stop = QUICK_OTHER;
@@ -1074,6 +1209,36 @@ quick_encode(struct quick *q, uint8_t version, const uint8_t *records,
         run->used += r.size;
         run->n++;
     }
+}
+
+void
+quick_dump(struct quick *q, struct quick_dump *d, uint8_t *out,
+           uint32_t out_size, struct quick_run *run)
+{
+    int (*dump)(const void *, const uint8_t *, uint64_t *, uint8_t *,
+                uint32_t, uint32_t *, uint32_t *) = d->rules_dump;
+    struct quick_run all = { .stop = QUICK_END };
+
+    for (;;) {
+        quick_encode(q, d->version, d->records + d->at, d->size - d->at,
+                     d->now_ms, out + all.filled, out_size - all.filled, run);
+        d->at += run->used;
+        all.n += run->n;
+        all.filled += run->filled;
+        all.stop = run->stop;
+        if (run->stop != QUICK_END || d->is_last) {
+            break;
+        }
+        uint32_t n;
+        d->at = d->size = 0;
+        if (dump(d->filter, d->match, &d->cursor, d->records, d->room,
+                 &d->size, &n)) {
+            all.stop = QUICK_OTHER;     /* Nothing to skip: at == size. */
+            break;
+        }
+        d->is_last = !d->cursor;
+    }
+    *run = all;
 }
 
 void

@@ -7,9 +7,9 @@
  * refuses: an error is something else.
  *
  * Matches are read and written by rows that Python makes of the field table.
- * Actions are not read at all: their bytes, with the facts of the match that
- * their meaning hangs on, are looked up in a table of what was compiled
- * before.  One thread. */
+ * Actions are not read, but for the plainest (plain.h): their bytes, with the
+ * facts of the match that their meaning hangs on, are looked up in a table of
+ * what was compiled before.  One thread. */
 
 #pragma once
 #include <stdint.h>
@@ -46,9 +46,7 @@ enum quick_stop {               /* Why a function did not take all. */
 };
 
 struct quick_item {             /* A message that was taken. */
-    uint32_t offset, length;    /* In the data; of a bundled one, the inner. */
-    uint32_t bundle;
-    uint32_t flags;             /* Of the bundle. */
+    uint32_t offset, length;    /* In the data. */
 };
 
 struct quick_run {              /* What a function did. */
@@ -65,6 +63,11 @@ struct quick *quick_new(const struct quick_field *read, uint32_t n_read,
                         const struct quick_field *write,
                         const uint32_t n_write[7]);
 void quick_free(struct quick *);
+
+/* Says by which numbers sources name the plainest actions; 0, 0, 0: there are
+ * none. */
+void quick_set_kinds(struct quick *, uint32_t output, uint32_t group,
+                     uint32_t goto_table);
 
 /* Decodes flow_mods of OpenFlow 'version' in 'data' into 'rows' (struct
  * rule_change) for 'bridge'; matches and programs go to 'blob'.  In OpenFlow
@@ -100,10 +103,11 @@ void quick_converse(struct quick *, const struct quick_calls *,
                     struct quick_item *items, uint8_t *blob,
                     uint32_t blob_size);
 
-/* The same for flow_mods that are added to bundles, which are only checked. */
+/* Checks flow_mods that are added to one bundle and copies them to 'out', one
+ * behind the other. */
 void quick_check_bundled(struct quick *, uint8_t version, const uint8_t *data,
-                         uint32_t size, struct quick_item *items,
-                         uint32_t max_items, struct quick_run *);
+                         uint32_t size, uint32_t *bundle, uint32_t *flags,
+                         uint8_t *out, uint32_t out_size, struct quick_run *);
 
 /* Says what the actions mean at which a decoder just stopped with
  * QUICK_UNKNOWN. */
@@ -116,6 +120,23 @@ void quick_learn(struct quick *, const uint8_t *program,
 void quick_encode(struct quick *, uint8_t version, const uint8_t *records,
                   uint32_t size, int64_t now_ms, uint8_t *out,
                   uint32_t out_size, struct quick_run *);
+
+struct quick_dump {             /* Statistics of rules on their way out. */
+    void *rules_dump;           /* Of the switching library; its filter, */
+    const void *filter;
+    const uint8_t *match;       /* match or NULL, */
+    uint64_t cursor;            /* and cursor. */
+    uint8_t *records;           /* Read and not written yet: from 'at'... */
+    uint32_t room, size, at;    /* ...to 'size'. */
+    uint8_t is_last;            /* There are no more than these. */
+    uint8_t version;
+    uint8_t pad[2];
+    int64_t now_ms;
+};
+
+/* Encodes rules until there are no more (QUICK_END) or something stops it. */
+void quick_dump(struct quick *, struct quick_dump *, uint8_t *out,
+                uint32_t out_size, struct quick_run *);
 
 /* Says how 'version' encodes the actions of a rule by its source. */
 void quick_learn_wire(struct quick *, uint8_t version, const uint8_t *source,

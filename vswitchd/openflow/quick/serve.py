@@ -19,7 +19,7 @@ from vswitchd.openflow.framing import Splitter, find_raw, pack
 from vswitchd.openflow.line import Line
 from vswitchd.openflow.messages.bundle import BundleAdd
 from vswitchd.openflow.messages.flow import FlowMod, FlowStatsRequest, encode_flow_stats
-from vswitchd.openflow.quick.codec import MOST_RECEIVED, OTHER, UNKNOWN, Codec
+from vswitchd.openflow.quick.codec import END, MOST_RECEIVED, OTHER, UNKNOWN, Codec
 from vswitchd.openflow.session import Session
 
 _FLOW_MOD, _BUNDLE_ADD, _VENDOR = 14, 34, 4
@@ -81,16 +81,13 @@ def _change_flows(codec: Codec, service, session: Session, splitter: Splitter) -
 
 
 def _add_to_bundles(codec: Codec, session: Session, splitter: Splitter) -> tuple[Refused, bool]:
-    rest = splitter.buffer[splitter.start:]
-    run, items = codec.check_bundled(session.version, rest)
-    head = 24 if session.version == OF13 else 16
-    for item in items:
-        bundle = session.bundles.get(item.bundle)
-        if bundle is None or bundle.is_closed or bundle.flags != item.flags:
-            splitter.skip(item.start - head)
+    run, added = codec.check_bundled(session.version, splitter.buffer, splitter.start)
+    if run.n:
+        bundle = session.bundles.get(added.bundle)
+        if bundle is None or bundle.is_closed or bundle.flags != added.flags:
             return [], False
-        bundle.added.append(rest[item.start:item.end])
-    splitter.skip(run.used)
+        bundle.added.append(added.messages)
+        splitter.skip(run.used)
     return [], run.stop == UNKNOWN
 
 
@@ -117,22 +114,11 @@ def commit(codec: Codec, dp: int, bridge: int, added: list[bytes]) -> list[messa
     """As `bundles.carry_out`: stages and publishes the flow and group changes of a bundle."""
     if not added:
         return []
-    joined, at, index = b"".join(added), 0, 0
     others: list[messages.Message] = []
     version = face.version_open(dp)
     try:
-        while index < len(added):
-            run, changes = codec.decode(added[0][0], bridge, joined, at)
-            try:
-                face.buffer_stage(version, changes)
-            except face.RuleError as error:
-                raise BundleFailed(added[index + error.index], OpenFlowError(error.name)) from None
-            index, at = index + run.n, at + run.used
-            if run.stop in (OTHER, UNKNOWN):
-                if run.stop == UNKNOWN:
-                    teach(codec, bridge, added[index])
-                others += bundles.stage(version, bridge, added[index])
-                index, at = index + 1, at + len(added[index])
+        for some in added:
+            others += _stage(codec, version, bridge, some)
     except BaseException:
         face.version_abort(version)
         raise
@@ -140,30 +126,49 @@ def commit(codec: Codec, dp: int, bridge: int, added: list[bytes]) -> list[messa
     return others
 
 
+def _stage(codec: Codec, version: int, bridge: int, some: bytes) -> list[messages.Message]:
+    """Stages messages of a bundle that lie one behind the other."""
+    others: list[messages.Message] = []
+    at = 0
+    while at < len(some):
+        run, changes = codec.decode(some[0], bridge, some, at)
+        try:
+            face.buffer_stage(version, changes)
+        except face.RuleError as error:
+            begin, end = codec.item(error.index)
+            raise BundleFailed(some[at + begin:at + end], OpenFlowError(error.name)) from None
+        at += run.used
+        if run.stop in (OTHER, UNKNOWN):
+            message = some[at:at + int.from_bytes(some[at + 2:at + 4], "big")]
+            if run.stop == UNKNOWN:
+                teach(codec, bridge, message)
+            others += bundles.stage(version, bridge, message)
+            at += len(message)
+    return others
+
+
 def dump(codec: Codec, bridge: int, request: FlowStatsRequest, version: int) -> Iterator[bytes]:
     """The parts of the reply to a flow statistics request, with transaction id 0."""
     kind = "NXST_FLOW_REPLY" if version == OF10 else "OFPST_FLOW_REPLY"
     raw, now, body = find_raw(kind, version), face.now(), bytearray()
-    for records in tables.select_records(bridge, request):
-        at = 0
-        while at < len(records):
-            run, entries = codec.encode(version, records, at, now, _ROOM - len(body))
-            body += entries
-            at += run.used
-            if at >= len(records):
-                break
-            if run.stop in (OTHER, UNKNOWN):
-                rule, next_at = face.unpack_record(records, at)
-                if run.stop == UNKNOWN:
-                    _teach_wire(codec, version, rule)
-                    continue
-                entry = encode_flow_stats(tables.stats_of(rule, now), version, request.form)
-                if len(body) + len(entry) <= _ROOM:
-                    body += entry
-                    at = next_at
-                    continue
-            yield pack(raw, version, 0, bytes(body), 1)
-            body.clear()
+    rules = codec.begin_dump(version, tables.filter_of(bridge, request), now)
+    while True:
+        run, entries = codec.dump(rules, _ROOM - len(body))
+        body += entries
+        if run.stop == END:
+            break
+        if run.stop == UNKNOWN:
+            _teach_wire(codec, version, rules.next()[0])
+            continue
+        if run.stop == OTHER:
+            rule, size = rules.next()
+            entry = encode_flow_stats(tables.stats_of(rule, now), version, request.form)
+            if len(body) + len(entry) <= _ROOM:
+                body += entry
+                rules.skip(size)
+                continue
+        yield pack(raw, version, 0, bytes(body), 1)
+        body.clear()
     yield pack(raw, version, 0, bytes(body), 0)
 
 
