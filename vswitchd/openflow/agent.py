@@ -597,7 +597,7 @@ class BridgeAgent:
         may_converse = True
         while (session.version and session.role != "secondary" and not self.snoopers
                and not _vconn.is_dbg and not self.service.needs_care):
-            if may_converse and connection.line.is_direct:
+            if may_converse and quick.can_converse(connection.line, splitter):
                 replies = quick.converse(codec, self.service, session, connection.line, splitter)
                 if replies:
                     connection.send_bytes(replies)

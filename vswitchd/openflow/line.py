@@ -21,20 +21,20 @@ _MAX_FD = 1024                  # of select
 
 
 class Line:
-    """A stream. `is_busy` while something waits to be written by other means."""
+    """A stream. `is_busy` while something waits to be written by other means, `is_quick` while its
+    peer answers quickly."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
         self.fd = stream.socket.fileno() if isinstance(stream, trio.SocketStream) else -1
-        self._is_quick = False
+        self.is_quick = False
         self._turn_began = 0.0
         self.is_busy = False
 
     @property
     def is_direct(self) -> bool:
-        """Whether somebody may read and write the socket `fd` itself now, and gains by it: the peer
-        answers quickly."""
-        return self._is_quick and self.fd >= 0 and not self.is_busy
+        """Whether somebody may read and write the socket `fd` itself now."""
+        return self.fd >= 0 and not self.is_busy
 
     def send_now(self, data: bytes) -> bytes:
         """Writes what the socket takes; returns what is left."""
@@ -47,7 +47,7 @@ class Line:
 
     async def receive(self) -> bytes:
         """The next bytes; b"" at the end of the stream. Raises trio.BrokenResourceError."""
-        if self._is_quick and 0 <= self.fd < _MAX_FD:
+        if self.is_quick and 0 <= self.fd < _MAX_FD:
             if perf_counter() - self._turn_began >= _TURN:
                 await trio.lowlevel.checkpoint()
                 self._turn_began = perf_counter()
@@ -56,9 +56,9 @@ class Line:
                     return os.read(self.fd, _SIZE)
                 except OSError:
                     pass                # trio tells what is wrong when it reads
-            self._is_quick = False
+            self.is_quick = False
         asked_at = perf_counter()
         data = await self._stream.receive_some(_SIZE)
         self._turn_began = perf_counter()
-        self._is_quick = self._turn_began - asked_at < _QUICK
+        self.is_quick = self._turn_began - asked_at < _QUICK
         return data

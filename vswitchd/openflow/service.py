@@ -17,6 +17,7 @@ from vswitchd.config.desired import LOCAL
 from vswitchd.openflow import (bundles, continuations, groups, messages, meters, options, packed,
                                tables)
 from vswitchd.openflow.action_types import Output, SetQueue
+from vswitchd.openflow.actions import encode_actions
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
@@ -495,8 +496,12 @@ class Service:
             raise OpenFlowError("OFPBRC_BAD_PORT")
         actions, _ = check(value.actions, Match(), table=0, n_tables=tables.N_TABLES)
         metadata, _ = packed.pack(value.metadata)
+        program = compile_actions(actions)
         face.packets_inject([face.Injection(self.dp, self.bridge.handle, in_port, value.data,
-                                            compile_actions(actions), metadata)])
+                                            program, metadata)])
+        if "tun_metadata" not in repr(actions):         # where these lie hangs on the bridge
+            self.codec.learn_output(conn.version, encode_actions(value.actions, conn.version),
+                                    program)
         self.settle()
         return ()
 

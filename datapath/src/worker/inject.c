@@ -2,8 +2,12 @@
  * frames, resumed and learning packets. */
 #include "worker/worker.h"
 
+#include <sched.h>
+
 #include "base/clock.h"
 #include "packet/flow.h"
+
+#define INJECTED_MAX 4096       /* Frames that may wait for a worker. */
 
 struct inject {
     struct inject *next;
@@ -85,6 +89,7 @@ inject_run(struct worker *w)
         struct inject *next = in->next;
         run(w, in);
         free(in);
+        __atomic_sub_fetch(&w->n_injected, 1, __ATOMIC_RELAXED);
         in = next;
         n++;
     }
@@ -100,6 +105,7 @@ inject_forget(struct worker *w, struct datapath *dp)
         if (!dp || in->dp == dp) {
             *p = in->next;
             free(in);
+            __atomic_sub_fetch(&w->n_injected, 1, __ATOMIC_RELAXED);
         } else {
             p = &in->next;
         }
@@ -172,12 +178,18 @@ packets_inject(const struct injection *injections, uint32_t n,
         struct worker *w = workers[n_workers ? 1 : 0];
         lock_take(&w->inject_lock);
         in->next = NULL;
+        __atomic_add_fetch(&w->n_injected, 1, __ATOMIC_RELAXED);
         __atomic_store_n(w->last_injected, in, __ATOMIC_RELEASE);
         w->last_injected = &in->next;
         lock_drop(&w->inject_lock);
     }
     if (n_workers) {
         worker_wake(workers[1]);
+        /* Who sends faster than the worker translates waits for it. */
+        while (__atomic_load_n(&workers[1]->n_injected, __ATOMIC_RELAXED)
+               > INJECTED_MAX) {
+            sched_yield();
+        }
     } else {
         worker_take(workers[0]);
         inject_run(workers[0]);

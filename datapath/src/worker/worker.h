@@ -97,6 +97,7 @@ struct worker {
     struct scratch scratch[MAX_DEPTH + 2];
     struct inject *injected;    /* Guarded by inject_lock. */
     struct inject **last_injected;
+    uint32_t n_injected;        /* Atomic: how many wait. */
     struct lock inject_lock;
     struct worker_stats stats;
 };

@@ -67,10 +67,12 @@ class Bundled(NamedTuple):
 
 
 class Talk(NamedTuple):
-    """How a conversation ended: what was received and not done, replies that could not be sent."""
+    """How a conversation ended: what was received and not done, replies that could not be sent,
+    how many packets were sent."""
 
     rest: bytes
     replies: bytes
+    n_injected: int
 
 
 class Dump:
@@ -121,7 +123,7 @@ class Codec:
         self._calls = _ffi.new("struct quick_calls *", {
             name: _ffi.cast("void *", face.address_of(name))
             for name in ("version_open", "rules_stage", "version_commit", "version_current",
-                         "version_reached")})
+                         "version_reached", "packets_inject")})
         self._out = _ffi.new("uint8_t[]", 0x10000)
 
     @staticmethod
@@ -147,19 +149,20 @@ class Codec:
         return run, changes
 
     def converse(self, version: int, table_in_command: bool, dp: int, bridge: int, fd: int,
-                 data: bytes) -> Talk:
-        """Carries out flow_mods and answers barriers of a peer for as long as it says nothing else
-        and says it at once; `data` has been received already."""
+                 data: bytes, lingers: bool = True) -> Talk:
+        """Carries out flow_mods and packet-outs and answers barriers of a peer for as long as it says
+        nothing else and says it at once; `data` has been received already."""
         talk, changes = self._talk, self._changes
         talk.fd, talk.version, talk.table_in_command = fd, version, table_in_command
         talk.dp, talk.bridge = dp, bridge
-        talk.size, talk.used, talk.n_replies = len(data), 0, 0
+        talk.size, talk.used, talk.n_replies, talk.n_injected = len(data), 0, 0, 0
+        talk.linger_us = _LINGER_US if lingers else 0
         _ffi.memmove(self._received, data, len(data))
         _lib.quick_converse(self._quick, self._calls, talk, _ffi.cast("void *", changes.rows_at),
                             _MAX_ROWS, self._items, _ffi.cast("uint8_t *", changes.blob_at),
                             _BLOB_SIZE)
         return Talk(_ffi.buffer(self._received, talk.size)[talk.used:],
-                    _ffi.buffer(talk.replies, talk.n_replies)[:])
+                    _ffi.buffer(talk.replies, talk.n_replies)[:], talk.n_injected)
 
     def item(self, index: int) -> tuple[int, int]:
         """Where the message number `index` of the last run lies, from its start on."""
@@ -187,6 +190,11 @@ class Codec:
                           self._out, min(room, 0x10000), self._run)
         run = self._result()
         return run, _ffi.buffer(self._out, run.filled)[:]
+
+    def learn_output(self, version: int, actions: bytes, program: bytes) -> None:
+        """Says what a list of actions means in packet-outs."""
+        _lib.quick_learn_output(self._quick, version, actions, len(actions), program,
+                                len(program))
 
     def begin_dump(self, version: int, wanted: face.RuleFilter, now_ms: int) -> Dump:
         """Prepares to write the rules that a filter lets through."""

@@ -151,6 +151,16 @@ plain_read(const struct plain_kinds *kinds, uint8_t version, uint8_t table,
     return true;
 }
 
+bool
+plain_read_list(const struct plain_kinds *kinds, uint8_t version,
+                const uint8_t *p, uint32_t size, struct plain *plain)
+{
+    struct list list = { .plain = plain, .source = plain->source + 5 };
+
+    plain->program_size = plain->source_size = 0;
+    return read_list(&list, kinds, version, p, size);
+}
+
 int
 plain_write(const struct plain_kinds *kinds, uint8_t version,
             const uint8_t *source, uint32_t source_size, uint8_t *out,

@@ -24,6 +24,10 @@ struct plain {
 bool plain_read(const struct plain_kinds *, uint8_t version, uint8_t table,
                 const uint8_t *p, uint32_t size, struct plain *);
 
+/* The same for a bare list of actions, as packet-outs have it. */
+bool plain_read_list(const struct plain_kinds *, uint8_t version,
+                     const uint8_t *p, uint32_t size, struct plain *);
+
 /* Writes the actions of a source as 'version' has them; returns their size, or
  * -1 if they are not plain or do not fit. */
 int plain_write(const struct plain_kinds *, uint8_t version,

@@ -80,6 +80,7 @@ void quick_decode(struct quick *, uint8_t version, uint8_t table_in_command,
 struct quick_calls {            /* Functions of the switching library. */
     void *version_open, *rules_stage, *version_commit;
     void *version_current, *version_reached;
+    void *packets_inject;
 };
 
 struct quick_talk {             /* A conversation with a peer on a socket. */
@@ -92,12 +93,14 @@ struct quick_talk {             /* A conversation with a peer on a socket. */
     uint8_t *data;              /* What has been received... */
     uint32_t size, room;        /* ...in and out, and its most. */
     uint32_t used;              /* Out: how much of it is done. */
+    uint32_t n_injected;        /* Out: packet-outs done. */
     uint32_t n_replies;         /* Out: bytes of replies that are not sent, */
     uint8_t replies[4096];      /* these. */
 };
 
-/* Carries out flow_mods and answers barriers for as long as a peer asks for
- * nothing else and asks at once. */
+/* Carries out flow_mods and packet-outs and answers barriers for as long as a
+ * peer asks for nothing else and asks at once.  A barrier behind packet-outs
+ * is for those who first tell what these have brought about. */
 void quick_converse(struct quick *, const struct quick_calls *,
                     struct quick_talk *, void *rows, uint32_t max_rows,
                     struct quick_item *items, uint8_t *blob,
@@ -114,6 +117,11 @@ void quick_check_bundled(struct quick *, uint8_t version, const uint8_t *data,
 void quick_learn(struct quick *, const uint8_t *program,
                  uint32_t program_size, const uint8_t *source,
                  uint32_t source_size);
+
+/* Says what a list of actions means in packet-outs of 'version'. */
+void quick_learn_output(struct quick *, uint8_t version,
+                        const uint8_t *actions, uint32_t actions_size,
+                        const uint8_t *program, uint32_t program_size);
 
 /* Encodes the rule_records in 'records' as entries of flow statistics; in
  * OpenFlow 1.0 of Nicira's. */

@@ -22,7 +22,7 @@ from vswitchd.openflow.messages.flow import FlowMod, FlowStatsRequest, encode_fl
 from vswitchd.openflow.quick.codec import END, MOST_RECEIVED, OTHER, UNKNOWN, Codec
 from vswitchd.openflow.session import Session
 
-_FLOW_MOD, _BUNDLE_ADD, _VENDOR = 14, 34, 4
+_FLOW_MOD, _BUNDLE_ADD, _VENDOR, _PACKET_OUT = 14, 34, 4, 13
 _ROOM = MESSAGE_MAX - 24        # of a statistics reply, for entries
 Refused = list[tuple[bytes, OpenFlowError]]
 
@@ -51,10 +51,19 @@ def converse(codec: Codec, service, session: Session, line: Line, splitter: Spli
         return b""
     service.settle()
     talk = codec.converse(session.version, session.table_in_command, service.dp,
-                          service.bridge.handle, line.fd, splitter.buffer[splitter.start:])
+                          service.bridge.handle, line.fd, splitter.buffer[splitter.start:],
+                          line.is_quick)
     splitter.skip(splitter.pending)
     splitter.feed(talk.rest)
+    if talk.n_injected:
+        service.settle()
     return talk.replies
+
+
+def can_converse(line: Line, splitter: Splitter) -> bool:
+    """Whether something is gained by that."""
+    return line.is_direct and (line.is_quick or splitter.pending >= 8 and splitter.buffer[
+        splitter.start + 1] == _PACKET_OUT)
 
 
 def _change_flows(codec: Codec, service, session: Session, splitter: Splitter) -> tuple[
