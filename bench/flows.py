@@ -69,6 +69,11 @@ class Switch:
         self.run(program("ovs-ofctl", False), *args)
         return time.perf_counter() - begin
 
+    def cpu(self) -> float:
+        """Seconds of processor time that the switch has used."""
+        words = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
     def memory(self) -> int:
         """Resident bytes of the switch."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
