@@ -242,6 +242,7 @@ class Daemon:
         self.program = settings.program
         self._ready_fd = -1
         self._pidfile_fd = -1
+        self._memory_fd = -1
         self._files: dict[str, None] = {}       # To unlink at the end, in order of creation.
 
     @classmethod
@@ -317,6 +318,18 @@ class Daemon:
             if null > 2:
                 os.close(null)
 
+    def remember(self, state: bytes) -> None:
+        """Keep `state` for the process that --monitor starts when this one has crashed."""
+        if self._memory_fd >= 0:
+            os.ftruncate(self._memory_fd, 0)
+            os.pwrite(self._memory_fd, state, 0)
+
+    def recall(self) -> bytes:
+        """Return what the process before this one remembered; empty when there was none."""
+        if self._memory_fd < 0:
+            return b""
+        return os.pread(self._memory_fd, os.fstat(self._memory_fd).st_size, 0)
+
     def finish(self) -> None:
         """Remove pidfile and sockets; the process is about to exit."""
         for path in self._files:
@@ -358,6 +371,7 @@ class Daemon:
         """Stay here as the parent that restarts the daemon; return only in the child."""
         crashes = 0
         next_restart = 0.0
+        self._memory_fd = os.memfd_create("memory")
         _name_process("monitor")
         while True:
             receive, send = os.pipe2(os.O_CLOEXEC)
@@ -367,10 +381,12 @@ class Daemon:
                 if self._ready_fd >= 0:
                     os.close(self._ready_fd)
                 self._ready_fd = send
+                vlog.set_subprogram(self.program if crashes else "")
                 for number in _FATAL:
                     signal.signal(number, signal.SIG_DFL)
                 return
             os.close(send)
+            vlog.set_subprogram("monitor")
             for number in _FATAL:
                 signal.signal(number, lambda n, frame, pid=pid: _pass_on(n, pid))
             if os.read(receive, 1):
@@ -379,12 +395,15 @@ class Daemon:
             status = _wait_for(pid)
             if os.WIFSIGNALED(status) and os.WTERMSIG(status) in _RESTARTABLE:
                 crashes += 1
-                _log.err(f"{crashes} crashes: pid {pid} died, {describe_status(status)}, "
-                         "restarting")
+                death = f"{crashes} crashes: pid {pid} died, {describe_status(status)}"
                 if os.WCOREDUMP(status):
                     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
                     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
-                time.sleep(max(0.0, next_restart - time.monotonic()))
+                if time.monotonic() < next_restart:
+                    _log.warn(f"{death}, waiting until {_RESTART_INTERVAL} seconds since last "
+                              "restart")
+                    time.sleep(max(0.0, next_restart - time.monotonic()))
+                _log.err(f"{death}, restarting")
                 next_restart = time.monotonic() + _RESTART_INTERVAL
                 continue
             _log.info(f"pid {pid} died, {describe_status(status)}, exiting")

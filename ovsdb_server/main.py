@@ -9,6 +9,7 @@ import resource
 import signal
 import sys
 
+import orjson
 import trio
 
 from ovsdb_server import vlog
@@ -207,7 +208,7 @@ class _Runner:
     async def run(self) -> int:
         """Serve; return the exit code.  Raises: StartError."""
         daemon = self._daemon
-        self._server = server = Server(self._note_file)
+        self._server = server = Server(self._note_file, self._remember)
         given = self._arguments.files
         files = {name: self._absolute(value) for name, value in given.items()}
         server.tls = TlsFiles(
@@ -215,15 +216,21 @@ class _Runner:
             given.get("ssl-protocols"), given.get("ssl-ciphers"), given.get("ssl-ciphersuites"),
             files.get("peer-ca-cert"), given.get("ssl-server-name"), self._arguments.bootstraps)
         server.has_column_diff = self._arguments.has_column_diff
-        self._open_databases(self._arguments.databases)
+        before = orjson.loads(daemon.recall() or b"{}")
+        self._open_databases(before.get("databases", self._arguments.databases))
         # The collector need not look again at what was loaded.
         gc.freeze()
         reload_config = None
         if self._arguments.config_file is not None:
             reload_config = self._reload_config
             self._load_config()
-        self._check_remotes()
-        if self._arguments.config_file is None:
+        if before:
+            server.remote_texts |= dict.fromkeys(before["remotes"])
+            server.replication.configure(before["source"], before["excluded"])
+            server.replication.set_backup(before["is_backup"])
+        else:
+            self._check_remotes()
+        if not before and self._arguments.config_file is None:
             server.replication.configure(self._arguments.source, self._arguments.excluded)
             if self._arguments.source and not self._arguments.is_active:
                 server.replication.set_backup(True)
@@ -258,6 +265,17 @@ class _Runner:
         self._daemon.ready()
         if self._arguments.run is None:
             _log.info(f"{PROGRAM} (Open vSwitch) {VERSION}")
+
+    def _remember(self) -> None:
+        """Keep what commands have changed, for the server that --monitor starts after a crash."""
+        server = self._server
+        databases = [hosted.path or hosted.relay.argument
+                     for hosted in server.databases.values() if hosted.path or hosted.relay]
+        self._daemon.remember(orjson.dumps({
+            "databases": databases, "remotes": list(server.remote_texts),
+            "source": server.replication.source,
+            "excluded": server.replication.excluded_text,
+            "is_backup": server.replication.is_backup}))
 
     def _note_file(self, path: str, exists: bool) -> None:
         if exists:

@@ -147,6 +147,7 @@ class _Log:
 
     def __init__(self) -> None:
         self.program = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "ovs"
+        self.subprogram = ""
         self.loggers = {name: Logger(name) for name in MODULE_NAMES}
         self.patterns = list(_PATTERNS)
         self.facility = _FACILITIES["daemon"]
@@ -277,9 +278,9 @@ class _Log:
 
 
 def _thread_name() -> str:
-    """Return the current thread's name, or "" in the main thread."""
+    """Return the current thread's name; that of the process (mostly "") in the main thread."""
     thread = threading.current_thread()
-    return "" if thread is threading.main_thread() else thread.name
+    return LOG.subprogram if thread is threading.main_thread() else thread.name
 
 
 LOG = _Log()
@@ -294,6 +295,11 @@ def module(name: str) -> Logger:
 
 
 _vlog = module("vlog")
+
+
+def set_subprogram(name: str) -> None:
+    """Name what this process is for, in its log lines: "daemon_unix(monitor)"."""
+    LOG.subprogram = name
 
 
 def set_program(name: str) -> None:

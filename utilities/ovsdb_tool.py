@@ -173,7 +173,7 @@ def _default_schema() -> str:
 
 
 def _read_schema(path: str) -> DatabaseSchema:
-    from utilities.json_complaint import JsonError, read_json
+    from ovsdb_server.engine.json_complaint import JsonError, read_json
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as stream:
             text = stream.read()
@@ -430,7 +430,7 @@ def _transact(options: _Options, *arguments: str) -> None:
 
 def _execute(options: _Options, arguments: tuple[str, ...], is_read_only: bool) -> None:
     from ovsdb_server.engine.database import Context
-    from utilities.json_complaint import JsonError, read_json
+    from ovsdb_server.engine.json_complaint import JsonError, read_json
     db = arguments[0] if len(arguments) > 1 else _default_db()
     text = arguments[-1]
     journal, database = _open_sound(db, is_read_only)
@@ -571,11 +571,12 @@ def _show_transaction(options: _Options, json: dict, schema: DatabaseSchema,
     if not options.more:
         return
     is_diff = json.get("_is_diff") is True
-    for table, rows in json.items():
-        if type(rows) is dict:
-            for uuid, row in rows.items():
-                _show_row(options, schema, names, table, uuid, row, is_diff)
-    print()
+    tables = [(table, rows) for table, rows in json.items() if type(rows) is dict]
+    for table, rows in tables:
+        for uuid, row in rows.items():
+            _show_row(options, schema, names, table, uuid, row, is_diff)
+    if tables:
+        print()
 
 
 def _date_text(date: int) -> str:

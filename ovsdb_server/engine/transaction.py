@@ -13,7 +13,7 @@ from .atom import ZERO_UUID, Symbols
 from .datum import changes, format_text
 from .error import OvsdbError, constraint_violation
 from .rbac import Permissions
-from .schema import VERSION_INDEX, Column
+from .schema import VERSION_INDEX, Column, Table
 from .table import Change, Delta, Row, TableView, index_key
 
 
@@ -336,12 +336,13 @@ class Transaction:
                 other = committed.get(key)
                 if other is None or other in view.changes:
                     continue
-            first, second = sorted((uuid, other))
-            raise self._duplicate(view, columns, key, first, second)
+            raise self._duplicate(view, columns, uuid, other)
 
-    def _duplicate(self, view: TableView, columns: tuple[Column, ...], key: tuple, first: str,
-                   second: str) -> OvsdbError:
-        values = _values_text(columns, key)
+    def _duplicate(self, view: TableView, columns: tuple[Column, ...], one: str,
+                   other: str) -> OvsdbError:
+        first, second = sorted((one, other), reverse=True,
+                               key=lambda uuid: _content_order(view.schema, view.get(uuid)))
+        values = _values_text(columns, index_key(columns, view.get(first)))
         return constraint_violation(
             f'Transaction causes multiple rows in "{view.schema.name}" table to have identical '
             f"values ({values}) for index on {_name_columns(columns)}.  "
@@ -362,6 +363,13 @@ class Transaction:
                     "row's columns but not any columns in this index.")
         values = _values_text(columns, key)
         return f"had the following index values before the transaction: {values}."
+
+
+def _content_order(table: Table, row: Row) -> list[tuple]:
+    """Return a key by which rows are ordered by their content: the client's columns first."""
+    names = sorted(table.columns, key=lambda name: (name[0] == "_", name))
+    values = [row[table.columns[name].index] for name in names]
+    return [(len(value), value) for value in values]
 
 
 def _name_columns(columns: tuple[Column, ...]) -> str:

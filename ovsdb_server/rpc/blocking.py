@@ -136,6 +136,9 @@ class Connection:
         self._texts: list[bytes] = []       # Whole messages not parsed yet, in order.
         self._kept: list[Message] = []      # Parsed while waiting for something else, in order.
         self._next_id = 0
+        if hasattr(sock, "unwrap"):
+            import atexit   # Tools end without closing; see `close`.
+            atexit.register(self.close)
 
     def __enter__(self) -> "Connection":
         return self
@@ -147,6 +150,13 @@ class Connection:
         return self._sock.fileno()
 
     def close(self) -> None:
+        """Close the connection; a TLS peer is told first, or it would log a loss."""
+        unwrap = getattr(self._sock, "unwrap", None)
+        if unwrap is not None:
+            try:
+                unwrap()                    # Does not wait for the peer's answer.
+            except (OSError, ValueError):
+                pass
         self._sock.close()
 
     def peer_chain(self) -> list[bytes]:

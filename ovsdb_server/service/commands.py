@@ -74,6 +74,7 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
             if name in server.databases:
                 raise CommandError(f"ovsdb error: {name}: duplicate database name")
             server.add_relay(Relay(name, remotes))
+            server.note_setting()
             return
         path = os.path.join(working_directory, args[0])
         if any(hosted.path and os.path.realpath(os.path.join(working_directory, hosted.path))
@@ -88,6 +89,7 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
             raise CommandError(f"ovsdb error: {hosted.name}: duplicate database name")
         server.add_database(hosted)
         server.reload_remotes()
+        server.note_setting()
 
     def remove_db(args: list[str]) -> None:
         fixed_by_config()
@@ -95,6 +97,10 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
         if args[0].startswith("_"):
             raise CommandError("Cannot remove reserved database.")
         server.remove_database(args[0])
+        for text in server.remote_texts:
+            if text.startswith(f"db:{args[0]},"):
+                _log.warn(f'"{text}": no database named {args[0]}')
+        server.note_setting()
 
     def list_dbs(_args: list[str]) -> str:
         return "\n".join(sorted(server.databases))
@@ -108,6 +114,7 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
         if args[0] not in server.remote_texts:
             server.remote_texts[args[0]] = None
             server.reload_remotes()
+            server.note_setting()
 
     def remove_remote(args: list[str]) -> None:
         fixed_by_config()
@@ -115,6 +122,7 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
             raise CommandError("no such remote")
         del server.remote_texts[args[0]]
         server.reload_remotes()
+        server.note_setting()
 
     def list_remotes(_args: list[str]) -> str:
         return "\n".join(sorted(server.remote_texts))
@@ -207,17 +215,20 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
     def set_active(args: list[str]) -> None:
         fixed_by_config()
         replication.configure(source=args[0])
+        server.note_setting()
 
     def connect_active(_args: list[str]) -> str | None:
         fixed_by_config()
         if not replication.source:
             return "Unable to connect: active server is not specified."
         replication.set_backup(True)
+        server.note_setting()
         return None
 
     def disconnect_active(_args: list[str]) -> None:
         fixed_by_config()
         replication.set_backup(False)
+        server.note_setting()
 
     def set_probe(args: list[str]) -> str | None:
         try:
@@ -238,6 +249,7 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
     def set_excluded(args: list[str]) -> None:
         fixed_by_config()
         replication.configure(excluded=args[0] if args else "")
+        server.note_setting()
 
     def membership(name: str) -> Membership:
         hosted = server.databases.get(name)

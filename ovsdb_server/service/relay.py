@@ -78,6 +78,11 @@ class Relay:
         self._scope = trio.CancelScope()
         self._grace: trio.CancelScope | None = None
 
+    @property
+    def argument(self) -> str:
+        """The command-line argument that names this relay."""
+        return f"relay:{self.name}:{self.remotes}"
+
     async def forward(self, method: str, params: list) -> object:
         """Send a transaction or a conversion to the source; return its result.
 

@@ -54,10 +54,14 @@ class Server:
 
     `databases` {name: HostedDatabase} always holds `_Server`; `remote_texts` are the configured
     remotes, db: ones unresolved, with their policy (None: by kind); `tls` names the files as
-    configured; `active_names`, databases that --config-file has as the active of a pair.  `note_file(path, exists)` is told of socket files.
+    configured; `active_names`, databases that --config-file has as the active of a pair.
+    `note_file(path, exists)` is told of socket files,
+    `note_setting()` that a command has changed what is served.
     """
 
-    def __init__(self, note_file=lambda path, exists: None) -> None:
+    def __init__(self, note_file=lambda path, exists: None,
+                 note_setting=lambda: None) -> None:
+        self.note_setting = note_setting
         self.databases: dict[str, HostedDatabase] = {}
         self.sessions: set[Session] = set()
         self.locks = Locks()

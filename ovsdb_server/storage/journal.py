@@ -124,9 +124,6 @@ class Journal(RecordFile):
                 for record in read_records(stream, self.name, parse=replay.parse):
                     if isinstance(record.json, Staged):
                         replay.apply(record.json)
-                    elif type(record.json) is not dict:
-                        raise OvsdbError("syntax error", f"{self.name}: record at offset "
-                                                         f"{record.offset} is not an object")
                     elif self.n_records:
                         replay.add(record.json)
                     self.n_records += 1

@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple
 import orjson
 
 from ovsdb_server.engine.error import OvsdbError
+from ovsdb_server.engine.json_complaint import explain
 
 STANDALONE = "JSON"
 CLUSTERED = "CLUSTER"
@@ -102,11 +103,13 @@ def read_records(stream: BinaryIO, name: str, magic: str = STANDALONE,
         try:
             json = parse(body)
         except ValueError as error:
-            raise OvsdbError("syntax error",
-                             f"{name}: {where} are not valid JSON ({error})") from None
+            reason = explain(body.decode("utf-8", "surrogateescape"))
+            complaint = f"are not valid JSON ({reason or error})"
+            if reason is None and body.lstrip()[:1] != b"{":
+                complaint = "are not a JSON object"
+            raise OvsdbError("syntax error", f"{name}: {where} {complaint}") from None
         if parse is orjson.loads and type(json) is not dict:
-            raise OvsdbError("syntax error",
-                             f"{name}: {where} are not valid JSON (object expected)")
+            raise OvsdbError("syntax error", f"{name}: {where} are not a JSON object")
         end = start + header.length
         yield Record(offset, end, json)
         offset = end

@@ -6,7 +6,7 @@ import pytest
 
 from utilities.command_line import (DBG, ERR, INFO, LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT,
                                     REQUIRED_ARGUMENT, WARN, Fatal, Log, parse_options)
-from utilities.json_input import JsonError, parse_json
+from ovsdb_server.engine.json_complaint import JsonError, read_json
 
 TABLE = (("db", REQUIRED_ARGUMENT, ""), ("no-wait", NO_ARGUMENT, ""),
          ("no-syslog", NO_ARGUMENT, ""), ("timeout", REQUIRED_ARGUMENT, "t"),
@@ -120,7 +120,7 @@ def test_the_tools_share_one_log() -> None:
     ("[]", []), ('{"a":[1,2.5,"x"]}', {"a": [1, 2.5, "x"]}),
     (' ["\\ud83d\\ude00", null] ', ["\U0001f600", None])])
 def test_json_is_parsed(text: str, value) -> None:
-    assert parse_json(text) == value
+    assert read_json(text) == value
 
 
 @pytest.mark.parametrize("text, complaint", [
@@ -142,5 +142,5 @@ def test_json_is_parsed(text: str, value) -> None:
 ])
 def test_json_mistakes_are_placed(text: str, complaint: str) -> None:
     with pytest.raises(JsonError) as caught:
-        parse_json(text)
+        read_json(text)
     assert str(caught.value) == complaint

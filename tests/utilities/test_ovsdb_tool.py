@@ -14,7 +14,7 @@ import pytest
 from tests.ovsdb_server.reference import TOOL, environment, needs_reference
 from utilities import ovsdb_tool
 from utilities.command_line import LOG
-from utilities.json_complaint import JsonError, read_json
+from ovsdb_server.engine.json_complaint import JsonError, read_json
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "schema" / "vswitch.ovsschema"

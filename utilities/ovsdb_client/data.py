@@ -4,14 +4,14 @@ from ovsdb_server.engine.datum import from_json
 from ovsdb_server.engine.error import OvsdbError, json_text
 from ovsdb_server.engine.schema import Column
 from utilities.command_line import Fatal
-from utilities.json_input import JsonError, parse_json
+from ovsdb_server.engine.json_complaint import JsonError, read_json
 from utilities.ovsdb_client.session import Session
 from utilities.table import Table
 
 
 def _parse_transaction(text: str) -> list:
     try:
-        transaction = parse_json(text)
+        transaction = read_json(text)
     except JsonError as error:
         raise Fatal(f'"{text}": {error}') from None
     if not (isinstance(transaction, list) and transaction and isinstance(transaction[0], str)):

@@ -12,7 +12,7 @@ from ovsdb_server.engine.schema import Table as SchemaTable
 from ovsdb_server.rpc.blocking import ConnectionClosed, ProtocolError
 from ovsdb_server.rpc.message import NOTIFICATION, REPLY, REQUEST
 from utilities.command_line import Fatal, flush_output, write_text
-from utilities.json_input import JsonError, parse_json
+from ovsdb_server.engine.json_complaint import JsonError, read_json
 from utilities.ovsdb_client.background import go_background, open_control, start_background
 from utilities.ovsdb_client.session import Session, reason_of
 from utilities.table import Table
@@ -83,7 +83,7 @@ def _watch(session: Session, version: int, arguments: list[str], condition: str 
     where = None
     if condition is not None:
         try:
-            where = parse_json(condition)
+            where = read_json(condition)
         except JsonError as error:
             raise Fatal(f'"{condition}": {error}') from None
     name, groups = arguments[0], arguments[1:]
@@ -178,7 +178,7 @@ class Watcher:
     def _change_condition(self, arguments: list[str]) -> tuple[str | None, str | None]:
         name, text = arguments
         try:
-            where = parse_json(text)
+            where = read_json(text)
         except JsonError as error:
             return None, f"parse cond error: {error}"
         monitor_id = [self.session.database, 0]

@@ -4,7 +4,7 @@ from ovsdb_server.engine.ephemeral import persist_ephemeral
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.schema import DatabaseSchema
 from utilities.command_line import LOG, WARN, Fatal, write_text
-from utilities.json_input import JsonError, parse_json
+from ovsdb_server.engine.json_complaint import JsonError, read_json
 from utilities.ovsdb_client.session import Session, reason_of, server_rows
 from utilities.table import Table
 
@@ -50,7 +50,7 @@ def list_columns(session: Session, arguments: list[str]) -> None:
 def _read_schema(path: str) -> DatabaseSchema:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            json = parse_json(file.read())
+            json = read_json(file.read())
     except OSError as error:
         raise Fatal(f'failed to read schema: "{path}" could not be read as JSON (error opening '
                     f'"{path}": {reason_of(error)})') from None

@@ -108,6 +108,21 @@ def test_a_row_has_a_new_version_exactly_when_it_changed(database, triggers):
     assert len(changed) == 1
 
 
+@pytest.mark.parametrize("index, text, first_is_changed", [
+    ({"name": "long"}, "(long)", True),
+    ({"a": 12, "b": a_set(7)}, "(12 and [7])", False),
+])
+def test_rows_of_one_index_value_are_named_in_the_order_of_their_contents(
+        triggers, index, text, first_is_changed):
+    _run(triggers, insert("Indexed", {"name": "long", "a": 12, "b": 7}),
+         insert("Indexed", {"name": "b", "a": 13}))
+    details = _run(triggers, update("Indexed", index, [["name", "==", "b"]]))[-1]["details"]
+    assert f"identical values {text} for index" in details
+    changed = details.index("had the following index values before the transaction")
+    kept = details.index("existed in the database before this transaction and was not modified")
+    assert (changed < kept) is first_is_changed
+
+
 def test_a_read_only_session_may_look_but_not_touch(triggers):
     context = Context(is_read_only=True)
     assert _run(triggers, select("Plain"), plain(), select("Plain"), context=context) == [

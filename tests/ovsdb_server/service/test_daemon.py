@@ -151,13 +151,9 @@ def test_directories_with_long_names_work(make_server):
     assert server.appctl("exit").returncode == 0
 
 
-def test_the_monitor_restarts_a_crashed_daemon(server):
-    assert server.start("--monitor", "--log-file", "-vconsole:off").returncode == 0
+def _wait_for_another(server) -> None:
+    """Wait until the monitor has started another server, and make `server.pid` that one's."""
     first = server.pid
-    parent = int(re.search(r"^PPid:\t(\d+)$", Path(f"/proc/{first}/status").read_text(),
-                           re.MULTILINE).group(1))
-    assert Path(f"/proc/{parent}/comm").read_text() == "monitor\n"
-    os.kill(first, signal.SIGSEGV)
     pidfile = server.directory / "ovsdb-server.pid"
     deadline = time.monotonic() + 10
     while not pidfile.exists() or pidfile.read_text() in ("", f"{first}\n"):
@@ -166,8 +162,43 @@ def test_the_monitor_restarts_a_crashed_daemon(server):
     server.pid = int(pidfile.read_text())
     while server.appctl("version").returncode:
         assert time.monotonic() < deadline
+
+
+def test_the_monitor_restarts_a_crashed_daemon(server):
+    assert server.start("--monitor", "--log-file", "-vconsole:off").returncode == 0
+    first = server.pid
+    parent = int(re.search(r"^PPid:\t(\d+)$", Path(f"/proc/{first}/status").read_text(),
+                           re.MULTILINE).group(1))
+    assert Path(f"/proc/{parent}/comm").read_text() == "monitor\n"
+    os.kill(first, signal.SIGSEGV)
+    _wait_for_another(server)
+    pidfile = server.directory / "ovsdb-server.pid"
     assert server.pid != first and lock_owner(pidfile) == server.pid
     assert f"1 crashes: pid {first} died, killed (Segmentation fault)" in server.log()
+    assert server.appctl("exit").returncode == 0
+    server.wait_end()
+    server.pid = parent
+    server.wait_end()
+
+
+def test_after_a_crash_the_server_has_what_commands_gave_it(server):
+    server.start("--monitor", "--log-file", "-vconsole:off")
+    other = DatabaseSchema.from_json({"name": "U", "version": "1.0.0", "tables": {
+        "A": {"columns": {"x": {"type": "integer"}}}}})
+    journal.create(str(server.directory / "other.db"), other)
+    for command in (("add-db", "other.db"), ("add-remote", "punix:two.sock"),
+                    ("remove-db", "T"), ("remove-remote", f"p{server.remote}")):
+        done = server.appctl(f"ovsdb-server/{command[0]}", command[1])
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    first = server.pid
+    parent = int(re.search(r"^PPid:\t(\d+)$", Path(f"/proc/{first}/status").read_text(),
+                           re.MULTILINE).group(1))
+    os.kill(first, signal.SIGSEGV)
+    _wait_for_another(server)
+    assert server.appctl("ovsdb-server/list-dbs").stdout == "U\n_Server\n"
+    assert server.appctl("ovsdb-server/list-remotes").stdout == "punix:two.sock\n"
+    assert (f"daemon_unix(monitor)|ERR|1 crashes: pid {first} died, killed (Segmentation fault), "
+            "restarting") in server.log()
     assert server.appctl("exit").returncode == 0
     server.wait_end()
     server.pid = parent

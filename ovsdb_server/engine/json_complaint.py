@@ -1,7 +1,7 @@
 """What is wrong with a JSON text, and where, in the reference's words.
 
-The tools parse JSON with a fast library; when that refuses, `explain` walks the text again, the
-slow way, to say "line 0, column 15, byte 15: unexpected end of input".  `read_json` does both.
+JSON is parsed by a fast library; when that refuses, `explain` walks the text again, the slow way,
+to say "line 0, column 15, byte 15: unexpected end of input".  `read_json` does both, for tools.
 """
 
 from json import loads
