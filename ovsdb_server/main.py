@@ -237,7 +237,8 @@ class _Runner:
         control = None
         path = daemon.unixctl_path()
         if path is not None:
-            rows = (commands(server, self._directory, server.stop, reload_config)
+            rows = (commands(server, self._directory, server.stop, reload_config,
+                             self._arguments.config_file)
                     + vlog.commands() + COVERAGE.commands() + self.clock.commands())
             try:
                 control = ControlServer(path, rows, f"{PROGRAM} (Open vSwitch) {VERSION}")

@@ -43,11 +43,13 @@ def _number(text: str) -> int | None:
 
 
 def commands(server: Server, working_directory: str, stop: Callable[[], None],
-             reload_config: Callable[[], None] | None = None) -> tuple[Command, ...]:
+             reload_config: Callable[[], None] | None = None,
+             config_file: str | None = None) -> tuple[Command, ...]:
     """Return the rows of ovsdb-server's own commands.
 
     `working_directory` is where the program was started, for relative file names; `stop()` ends
-    it; `reload_config()` reads --config-file again, None without that option.
+    it; `reload_config()` reads --config-file, which is `config_file`, again; both are None without
+    that option.
     """
 
     def find(name: str) -> HostedDatabase:
@@ -57,9 +59,8 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
         return hosted
 
     def fixed_by_config() -> None:
-        if reload_config is not None:
-            raise CommandError("ovsdb-server was started with --config-file: change the file and "
-                               "use ovsdb-server/reload")
+        if config_file is not None:
+            raise CommandError(f"Update the {config_file} and use ovsdb-server/reload instead")
 
     def exit_(_args: list[str]) -> None:
         stop()

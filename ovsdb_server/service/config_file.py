@@ -17,9 +17,8 @@ Source: ovsdb-server(1) of Open vSwitch 3.3 and later, "Configuration File".
 import os
 from dataclasses import dataclass
 
-import orjson
-
 from ovsdb_server.engine.error import OvsdbError
+from ovsdb_server.engine.json_complaint import JsonError, read_json
 from ovsdb_server.service import targets
 from ovsdb_server.service.hosted import HostedDatabase
 from ovsdb_server.service.opening import open_database
@@ -119,11 +118,11 @@ def _new_relay(wanted: _Wanted) -> Relay:
 
 def _read(path: str) -> dict:
     try:
-        with open(path, "rb") as file:
-            config = orjson.loads(file.read())
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            config = read_json(file.read())
     except OSError as error:
         raise ConfigError(f"config: failed to open '{path}': {error.strerror}") from None
-    except ValueError as error:
+    except JsonError as error:
         raise ConfigError(f"config: reading JSON failed ({error})") from None
     if not isinstance(config, dict):
         raise ConfigError("config: configuration in a file must be a JSON object")
