@@ -155,9 +155,10 @@ void megaflow_flow(const struct megaflow *, struct flow *flow);
 /* Returns 128 bits that identify key and mask. */
 void megaflow_ufid(const struct megaflow *, uint8_t ufid[16]);
 
-/* Frames with and without tags, and with tags of different kinds, have
- * megaflows of their own, whether a translation looked at tags or not: it does
- * not say that it missed a tag. */
+/* Adds what megaflows match besides what a translation says that it looked at.
+ * Frames with and without tags, and with tags of different kinds, have
+ * megaflows of their own: a translation does not say that it missed a tag.
+ * What changes a part of an MPLS label writes all of it. */
 static inline void
 megaflow_mask_complete(struct flow *mask)
 {
@@ -167,6 +168,11 @@ megaflow_mask_complete(struct flow *mask)
     mask->vlan0_tpid = UINT16_MAX;
     if (mask->vlan1_tci) {
         mask->vlan1_tpid = UINT16_MAX;
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        if (mask->mpls_lse[i] & ~be32_from(0x100)) {
+            mask->mpls_lse[i] = UINT32_MAX;
+        }
     }
 }
 
