@@ -20,6 +20,8 @@ build: extension launchers
 here    := $(shell printf %s "$(CURDIR)" | cksum | cut -d' ' -f1)
 READY   := $(VENV)/ready-$(here)
 TESTING := $(VENV)/testing-$(here)
+# Controllers of others that the tests run, which pin packages: see tests/conformance/controllers.py.
+OTHERS  := $(VENV)/controllers
 
 $(READY): pyproject.toml
 	@.ci/install build
@@ -34,6 +36,15 @@ $(TESTING): $(READY) pyproject.toml
 	$(PY) -I -m pip install -q --disable-pip-version-check -r $(VENV)/requirements-test.txt
 	@touch $@
 
+$(OTHERS)/ready-$(here): $(READY) pyproject.toml
+	$(PYTHON) -m venv $(OTHERS)
+	$(PY) -I .ci/requirements controllers > $(OTHERS)/requirements.txt
+	$(PY) -I .ci/requirements examples > $(OTHERS)/requirements-examples.txt
+	$(OTHERS)/bin/python -I -m pip install -q --disable-pip-version-check -r $(OTHERS)/requirements.txt
+	$(OTHERS)/bin/python -I -m pip install -q --disable-pip-version-check --no-deps --upgrade \
+	    --target $(OTHERS)/examples -r $(OTHERS)/requirements-examples.txt
+	@touch $@
+
 extension: $(READY)
 	@env -u PYTHONPATH $(PY) setup.py -q build_ext --inplace
 
@@ -41,7 +52,7 @@ launchers: $(READY)
 	@env -u PYTHONPATH $(PY) -m compileall -q schema datapath ovsdb_server vswitchd utilities
 	@env -u PYTHONPATH $(PY) -m utilities.launcher $(VENV)
 
-test-tools: build $(TESTING)
+test-tools: build $(TESTING) $(OTHERS)/ready-$(here)
 
 check: test-tools
 	$(PYTEST) -m "not long" $(TESTS)

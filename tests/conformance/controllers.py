@@ -21,9 +21,12 @@ from tests.system.network import Namespace, need_privileges, wait
 HOME = Path(sys.prefix) / "controllers"
 PYTHON = HOME / "bin" / "python"
 EXAMPLES = HOME / "examples" / "os_ken"
-# The applications find each other as parts of os_ken.app.
-RUN = ("import sys, os_ken.app; os_ken.app.__path__.append({examples!r} + '/app'); "
-       "sys.argv[0] = 'osken-manager'; from os_ken.cmd.manager import main; main()")
+# The applications find each other as parts of os_ken.app, and are started by the program they came
+# with, which serves HTTP for them; newer eventlets lack a name that they import.
+RUN = ("import runpy, sys, eventlet.wsgi, os_ken.app; "
+       "eventlet.wsgi.ALREADY_HANDLED = object(); "
+       "os_ken.app.__path__.append({examples!r} + '/app'); "
+       "runpy.run_path({examples!r} + '/cmd/manager.py', run_name='__main__')")
 
 require = pytest.mark.skipif(not EXAMPLES.exists(),
                              reason=f"no controllers in {HOME}: make check puts them there")
@@ -69,10 +72,14 @@ class Suite(network.Suite):
 
     def connect(self, bridge: str, *targets: str) -> None:
         """Gives a bridge its controllers, and waits for them."""
-        self.vsctl("set-controller", bridge, *(targets or ("tcp:127.0.0.1:6653",)), "--",
-                   "set", "controller", bridge, "connection_mode=out-of-band", "max_backoff=1000")
+        rows = [("--", f"--id=@c{number}", "create", "controller", f'target="{target}"',
+                 "connection_mode=out-of-band", "max_backoff=1000")
+                for number, target in enumerate(targets or ("tcp:127.0.0.1:6653",))]
+        names = ",".join(f"@c{number}" for number in range(len(rows)))
+        self.vsctl(*(word for row in rows for word in row), "--", "set", "bridge", bridge,
+                   f"controller=[{names}]")
         wait(lambda: "false" not in self.vsctl("--columns=is_connected", "--bare", "list",
-                                               "controller"), 20, 0.2)
+                                               "controller"), 30, 0.2)
 
     def close(self) -> None:
         """Ends all."""

@@ -15,7 +15,7 @@ from tests.conformance.controllers import Controller, Suite
 from tests.system.network import wait
 
 # What it waits, in seconds, for a packet that should not come.
-_PATIENCE = 0.1
+_PATIENCE = 0.6
 _RUN = ("import sys; from os_ken.tests.switch import tester; tester.INTERVAL = {patience}; "
         "sys.argv[0] = 'osken-manager'; from os_ken.cmd.manager import main; main()")
 
