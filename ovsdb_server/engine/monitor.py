@@ -19,7 +19,7 @@ from .condition import Condition, parse_clause
 from .error import OvsdbError, syntax_error
 from .parser import ARRAY, BOOLEAN, OBJECT, Parser
 from .schema import Column, DatabaseSchema, Table
-from .table import Change, Delta, Row
+from .table import Change, Delta, Row, TableRows
 
 MONITOR = "monitor"
 COND = "monitor_cond"
@@ -225,6 +225,10 @@ class Monitors:
         """Return the committed rows of `table`."""
         return self._database.tables[table].rows
 
+    def table(self, name: str) -> TableRows:
+        """Return the committed state of a table."""
+        return self._database.tables[name]
+
 
 def _parse_requests(table: Table, json, has_where: bool) -> tuple[Watch, Condition]:
     selects: dict[Column, int] = {}
@@ -311,8 +315,17 @@ class Monitor:
     @property
     def n_initial(self) -> int:
         """How many rows does `initial` look at?"""
-        return sum(len(self._monitors.rows(name))
-                   for name, watch in self._tracker.watches.items() if watch.select & INITIAL)
+        n = 0
+        for name, watch in self._tracker.watches.items():
+            if watch.select & INITIAL:
+                found = self._look_up(name)
+                n += len(self._monitors.rows(name) if found is None else found)
+        return n
+
+    def _look_up(self, name: str) -> list[Row] | None:
+        """Return the rows of a table that the monitor wants, None if that takes a scan."""
+        condition = self._conditions.get(name)
+        return condition and self._monitors.table(name).look_up_any(condition)
 
     def initial(self) -> bytes:
         """Return the table-updates (JSON text) that answer the monitor request."""
@@ -326,6 +339,10 @@ class Monitor:
         tables = []
         for name, watch in self._tracker.watches.items():
             if watch.select & INITIAL:
+                found = self._look_up(name)
+                if found is not None:
+                    tables.append((name, watch, None, found))
+                    continue
                 condition = self._conditions.get(name)
                 tables.append((name, watch, condition and condition.matches_any,
                                list(self._monitors.rows(name).values())))

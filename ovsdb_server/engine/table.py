@@ -5,7 +5,7 @@
 """
 
 from .condition import Condition
-from .schema import Column, Datum, Table
+from .schema import UUID_INDEX, Column, Datum, Table
 
 Row = tuple[Datum, ...]
 Change = tuple[Row | None, Row | None]
@@ -50,6 +50,29 @@ class TableRows:
             for uuid, (_old, new) in changes.items():
                 if new is not None:
                     index[key_of(new)] = uuid
+
+    def look_up_any(self, condition: Condition) -> list[Row] | None:
+        """Return the rows for which some clause holds; None if that takes a scan."""
+        found: dict[str, Row] = {}
+        for clause in condition.clauses:
+            if clause.function == "false":
+                continue
+            uuid = None
+            if clause.function == "==" and clause.column.index == UUID_INDEX:
+                uuid = clause.argument[0]
+            elif clause.function == "==":
+                for columns, index in zip(self.schema.indexes, self.indexes):
+                    if columns == (clause.column,):
+                        uuid = index.get(clause.argument)
+                        break
+                else:
+                    return None
+            else:
+                return None
+            row = self.rows.get(uuid)
+            if row is not None:
+                found[uuid] = row
+        return list(found.values()) if condition.clauses else None
 
 
 def index_key(columns: tuple[Column, ...], row: Row) -> tuple:

@@ -1,9 +1,10 @@
 """Makes the tools' C program and their bundle of modules; called by `utilities.launcher`.
 
 A bundle begins with the header that `start.c` declares.  Behind it lie, in any order, its
-strings, the marshalled code of the modules, and the importer's index, a marshalled {module:
-(0: below the checkout, 1: below Python's library; path there, is it a package?, modification time
-in ns and size of the source, offset and size of the code)}.
+strings, and marshalled: the importer's table, ({name: (offset, size)} of the packs, and as "" of
+the table of all modules, {module: row}; {module in C: its file}); a pack is (rows, (offset, size) of a tuple of their codes); a
+row is (0: below the checkout, 1: below Python's library; path there, is it a package?,
+modification time in ns and size of the source, offset and size of the code, module).
 """
 
 import ast
@@ -18,6 +19,8 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
+
+from utilities.programs import PROGRAMS
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -37,7 +40,7 @@ _PACKAGES = ("schema", "datapath", "ovsdb_server", "vswitchd", "utilities")
 
 # Modules of the standard library that tools use, some of them seldom.
 _STANDARD = (
-    "__future__", "_weakrefset", "base64", "bisect", "collections",
+    "base64", "bisect", "collections",
     "collections.abc", "contextlib", "copy", "copyreg", "ctypes", "ctypes._endian", "dataclasses",
     "datetime", "decimal", "enum", "fcntl", "fnmatch", "fractions", "functools", "glob", "hashlib",
     "heapq", "inspect", "ipaddress", "json", "json.decoder", "json.encoder", "json.scanner",
@@ -46,6 +49,25 @@ _STANDARD = (
     "selectors", "shlex", "shutil", "signal", "socket", "ssl", "string", "struct", "subprocess",
     "tempfile", "textwrap", "threading", "token", "tokenize", "traceback", "types", "typing",
     "urllib", "urllib.parse", "uuid", "warnings", "weakref")
+
+
+# And of those in C, unless they are built in.
+_EXTENSIONS = ("_bisect", "_datetime", "_heapq", "_json", "_posixsubprocess", "_random", "_socket",
+               "_ssl", "_struct", "array", "fcntl", "math", "select")
+
+# Which modules a tool needs for nearly all that it does, besides its own; or a module, when it is
+# loaded.  Their packs are found out by importing them.
+_PACKS = {
+    "ovs-appctl": ("utilities.appctl",),
+    "ovs-dpctl": ("utilities.dpctl",),
+    "ovs-ofctl": ("utilities.ofctl",),
+    "ovs-vsctl": ("utilities.vsctl", "utilities.schema_file"),
+    "ovsdb-client": ("utilities.ovsdb_client",),
+    "ovsdb-tool": ("utilities.ovsdb_tool",),
+    "utilities.vsctl.command": ("utilities.vsctl.command", "utilities.table",
+                                "utilities.database"),
+}
+_ALWAYS = ("utilities.programs", "utilities.command_line")
 
 
 class _Bundle:
@@ -62,6 +84,11 @@ class _Bundle:
         self._chunks.append(data + bytes(padding))
         self._size += len(data) + padding
         return offset
+
+    def add_value(self, value: object) -> tuple[int, int]:
+        """Append `value`, marshalled; return its offset and size."""
+        data = marshal.dumps(value)
+        return self.add(data), len(data)
 
     def finish(self, strings: list[str], early: list[tuple[int, int, int, int]],
                index: tuple[int, int]) -> bytes:
@@ -136,13 +163,15 @@ def make_bundle(venv: Path, site: str, root: Path = ROOT) -> bytes:
         path, is_package = _source(name)
         early.append((name, _compile(path), is_package))
     early.append((_IMPORTER, _compile(HERE / "importer.py"), False))
-    index = {}
+    rows = {}
+    codes = {}
 
     def add(name: str, place: int, below: str, path: Path, is_package: bool) -> None:
         status = path.stat()
         code = _compile(path, is_stripped=place == 0)
-        index[name] = (place, str(path).removeprefix(below), is_package, status.st_mtime_ns,
-                       status.st_size, bundle.add(code), len(code))
+        rows[name] = (place, str(path).removeprefix(below), is_package, status.st_mtime_ns,
+                      status.st_size, bundle.add(code), len(code), name)
+        codes[name] = code
 
     for package in _PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
@@ -153,14 +182,68 @@ def make_bundle(venv: Path, site: str, root: Path = ROOT) -> bytes:
         found = _source(name)
         if found is not None and str(found[0]).startswith(stdlib + "/"):
             add(name, 1, stdlib, *found)
-    table = marshal.dumps(index)
+    table = {"": bundle.add_value(rows)}
+    for name, modules in _PACKS.items():
+        known = [] if name in PROGRAMS else [*_ALWAYS, name.rpartition(".")[0]]
+        members = [member for member in _import_order(root, rows, known, [*_ALWAYS, *modules])
+                   if member != name]
+        if members:
+            together = tuple(marshal.loads(codes[member]) for member in members)
+            table[name] = bundle.add_value(
+                (tuple(rows[member] for member in members), bundle.add_value(together)))
     strings = [stdlib, _dynload(), sys.base_prefix, sys.base_exec_prefix,
                _relative(root, venv, root), _relative(site, venv, root), "bin/python3", str(root)]
     return bundle.finish(
         strings,
         [(bundle.add(name.encode() + b"\0"), bundle.add(code), len(code), is_package)
          for name, code, is_package in early],
-        (bundle.add(table), len(table)))
+        bundle.add_value((table, _extensions())))
+
+
+def _extensions() -> dict[str, str]:
+    """Return the files of those modules in C of the standard library that tools use."""
+    found = {}
+    for name in _EXTENSIONS:
+        path = Path(_dynload(), name + sysconfig.get_config_var("EXT_SUFFIX"))
+        if path.is_file():
+            found[name] = str(path)
+    return found
+
+
+def _import_order(root: Path, rows: dict[str, tuple], known: list[str], modules: list[str]
+                  ) -> list[str]:
+    """Return those of `rows` that are imported by `modules` but not by `known`, each before the
+    ones that need it; none of the modules that this checkout lacks."""
+    listed = [[name for name in names if name in rows] for names in (known, modules)]
+    program = f"""
+import sys
+sys.path.append({str(root)!r})
+ended = []
+class Watcher:
+    def __getattr__(self, name):
+        return getattr(self.loader, name)
+    def exec_module(self, module):
+        self.loader.exec_module(module)
+        ended.append(module.__spec__.name)
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        for finder in sys.meta_path[1:]:
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                if spec.loader is not None and hasattr(spec.loader, "exec_module"):
+                    watcher = Watcher()
+                    watcher.loader, spec.loader = spec.loader, watcher
+                return spec
+sys.meta_path.insert(0, Finder)
+for names in {listed!r}:
+    ended.clear()
+    for name in names:
+        __import__(name)
+print(*ended)
+"""
+    done = subprocess.run([sys.executable, "-IS", "-c", program], capture_output=True, text=True)
+    return [name for name in done.stdout.split() if name in rows]
 
 
 def _dynload() -> str:

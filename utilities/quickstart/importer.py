@@ -3,6 +3,10 @@
 Lies in the bundle itself, as the module `_quickstart`.  A module is taken from the bundle only
 while its source is the very file that it was made of (same time, same size); else, and for
 modules that are not in it, Python's own importers follow.  So an edited file counts at once.
+
+The modules that a tool loads in any case are a pack, which is loaded as a whole, in the order in
+which they need each other: that is quicker than one by one, and strings that they share are there
+once.  A module that is loaded later may have a pack, too: of the modules that it needs.
 """
 
 import gc
@@ -11,38 +15,47 @@ import posix
 import sys
 
 import _frozen_importlib
+import _frozen_importlib_external
 
 # New objects before the collector of cycles looks at them: more than a short tool makes.
 _COLLECT_AFTER = 50_000
 
+_Module = type(sys)
 _ModuleSpec = _frozen_importlib.ModuleSpec
+_ExtensionFileLoader = _frozen_importlib_external.ExtensionFileLoader
+_INIT = "/__init__.py"
 
 
 class Importer:
-    """Finds and loads the modules of a bundle; a member of sys.meta_path."""
+    """Finds and loads the modules of a bundle; a member of sys.meta_path.
 
-    def __init__(self, bundle: memoryview, index: dict[str, tuple], roots: tuple[str, str]
-                 ) -> None:
+    `packs` says where in the bundle the packs are, {name: (offset, size)}, and as "" the table of
+    all modules; `roots` are the directories of the sources (see build.py); `extensions` are the
+    files of the standard library's modules in C, which need no looking for.
+    """
+
+    def __init__(self, bundle: memoryview, packs: dict[str, tuple], roots: tuple[str, str],
+                 extensions: dict[str, str]) -> None:
         self._bundle = bundle
-        self._index = index
+        self._packs = packs
         self._roots = roots
+        self._extensions = extensions
+        self._modules: dict[str, tuple] | None = None
 
     def find_spec(self, name: str, path: object = None, target: object = None):
         """Return the spec of module `name`, None if it is not here or its source has changed."""
-        row = self._index.get(name)
-        if row is None:
+        file = self._extensions.get(name)
+        if file is not None:
+            loader = _ExtensionFileLoader(name, file)
+            return _ModuleSpec(name, loader, origin=file)
+        if self._modules is None:
+            self._modules = self._load(self._packs[""])
+        row = self._modules.get(name)
+        if row is None or not self._is_current(row):
             return None
-        origin = self._roots[row[0]] + row[1]
-        try:
-            status = posix.stat(origin)
-        except OSError:
-            return None
-        if status.st_mtime_ns != row[3] or status.st_size != row[4]:
-            return None
-        spec = _ModuleSpec(name, self, origin=origin, loader_state=row, is_package=row[2])
-        if row[2]:
-            spec.submodule_search_locations.append(origin[:-len("/__init__.py")])
-        return spec
+        if name in self._packs:
+            self.load_pack(name)
+        return self._spec(name, row)
 
     def create_module(self, spec) -> None:
         """Let Python make the module."""
@@ -50,18 +63,68 @@ class Importer:
     def exec_module(self, module) -> None:
         """Run the code of a module that `find_spec` has found."""
         spec = module.__spec__
-        row = spec.loader_state
         module.__file__ = spec.origin
-        exec(marshal.loads(self._bundle[row[5]:row[5] + row[6]]), module.__dict__)
+        exec(self._load(spec.loader_state[5:7]), module.__dict__)
+
+    def load_pack(self, name: str) -> None:
+        """Import the modules of the pack called `name`; none if a source has changed."""
+        rows, place = self._load(self._packs[name])
+        loaded = sys.modules
+        if not all(map(self._is_current, rows)):
+            return
+        todo = {row[7]: (row, code) for row, code in zip(rows, self._load(place))
+                if row[7] not in loaded}
+        # All are there before the first one runs: a package may need its own modules.
+        for name, (row, code) in todo.items():
+            module = loaded[name] = _Module(name)
+            spec = module.__spec__ = self._spec(name, row)
+            module.__file__ = spec.origin
+            module.__loader__ = self
+            module.__package__ = spec.parent
+            if row[2]:
+                module.__path__ = spec.submodule_search_locations
+        done = set()
+        try:
+            for name, (row, code) in todo.items():
+                exec(code, loaded[name].__dict__)
+                done.add(name)
+                outer, _, last = name.rpartition(".")
+                if outer:
+                    setattr(loaded[outer], last, loaded[name])
+        except BaseException:
+            for name in todo.keys() - done:
+                loaded.pop(name, None)
+            raise
+
+    def _load(self, place: tuple[int, int]) -> object:
+        offset, size = place
+        return marshal.loads(self._bundle[offset:offset + size])
+
+    def _is_current(self, row: tuple) -> bool:
+        try:
+            status = posix.stat(self._roots[row[0]] + row[1])
+        except OSError:
+            return False
+        return status.st_mtime_ns == row[3] and status.st_size == row[4]
+
+    def _spec(self, name: str, row: tuple):
+        origin = self._roots[row[0]] + row[1]
+        spec = _ModuleSpec(name, self, origin=origin, loader_state=row, is_package=row[2])
+        if row[2]:
+            spec.submodule_search_locations.append(origin[:-len(_INIT)])
+        return spec
 
 
 def run(name: str, bundle: memoryview, offset: int, size: int, root: str, stdlib: str) -> None:
     """Run the tool `name`; ends the process.
 
-    `bundle` has its index at `offset`; `root` and `stdlib` are where the modules' sources are.
+    `bundle` has the importer's table at `offset`; `root` and `stdlib` are where the sources are.
     """
-    index = marshal.loads(bundle[offset:offset + size])
-    sys.meta_path.insert(0, Importer(bundle, index, (root, stdlib)))
+    packs, extensions = marshal.loads(bundle[offset:offset + size])
+    importer = Importer(bundle, packs, (root, stdlib), extensions)
+    sys.meta_path.insert(1, importer)   # After what is built in.
+    if name in packs:
+        importer.load_pack(name)
     gc.set_threshold(_COLLECT_AFTER, 10, 10)
     gc.enable()
     from utilities.programs import start_tool

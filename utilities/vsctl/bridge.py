@@ -109,23 +109,32 @@ def want_bridges(ctx: Context) -> None:
 
 
 def names_of_new_ports(calls: list) -> list[str]:
-    """Return the names of the ports that `calls` add if they do nothing else, else []."""
-    if all(call.command.run is add_port for call in calls):
+    """Return the names of the ports that `calls` add if they do nothing else, else [].
+
+    Names that are no text cannot be sent to the server: such calls are left to fail as others do.
+    """
+    if all(call.command.run is add_port and call.arguments[0].isprintable()
+           and call.arguments[1].isprintable() for call in calls):
         return [call.arguments[1] for call in calls]
     return []
 
 
-def narrow_to_new_ports(database: Database, names: list[str]) -> None:
-    """Fetch of ports and interfaces only what could be in the way of new ones called `names`.
+def narrow_to_new_ports(database: Database, calls: list) -> None:
+    """Fetch of ports and interfaces only what could be in the way of what `calls` add.
 
-    That is enough to add them to a bridge, however many ports it has: the rest of the tree is
-    its bridges, some of them fake.
+    That is enough to add ports to a bridge, however many it has.  If the bridge is a fake one,
+    there is a port of its name; only then it matters which ports a bridge has (`finds_fake`).
     """
-    clauses = [["name", "==", name] for name in names]
-    database.narrow("Port", [*clauses, ["fake_bridge", "==", True]])
+    clauses = [["name", "==", name] for name in names_of_new_ports(calls)]
+    bridges = dict.fromkeys(call.arguments[0] for call in calls)
+    database.narrow("Port", [*clauses, *(["name", "==", name] for name in bridges)])
     database.narrow("Interface", clauses)
-    # A fake bridge is known by being among them.
     database.leave_out("Bridge", "ports")
+
+
+def finds_fake(database: Database) -> bool:
+    """Are there fake bridges among the ports that were fetched?"""
+    return any(row.scalar("fake_bridge") for row in database.all("Port"))
 
 
 def is_in_the_way(database: Database, names: list[str]) -> bool:

@@ -156,7 +156,8 @@ def _answer(name: str, local_options: tuple) -> None:
 
 def _run_commands(calls: list, arguments: str, settings: Settings) -> int:
     from utilities import database as db
-    from utilities.vsctl.bridge import is_in_the_way, names_of_new_ports, narrow_to_new_ports
+    from utilities.vsctl.bridge import (finds_fake, is_in_the_way, names_of_new_ports,
+                                        narrow_to_new_ports)
     from utilities.vsctl.command import RECORD_NAMES
     from utilities.vsctl.language import Context, Run
     schema = db.Schema(db.schema_path("vswitch"))
@@ -171,7 +172,7 @@ def _run_commands(calls: list, arguments: str, settings: Settings) -> int:
         call.command.prepare(Context(run, call))
     new_names = [] if settings.is_plan else names_of_new_ports(calls)
     if new_names:
-        narrow_to_new_ports(database, new_names)
+        narrow_to_new_ports(database, calls)
     announce_wait(f"still waiting for the database server at {settings.remote}; --timeout=SECS "
                   "limits the wait")
     database.open()
@@ -182,7 +183,7 @@ def _run_commands(calls: list, arguments: str, settings: Settings) -> int:
         try:
             if database.is_narrow and is_in_the_way(database, new_names):
                 database.widen()
-            elif database.leaves_out("Bridge", "ports") and database.all("Port"):
+            elif database.leaves_out("Bridge", "ports") and finds_fake(database):
                 database.complete()
             status = _attempt(run, calls, arguments, settings)
         except (db.ConnectionClosed, db.ProtocolError, ConnectionError):

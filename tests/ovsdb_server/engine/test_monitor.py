@@ -102,3 +102,28 @@ def test_closing_forgets_everything(database):
     assert len(database.monitors) == 0
     _run(database, plain(name="b"))
     assert not any(monitor.has_changes for monitor in monitors)
+
+
+INDEXED = {"name": "Small", "version": "1.0.0", "tables": {"T": {
+    "columns": {"name": {"type": "string"}, "number": {"type": "integer"}},
+    "indexes": [["name"]], "isRoot": True}}}
+
+
+def test_rows_that_an_index_finds_are_all_that_the_first_reply_looks_at():
+    database = Database(DatabaseSchema.from_json(INDEXED))
+    uuids = [result["uuid"] for result in _run(database, *(
+        {"op": "insert", "table": "T", "row": {"name": name, "number": number}}
+        for number, name in enumerate("abcdef")))]
+
+    def names(*where):
+        monitor = database.monitors.add(COND, {"T": [{"columns": ["name"], "where": list(where)}]})
+        rows = orjson.loads(monitor.initial()).get("T", {}).values()
+        return "".join(sorted(row["initial"]["name"] for row in rows)), monitor.n_initial
+
+    assert names(["name", "==", "b"], ["name", "==", "none"], ["_uuid", "==", uuids[3]],
+                 ["name", "==", "d"], False) == ("bd", 2)
+    assert names(["name", "==", "b"], ["number", "==", 4]) == ("be", 6)
+    assert names(["name", "!=", "b"]) == ("acdef", 6)
+    assert names(["name", "==", "b"], True) == ("abcdef", 6)
+    assert names(False) == ("", 0)
+    assert names() == ("abcdef", 6)
