@@ -83,6 +83,8 @@ class Supervisor:
         self.must_clean_up = False
         self.report_wanted = trio.Event()
         self.is_configured = False
+        # Held while the switch is taken from one configuration to the next, which may be in turns.
+        self.changing = trio.Lock()
         self.complained: set = set()
         self.cur_cfg: int | None = None
         self.leftovers = Leftovers(Path(run_directory()) / FILE_NAME)
@@ -158,15 +160,21 @@ class Supervisor:
         try:
             while True:
                 await trio.lowlevel.wait_readable(monitor.fileno())
-                if monitor.drain() and self.switch.follow_links():
-                    self.publish()
-                    self.record_devices()
-                    self.agent.ports_changed()
-                    self.want_report()
+                if monitor.drain():
+                    async with self.changing:
+                        self.take_links()
                 # Changes come in crowds; one look at the end of a crowd is enough.
                 await trio.sleep(0.05)
         finally:
             monitor.close()
+
+    def take_links(self) -> None:
+        """Makes the switch follow the devices that are there now."""
+        if self.switch.follow_links():
+            self.publish()
+            self.record_devices()
+            self.agent.ports_changed()
+            self.want_report()
 
     def publish(self) -> None:
         """Hands changed bridges to the datapath."""
@@ -208,18 +216,20 @@ class Supervisor:
                     getattr(_log, complaint.level)(complaint.text)
             self.complained = set(complaints)
             actions = diff(self.desired, desired)
-            await apply(actions, self.switch, self.agent)
-            self.desired = desired
-            if self.streams is not None:
-                self.streams.follow()
-            if self.switch.retry_failed():
-                self.publish()
-            self.agent.ports_changed()
-            self.settle()
-            if not self.is_configured:
-                self.leftovers.clear(self.switch.outliving())
-            self.record_devices()
-            await self.write_status(top)
+            async with self.changing:
+                await apply(actions, self.switch, self.agent)
+                self.desired = desired
+                if self.streams is not None:
+                    self.streams.follow()
+                if self.switch.retry_failed():
+                    self.publish()
+                self.agent.ports_changed()
+                self.settle()
+                if not self.is_configured:
+                    self.leftovers.clear(self.switch.outliving())
+                self.record_devices()
+                transaction = self.gather_status(top)
+            await self.write_status(transaction)
             if not self.is_configured:
                 self.is_configured = True
                 self.daemon.ready()
@@ -232,12 +242,14 @@ class Supervisor:
                 await self.report_wanted.wait()
             self.report_wanted = trio.Event()
             if self.is_configured and self.replica.is_connected:
-                await self.write_status()
+                async with self.changing:
+                    transaction = self.gather_status()
+                await self.write_status(transaction)
 
     # -- to the database
 
-    async def write_status(self, top=None) -> None:
-        """Writes what is true of the switch into the database, where it differs.
+    def gather_status(self, top=None) -> Transaction:
+        """What is true of the switch, where the database says something else.
 
         `top` is the (uuid, row) of the Open_vSwitch record that has just been carried out.
         """
@@ -249,6 +261,10 @@ class Supervisor:
             self.update(transaction, "Open_vSwitch", uuid,
                         {"cur_cfg": row["next_cfg"], "ovs_version": (VERSION,),
                          **status.switch_status(self.switch)})
+        return transaction
+
+    async def write_status(self, transaction: Transaction) -> None:
+        """Writes what `gather_status` found."""
         outcome = await self.replica.commit(transaction)
         if outcome is Status.ERROR:
             _log.warn(f"cannot write status: {transaction.error}", _RATE)

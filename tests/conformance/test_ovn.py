@@ -5,6 +5,7 @@ The same lines run on a cloud of Debian's suite and on one of ours; what they pr
 ovn-controller installed and the traces must be equal.
 """
 
+from difflib import unified_diff
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,10 @@ def play(cloud: Cloud, scenario: Path) -> list[tuple[str, str]]:
     return told
 
 
+def _lines(told: list[tuple[str, str]]) -> list[str]:
+    return [line for command, output in told for line in f"{command}: {output}".splitlines()]
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.stem)
 def test_ovn_sees_the_same_of_both_suites(scenario, tmp_path):
     told = []
@@ -44,5 +49,6 @@ def test_ovn_sees_the_same_of_both_suites(scenario, tmp_path):
             complaints = cloud.complaints()
         finally:
             cloud.close()
-    assert told[1] == told[0]
+    difference = "\n".join(unified_diff(*map(_lines, told), "Debian's", "ours", lineterm=""))
+    assert told[1] == told[0], difference
     assert not complaints

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from ovsdb_server.rpc import blocking
+from utilities import command_line
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "schema" / "vswitch.ovsschema"
@@ -179,6 +180,7 @@ def _be_program(main, argv: list[str], server: Server, stdin: int, stdout: int,
         os.environ.clear()
         os.environ.update(server.environment)
         os.chdir(server.directory)
+        command_line.LOG.__init__()     # a program counts its own lines
         for number in (signal.SIGINT, signal.SIGALRM, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         code = main(argv)

@@ -5,6 +5,7 @@ into Interface.error. `publish()` hands the whole of ports and bundles to the da
 out what changed. Control task only.
 """
 
+import errno
 import hashlib
 from dataclasses import dataclass
 
@@ -235,7 +236,7 @@ class Bridge:
     def statistics(self, port: BridgePort) -> dict[str, int]:
         """Interface.statistics of a port."""
         if port.number is None:
-            stats = face.bridge_port_stats(self.handle, port.ofport)
+            stats = self._patch_stats(port)
             names = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes")
         else:
             stats = face.port_stats(self.datapath.handle, port.number)
@@ -245,6 +246,14 @@ class Bridge:
         if port.number is not None:
             counts["rx_dropped"] += port.netdev.n_overruns()
         return counts
+
+    def _patch_stats(self, port: BridgePort) -> face.BridgePortStats:
+        try:
+            return face.bridge_port_stats(self.handle, port.ofport)
+        except face.DatapathError as error:
+            if error.number != errno.ENODEV:
+                raise
+            return face.BridgePortStats(0, 0, 0, 0)     # not published yet
 
     # -- to the datapath
 
