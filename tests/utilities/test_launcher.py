@@ -152,6 +152,45 @@ def main(argv):
     assert (result.returncode, result.stderr) == (1, "bye\n")
 
 
+CLASSES = '''
+import dataclasses, inspect, sys
+from collections import namedtuple
+Pair = namedtuple("Pair", "left right", defaults=(2,))
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Point:
+    """A place."""
+    x: int
+    y: int = 0
+
+@dataclasses.dataclass(order=True)
+class Other:
+    items: list = dataclasses.field(default_factory=list)
+
+def main(argv):
+    print("probe", Point(1), Pair(1), Point(1) == Point(1, 0), hash(Point(2)) == hash(Point(2)))
+    print(Other([1]) < Other([2]), Point.__doc__, Other.__doc__, Point.__annotations__["x"])
+    try:
+        Point(1).x = 2
+    except dataclasses.FrozenInstanceError as error:
+        print(error)
+    print(inspect.signature(Point), main.__doc__, inspect.__name__, Pair.__new__.__qualname__)
+'''
+
+
+def test_tool_makes_classes_as_python_does(tmp_path, monkeypatch):
+    """What the bundle does to be quick shows nowhere: texts compiled before, lazy modules."""
+    monkeypatch.setattr(build, "_STANDARD", ("struct", "collections", "dataclasses", "inspect"))
+    monkeypatch.setattr(build, "_WITH_TEXTS", ("utilities.",))
+    path = make_tool(tmp_path, "plain", CLASSES)
+    ours = subprocess.run([path], capture_output=True, text=True)
+    theirs = subprocess.run(
+        [sys.executable, "-I", "-c", "import sys; sys.path.insert(0, sys.argv[1])\n"
+         "from utilities.probe import main; main([])", path.parents[1]],
+        capture_output=True, text=True, check=True)
+    assert (ours.stdout, ours.stderr) == (theirs.stdout, "")
+
+
 def test_without_a_compiler_the_tools_are_scripts(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CC", "/nonexistent/cc")
     (tmp_path / "bin").mkdir()

@@ -2,7 +2,8 @@
 
 A bundle begins with the header that `start.c` declares.  Behind it lie, in any order, its
 strings, and marshalled: the importer's table, ({name: (offset, size)} of the packs, and as "" of
-the table of all modules, {module: row}; {module in C: its file}); a pack is (rows, (offset, size) of a tuple of their codes); a
+the table of all modules, {module: row}, and as "=" of the compiled texts, {text: code};
+{module in C: its file}); a pack is (rows, (offset, size) of a tuple of their codes); a
 row is (0: below the checkout, 1: below Python's library; path there, is it a package?,
 modification time in ns and size of the source, offset and size of the code, module).
 """
@@ -57,6 +58,7 @@ _EXTENSIONS = ("_bisect", "_datetime", "_heapq", "_json", "_posixsubprocess", "_
 
 # Which modules a tool needs for nearly all that it does, besides its own; or a module, when it is
 # loaded.  Their packs are found out by importing them.
+_OFCTL = "utilities.ofctl.protocol"
 _PACKS = {
     "ovs-appctl": ("utilities.appctl",),
     "ovs-dpctl": ("utilities.dpctl",),
@@ -64,10 +66,18 @@ _PACKS = {
     "ovs-vsctl": ("utilities.vsctl", "utilities.schema_file"),
     "ovsdb-client": ("utilities.ovsdb_client",),
     "ovsdb-tool": ("utilities.ovsdb_tool",),
+    _OFCTL: ("utilities.ofctl.protocol", "utilities.ofctl.connection", "utilities.ofctl.ports"),
+    "utilities.ofctl.flows": ("utilities.ofctl.flows",),
+    "utilities.ofctl.switch": ("utilities.ofctl.switch",),
     "utilities.vsctl.command": ("utilities.vsctl.command", "utilities.table",
                                 "utilities.database"),
 }
 _ALWAYS = ("utilities.programs", "utilities.command_line")
+
+
+# Where the dataclasses and named tuples of tools are.
+_WITH_TEXTS = ("schema.", "vswitchd.openflow.", "utilities.ofctl")
+_WITHOUT_TEXTS = ("vswitchd.openflow.quick",)
 
 
 class _Bundle:
@@ -108,6 +118,9 @@ class _Stripper(ast.NodeTransformer):
     """
 
     def _strip_docstring(self, node):
+        if isinstance(node, ast.ClassDef) and node.decorator_list:
+            # A dataclass would make up a docstring, at length.
+            return self.generic_visit(node)
         match node.body:
             case [ast.Expr(value=ast.Constant(value=str())), *rest]:
                 node.body = rest or [ast.copy_location(ast.Pass(), node.body[0])]
@@ -182,9 +195,11 @@ def make_bundle(venv: Path, site: str, root: Path = ROOT) -> bytes:
         found = _source(name)
         if found is not None and str(found[0]).startswith(stdlib + "/"):
             add(name, 1, stdlib, *found)
-    table = {"": bundle.add_value(rows)}
+    table = {"": bundle.add_value(rows), "=": bundle.add_value(_compile_texts(root, rows))}
     for name, modules in _PACKS.items():
         known = [] if name in PROGRAMS else [*_ALWAYS, name.rpartition(".")[0]]
+        if name.startswith("utilities.ofctl.") and name != _OFCTL:
+            known += _PACKS[_OFCTL]
         members = [member for member in _import_order(root, rows, known, [*_ALWAYS, *modules])
                    if member != name]
         if members:
@@ -198,6 +213,35 @@ def make_bundle(venv: Path, site: str, root: Path = ROOT) -> bytes:
         [(bundle.add(name.encode() + b"\0"), bundle.add(code), len(code), is_package)
          for name, code, is_package in early],
         bundle.add_value((table, _extensions())))
+
+
+def _compile_texts(root: Path, rows: dict[str, tuple]) -> dict[str, object]:
+    """Return {text: code} of what dataclasses and named tuples compile when modules of ours that
+    tools may need are imported."""
+    modules = [name for name in rows if name.startswith(_WITH_TEXTS)
+               and not name.startswith(_WITHOUT_TEXTS)]
+    program = f"""
+import sys
+sys.path += [{str(root)!r}, {sysconfig.get_path("purelib")!r}]
+import builtins, collections, dataclasses, marshal
+codes = dict()
+def execute(text, *names):
+    codes[text] = compile(text, "<string>", "exec")
+    exec(text, *names)
+def evaluate(text, *names):
+    codes[text] = compile(text, "<string>", "eval")
+    return eval(text, *names)
+dataclasses.exec = execute
+collections.eval = evaluate
+for module in {modules!r}:
+    try:
+        __import__(module)
+    except ImportError:
+        pass
+sys.stdout.buffer.write(marshal.dumps(codes))
+"""
+    done = subprocess.run([sys.executable, "-IS", "-c", program], capture_output=True)
+    return marshal.loads(done.stdout) if done.returncode == 0 else {}
 
 
 def _extensions() -> dict[str, str]:
@@ -218,6 +262,7 @@ def _import_order(root: Path, rows: dict[str, tuple], known: list[str], modules:
     program = f"""
 import sys
 sys.path.append({str(root)!r})
+sys.modules["inspect"] = type(sys)("inspect")      # Lazy in importer.py.
 ended = []
 class Watcher:
     def __getattr__(self, name):

@@ -7,6 +7,9 @@ modules that are not in it, Python's own importers follow.  So an edited file co
 The modules that a tool loads in any case are a pack, which is loaded as a whole, in the order in
 which they need each other: that is quicker than one by one, and strings that they share are there
 once.  A module that is loaded later may have a pack, too: of the modules that it needs.
+
+Dataclasses and named tuples write functions as text and compile it.  The texts of ours are in the
+bundle with what the compiler made of them, which is half of the start of ovs-ofctl.
 """
 
 import gc
@@ -21,16 +24,28 @@ import _frozen_importlib_external
 _COLLECT_AFTER = 50_000
 
 _Module = type(sys)
+# Modules that are hardly ever used by those who import them.
+_LAZY = frozenset(("inspect",))
+
 _ModuleSpec = _frozen_importlib.ModuleSpec
 _ExtensionFileLoader = _frozen_importlib_external.ExtensionFileLoader
 _INIT = "/__init__.py"
+
+
+class _LazyModule(_Module):
+    """A module whose code runs when it is first asked for something."""
+
+    def __getattr__(self, name: str) -> object:
+        self.__class__ = _Module
+        self.__loader__.run_code(self)
+        return getattr(self, name)
 
 
 class Importer:
     """Finds and loads the modules of a bundle; a member of sys.meta_path.
 
     `packs` says where in the bundle the packs are, {name: (offset, size)}, and as "" the table of
-    all modules; `roots` are the directories of the sources (see build.py); `extensions` are the
+    all modules, as "=" the compiled texts; `roots` are the directories of the sources (see build.py); `extensions` are the
     files of the standard library's modules in C, which need no looking for.
     """
 
@@ -41,6 +56,7 @@ class Importer:
         self._roots = roots
         self._extensions = extensions
         self._modules: dict[str, tuple] | None = None
+        self._codes: dict[str, object] | None = None
 
     def find_spec(self, name: str, path: object = None, target: object = None):
         """Return the spec of module `name`, None if it is not here or its source has changed."""
@@ -64,7 +80,35 @@ class Importer:
         """Run the code of a module that `find_spec` has found."""
         spec = module.__spec__
         module.__file__ = spec.origin
-        exec(self._load(spec.loader_state[5:7]), module.__dict__)
+        if spec.name in _LAZY:
+            module.__class__ = _LazyModule
+        else:
+            self.run_code(module)
+
+    def run_code(self, module) -> None:
+        """Run the code of a module that is alone."""
+        self._run_code(module, self._load(module.__spec__.loader_state[5:7]))
+
+    def _run_code(self, module, code) -> None:
+        exec(code, module.__dict__)
+        name = module.__name__
+        if name == "dataclasses":
+            module.exec = self._execute
+        elif name == "collections":
+            module.eval = self._evaluate
+
+    def _execute(self, text: str, names: dict, locals: dict) -> None:
+        """Do as exec, with the code that is there for `text`."""
+        exec(self._compiled(text), names, locals)
+
+    def _evaluate(self, text: str, names: dict) -> object:
+        """Do as eval, with the code that is there for `text`."""
+        return eval(self._compiled(text), names)
+
+    def _compiled(self, text: str) -> object:
+        if self._codes is None:
+            self._codes = self._load(self._packs["="])
+        return self._codes.get(text, text)
 
     def load_pack(self, name: str) -> None:
         """Import the modules of the pack called `name`; none if a source has changed."""
@@ -86,7 +130,7 @@ class Importer:
         done = set()
         try:
             for name, (row, code) in todo.items():
-                exec(code, loaded[name].__dict__)
+                self._run_code(loaded[name], code)
                 done.add(name)
                 outer, _, last = name.rpartition(".")
                 if outer:
