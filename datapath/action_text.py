@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping
 from enum import IntEnum, IntFlag
 
 from datapath import text
-from datapath.text import TextError, Values, format_port
+from datapath.part import Key, TextError, Values, width
+from datapath.text import format_port
+from datapath.tunnel_text import format_tunnel
 from schema.flow.fields import OFFSET
 
 _HEAD = struct.Struct("=HH")
@@ -233,16 +235,16 @@ def unpack_set(body: bytes) -> tuple[int, Values, Values]:
             values = text.unpack(data + bytes(text.FLOW_SIZE - len(data)))
         else:
             at = 0
-            for member, width in _SET_KEYS[number]:
+            for member, n_bytes in _SET_KEYS[number]:
                 if member:
-                    piece = data[at:at + width]
+                    piece = data[at:at + n_bytes]
                     if is_mask and not piece.strip(b"\xff"):
                         # An ICMP type has a byte here and two in struct flow.
-                        values[member] = (1 << text.width(member)) - 1
+                        values[member] = (1 << width(member)) - 1
                     else:
                         values[member] = (struct.unpack("=I", piece)[0] if number in _HOST_ORDER
                                           else _be(piece))
-                at += width
+                at += n_bytes
         found.append(values)
     return number, found[0], found[1]
 
@@ -250,7 +252,7 @@ def unpack_set(body: bytes) -> tuple[int, Values, Values]:
 def _format_set(body: bytes, ports) -> str:
     number, values, masks = unpack_set(body)
     if number == _SET_TUNNEL:
-        return f"set({text.format_tunnel(values)})"
+        return f"set({format_tunnel(values)})"
     if number in _HOST_ORDER:
         name = "skb_priority" if number == 2 else "skb_mark"
         member = _SET_KEYS[number][0][0]
@@ -259,7 +261,7 @@ def _format_set(body: bytes, ports) -> str:
         return f"set({name}({_hash_x(values[member])}{suffix}))"
     if number == 21:
         values, masks = ({"mpls_lse": half["mpls_lse"] << 96} for half in (values, masks))
-        return "set(" + text.format_key(text.Key("mpls", 21, text.MPLS[0]), values, masks) + ")"
+        return "set(" + text.format_key(Key("mpls", 21, text.MPLS[0]), values, masks) + ")"
     return f"set({text.format_key(_NAMED_SETS[number], values, masks)})"
 
 
@@ -505,12 +507,12 @@ def pack_set(number: int, values: Values, masks: Values) -> bytes:
             halves.append(text.pack(half)[:_TUNNEL_SIZE])
             continue
         data = b""
-        for member, width in _SET_KEYS[number]:
+        for member, n_bytes in _SET_KEYS[number]:
             value = half.get(member, 0)
             if number == 21:
                 value >>= 96
             data += (struct.pack("=I", value) if number in _HOST_ORDER
-                     else (value & (1 << 8 * width) - 1).to_bytes(width, "big"))
+                     else (value & (1 << 8 * n_bytes) - 1).to_bytes(n_bytes, "big"))
         halves.append(data)
     size = len(halves[0])
     return record(Type.SET, number, size, tail=_pad(halves[0]) + _pad(halves[1]))

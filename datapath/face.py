@@ -751,7 +751,8 @@ def bridge_meters_set(bridge: int, numbers: Mapping[int, int]) -> None:
 # ---- megaflows
 
 class Flow(NamedTuple):
-    """A megaflow: key and mask are struct flow, actions datapath actions."""
+    """A megaflow: key, mask, and the flow for which it was made (`seen`, with what the mask does
+    not cover) are struct flow, actions datapath actions."""
 
     worker: int
     ufid: bytes
@@ -763,6 +764,7 @@ class Flow(NamedTuple):
     slow_reasons: int
     key: bytes
     mask: bytes
+    seen: bytes
     actions: bytes
 
 
@@ -773,9 +775,10 @@ def _unpack_flow(records: bytes, at: int) -> tuple[Flow, int]:
     (size, worker, ufid, n_packets, octets, used, tcp_flags, actions_size, origin,
      slow) = _FLOW.unpack_from(records, at)
     key = at + _FLOW.size
-    mask, actions = key + FLOW_SIZE, key + 2 * FLOW_SIZE
+    mask, seen, actions = (key + number * FLOW_SIZE for number in (1, 2, 3))
     return Flow(worker, ufid, n_packets, octets, used, tcp_flags, origin, slow, records[key:mask],
-                records[mask:actions], records[actions:actions + actions_size]), at + size
+                records[mask:seen], records[seen:actions],
+                records[actions:actions + actions_size]), at + size
 
 
 def unpack_flow(record: bytes) -> Flow:

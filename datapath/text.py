@@ -11,25 +11,15 @@ compiled library; any thread.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
-from schema.flow.fields import (CT_STATE_BITS, FLOW, FLOW_SIZE, FRAG_ANY, FRAG_LATER, MEMBER,
-                                OFFSET, TCP_FLAG_BITS, TUN_FLAG_BITS, VLAN_PRESENT)
-
-Values = dict[str, int]
-
-
-class TextError(ValueError):
-    """The text is no flow key; the message is the reference's."""
-
+from datapath.part import (DEC, DEC_0X, DEC_DEC, FRAG, HEX, HEX_0X, IP, IP6, MAC, TYPE, Key, Part,
+                           TextError, Values, hash_x, parse_int)
+from datapath.tunnel_text import (MEMBERS as TUNNEL_MEMBERS, format_flags, format_tunnel,
+                                  is_tunneled, parse_flags, parse_tunnel)
+from schema.flow.fields import (CT_STATE_BITS, FLOW, FLOW_SIZE, FRAG_LATER, MEMBER, OFFSET,
+                                TCP_FLAG_BITS, VLAN_PRESENT)
 
 # ---- struct flow as bytes <-> dict
-
-def width(member: str) -> int:
-    """Bits of the container that stands for `member`: an array of be32 counts as one container."""
-    row = MEMBER[member]
-    return row.size * row.count * 8
-
 
 def unpack(flow: bytes) -> Values:
     """The non-zero members of a struct flow."""
@@ -52,111 +42,6 @@ def pack(values: Mapping[str, int]) -> bytes:
     return bytes(flow)
 
 
-# ---- one value
-
-def _hash_x(value: int) -> str:
-    """C's %#x."""
-    return f"{value:#x}" if value else "0"
-
-
-def _format_mac(value: int) -> str:
-    return value.to_bytes(6, "big").hex(":")
-
-
-def _format_ip(value: int) -> str:
-    return ".".join(map(str, value.to_bytes(4, "big")))
-
-
-def _format_ip6(value: int) -> str:
-    import ipaddress            # only IPv6 text needs it, and it is slow to load
-    return str(ipaddress.IPv6Address(value))
-
-
-def _parse_mac(text: str) -> int:
-    if not re.fullmatch(r"[0-9a-fA-F]{1,2}(:[0-9a-fA-F]{1,2}){5}", text):
-        raise ValueError(text)
-    return int.from_bytes(bytes(int(part, 16) for part in text.split(":")), "big")
-
-
-def _parse_ip(text: str) -> int:
-    parts = text.split(".")
-    if len(parts) != 4 or not all(part.isdigit() and int(part) < 256 for part in parts):
-        raise ValueError(text)
-    return int.from_bytes(bytes(map(int, parts)), "big")
-
-
-def _parse_ip6(text: str) -> int:
-    import ipaddress
-    return int(ipaddress.IPv6Address(text))
-
-
-def _parse_int(text: str) -> int:
-    return int(text, 0) if not re.fullmatch(r"0[0-9]+", text) else int(text, 8)
-
-
-_FRAG_NAMES = {"no": 0, "first": FRAG_ANY, "later": FRAG_ANY | FRAG_LATER}
-_FRAG_TEXT = {value: name for name, value in _FRAG_NAMES.items()}
-
-
-def _parse_frag(text: str) -> int:
-    return _FRAG_NAMES[text]
-
-
-class _Kind(NamedTuple):
-    """How values of a kind are written: value, mask, and read."""
-
-    value: Callable[[int], str]
-    mask: Callable[[int], str]
-    parse: Callable[[str], int]
-
-
-_DEC = _Kind(str, _hash_x, _parse_int)
-_DEC_0X = _Kind(str, lambda mask: f"{mask:#x}", _parse_int)
-_DEC_DEC = _Kind(str, lambda mask: f"{mask:x}", _parse_int)
-_HEX = _Kind(_hash_x, _hash_x, _parse_int)
-_HEX_0X = _Kind(lambda value: f"{value:#x}", lambda mask: f"{mask:#x}", _parse_int)
-_TYPE = _Kind(lambda value: f"0x{value:04x}", lambda mask: f"0x{mask:04x}", _parse_int)
-_MAC = _Kind(_format_mac, _format_mac, _parse_mac)
-_IP = _Kind(_format_ip, _format_ip, _parse_ip)
-_IP6 = _Kind(_format_ip6, _format_ip6, _parse_ip6)
-_FRAG = _Kind(lambda value: _FRAG_TEXT.get(value, "<error>"), _hash_x, _parse_frag)
-
-
-class Part(NamedTuple):
-    """One field of an attribute: `width` bits above `shift` of `member`."""
-
-    key: str
-    member: str
-    kind: _Kind
-    shift: int = 0
-    bits: int = 0               # 0: the whole member
-
-    @property
-    def full(self) -> int:
-        """All ones of this field's width."""
-        return (1 << (self.bits or width(self.member))) - 1
-
-    def get(self, values: Mapping[str, int]) -> int:
-        """The field's value."""
-        return (values.get(self.member, 0) >> self.shift) & self.full
-
-    def put(self, values: Values, value: int) -> None:
-        """Sets the field."""
-        if value & ~self.full:
-            raise ValueError(value)
-        old = values.get(self.member, 0) & ~(self.full << self.shift)
-        values[self.member] = old | value << self.shift
-
-
-class Key(NamedTuple):
-    """One attribute: its name and number, its parts, and whether a packet has it."""
-
-    name: str
-    number: int
-    parts: tuple[Part, ...]
-    applies: Callable[[Mapping[str, int]], bool] = lambda values: True
-
-
 def _type_is(*types: int) -> Callable[[Mapping[str, int]], bool]:
     return lambda values: values.get("eth_type", 0) in types
 
@@ -177,121 +62,79 @@ _LSE = 96                       # mpls_lse is one 128-bit container, outermost l
 
 def _mpls(index: int) -> tuple[Part, ...]:
     at = _LSE - 32 * index
-    return (Part("label", "mpls_lse", _DEC_0X, at + 12, 20), Part("tc", "mpls_lse", _DEC_DEC, at + 9, 3),
-            Part("ttl", "mpls_lse", _DEC_0X, at, 8), Part("bos", "mpls_lse", _DEC_DEC, at + 8, 1))
+    return (Part("label", "mpls_lse", DEC_0X, at + 12, 20), Part("tc", "mpls_lse", DEC_DEC, at + 9, 3),
+            Part("ttl", "mpls_lse", DEC_0X, at, 8), Part("bos", "mpls_lse", DEC_DEC, at + 8, 1))
 
 
 MPLS = tuple(_mpls(index) for index in range(3))
-ETH = Key("eth", 4, (Part("src", "eth_src", _MAC), Part("dst", "eth_dst", _MAC)))
+ETH = Key("eth", 4, (Part("src", "eth_src", MAC), Part("dst", "eth_dst", MAC)))
 IPV4 = Key("ipv4", 7, (
-    Part("src", "nw_src", _IP), Part("dst", "nw_dst", _IP), Part("proto", "nw_proto", _DEC),
-    Part("tos", "nw_tos", _HEX), Part("ttl", "nw_ttl", _DEC), Part("frag", "nw_frag", _FRAG, 0, 2)),
+    Part("src", "nw_src", IP), Part("dst", "nw_dst", IP), Part("proto", "nw_proto", DEC),
+    Part("tos", "nw_tos", HEX), Part("ttl", "nw_ttl", DEC), Part("frag", "nw_frag", FRAG, 0, 2)),
     _type_is(0x0800))
 IPV6 = Key("ipv6", 8, (
-    Part("src", "ipv6_src", _IP6), Part("dst", "ipv6_dst", _IP6),
-    Part("label", "ipv6_label", _HEX, 0, 20), Part("proto", "nw_proto", _DEC),
-    Part("tclass", "nw_tos", _HEX), Part("hlimit", "nw_ttl", _DEC),
-    Part("frag", "nw_frag", _FRAG, 0, 2)), _type_is(0x86dd))
+    Part("src", "ipv6_src", IP6), Part("dst", "ipv6_dst", IP6),
+    Part("label", "ipv6_label", HEX, 0, 20), Part("proto", "nw_proto", DEC),
+    Part("tclass", "nw_tos", HEX), Part("hlimit", "nw_ttl", DEC),
+    Part("frag", "nw_frag", FRAG, 0, 2)), _type_is(0x86dd))
 ARP = Key("arp", 13, (
-    Part("sip", "nw_src", _IP), Part("tip", "nw_dst", _IP), Part("op", "nw_proto", _DEC),
-    Part("sha", "arp_sha", _MAC), Part("tha", "arp_tha", _MAC)), _type_is(0x0806, 0x8035))
+    Part("sip", "nw_src", IP), Part("tip", "nw_dst", IP), Part("op", "nw_proto", DEC),
+    Part("sha", "arp_sha", MAC), Part("tha", "arp_tha", MAC)), _type_is(0x0806, 0x8035))
 NSH = Key("nsh", 28, (
-    Part("flags", "nsh_flags", _DEC), Part("ttl", "nsh_ttl", _DEC),
-    Part("mdtype", "nsh_mdtype", _DEC), Part("np", "nsh_np", _DEC),
-    Part("spi", "nsh_path", _HEX_0X, 8, 24), Part("si", "nsh_path", _DEC, 0, 8),
-    *(Part(f"c{n}", "nsh_c", _HEX_0X, 128 - 32 * n, 32) for n in range(1, 5))), _type_is(0x894f))
-TCP = Key("tcp", 9, (Part("src", "tp_src", _DEC), Part("dst", "tp_dst", _DEC)), _l4(6))
-UDP = Key("udp", 10, (Part("src", "tp_src", _DEC), Part("dst", "tp_dst", _DEC)), _l4(17))
-SCTP = Key("sctp", 17, (Part("src", "tp_src", _DEC), Part("dst", "tp_dst", _DEC)), _l4(132))
-ICMP = Key("icmp", 11, (Part("type", "tp_src", _DEC), Part("code", "tp_dst", _DEC)),
+    Part("flags", "nsh_flags", DEC), Part("ttl", "nsh_ttl", DEC),
+    Part("mdtype", "nsh_mdtype", DEC), Part("np", "nsh_np", DEC),
+    Part("spi", "nsh_path", HEX_0X, 8, 24), Part("si", "nsh_path", DEC, 0, 8),
+    *(Part(f"c{n}", "nsh_c", HEX_0X, 128 - 32 * n, 32) for n in range(1, 5))), _type_is(0x894f))
+TCP = Key("tcp", 9, (Part("src", "tp_src", DEC), Part("dst", "tp_dst", DEC)), _l4(6))
+UDP = Key("udp", 10, (Part("src", "tp_src", DEC), Part("dst", "tp_dst", DEC)), _l4(17))
+SCTP = Key("sctp", 17, (Part("src", "tp_src", DEC), Part("dst", "tp_dst", DEC)), _l4(132))
+ICMP = Key("icmp", 11, (Part("type", "tp_src", DEC), Part("code", "tp_dst", DEC)),
            _l4(1, 0x0800))
-ICMPV6 = Key("icmpv6", 12, (Part("type", "tp_src", _DEC), Part("code", "tp_dst", _DEC)),
+ICMPV6 = Key("icmpv6", 12, (Part("type", "tp_src", DEC), Part("code", "tp_dst", DEC)),
              _l4(58, 0x86dd))
-ND = Key("nd", 14, (Part("target", "nd_target", _IP6), Part("sll", "arp_sha", _MAC),
-                    Part("tll", "arp_tha", _MAC)), _is_nd)
-ND_EXT = Key("nd_ext", 30, (Part("nd_reserved", "nd_reserved", _HEX),
-                            Part("nd_options_type", "nd_options_type", _DEC)),
+ND = Key("nd", 14, (Part("target", "nd_target", IP6), Part("sll", "arp_sha", MAC),
+                    Part("tll", "arp_tha", MAC)), _is_nd)
+ND_EXT = Key("nd_ext", 30, (Part("nd_reserved", "nd_reserved", HEX),
+                            Part("nd_options_type", "nd_options_type", DEC)),
              lambda values: _is_nd(values) and (values.get("nd_reserved", 0)
                                                 or values.get("nd_options_type", 0)))
 CT_TUPLE4 = Key("ct_tuple4", 26, (
-    Part("src", "ct_nw_src", _IP), Part("dst", "ct_nw_dst", _IP), Part("proto", "ct_nw_proto", _DEC),
-    Part("tp_src", "ct_tp_src", _DEC), Part("tp_dst", "ct_tp_dst", _DEC)))
+    Part("src", "ct_nw_src", IP), Part("dst", "ct_nw_dst", IP), Part("proto", "ct_nw_proto", DEC),
+    Part("tp_src", "ct_tp_src", DEC), Part("tp_dst", "ct_tp_dst", DEC)))
 CT_TUPLE6 = Key("ct_tuple6", 27, (
-    Part("src", "ct_ipv6_src", _IP6), Part("dst", "ct_ipv6_dst", _IP6),
-    Part("proto", "ct_nw_proto", _DEC), Part("tp_src", "ct_tp_src", _DEC),
-    Part("tp_dst", "ct_tp_dst", _DEC)))
-PACKET_TYPE = Key("packet_type", 29, (Part("ns", "packet_type", _DEC, 16, 16),
-                                      Part("id", "packet_type", _HEX, 0, 16)))
+    Part("src", "ct_ipv6_src", IP6), Part("dst", "ct_ipv6_dst", IP6),
+    Part("proto", "ct_nw_proto", DEC), Part("tp_src", "ct_tp_src", DEC),
+    Part("tp_dst", "ct_tp_dst", DEC)))
+PACKET_TYPE = Key("packet_type", 29, (Part("ns", "packet_type", DEC, 16, 16),
+                                      Part("id", "packet_type", HEX, 0, 16)))
 VLANS = tuple(
-    Key("vlan", 5, (Part("vid", f"vlan{n}_tci", _DEC_0X, 0, 12),
-                    Part("pcp", f"vlan{n}_tci", _DEC_0X, 13, 3),
-                    Part("cfi", f"vlan{n}_tci", _DEC_0X, 12, 1))) for n in range(2))
+    Key("vlan", 5, (Part("vid", f"vlan{n}_tci", DEC_0X, 0, 12),
+                    Part("pcp", f"vlan{n}_tci", DEC_0X, 13, 3),
+                    Part("cfi", f"vlan{n}_tci", DEC_0X, 12, 1))) for n in range(2))
 # Keys with one unnamed value.
 SCALARS: dict[str, tuple[int, Part]] = {
-    "skb_priority": (2, Part("", "skb_priority", _HEX_0X)),
-    "skb_mark": (15, Part("", "pkt_mark", _HEX_0X)),
-    "dp_hash": (19, Part("", "dp_hash", _HEX_0X)),
-    "recirc_id": (20, Part("", "recirc_id", _HEX)),
-    "ct_zone": (23, Part("", "ct_zone", _HEX_0X)),
-    "ct_mark": (24, Part("", "ct_mark", _HEX_0X)),
-    "ct_label": (25, Part("", "ct_label", _HEX_0X)),
-    "eth_type": (6, Part("", "eth_type", _TYPE)),
+    "skb_priority": (2, Part("", "skb_priority", HEX_0X)),
+    "skb_mark": (15, Part("", "pkt_mark", HEX_0X)),
+    "dp_hash": (19, Part("", "dp_hash", HEX_0X)),
+    "recirc_id": (20, Part("", "recirc_id", HEX)),
+    "ct_zone": (23, Part("", "ct_zone", HEX_0X)),
+    "ct_mark": (24, Part("", "ct_mark", HEX_0X)),
+    "ct_label": (25, Part("", "ct_label", HEX_0X)),
+    "eth_type": (6, Part("", "eth_type", TYPE)),
 }
-TUNNEL: tuple[Part, ...] = (
-    Part("tun_id", "tun_id", _HEX_0X), Part("src", "tun_src", _IP), Part("dst", "tun_dst", _IP),
-    Part("ipv6_src", "tun_ipv6_src", _IP6), Part("ipv6_dst", "tun_ipv6_dst", _IP6),
-    Part("tos", "tun_tos", _HEX_0X), Part("ttl", "tun_ttl", _DEC),
-    Part("tp_src", "tun_tp_src", _DEC), Part("tp_dst", "tun_tp_dst", _DEC))
 L3 = (IPV4, IPV6, ARP, NSH)
-L4 = (TCP, UDP, SCTP, ICMP, ICMPV6, ND, ND_EXT)
-NAMED = {key.name: key for key in (ETH, *L3, *L4, CT_TUPLE4, CT_TUPLE6, PACKET_TYPE)}
+L4 = (TCP, UDP, SCTP, ICMP, ICMPV6, ND)
+NAMED = {key.name: key for key in (ETH, *L3, *L4, ND_EXT, CT_TUPLE4, CT_TUPLE6, PACKET_TYPE)}
 
 
 # ---- printing
 
-def _is_exact(part: Part, mask: Mapping[str, int] | None) -> bool:
-    return mask is None or part.get(mask) == part.full
-
-
-def _format_part(part: Part, key: Mapping[str, int], mask: Mapping[str, int] | None,
-                 verbose: bool) -> str | None:
-    """"key=value[/mask]", or None where the field is wildcarded and not wanted."""
-    text = part.kind.value(part.get(key))
-    if not _is_exact(part, mask):
-        bits = part.get(mask)
-        if not bits and not verbose:
-            return None
-        text += "/" + part.kind.mask(bits)
-    return f"{part.key}={text}" if part.key else text
-
-
 def format_key(attribute: Key, key: Mapping[str, int], mask: Mapping[str, int] | None = None,
                verbose: bool = False) -> str | None:
     """"name(key=value,...)" of one attribute, None where nothing of it is matched."""
-    parts = [_format_part(part, key, mask, verbose) for part in attribute.parts]
+    parts = [part.format(key, mask, verbose) for part in attribute.parts]
     body = ",".join(part for part in parts if part is not None)
     return f"{attribute.name}({body})" if body else None
-
-
-def format_flags(bits: int, mask: int | None, full: int, names: Mapping[str, int]) -> str:
-    """Flags: a|b where exact, +a-b where masked."""
-    if mask is None or mask == full:
-        text = "|".join(name for name, bit in names.items() if bits & bit)
-        return text or "0"
-    return "".join(("+" if bits & bit else "-") + name for name, bit in names.items() if mask & bit)
-
-
-def format_tunnel(key: Mapping[str, int], mask: Mapping[str, int] | None = None,
-                  verbose: bool = False) -> str:
-    is_set = mask if mask is not None else key
-    parts = [_format_part(part, key, mask, False) for part in TUNNEL if part.get(is_set)
-             or (part.key in ("tun_id",) and is_set.get("tun_flags", 0) & 0x08)]
-    flags = is_set.get("tun_flags", 0)
-    if flags:
-        text = format_flags(key.get("tun_flags", 0), None if mask is None else flags, 0xffff,
-                            TUN_FLAG_BITS)
-        parts.append(f"flags({text})")
-    return f"tunnel({','.join(part for part in parts if part)})"
 
 
 def _quote_port(name: str) -> str:
@@ -308,11 +151,11 @@ def _scalar(name: str, key: Mapping[str, int], mask: Mapping[str, int] | None,
     _, part = SCALARS[name]
     text = part.kind.value(part.get(key))
     if name == "recirc_id":
-        return f"recirc_id({_hash_x(part.get(key))})"
-    if not _is_exact(part, mask):
+        return f"recirc_id({hash_x(part.get(key))})"
+    if not part.is_exact(mask):
         bits = part.get(mask)
         if not bits:
-            return f"{name}({_hash_x(part.get(key))}/0)" if verbose else None
+            return f"{name}({hash_x(part.get(key))}/0)" if verbose else None
         text += "/" + part.kind.mask(bits)
     elif mask is None and not part.get(key) and not verbose:
         return None
@@ -320,13 +163,12 @@ def _scalar(name: str, key: Mapping[str, int], mask: Mapping[str, int] | None,
 
 
 def _layers(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: bool) -> list[str]:
-    """eth_type and all that follows."""
+    """eth_type and all that follows. The key says which layers there are."""
     found = []
+    if 0 < key.get("eth_type", 0) < 0x600:
+        return [f"eth_type(0/0x{mask['eth_type']:04x})"] if mask and mask.get("eth_type") else []
     if mask is None or mask.get("eth_type") or verbose:
-        if mask is None or mask.get("eth_type"):
-            found.append(_scalar("eth_type", key, mask, verbose))
-    elif not verbose and mask is not None and not mask.get("eth_type"):
-        pass
+        found.append(_scalar("eth_type", key, mask, verbose))
     if key.get("eth_type", 0) in (0x8847, 0x8848):
         lses = []
         bits = mask.get("mpls_lse", 0) if mask is not None else None
@@ -336,7 +178,7 @@ def _layers(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: boo
             if lse & 0x100:
                 break
         if verbose or mask is None or bits:
-            is_exact = all(_is_exact(part, mask) for part in lses)
+            is_exact = all(part.is_exact(mask) for part in lses)
             texts = [f"{part.key}={part.kind.value(part.get(key))}"
                      + ("" if is_exact else "/" + part.kind.mask(part.get(mask)))
                      for part in lses]
@@ -347,13 +189,34 @@ def _layers(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: boo
             text = format_key(attribute, key, mask, verbose)
             if text:
                 found.append(text)
-            if attribute is TCP and (mask is not None and (verbose or mask.get("tcp_flags"))
-                                     or mask is None and key.get("tcp_flags")):
-                bits = None if mask is None else mask.get("tcp_flags", 0) & 0xfff
-                value = key.get("tcp_flags", 0)
-                found.append(f"tcp_flags({_hash_x(value)}/0)" if bits == 0 else
-                             f"tcp_flags({format_flags(value, bits, 0xfff, TCP_FLAG_BITS)})")
-    return found
+            if attribute is TCP:
+                found.append(_tcp_flags(key, mask, verbose))
+    return [text for text in found if text]
+
+
+def _tcp_flags(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: bool) -> str:
+    value, care = key.get("tcp_flags", 0), None if mask is None else mask.get("tcp_flags", 0) & 0xfff
+    if care == 0:
+        return "tcp_flags(0/0)" if value and verbose else ""
+    if not value and not care:
+        return ""
+    return f"tcp_flags({format_flags(value, care, 0xfff, TCP_FLAG_BITS)})"
+
+
+def _ct_state(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: bool) -> str:
+    value = key.get("ct_state", 0)
+    if mask is None:
+        if verbose:
+            return f"ct_state({hash_x(value)})"
+        return f"ct_state({format_flags(value, None, 0, CT_STATE_BITS)})" if value else ""
+    care = mask.get("ct_state", 0)
+    if verbose:
+        return f"ct_state({hash_x(value)}/{hash_x(care)})"
+    if not care:
+        return ""
+    signs = "".join(("+" if value & bit else "-") + name for name, bit in CT_STATE_BITS.items()
+                    if care & bit)
+    return f"ct_state({signs})"
 
 
 def format_flow(key: Mapping[str, int], mask: Mapping[str, int] | None = None,
@@ -361,18 +224,13 @@ def format_flow(key: Mapping[str, int], mask: Mapping[str, int] | None = None,
     """A flow as dpctl/dump-flows prints it. `mask` None: all exact. `ports`: names of datapath
     ports, to be printed instead of numbers."""
     found: list[str | None] = [_scalar("skb_priority", key, mask, verbose)]
-    if any((mask if mask is not None else key).get(part.member) for part in TUNNEL) or (
-            mask if mask is not None else key).get("tun_flags"):
+    if is_tunneled(key) or mask is None and any(key.get(name) for name in TUNNEL_MEMBERS):
         found.append(format_tunnel(key, mask, verbose))
     found.append(_scalar("skb_mark", key, mask, verbose))
-    state, state_mask = key.get("ct_state", 0), None if mask is None else mask.get("ct_state", 0)
-    if state_mask == 0:
-        found.append(f"ct_state({_hash_x(state)}/0)" if verbose else None)
-    elif state or verbose or mask is not None:
-        found.append(f"ct_state({format_flags(state, state_mask, 0xff, CT_STATE_BITS)})")
+    found.append(_ct_state(key, mask, verbose))
     found.extend(_scalar(name, key, mask, verbose) for name in ("ct_zone", "ct_mark", "ct_label"))
     for attribute in (CT_TUPLE4, CT_TUPLE6):
-        if any(part.get(mask if mask is not None else key) for part in attribute.parts[:2]):
+        if any(part.get(key) for part in attribute.parts[:2]):
             found.append(format_key(attribute, key, mask, verbose))
     found.append(_scalar("recirc_id", key, mask, verbose))
     found.append(_scalar("dp_hash", key, mask, verbose))
@@ -380,7 +238,8 @@ def format_flow(key: Mapping[str, int], mask: Mapping[str, int] | None = None,
         found.append(f"in_port({format_port(key.get('in_port', 0), ports)})")
     if mask is None or mask.get("packet_type") or verbose:
         value = key.get("packet_type", 0)
-        found.append(f"packet_type(ns={value >> 16},id={_hash_x(value & 0xffff)})")
+        none = "" if mask is None or mask.get("packet_type") else "/0"
+        found.append(f"packet_type(ns={value >> 16}{none},id={hash_x(value & 0xffff)}{none})")
     if not key.get("packet_type", 0) >> 16:
         shown = format_key(ETH, key, mask, verbose)
         if shown is None and mask is not None and not mask.get("packet_type"):
@@ -400,7 +259,7 @@ def _vlans(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: bool
             mask is not None and not mask.get(tci) and not mask.get(f"vlan{index}_tpid")):
         return _layers(key, mask, verbose)
     found = [f"eth_type(0x{key.get(f'vlan{index}_tpid', 0x8100):04x})"]
-    parts = [_format_part(part, key, mask, True) for part in VLANS[index].parts[:2]]
+    parts = [part.format(key, mask, True) for part in VLANS[index].parts[:2]]
     found.append(f"vlan({','.join(parts)})")
     found.append(f"encap({','.join(_vlans(key, mask, verbose, index + 1))})")
     return found
@@ -408,18 +267,27 @@ def _vlans(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: bool
 
 # ---- parsing
 
+_UFID = re.compile(r"ufid:[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ATTRIBUTE = re.compile(r"[\s,]*([A-Za-z_0-9]+)\(")
 
 
+def read_part(part: Part, text: str, key: Values, mask: Values) -> None:
+    """Reads "value[/mask]" of one field into `key` and `mask`. Raises ValueError, KeyError."""
+    value, slash, bits = text.strip().partition("/")
+    part.put(key, part.kind.parse(value.strip()))
+    kind = part.kind if part.kind is not FRAG else DEC
+    part.put(mask, kind.parse(bits.strip()) if slash else part.full)
+
+
 class _Parser:
-    """Reads a flow; `key` and `mask` grow as attributes are met."""
+    """Reads a flow; `key` and `mask` grow as attributes are met, `names` lists those."""
 
     def __init__(self, text: str, ports: Mapping[str, int] | None):
         self.text = text
         self.ports = ports or {}
         self.key: Values = {}
         self.mask: Values = {}
-        self.has_masks = False
+        self.names: list[str] = []
 
     def error(self, at: int) -> TextError:
         return TextError(f"syntax error at {self.text[at:].strip(', ')}")
@@ -432,10 +300,10 @@ class _Parser:
                 return
             match = _ATTRIBUTE.match(self.text, at, end)
             if rest.lstrip(", \t\r\n").startswith("ufid:"):
-                start = self.text.index("ufid:", at)
-                at = self.text.find(",", start)
-                if at < 0:
-                    return
+                ufid = _UFID.search(self.text, at, end)
+                if not ufid:
+                    raise self.error(self.text.index("ufid:", at))
+                at = ufid.end()
                 continue
             if not match:
                 raise self.error(at)
@@ -462,6 +330,7 @@ class _Parser:
 
     def attribute(self, name: str, start: int, end: int) -> None:
         body = self.text[start:end]
+        self.names.append(name)
         if name == "encap":
             if "vlan0_tpid" not in self.key:
                 self.key["vlan0_tpid"] = self.key.pop("eth_type", 0x8100)
@@ -473,14 +342,14 @@ class _Parser:
         elif name == "in_port":
             value, _, bits = body.partition("/")
             value = value.strip().strip('"')
-            self.key["in_port"] = self.ports[value] if value in self.ports else _parse_int(value)
-            self.mask["in_port"] = 0xffffffff if not bits else _parse_int(bits)
+            self.key["in_port"] = self.ports[value] if value in self.ports else parse_int(value)
+            self.mask["in_port"] = 0xffffffff if not bits else parse_int(bits)
         elif name in ("ct_state", "tcp_flags"):
             names = CT_STATE_BITS if name == "ct_state" else TCP_FLAG_BITS
             full = 0xff if name == "ct_state" else 0xfff
             self.key[name], self.mask[name] = parse_flags(body, names, full)
         elif name == "tunnel":
-            self.tunnel(body)
+            parse_tunnel(body, self.key, self.mask, read_part)
         elif name == "vlan":
             index = 1 if "vlan0_tci" in self.key else 0
             self.parts(VLANS[index].parts, body)
@@ -491,20 +360,9 @@ class _Parser:
         elif name == "mpls":
             self.mpls(body)
         elif name in SCALARS:
-            self.value(SCALARS[name][1], body)
+            read_part(SCALARS[name][1], body, self.key, self.mask)
         else:
             self.parts(NAMED[name].parts, body)
-
-    def value(self, part: Part, text: str) -> None:
-        """"value[/mask]" of one field."""
-        value, slash, bits = text.strip().partition("/")
-        part.put(self.key, part.kind.parse(value.strip()))
-        if slash:
-            kind = part.kind if part.kind is not _FRAG else _DEC
-            part.put(self.mask, kind.parse(bits.strip()))
-            self.has_masks = True
-        else:
-            part.put(self.mask, part.full)
 
     def parts(self, parts: tuple[Part, ...], body: str) -> None:
         by_key = {part.key: part for part in parts}
@@ -513,7 +371,7 @@ class _Parser:
         for word in body.split(","):
             if word.strip():
                 key, _, text = word.partition("=")
-                self.value(by_key[key.strip()], text)
+                read_part(by_key[key.strip()], text, self.key, self.mask)
 
     def mpls(self, body: str) -> None:
         index, seen = 0, set()
@@ -523,35 +381,7 @@ class _Parser:
                 index, seen = index + 1, set()
             seen.add(key)
             part = next(part for part in MPLS[index] if part.key == key)
-            self.value(part, text)
-
-    def tunnel(self, body: str) -> None:
-        match = re.search(r",?\s*flags\(([^)]*)\)", body)
-        if match:
-            body = body[:match.start()] + body[match.end():]
-            value, bits = parse_flags(match.group(1), TUN_FLAG_BITS, 0x0f)
-            self.key["tun_flags"], self.mask["tun_flags"] = value, bits
-        self.parts(TUNNEL, body)
-        if self.key.get("tun_id"):
-            self.key.setdefault("tun_flags", 0)
-
-
-def parse_flags(text: str, names: Mapping[str, int], full: int) -> tuple[int, int]:
-    """Flags as (value, mask): a|b, +a-b, 0xV or 0xV/0xM. Raises ValueError, KeyError."""
-    text = text.strip()
-    if re.fullmatch(r"(0x[0-9a-fA-F]+|\d+)(/(0x[0-9a-fA-F]+|\d+))?", text):
-        value, slash, bits = text.partition("/")
-        return _parse_int(value), _parse_int(bits) if slash else full
-    if text[:1] in "+-" and text:
-        value = mask = 0
-        for sign, name in re.findall(r"([+-])([^+-]+)", text):
-            mask |= names[name]
-            value |= names[name] if sign == "+" else 0
-        return value, mask
-    value = 0
-    for name in filter(None, text.split("|")):
-        value |= names[name.strip()]
-    return value, full
+            read_part(part, text, self.key, self.mask)
 
 
 def parse_flow(text: str, ports: Mapping[str, int] | None = None) -> tuple[Values, Values]:
@@ -561,11 +391,65 @@ def parse_flow(text: str, ports: Mapping[str, int] | None = None) -> tuple[Value
     """
     parser = _Parser(text, ports)
     parser.parse(0, len(text))
-    key, mask = parser.key, parser.mask
-    if parser.key.get("eth_type", 0x0800) < 0x600 and mask.get("eth_type") == 0xffff:
-        raise TextError(f"invalid Ethertype {key['eth_type']} in flow key; the flow key in error "
-                        f"is: {text.strip()}")
+    if parser.key.get("eth_type", 0x0800) < 0x600 and parser.mask.get("eth_type") == 0xffff:
+        raise TextError(f"invalid Ethertype {parser.key['eth_type']} in flow key; the flow key in "
+                        f"error is: {text.strip()}")
+    return parser.key, parser.mask
+
+
+class UnfitError(ValueError):
+    """The attributes of a flow do not make a packet."""
+
+
+def parse_whole_flow(text: str, ports: Mapping[str, int] | None = None,
+                     n_vlans: int = 1) -> tuple[Values, Values]:
+    """As parse_flow, of a flow that a datapath is to take: each layer is there, and none twice.
+
+    n_vlans: how many tags the datapath looks at. Raises TextError, UnfitError.
+    """
+    parser = _Parser(text, ports)
+    parser.parse(0, len(text))
+    key, mask, names = parser.key, parser.mask, parser.names
+    if "eth" not in names and "packet_type" not in names:
+        key["packet_type"] = 1 << 16 | key.get("eth_type", 0)
+    if not _fits(key, mask, names, n_vlans):
+        raise UnfitError(text)
     return key, mask
+
+
+_TWICE = ("vlan", "encap", "eth_type")          # may be there twice
+_ANYWHERE = frozenset(("skb_priority", "skb_mark", "recirc_id", "dp_hash", "ct_state", "ct_zone",
+                       "ct_mark", "ct_label", "ct_tuple4", "ct_tuple6", "tunnel", "in_port",
+                       "packet_type", "eth", "eth_type", "vlan", "encap", "nd_ext", "tcp_flags"))
+
+
+def _fits(key: Values, mask: Values, names: list[str], n_vlans: int) -> bool:
+    counts = {name: names.count(name) for name in names}
+    tags = counts.get("vlan", 0)
+    if (any(count > 1 and name not in _TWICE for name, count in counts.items())
+            or counts.get("eth_type", 0) != tags + 1 or counts.get("encap", 0) != tags
+            or tags > n_vlans or mask.get("in_port") != 0xffffffff):
+        return False
+    if ("eth" in names) == bool(key.get("packet_type", 0) >> 16):
+        return False
+    for number in range(tags):
+        if not key.get(f"vlan{number}_tci", 0) & VLAN_PRESENT or (
+                key.get(f"vlan{number}_tpid") not in (0x8100, 0x88a8)):
+            return False
+    if "tunnel" in names and "tun_ttl" not in key:
+        return False
+    kind = key.get("eth_type", 0)
+    if kind < 0x600 or kind in (0x8100, 0x88a8):
+        return False
+    if kind in (0x8847, 0x8848) and not any(
+            key.get("mpls_lse", 0) >> _LSE - 32 * index & 0x100 for index in range(3)):
+        return False
+    expected = {row.name for row in (*L3, *L4) if row.applies(key)}
+    if kind in (0x8847, 0x8848):
+        expected = {"mpls"}
+    if mask.get("eth_type") != 0xffff and expected:
+        return False
+    return expected == set(names) - _ANYWHERE
 
 
 # ---- statistics lines

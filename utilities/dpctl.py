@@ -136,7 +136,7 @@ def _help() -> None:
 
 def _parse_actions(arguments: list[str]) -> None:
     from datapath.action_text import format_actions, parse_actions
-    from datapath.text import TextError
+    from datapath.part import TextError
     for written in arguments:
         try:
             print(format_actions(parse_actions(written)))
@@ -180,7 +180,7 @@ def _normalize_actions(flow: str, written: str) -> None:
 
 def minimal_mask(key: dict[str, int]) -> dict[str, int]:
     """A mask under which just what was written of a flow is printed."""
-    from datapath.text import width
+    from datapath.part import width
     return {name: (1 << width(name)) - 1 for name in key}
 
 

@@ -4,7 +4,7 @@ A datapath is named "TYPE@NAME" or "NAME"; where only one exists it need not be 
 reference's. Control task only. Source: ovs-dpctl(8).
 """
 
-import errno
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -18,11 +18,14 @@ from vswitchd.switch.kinds import make
 from vswitchd.switch.netdev import DeviceError, Netdev
 from vswitchd.switch.switch import Switch
 
+_UFID = re.compile(r"ufid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NO_FLOW = ("deleting flow (No such file or directory)\n"
+            "Perhaps you need to specify a UFID?")
 _NO_FAMILY = "Address family not supported by protocol"
 
 
 class Record(NamedTuple):
-    """A megaflow with its key and mask as {member: value}."""
+    """A megaflow with the flow that it was made for, and its mask, as {member: value}."""
 
     flow: face.Flow
     key: text.Values
@@ -32,7 +35,7 @@ class Record(NamedTuple):
 def records(datapath: Datapath) -> Iterator[Record]:
     """All megaflows of a datapath."""
     for flow in face.flows(datapath.handle):
-        yield Record(flow, text.unpack(flow.key), text.unpack(flow.mask))
+        yield Record(flow, text.unpack(flow.seen), text.unpack(flow.mask))
 
 
 def format_ufid(ufid: bytes) -> str:
@@ -41,12 +44,22 @@ def format_ufid(ufid: bytes) -> str:
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
+def _masked(key: bytes, mask: bytes) -> bytes:
+    return (int.from_bytes(key, "big") & int.from_bytes(mask, "big")).to_bytes(len(key), "big")
+
+
+def format_counts(record: Record) -> str:
+    """"packets:1, bytes:60, used:0.1s" of a megaflow."""
+    flow = record.flow
+    return text.format_statistics(flow.n_packets, flow.n_bytes, flow.used_ms, face.now(),
+                                  flow.tcp_flags)
+
+
 def format_record(record: Record, ports: dict[int, str] | None, verbose: bool) -> str:
     """One line of a dump."""
     flow = record.flow
     line = text.format_flow(record.key, record.mask, ports, verbose)
-    statistics = text.format_statistics(flow.n_packets, flow.n_bytes, flow.used_ms, face.now(),
-                                        flow.tcp_flags)
+    statistics = format_counts(record)
     actions = format_actions(flow.actions, ports)
     if verbose:
         return (f"ufid:{format_ufid(flow.ufid)}, {line}, {statistics}, dp:ovs, actions:{actions}, "
@@ -269,27 +282,36 @@ class Dpctl:
 
         return keep
 
-    def _parse(self, datapath: Datapath, written: str) -> tuple[bytes, bytes]:
+    def _parse(self, datapath: Datapath, written: str, problem: str, misfit: str
+               ) -> tuple[bytes, bytes]:
+        """(key, mask); `problem` is what is said of a text with an error, `misfit` of one whose
+        attributes do not go together."""
         try:
-            key, mask = text.parse_flow(written, datapath.port_numbers())
+            key, mask = text.parse_whole_flow(written, datapath.port_numbers(),
+                                              datapath.vlan_limit)
         except text.TextError as error:
-            raise CommandError(f"{error}\nparsing flow key (Invalid argument)") from None
+            raise CommandError(problem.format(error)) from None
+        except text.UnfitError:
+            raise CommandError(misfit) from None
         mask.setdefault("recirc_id", 0xffffffff)
         return text.pack(key), text.pack(mask)
 
     def _actions(self, datapath: Datapath, written: str) -> bytes:
         try:
             return parse_actions(written, datapath.port_numbers())
-        except text.TextError as error:
-            raise CommandError(f"{error}\nparsing actions (Invalid argument)") from None
+        except text.TextError:
+            raise CommandError("parsing actions (Invalid argument)") from None
 
     def _put(self, args: list[str], may_exist: bool, must_exist: bool) -> None:
-        options = [arg for arg in args if arg.startswith("--")]
+        options = [arg for arg in args if arg.startswith("-")]
+        if "--clear" in options:
+            raise CommandError("updating flow table (Operation not supported)")
         datapath, (flow, actions) = self.choose([arg for arg in args if arg not in options], 2)
-        key, mask = self._parse(datapath, flow)
+        key, mask = self._parse(datapath, flow, "parsing flow key ({}) (Invalid argument)",
+                                "updating flow table (Invalid argument)")
         try:
             face.flow_put(datapath.handle, key, mask, self._actions(datapath, actions),
-                          may_exist or "--may-create" in options, must_exist)
+                          may_exist, must_exist and "--may-create" not in options)
         except face.DatapathError as error:
             raise CommandError(f"updating flow table ({error.reason})") from None
 
@@ -324,39 +346,35 @@ class Dpctl:
     def mod_flows(self, args: list[str]) -> None:
         self._from_file(args, self.mod_flow)
 
-    def _find_flow(self, datapath: Datapath, written: str) -> Record:
-        ufid = written.removeprefix("ufid:").strip()
-        if written.startswith("ufid:") or ("-" in ufid and "(" not in ufid):
-            for record in records(datapath):
-                if format_ufid(record.flow.ufid) == ufid:
-                    return record
-        else:
-            key, mask = self._parse(datapath, written)
-            for record in records(datapath):
-                if record.flow.key == key:
-                    return record
-        raise CommandError("getting flow (No such file or directory)")
+    def _find_flow(self, datapath: Datapath, written: str) -> Record | None:
+        """The megaflow with a ufid, None without one."""
+        return next((record for record in records(datapath)
+                     if f"ufid:{format_ufid(record.flow.ufid)}" == written), None)
 
     def get_flow(self, args: list[str]) -> str:
         verbose = "-m" in args
         datapath, (written,) = self.choose([arg for arg in args if not arg.startswith("-")], 1)
+        if not _UFID.fullmatch(written):
+            return "ovs-vswitchd: parsing flow ufid"
         self.settle()
-        names = datapath.port_names() if "--names" in args else None
-        return format_record(self._find_flow(datapath, written), names, verbose)
+        names = datapath.port_names() if "--names" in args or verbose else None
+        record = self._find_flow(datapath, written)
+        if record is None:
+            raise CommandError("getting flow (No such file or directory)")
+        return format_record(record, names, verbose)
 
     def del_flow(self, args: list[str]) -> str | None:
         datapath, (written, *_) = self.choose([arg for arg in args if not arg.startswith("-")], 1)
-        if written.startswith("ufid:"):
+        if _UFID.fullmatch(written):
             record = self._find_flow(datapath, written)
-            key, mask = record.flow.key, record.flow.mask
         else:
-            key, mask = self._parse(datapath, written)
-        try:
-            face.flow_del(datapath.handle, key, mask)
-        except face.DatapathError as error:
-            hint = "\nPerhaps you need to specify a UFID?" if error.number == errno.ENOENT else ""
-            raise CommandError(f"deleting flow ({error.reason}){hint}") from None
-        return None
+            key, mask = self._parse(datapath, written, "{} (Invalid argument)", _NO_FLOW)
+            record = next((record for record in records(datapath) if record.flow.mask == mask
+                           and record.flow.key == _masked(key, mask)), None)
+        if record is None:
+            raise CommandError(_NO_FLOW)
+        face.flow_del(datapath.handle, record.flow.key, record.flow.mask)
+        return format_counts(record) if "-s" in args or "--statistics" in args else None
 
     def del_flows(self, args: list[str]) -> None:
         datapath, others = ((self.choose(args, 0) if len(args) != 1 or self.find(args[0])

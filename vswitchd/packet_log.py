@@ -54,10 +54,10 @@ def print_records(switch: Switch) -> int:
 
 
 def _print_flow(title: str, flow: face.Flow, is_new: bool) -> None:
-    key, mask = text.unpack(flow.key), text.unpack(flow.mask)
+    key, mask = text.unpack(flow.seen), text.unpack(flow.mask)
     ufid = format_ufid(flow.ufid)
     if is_new:
-        _netdev.dbg(f"flow_add: ufid:{ufid} {text.format_flow(key, mask)}, "
+        _netdev.dbg(f"flow_add: ufid:{ufid} mega_ufid:{ufid} {text.format_flow(key, mask)}, "
                     f"actions:{action_text.format_actions(flow.actions)}")
         return
     statistics = text.format_statistics(flow.n_packets, flow.n_bytes, flow.used_ms, face.now(),

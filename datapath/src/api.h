@@ -370,7 +370,8 @@ int bridge_meters_set(uint32_t bridge, const struct bridge_meter *,
 
 /* ---- Megaflows ---- */
 
-struct flow_record {            /* Followed by key, mask (struct flow each) and
+struct flow_record {            /* Followed by key, mask and the flow that it
+                                 * was made for (struct flow each) and
                                  * datapath actions; 'size' as above. */
     uint32_t size;
     uint32_t worker;            /* 0: the control thread's cache. */

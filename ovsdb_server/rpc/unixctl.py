@@ -6,6 +6,7 @@ command's name, the parameters its arguments as strings, the result a string.  T
 
 import errno
 import inspect
+import json
 import os
 import traceback
 from collections.abc import Awaitable, Callable, Iterable
@@ -114,7 +115,8 @@ class Server:
     async def _answer(self, request: message.Message, formats: dict[str, str]) -> bytes:
         args = request.params
         if _log.is_dbg:
-            _log.dbg(f"received request {request.method}{args}, id={request.id}")
+            words = json.dumps(args, ensure_ascii=False, separators=(",", ":"))
+            _log.dbg(f"received request {request.method}{words}, id={request.id}")
         try:
             result = await self.run(request.method, args, formats)
         except CommandError as error:

@@ -78,7 +78,7 @@ FLOW: tuple[Member, ...] = (
 # Bits of members whose values are flags; names in the order in which they are printed.
 CT_STATE_BITS = {"new": 0x01, "est": 0x02, "rel": 0x04, "rpl": 0x08, "inv": 0x10, "trk": 0x20,
                  "snat": 0x40, "dnat": 0x80}
-TUN_FLAG_BITS = {"df": 0x02, "csum": 0x04, "key": 0x08, "oam": 0x01}
+TUN_FLAG_BITS = {"oam": 0x01, "df": 0x02, "csum": 0x04, "key": 0x08}
 TCP_FLAG_BITS = {"fin": 0x001, "syn": 0x002, "rst": 0x004, "psh": 0x008, "ack": 0x010, "urg": 0x020,
                  "ece": 0x040, "cwr": 0x080, "ns": 0x100}
 FRAG_ANY, FRAG_LATER = 0x1, 0x2      # nw_frag: "no" is 0, "first" is ANY, "later" is ANY | LATER

@@ -261,7 +261,7 @@ class Bridge:
         """Hands ports and bundles to the datapath. `bridges` finds the peers of patch ports."""
         ofports, bundles, members = [], [], []
         bundle_of: dict[str, int] = {}
-        for port in sorted(self.bundles, key=self.first_ofport):
+        for port in sorted(self.bundles, key=self._flood_place):
             numbers = [self.ports[iface.name].ofport for iface in port.interfaces
                        if iface.name in self.ports]
             if not numbers:
@@ -287,10 +287,11 @@ class Bridge:
         face.bundles_set(self.handle, bundles, members)
         self.is_published = True
 
-    def first_ofport(self, port: Port) -> int:
-        """The lowest OpenFlow port of a bundle: frames are flooded in this order."""
-        return min((self.ports[iface.name].ofport for iface in port.interfaces
-                    if iface.name in self.ports), default=0)
+    def _flood_place(self, port: Port) -> tuple[bool, int]:
+        """Frames are flooded to LOCAL, then to the others by their lowest OpenFlow port."""
+        first = min((self.ports[iface.name].ofport for iface in port.interfaces
+                     if iface.name in self.ports), default=0)
+        return first != LOCAL, first
 
     def release(self) -> None:
         """Lets frames of new ports in: those that were handed to the datapath with a bundle."""

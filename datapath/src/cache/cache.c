@@ -469,6 +469,40 @@ megaflow_set_actions(struct megaflow *m, const uint8_t *actions, uint32_t size)
                  ? a->port : UINT32_MAX);
 }
 
+/* The words of a flow that are not zero, behind two words that say which. */
+#define SEEN_MAPS 2
+_Static_assert(FLOW_WORDS <= 64 * SEEN_MAPS, "bits of seen_pack()");
+
+static uint64_t *
+seen_pack(const struct flow *flow)
+{
+    const word64 *f = flow_words_const(flow);
+    uint64_t words[SEEN_MAPS + FLOW_WORDS];
+    uint32_t n = SEEN_MAPS;
+
+    memset(words, 0, SEEN_MAPS * sizeof *words);
+    for (uint32_t i = 0; i < FLOW_WORDS; i++) {
+        if (f[i]) {
+            words[i / 64] |= UINT64_C(1) << i % 64;
+            words[n++] = f[i];
+        }
+    }
+    uint64_t *seen = xmalloc(n * sizeof *seen);
+    memcpy(seen, words, n * sizeof *seen);
+    return seen;
+}
+
+void
+megaflow_seen(const struct megaflow *m, struct flow *flow)
+{
+    const uint64_t *next = m->seen + SEEN_MAPS;
+    word64 *f = flow_words(flow);
+
+    for (uint32_t i = 0; i < FLOW_WORDS; i++) {
+        f[i] = m->seen[i / 64] >> i % 64 & 1 ? *next++ : 0;
+    }
+}
+
 struct megaflow *
 cache_insert(struct cache *c, const struct flow *flow, const struct flow *mask,
              const uint8_t *actions, uint32_t actions_size, int64_t now_ms)
@@ -500,6 +534,7 @@ cache_insert(struct cache *c, const struct flow *flow, const struct flow *mask,
         m->plain &= !m->outer[i];
     }
     megaflow_set_actions(m, actions, actions_size);
+    m->seen = seen_pack(flow);
     m->created_ms = now_ms;
 
     if (c->n_free) {
@@ -593,6 +628,7 @@ cache_quiesce(struct cache *c)
         }
         c->free_slots[c->n_free++] = m->slot;
         free((void *) m->actions);
+        free(m->seen);
         free(m);
 
         bool is_last = !st->n_megaflows;

@@ -78,6 +78,7 @@ struct megaflow {
     uint64_t settled_packets, settled_bytes;    /* Given to 'credits'. */
     int64_t created_ms;
     struct megaflow *next_dead;
+    uint64_t *seen;             /* The flow that it was made for; owned. */
     uint64_t outer[];           /* One per subtable->outer. */
 };
 
@@ -151,6 +152,9 @@ void cache_quiesce(struct cache *);
 
 /* Rebuilds the key and mask of a megaflow as flows. */
 void megaflow_flow(const struct megaflow *, struct flow *flow);
+
+/* Rebuilds the flow, wildcarded bits included, that a megaflow was made for. */
+void megaflow_seen(const struct megaflow *, struct flow *flow);
 
 /* Returns 128 bits that identify key and mask. */
 void megaflow_ufid(const struct megaflow *, uint8_t ufid[16]);

@@ -11,7 +11,7 @@
 static uint32_t
 record_size(const struct megaflow *m)
 {
-    return (sizeof(struct flow_record) + 2 * FLOW_SIZE
+    return (sizeof(struct flow_record) + 3 * FLOW_SIZE
             + ROUND_UP(m->actions_size, 8));
 }
 
@@ -37,7 +37,9 @@ record_write(const struct megaflow *m, uint32_t worker, uint8_t *at)
     at += sizeof r;
     memcpy(at, &flow, FLOW_SIZE);
     memcpy(at + FLOW_SIZE, &m->subtable->flow_mask, FLOW_SIZE);
-    at += 2 * FLOW_SIZE;
+    megaflow_seen(m, &flow);
+    memcpy(at + 2 * FLOW_SIZE, &flow, FLOW_SIZE);
+    at += 3 * FLOW_SIZE;
     memset(at, 0, ROUND_UP(m->actions_size, 8));
     memcpy(at, m->actions, m->actions_size);
 }
@@ -269,10 +271,12 @@ flows_dump(uint32_t handle, uint64_t *cursor, uint8_t *buffer, uint32_t size,
     return 0;
 }
 
-/* Aligned copies of a key and mask given by Python, key masked. */
+/* Aligned copies of a flow and mask given by Python, and the masked key. */
 static void
-read_key_mask(const uint8_t *key_mask, struct flow *key, struct flow *mask)
+read_key_mask(const uint8_t *key_mask, struct flow *flow, struct flow *key,
+              struct flow *mask)
 {
+    memcpy(flow, key_mask, FLOW_SIZE);
     memcpy(key, key_mask, FLOW_SIZE);
     memcpy(mask, key_mask + FLOW_SIZE, FLOW_SIZE);
     for (uint32_t i = 0; i < FLOW_WORDS; i++) {
@@ -285,7 +289,7 @@ flow_put(uint32_t handle, const uint8_t *key_mask, const uint8_t *actions,
          uint32_t actions_size, bool may_exist, bool must_exist)
 {
     struct datapath *dp;
-    struct flow key, mask;
+    struct flow flow, key, mask;
     int error = find(handle, &dp);
 
     if (!error) {
@@ -294,7 +298,7 @@ flow_put(uint32_t handle, const uint8_t *key_mask, const uint8_t *actions,
     if (error) {
         return error;
     }
-    read_key_mask(key_mask, &key, &mask);
+    read_key_mask(key_mask, &flow, &key, &mask);
     worker_take(workers[0]);
     bool exists = cache_find_exact(&dp->threads[0]->cache, &key, &mask);
     worker_give(workers[0]);
@@ -315,7 +319,7 @@ flow_put(uint32_t handle, const uint8_t *key_mask, const uint8_t *actions,
             }
             megaflow_set_actions(m, actions, actions_size);
         } else {
-            m = cache_insert(c, &key, &mask, actions, actions_size,
+            m = cache_insert(c, &flow, &mask, actions, actions_size,
                              clock_now());
         }
         cache_set_origin(c, m, FLOW_STATIC);
@@ -333,14 +337,14 @@ int
 flow_del(uint32_t handle, const uint8_t *key_mask)
 {
     struct datapath *dp;
-    struct flow key, mask;
+    struct flow flow, key, mask;
     bool found = false;
     int error = find(handle, &dp);
 
     if (error) {
         return error;
     }
-    read_key_mask(key_mask, &key, &mask);
+    read_key_mask(key_mask, &flow, &key, &mask);
     WORKER_FOR_EACH (w) {
         worker_take(w);
         struct cache *c = &dp->threads[w->id]->cache;
