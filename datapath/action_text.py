@@ -12,9 +12,11 @@ import re
 import struct
 from collections.abc import Callable, Mapping
 from enum import IntEnum, IntFlag
+from itertools import accumulate
 
 from datapath import text
-from datapath.part import Key, TextError, Values, width
+from datapath.header_text import format_header, parse_header
+from datapath.part import TextError, Values, width
 from datapath.text import format_port
 from datapath.tunnel_text import format_tunnel
 from schema.flow.fields import OFFSET
@@ -261,7 +263,7 @@ def _format_set(body: bytes, ports) -> str:
         return f"set({name}({_hash_x(values[member])}{suffix}))"
     if number == 21:
         values, masks = ({"mpls_lse": half["mpls_lse"] << 96} for half in (values, masks))
-        return "set(" + text.format_key(Key("mpls", 21, text.MPLS[0]), values, masks) + ")"
+        return f"set({text.format_labels(text.MPLS[0], values, masks)})"
     return f"set({text.format_key(_NAMED_SETS[number], values, masks)})"
 
 
@@ -337,7 +339,7 @@ def _format_push_nsh(body: bytes, ports) -> str:
     if mdtype == 1:
         return f"push_nsh({words}," + ",".join(
             f"c{n + 1}=0x{_be(metadata[4 * n:4 * n + 4]):x}" for n in range(4)) + ")"
-    return f"push_nsh({words},md2={'0x' + metadata.hex() if metadata else '0'})"
+    return f"push_nsh({words},md2={_hash_x(_be(metadata))})"
 
 
 def _format_check_len(body: bytes, ports) -> str:
@@ -362,6 +364,13 @@ def _format_psample(body: bytes, ports) -> str:
     group, cookie, n_cookie, _ = _fixed(Type.PSAMPLE, body)
     suffix = f",cookie={cookie[:n_cookie].hex()}" if n_cookie else ""
     return f"psample(group={group}{suffix})"
+
+
+def _format_tnl_push(body: bytes, ports) -> str:
+    tunnel, output, kind, size, _ = _fixed(Type.TNL_PUSH, body)
+    header = format_header(kind, _tail(Type.TNL_PUSH, body)[:size])
+    return (f"tnl_push(tnl_port({format_port(tunnel, ports)}),header({header}),"
+            f"out_port({format_port(output, ports)}))")
 
 
 _FORMATS: dict[int, Callable[[bytes, Mapping[int, str] | None], str]] = {
@@ -391,9 +400,7 @@ _FORMATS: dict[int, Callable[[bytes, Mapping[int, str] | None], str]] = {
         f"dec_ttl(le_1({format_actions(_tail(Type.DEC_TTL, body), ports)}))"),
     Type.DROP: _word("drop"),
     Type.PSAMPLE: _format_psample,
-    Type.TNL_PUSH: lambda body, ports: "tnl_push({})".format(
-        ",".join(f"{name}({number})" for name, number in
-                 zip(("tnl_port", "out_port"), _fixed(Type.TNL_PUSH, body)))),
+    Type.TNL_PUSH: _format_tnl_push,
     Type.TNL_POP: lambda body, ports: (
         f"tnl_pop({format_port(_fixed(Type.TNL_POP, body)[0], ports)})"),
     Type.LB_OUTPUT: _number("lb_output", Type.LB_OUTPUT),
@@ -442,6 +449,8 @@ class _Parser:
             if self.text[self.at:self.at + 1] == "(" and name in _PARSERS:
                 self.at += 1
                 return _PARSERS[name](self)
+            if name == "drop" and not self.is_alone(start):
+                raise self.error()
             if name in _WORDS:
                 return _WORDS[name]
             if name in self.ports:
@@ -449,9 +458,14 @@ class _Parser:
             return record(Type.OUTPUT, int(name, 0))
         except TextError:
             raise
-        except (ValueError, LookupError, TypeError, struct.error):
+        except (ValueError, LookupError, TypeError, OverflowError, struct.error):
             self.at = start
             raise self.error() from None
+
+    def is_alone(self, start: int) -> bool:
+        """Whether the word from `start` to here is all of its list."""
+        return (self.text[:start].rstrip()[-1:] in ("", "(")
+                and self.text[self.at:].lstrip()[:1] in ("", ")"))
 
     def body(self) -> str:
         """Text up to the parenthesis that closes the one just eaten."""
@@ -462,6 +476,11 @@ class _Parser:
             depth += {"(": 1, ")": -1}.get(self.text[self.at], 0)
             self.at += 1
         return self.text[start:self.at - 1]
+
+    def port(self, word: str) -> int:
+        """A port by name or number."""
+        word = word.strip().strip('"')
+        return self.ports[word] if word in self.ports else int(word, 0)
 
     def expect(self, literal: str) -> None:
         self.skip()
@@ -485,8 +504,10 @@ def _int(value: str) -> int:
 
 def _parse_push_vlan(parser: _Parser) -> bytes:
     pairs = _pairs(parser.body())
-    tci = _int(pairs["vid"]) | _int(pairs.get("pcp", "0")) << 13
-    tci |= 0x1000 * _int(pairs.get("cfi", "1"))
+    vid, pcp = _int(pairs["vid"]), _int(pairs["pcp"])
+    if vid > 0xfff or pcp > 7:
+        raise ValueError(pairs)
+    tci = vid | pcp << 13 | 0x1000 * bool(_int(pairs.get("cfi", "1")))
     return record(Type.PUSH_VLAN, _int(pairs.get("tpid", "0x8100")).to_bytes(2, "big"),
                   tci.to_bytes(2, "big"))
 
@@ -522,6 +543,9 @@ def _parse_set(parser: _Parser) -> bytes:
     body = parser.body()
     values, masks = text.parse_flow(body)
     name = body.split("(")[0].strip()
+    depths = list(accumulate({"(": 1, ")": -1}.get(char, 0) for char in body.strip()))
+    if 0 in depths[len(name):-1]:
+        raise ValueError(body)          # more than one attribute
     number = text.SCALARS[name][0] if name in text.SCALARS else {
         "tunnel": _SET_TUNNEL, "mpls": 21}.get(name) or text.NAMED[name].number
     return pack_set(number, values, masks)
@@ -572,12 +596,17 @@ def _parse_push_eth(parser: _Parser) -> bytes:
                                    for key in ("dst", "src")))
 
 
+def _words(number: int) -> bytes:
+    """A number in as many words of 32 bits as it needs."""
+    return number.to_bytes((number.bit_length() + 31) // 32 * 4, "big")
+
+
 def _parse_push_nsh(parser: _Parser) -> bytes:
     pairs = _pairs(parser.body())
     path = _int(pairs.get("spi", "0")) << 8 | _int(pairs.get("si", "255"))
     mdtype = _int(pairs.get("mdtype", "1"))
     metadata = (b"".join(_int(pairs.get(f"c{n}", "0")).to_bytes(4, "big") for n in range(1, 5))
-                if mdtype == 1 else bytes.fromhex(pairs.get("md2", "").removeprefix("0x")))
+                if mdtype == 1 else _words(_int(pairs.get("md2", "0"))))
     return record(Type.PUSH_NSH, _int(pairs.get("flags", "0")), _int(pairs.get("ttl", "63")),
                   mdtype, _int(pairs.get("np", "3")), path.to_bytes(4, "big"), len(metadata),
                   tail=metadata)
@@ -589,9 +618,15 @@ def _address(written: str) -> tuple[int, bytes]:
     return address.version, address.packed.ljust(16, b"\0")
 
 
-_NAT = re.compile(r"(?P<kind>src|dst)(?:=(?P<low>\[[^\]]+\]|[0-9a-fA-F:.]*?[0-9a-fA-F:]+?)?"
-                  r"(?:-(?P<high>\[[^\]]+\]|[0-9a-fA-F:.]+?))?"
+# IPv6 addresses have brackets where ports follow.
+_ADDRESS = r"\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\]"
+_NAT = re.compile(rf"(?P<kind>src|dst)(?:=(?:(?P<low>{_ADDRESS})(?:-(?P<high>{_ADDRESS}))?)?"
                   r"(?::(?P<port>\d+)(?:-(?P<port_max>\d+))?)?)?")
+_NAT_IPV6 = re.compile(r"(?P<kind>src|dst)=(?P<low>[0-9a-fA-F:.]+)(?:-(?P<high>[0-9a-fA-F:.]+))?"
+                       r"(?P<port>(?!))?(?P<port_max>(?!))?")
+
+
+_CT_WORDS = frozenset(("commit", "force_commit", "zone", "mark", "label", "helper", "timeout"))
 
 
 def _parse_ct(parser: _Parser) -> bytes:
@@ -606,7 +641,9 @@ def _parse_ct(parser: _Parser) -> bytes:
             if word in ("persistent", "hash", "random"):
                 flags |= Ct[word.upper()]
                 continue
-            match = _NAT.fullmatch(word)
+            match = _NAT.fullmatch(word) or _NAT_IPV6.fullmatch(word)
+            if flags & (Ct.SRC | Ct.DST):
+                raise ValueError(word)
             flags |= Ct[match["kind"].upper()]
             if match["low"]:
                 family, low = _address(match["low"].strip("[]"))
@@ -614,6 +651,8 @@ def _parse_ct(parser: _Parser) -> bytes:
             if match["port"]:
                 ports = int(match["port"]), int(match["port_max"] or match["port"])
     pairs = _pairs(body)
+    if not _CT_WORDS.issuperset(pairs) or {"commit", "force_commit"} <= pairs.keys():
+        raise ValueError(body)
     flags |= (Ct.COMMIT if "commit" in pairs else 0) | (
         Ct.COMMIT | Ct.FORCE if "force_commit" in pairs else 0)
 
@@ -626,6 +665,10 @@ def _parse_ct(parser: _Parser) -> bytes:
                   *(half.to_bytes(16, "big") for half in label),
                   pairs.get("helper", "").encode(), pairs.get("timeout", "").encode(), family,
                   *ports, low, high)
+
+
+_CONTROLLER_WORDS = frozenset(("reason", "dont_send", "continuation", "recirc_id", "rule_cookie",
+                               "controller_id", "max_len"))
 
 
 def _parse_userspace(parser: _Parser) -> bytes:
@@ -650,6 +693,8 @@ def _parse_userspace(parser: _Parser) -> bytes:
             if word in inner_pairs:
                 del inner_pairs[word]
                 flags |= bit
+        if kind == CONTROLLER and inner_pairs.keys() != _CONTROLLER_WORDS:
+            raise ValueError(inner)
         values = {key: parser.ports[value] if value in parser.ports else _int(value)
                   for key, value in inner_pairs.items()}
         reason = values.get("reason", 0)
@@ -679,6 +724,16 @@ def _parse_psample(parser: _Parser) -> bytes:
     return record(Type.PSAMPLE, _int(pairs["group"]), cookie, len(cookie), 0)
 
 
+_TNL_PUSH = re.compile(r"\s*tnl_port\(([^)]*)\),\s*header\((.*)\),\s*out_port\(([^)]*)\)\s*")
+
+
+def _parse_tnl_push(parser: _Parser) -> bytes:
+    match = _TNL_PUSH.fullmatch(parser.body())
+    tunnel, output = (parser.port(match[number]) for number in (1, 3))
+    kind, header = parse_header(match[2])
+    return record(Type.TNL_PUSH, tunnel, output, kind, len(header), 0, tail=header)
+
+
 def _empty(kind: Type) -> Callable[[_Parser], bytes]:
     def parse(parser: _Parser) -> bytes:
         parser.expect(")")
@@ -695,8 +750,8 @@ _PARSERS: dict[str, Callable[[_Parser], bytes]] = {
     "ct": _parse_ct, "trunc": _parse_number(Type.TRUNC), "push_eth": _parse_push_eth,
     "push_nsh": _parse_push_nsh, "pop_nsh": _empty(Type.POP_NSH),
     "meter": _parse_number(Type.METER), "clone": _parse_clone, "check_pkt_len": _parse_check_len,
-    "dec_ttl": _parse_dec_ttl, "psample": _parse_psample,
-    "tnl_pop": _parse_number(Type.TNL_POP), "lb_output": _parse_number(Type.LB_OUTPUT),
+    "dec_ttl": _parse_dec_ttl, "psample": _parse_psample, "tnl_push": _parse_tnl_push,
+    "tnl_pop": lambda parser: record(Type.TNL_POP, parser.port(parser.body())), "lb_output": _parse_number(Type.LB_OUTPUT),
 }
 _WORDS: dict[str, bytes] = {
     "pop_vlan": record(Type.POP_VLAN), "pop_eth": record(Type.POP_ETH),

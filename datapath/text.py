@@ -10,7 +10,7 @@ compiled library; any thread.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from datapath.part import (DEC, DEC_0X, DEC_DEC, FRAG, HEX, HEX_0X, IP, IP6, MAC, TYPE, Key, Part,
                            TextError, Values, hash_x, parse_int)
@@ -162,6 +162,15 @@ def _scalar(name: str, key: Mapping[str, int], mask: Mapping[str, int] | None,
     return f"{name}({text if part.get(key) or name == 'eth_type' else text.replace('0x0', '0', 1)})"
 
 
+def format_labels(parts: Sequence[Part], key: Mapping[str, int],
+                  mask: Mapping[str, int] | None) -> str:
+    """"mpls(...)": with all masks, or with none where all are exact."""
+    is_exact = all(part.is_exact(mask) for part in parts)
+    texts = [f"{part.key}={part.kind.value(part.get(key))}"
+             + ("" if is_exact else "/" + part.kind.mask(part.get(mask))) for part in parts]
+    return f"mpls({','.join(texts)})"
+
+
 def _layers(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: bool) -> list[str]:
     """eth_type and all that follows. The key says which layers there are."""
     found = []
@@ -178,11 +187,7 @@ def _layers(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: boo
             if lse & 0x100:
                 break
         if verbose or mask is None or bits:
-            is_exact = all(part.is_exact(mask) for part in lses)
-            texts = [f"{part.key}={part.kind.value(part.get(key))}"
-                     + ("" if is_exact else "/" + part.kind.mask(part.get(mask)))
-                     for part in lses]
-            found.append(f"mpls({','.join(texts)})")
+            found.append(format_labels(lses, key, mask))
         return found
     for attribute in (*L3, *L4):
         if attribute.applies(key):

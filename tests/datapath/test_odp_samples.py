@@ -13,8 +13,24 @@ ROWS = [json.loads(line) for line in (
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["text"][:40])
 def test_what_is_read_is_shown_as_the_reference_does(row):
-    if row["kind"] == "actions":
-        shown = action_text.format_actions(action_text.parse_actions(row["text"]))
+    if row["shown"] is None:            # The reference refuses it.
+        parse = action_text.parse_actions if row["kind"] == "actions" else text.parse_whole_flow
+        with pytest.raises((text.TextError, text.UnfitError)):
+            parse(row["text"])
+    elif row["kind"] == "actions":
+        assert action_text.format_actions(action_text.parse_actions(row["text"])) == row["shown"]
+    elif row["kind"] == "whole":
+        flow = text.parse_whole_flow(row["text"], {"p1": 1})
+        assert text.format_flow(*flow) == row["shown"]
+        assert text.format_flow(*flow, verbose=True) == row["verbose"]
+        for half in flow:
+            assert text.unpack(text.pack(half)) == {key: bits for key, bits in half.items() if bits}
     else:
-        shown = text.format_flow(*text.parse_flow(row["text"]))
-    assert shown == row["shown"]
+        assert text.format_flow(*text.parse_flow(row["text"])) == row["shown"]
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row["kind"] == "actions" and row["shown"]],
+                         ids=lambda row: row["text"][:40])
+def test_actions_that_are_shown_can_be_read(row):
+    shown = action_text.format_actions(action_text.parse_actions(row["text"]))
+    assert action_text.format_actions(action_text.parse_actions(shown)) == shown
