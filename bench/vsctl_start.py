@@ -1,4 +1,4 @@
-"""How long one ovs-vsctl takes, from exec to exit, ours beside the reference's.
+"""How long a tool takes, ovs-vsctl above all, from exec to exit, ours beside the reference's.
 
 `python bench/vsctl_start.py [RUNS]` starts the reference's database server (ours if it is not
 installed) in a private directory, and prints the median wall time of each command line in
@@ -21,8 +21,16 @@ sys.path.insert(0, str(ROOT))
 from utilities.launcher import launcher_text  # noqa: E402
 from utilities.quickstart.build import write_tools  # noqa: E402
 
-COMMANDS = ("--version", "list-br", "show", "get bridge br0 name",
-            "set bridge br0 other_config:x=%d", "add-port br0 q%d", "--if-exists del-port q%d")
+TOOLS = ("ovs-vsctl", "ovs-appctl", "ovs-ofctl", "ovsdb-client", "ovsdb-tool")
+# %d is another number each time: every run really changes something.
+COMMANDS = (
+    "ovs-vsctl --version", "ovs-vsctl --no-wait list-br", "ovs-vsctl --no-wait show",
+    "ovs-vsctl --no-wait get bridge br0 name",
+    "ovs-vsctl --no-wait set bridge br0 other_config:x=%d",
+    "ovs-vsctl --no-wait add-port br0 q%d", "ovs-vsctl --no-wait --if-exists del-port q%d",
+    "ovs-appctl --version", "ovs-appctl -t ovsdb-server version",
+    "ovsdb-client --version", "ovsdb-client list-dbs", "ovsdb-tool --version",
+    "ovs-ofctl --version", "ovs-ofctl parse-flow ip,nw_dst=10.0.0.%d,actions=output:1")
 
 
 def environment(directory: Path) -> dict[str, str]:
@@ -36,13 +44,17 @@ def make_launchers(directory: Path) -> dict[str, str]:
     import json
     site = str(Path(json.__file__).parents[1])
     (directory / "bin").mkdir()
-    complaint = write_tools(directory, site, ["ovs-vsctl", "ovsdb-tool"])
+    complaint = write_tools(directory, site, list(TOOLS))
     if complaint:
         raise SystemExit(complaint)
     server = directory / "bin" / "ovsdb-server"
     server.write_text(launcher_text("ovsdb-server", str(ROOT), sys.executable, site))
     server.chmod(0o755)
     return {path.name: str(path) for path in (directory / "bin").iterdir()}
+
+
+def _fill(words: str, number: int) -> list[str]:
+    return (words % number if "%d" in words else words).split()
 
 
 def measure(argv: list[str], env: dict[str, str]) -> float:
@@ -54,7 +66,6 @@ def measure(argv: list[str], env: dict[str, str]) -> float:
 
 def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 30
-    reference = shutil.which("ovs-vsctl")
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         env = environment(directory)
@@ -70,24 +81,20 @@ def main() -> None:
             for i in range(20):
                 setup += ["--", "add-port", "br0", f"p{i}", f"tag={i + 1}"]
             subprocess.run([ours["ovs-vsctl"], "--no-wait", *setup], env=env, check=True)
-            print(f"{'command':36} {'ours ms':>8} {'peer ms':>8} {'ratio':>6}")
+            print(f"{'command':58} {'ours ms':>8} {'peer ms':>8} {'ratio':>6}")
             for command in COMMANDS:
                 times: dict[str, list[float]] = {"ours": [], "peer": []}
-                for i in range(runs):
-                    words = (command % i if "%d" in command else command).split()
-                    # Both sides really change something: each has its own number.
-                    if command != "--version":
-                        words.insert(0, "--no-wait")
-                    times["ours"].append(measure([ours["ovs-vsctl"], *words], env))
-                    if reference:
-                        other = (command % (i + runs) if "%d" in command else command).split()
-                        prefix = [] if command == "--version" else ["--no-wait"]
-                        times["peer"].append(measure([reference, *prefix, *other], env))
+                tool, words = command.split(" ", 1)
+                peer = shutil.which(tool, path="/usr/bin:/bin")
+                for number in range(0, 2 * runs, 2):
+                    times["ours"].append(measure([ours[tool], *_fill(words, number)], env))
+                    if peer:
+                        times["peer"].append(measure([peer, *_fill(words, number + 1)], env))
                 mine = statistics.median(times["ours"])
-                theirs = statistics.median(times["peer"]) if reference else float("nan")
-                print(f"{command:36} {mine:8.1f} {theirs:8.1f} {mine / theirs:6.1f}")
+                theirs = statistics.median(times["peer"]) if peer else float("nan")
+                print(f"{command:58} {mine:8.1f} {theirs:8.1f} {mine / theirs:6.1f}")
             bare = [measure([sys.executable, "-IS", "-c", "pass"], env) for _ in range(runs)]
-            print(f"{'(python that does nothing)':36} {statistics.median(bare):8.1f}")
+            print(f"{'(python that does nothing)':58} {statistics.median(bare):8.1f}")
         finally:
             os.kill(int((directory / "ovsdb-server.pid").read_text()), signal.SIGTERM)
 

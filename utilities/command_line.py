@@ -339,6 +339,7 @@ class Log:
             "console": "%D{%Y-%m-%dT%H:%M:%SZ}|%05N|%c%T|%p|%m",
             "file": "%D{%Y-%m-%dT%H:%M:%S.###Z}|%05N|%c%T|%p|%m"}
         self._file = -1
+        self._file_path: str | None = None
         self._facility = 3
         self._syslog = None
         self.syslog_method: str | None = None
@@ -414,7 +415,57 @@ class Log:
         except OSError as error:
             self.log("vlog", WARN, f"failed to open {path} for logging: {error.strerror}")
             raise Fatal(None) from None
+        self._file_path = path
         self.log("vlog", INFO, f"opened log file {path}")
+
+    def close_file(self) -> None:
+        """Stop logging to the file, until it is opened again."""
+        if self._file >= 0:
+            self.log("vlog", INFO, "closing log file")
+            os.close(self._file)
+            self._file = -1
+
+    def reopen_file(self) -> str | None:
+        """Open the log file anew if its name leads to another one; return what is wrong."""
+        if self._file_path is None:
+            return "Logging to file not configured"
+        try:
+            named = os.stat(self._file_path)
+            if self._file >= 0 and os.path.samestat(named, os.fstat(self._file)):
+                return None
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            return os.strerror(error.errno)
+        self.close_file()
+        try:
+            self.open_file(self._file_path)
+        except Fatal as fatal:
+            return os.strerror(fatal.__context__.errno)
+        return None
+
+    def knows(self, module: str) -> bool:
+        """Is there a module of this name?"""
+        return module.lower().replace("-", "_") in _MODULES
+
+    def level_table(self) -> str:
+        """Return the text of vlog/list."""
+        lines = ["                 console    syslog    file",
+                 "                 -------    ------    ------"]
+        for module in sorted(_MODULES):
+            console, syslog, file = (_LEVEL_NAMES[self._level(module, name)]
+                                     for name in ("console", "syslog", "file"))
+            lines.append(f"{module:<16}  {console:>4}       {syslog:>4}       {file:>4}")
+        return "\n".join(lines) + "\n"
+
+    def pattern_table(self) -> str:
+        """Return the text of vlog/list-pattern."""
+        lines = ["         prefix                            format",
+                 "         ------                            ------"]
+        for name in _DESTINATIONS:
+            prefix = "<%B> %D{%h %e %T} %E %A: " if name == "syslog" else "none"
+            lines.append(f"{name.upper():<7}  {prefix:<32}  {self._patterns[name]}")
+        return "\n".join(lines) + "\n"
 
     def is_enabled(self, module: str, level: int) -> bool:
         """Does a message of `module` at `level` go anywhere?"""

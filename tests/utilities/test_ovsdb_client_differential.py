@@ -261,6 +261,23 @@ def test_a_detached_monitor_is_a_daemon(pair) -> None:
     assert "already blocking" in appctl("ovsdb-client/block").stderr
     assert appctl("ovsdb-client/unblock").returncode == 0
     assert "list-commands" in appctl("nosuch").stderr
+    listed = [line.split()[0] for line in appctl("list-commands").stdout.splitlines()[1:]]
+    assert listed == [
+        "coverage/read-counter", "coverage/show", "exit", "list-commands", "ovsdb-client/block",
+        "ovsdb-client/cond_change", "ovsdb-client/unblock", "version", "vlog/close",
+        "vlog/disable-rate-limit", "vlog/enable-rate-limit", "vlog/list", "vlog/list-pattern",
+        "vlog/reopen", "vlog/set"]
+    assert "\njsonrpc            OFF       INFO       INFO\n" in appctl("vlog/list").stdout
+    assert appctl("vlog/set", "jsonrpc:syslog:dbg").returncode == 0
+    assert "\njsonrpc            OFF        DBG       INFO\n" in appctl("vlog/list").stdout
+    assert 'no destination, level, or module "bogus"' in appctl("vlog/set", "bogus").stderr
+    assert appctl("vlog/list-pattern").stdout.splitlines()[3:] == [
+        "CONSOLE  none                              %D{%Y-%m-%dT%H:%M:%SZ}|%05N|%c%T|%p|%m",
+        "FILE     none                              %D{%Y-%m-%dT%H:%M:%S.###Z}|%05N|%c%T|%p|%m"]
+    assert "Logging to file not configured" in appctl("vlog/reopen").stderr
+    assert "unknown module" in appctl("vlog/disable-rate-limit", "bogus").stderr
+    assert appctl("coverage/show").stdout.startswith("Event coverage, avg rate over last: ")
+    assert "No such counter" in appctl("coverage/read-counter", "bogus").stderr
     os.kill(pid, signal.SIGTERM)
     _wait_for(lambda: not control.exists(), "the control socket stays")
     assert not (server.directory / "m.pid").exists()

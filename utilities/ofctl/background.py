@@ -16,6 +16,7 @@ from ovsdb_server.rpc.message import (
     REQUEST, ProtocolError, Splitter, decode, encode_error, encode_reply,
 )
 from utilities.command_line import ERR, LOG, VERSION, Fatal, run_directory
+from utilities.log_commands import log_commands
 
 _cleanup: list[str] = []
 
@@ -316,13 +317,12 @@ def answer_common(request: Request, commands: dict[str, tuple[str, int, int]]) -
         case "list-commands":
             request.reply("The available commands are:\n" + "".join(
                 f"  {name:<23} {usage}\n" for name, (usage, _, _) in sorted(commands.items())))
-        case "vlog/set":
-            try:
-                for word in request.arguments:
-                    LOG.set_levels(word)
-                request.reply()
-            except Fatal as fatal:
-                request.fail(fatal.text.partition(": ")[2])
+        case name if name in (rows := log_commands()):
+            result, error = rows[name][3](request.arguments)
+            if error is None:
+                request.reply(result)
+            else:
+                request.fail(error)
         case _:
             return False
     return True

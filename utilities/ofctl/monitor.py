@@ -9,6 +9,7 @@ import sys
 import time
 
 from utilities.command_line import LOG, Fatal
+from utilities.log_commands import log_commands
 from utilities.ofctl.background import Request, answer_common, become_service
 from utilities.ofctl.connection import (
     Connection, next_xid, open_switch, print_message, readable,
@@ -31,7 +32,7 @@ _COMMANDS = {
     "ofctl/set-output-file": ("FILE", 1, 1),
     "ofctl/unblock": ("", 0, 0),
     "version": ("", 0, 0),
-    "vlog/set": ("{spec | PATTERN:destination:pattern}", 0, _MANY),
+    **{name: row[:3] for name, row in log_commands().items()},
 }
 
 

@@ -8,7 +8,7 @@ import os
 from ovsdb_server.rpc import address
 from ovsdb_server.rpc.blocking import Connection, ConnectionClosed, ProtocolError
 from ovsdb_server.rpc.message import REQUEST
-from utilities.command_line import VERSION, Fatal, flush_output
+from utilities.command_line import LOG, OFF, VERSION, Fatal, flush_output
 from utilities.ovsdb_client.session import PROGRAM, Session
 
 
@@ -34,6 +34,7 @@ def go_background(session: Session) -> None:
     flush_output()
     if session.daemon is None or not session.is_detached:
         return
+    LOG.set_level(None, "console", OFF)
     kept = [os.dup(fd) for fd in (1, 2)]
     session.daemon.ready()
     for target, fd in enumerate(kept, 1):
@@ -116,6 +117,7 @@ def open_control(session: Session, commands: dict) -> Control | None:
     def version(arguments: list[str]) -> tuple[str | None, str | None]:
         return f"{PROGRAM} (Open vSwitch) {VERSION}\n", None
 
-    control = Control(path, {"version": ("", 0, 0, version), **commands})
+    from utilities.log_commands import log_commands
+    control = Control(path, {"version": ("", 0, 0, version), **log_commands(), **commands})
     session.daemon.unlink_at_exit(path)
     return control
