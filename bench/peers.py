@@ -235,7 +235,11 @@ class Bystander:
     """A client in a process of its own that does a small transaction now and then.
 
     What it finds is how long others are kept waiting while the server does something large.
+    `operation` is what it does; by default it changes a row.
     """
+
+    _CHANGE = {"op": "mutate", "table": "T", "where": [["name", "==", "row-1"]],
+               "mutations": [["number", "+=", 1]]}
 
     _PROGRAM = """
 import json, socket, sys, time
@@ -244,8 +248,8 @@ sock.connect(sys.argv[1])
 worst = 0.0
 n = 0
 print("ready", flush=True)
-request = json.dumps({"id": 1, "method": "transact", "params": ["Bench", {"op": "mutate",
-    "table": "T", "where": [["name", "==", "row-1"]], "mutations": [["number", "+=", 1]]}]}).encode()
+request = json.dumps({"id": 1, "method": "transact", "params": [
+    "Bench", json.loads(sys.argv[2])]}).encode()
 sock.settimeout(120)
 import select, os
 times = []
@@ -260,9 +264,10 @@ times.sort()
 print(json.dumps([times[-1] * 1000, times[len(times) // 2] * 1000, len(times)]))
 """
 
-    def __init__(self, server: Server):
-        self._process = subprocess.Popen([sys.executable, "-IS", "-c", self._PROGRAM, server.path],
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, server: Server, operation: dict = _CHANGE):
+        self._process = subprocess.Popen(
+            [sys.executable, "-IS", "-c", self._PROGRAM, server.path, json.dumps(operation)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._process.stdout.readline()
 
     def finish(self) -> tuple[float, float, int]:

@@ -183,8 +183,9 @@ def _serve(arguments: _Arguments, daemon: Daemon) -> int:
     # A descriptor for each client: as many as we may have.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    # Rows are values without cycles: the collector would walk over each of them for nothing.
-    gc.set_threshold(3_000, 15, 20)
+    # Rows are values without cycles: the collector would walk over each of them for nothing.  It
+    # looks at everything only when the server says so (`Server._collect_garbage`).
+    gc.set_threshold(3_000, 15, 1_000_000)
     runner = _Runner(arguments, daemon, SteerableClock())
     try:
         return trio.run(runner.run, clock=runner.clock)

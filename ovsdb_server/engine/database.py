@@ -22,6 +22,13 @@ The road of a transaction, in three steps that the caller (service, ovsdb-tool) 
 
     Context(is_read_only, owns_lock, role, client_id, is_internal)
 
+A large one runs in slices (`pace`), in which nobody else may commit, and takes effect at once:
+
+    execution = database.transact(operations, context, paced=paced)
+    prepared = database.prepare(execution, paced)
+    (store execution.delta)
+    database.install(execution, prepared)
+
 Monitors (module `monitor`); all updates are encoded JSON (bytes), once for equal monitors:
 
     monitor = database.monitors.add(kind, requests)   kind: MONITOR | COND | COND_SINCE
@@ -37,14 +44,16 @@ Monitors (module `monitor`); all updates are encoded JSON (bytes), once for equa
 A Row is a tuple of datums in the order of `Table.order`: row[column.index]; row[0] is `_uuid`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from . import operations
 from .atom import random_uuid
 from .error import OvsdbError
-from .monitor import Monitors
+from .monitor import Monitors, Relevant
+from .pace import Paced, at_once
 from .schema import DatabaseSchema
-from .table import Delta, Row, TableRows
+from .table import Change, Delta, Row, TableRows
 from .transaction import (Context, Outcome, ReferenceChanges, Transaction, strong_targets,
                           weak_targets)
 
@@ -100,17 +109,17 @@ class Database:
         return self.schema.name
 
     def transact(self, operations_json: list, context: Context = Context(),
-                 elapsed_ms: int = 0) -> Execution:
+                 elapsed_ms: int = 0, paced: Paced = at_once) -> Execution:
         """Run the operations of a transaction and check what a commit checks; change nothing.
 
         `elapsed_ms` is the time since the client's request came, for "wait".
         """
-        transaction = Transaction(self, context, elapsed_ms, self._new_uuid)
+        transaction = Transaction(self, context, elapsed_ms, self._new_uuid, paced)
         results: list = []
         outcome = _NOTHING
         total = len(operations_json)
         try:
-            for number, json in enumerate(operations_json, 1):
+            for number, json in enumerate(paced(operations_json), 1):
                 results.append(operations.execute(transaction, json, number, total))
             outcome = transaction.finish()
         except operations.MustWait:
@@ -172,6 +181,29 @@ class Database:
         """Apply what `execution` decided on the database as it is now, and what is stored."""
         self._apply(execution.delta, execution._reference_changes)
 
+    def prepare(self, execution: Execution, paced: Paced) -> "Prepared":
+        """Make beside the tables what they will be after `execution`, for `install`."""
+        delta, reference_changes = execution.delta, execution._reference_changes
+        weak_targeted = {base.ref_table for name in delta
+                         for column in self.schema.tables[name].weak_columns
+                         for base in (column.type.key, column.type.value)
+                         if base is not None and base.ref_table is not None}
+        tables = {name: self.tables[name].copy()
+                  for name in {*delta, *reference_changes, *weak_targeted}}
+        for name in weak_targeted:
+            table = tables[name]
+            table.weak_sources = {target: sources.copy()
+                                  for target, sources in paced(table.weak_sources.items())}
+        _put(tables, delta, reference_changes, paced)
+        return Prepared(tables, self.monitors.prepare(delta, paced))
+
+    def install(self, execution: Execution, prepared: "Prepared") -> None:
+        """Apply what `execution` decided, and what is stored, in no time."""
+        for name, made in prepared.tables.items():
+            self.tables[name].take(made.rows, made.indexes, made.references, made.weak_sources)
+        self.sequence += 1
+        self.monitors.note(execution.delta, prepared.relevant)
+
     def _apply(self, delta: Delta, reference_changes: ReferenceChanges) -> None:
         self._put(delta, reference_changes)
         self.note(delta)
@@ -182,40 +214,7 @@ class Database:
         self.monitors.note(delta)
 
     def _put(self, delta: Delta, reference_changes: ReferenceChanges) -> None:
-        for name, changes in delta.items():
-            table = self.tables[name]
-            rows = table.rows
-            for uuid, (_old, new) in changes.items():
-                if new is None:
-                    del rows[uuid]
-                else:
-                    rows[uuid] = new
-            if table.indexes:
-                table.index_changes(changes)
-            if table.schema.weak_columns:
-                self._note_weak(table, changes)
-        for name, counts in reference_changes.items():
-            references = self.tables[name].references
-            for uuid, amount in counts.items():
-                count = references.get(uuid, 0) + amount
-                if count:
-                    references[uuid] = count
-                else:
-                    references.pop(uuid, None)
-
-    def _note_weak(self, table: TableRows, changes: dict) -> None:
-        columns = table.schema.weak_columns
-        for uuid, (old, new) in changes.items():
-            source = table.schema.name, uuid
-            before = set() if old is None else weak_targets(columns, old)
-            after = set() if new is None else weak_targets(columns, new)
-            for name, target in before - after:
-                sources = self.tables[name].weak_sources
-                sources[target].discard(source)
-                if not sources[target]:
-                    del sources[target]
-            for name, target in after - before:
-                self.tables[name].weak_sources.setdefault(target, set()).add(source)
+        _put(self.tables, delta, reference_changes)
 
     def load(self, rows: dict[str, dict[str, Row]]) -> None:
         """Fill an empty database with `rows`, which were checked when they were stored."""
@@ -233,6 +232,54 @@ class Database:
                 for target_table, target in weak_targets(weak, row):
                     sources = self.tables[target_table].weak_sources
                     sources.setdefault(target, set()).add((name, uuid))
+
+
+class Prepared(NamedTuple):
+    """What a commit makes of `tables`, and what of it is `relevant` to which monitors."""
+
+    tables: dict[str, TableRows]
+    relevant: Relevant
+
+
+def _put(tables: dict[str, TableRows], delta: Delta, reference_changes: ReferenceChanges,
+         paced: Paced = at_once) -> None:
+    """Change `tables` as a commit does."""
+    for name, changes in delta.items():
+        table = tables[name]
+        rows = table.rows
+        for uuid, (_old, new) in paced(changes.items()):
+            if new is None:
+                del rows[uuid]
+            else:
+                rows[uuid] = new
+        if table.indexes:
+            table.index_changes(changes, paced)
+        if table.schema.weak_columns:
+            _note_weak(tables, table, paced(changes.items()))
+    for name, counts in reference_changes.items():
+        references = tables[name].references
+        for uuid, amount in paced(counts.items()):
+            count = references.get(uuid, 0) + amount
+            if count:
+                references[uuid] = count
+            else:
+                references.pop(uuid, None)
+
+
+def _note_weak(tables: dict[str, TableRows], table: TableRows,
+               changes: Iterable[tuple[str, Change]]) -> None:
+    columns = table.schema.weak_columns
+    for uuid, (old, new) in changes:
+        source = table.schema.name, uuid
+        before = set() if old is None else weak_targets(columns, old)
+        after = set() if new is None else weak_targets(columns, new)
+        for name, target in before - after:
+            sources = tables[name].weak_sources
+            sources[target].discard(source)
+            if not sources[target]:
+                del sources[target]
+        for name, target in after - before:
+            tables[name].weak_sources.setdefault(target, set()).add(source)
 
 
 class _Waiting:
@@ -265,11 +312,16 @@ class Triggers:
         """Run and commit a transaction; when it must wait, keep it under `token` (hashable)."""
         execution = self.database.transact(operations_json, context)
         if execution.is_waiting:
-            waiting = self._waiting[token] = _Waiting(token, operations_json, context, now)
-            self._note_limit(waiting, execution)
+            self.keep(operations_json, context, now, token, execution)
         else:
             self.database.commit(execution, self._write)
         return execution
+
+    def keep(self, operations_json: list, context: Context, now: float, token,
+             execution: Execution) -> None:
+        """Keep under `token` a transaction of which `execution` says that it must wait."""
+        waiting = self._waiting[token] = _Waiting(token, operations_json, context, now)
+        self._note_limit(waiting, execution)
 
     def _run(self, waiting: _Waiting, now: float) -> Execution:
         # A hair more than the clock says: a deadline that was reached must count as elapsed.

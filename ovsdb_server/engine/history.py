@@ -12,16 +12,17 @@ from collections.abc import Iterable
 
 from .atom import ZERO_UUID
 from .database import Database
+from .pace import Paced, at_once
 from .table import Delta, count_atoms
 
 MAX_LENGTH = 100
 
 
-def _delta_atoms(delta: Delta) -> tuple[int, int]:
+def delta_atoms(delta: Delta, paced: Paced = at_once) -> tuple[int, int]:
     """Return how many atoms the old and the new rows of `delta` have."""
     before = after = 0
     for changes in delta.values():
-        for old, new in changes.values():
+        for old, new in paced(changes.values()):
             before += 0 if old is None else count_atoms(old)
             after += 0 if new is None else count_atoms(new)
     return before, after
@@ -52,7 +53,7 @@ class History:
         n_atoms = sum(count_atoms(row) for table in database.tables.values()
                       for row in table.rows.values())
         for _, delta in transactions:
-            before, after = _delta_atoms(delta)
+            before, after = delta_atoms(delta)
             n_atoms += before - after
         self._database_atoms = self.n_atoms = n_atoms
         self._transactions.clear()
@@ -61,9 +62,9 @@ class History:
         for txn_id, delta in transactions:
             self.add(txn_id, delta)
 
-    def add(self, txn_id: str, delta: Delta) -> None:
-        """Add the transaction that is applied now."""
-        before, after = _delta_atoms(delta)
+    def add(self, txn_id: str, delta: Delta, atoms: tuple[int, int] | None = None) -> None:
+        """Add the transaction that is applied now; `atoms` of it, if known, as `delta_atoms`."""
+        before, after = atoms or delta_atoms(delta)
         self._database_atoms += after - before
         self.last_id = txn_id
         kept = self._transactions

@@ -10,13 +10,15 @@ Source: RFC 7047 sections 4.1.5 and 4.1.6; monitor_cond, monitor_cond_since and
 monitor_cond_change of ovsdb-server(7).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import orjson
 
 from . import datum
 from .condition import Condition, parse_clause
 from .error import OvsdbError, syntax_error
+from .pace import Paced, at_once
 from .parser import ARRAY, BOOLEAN, OBJECT, Parser
 from .schema import Column, DatabaseSchema, Table
 from .table import Change, Delta, Row, TableRows
@@ -32,6 +34,9 @@ _TRUE = Condition([])
 
 # Rows encoded at a time.
 _SLICE = 250
+
+# An update that looks at more rows than this is made in pieces.
+_MANY = 1000
 
 
 class Watch:
@@ -73,13 +78,15 @@ class _ChangeSet:
     """Net changes since some moment.
 
     `encoded` {(is first form, conditions): bytes} of it and `framed` {(is first form, conditions,
-    head): whole message} are dropped when it grows.
+    head): whole message} are dropped when it grows, and so are the `pieces` {(is first form,
+    conditions): texts} of a large one.
     """
 
-    __slots__ = ("tables", "encoded", "framed", "n_users")
+    __slots__ = ("tables", "encoded", "framed", "pieces", "n_users")
 
     def __init__(self):
         self.tables: Delta = {}
+        self.pieces: dict[tuple, Iterable[bytes]] = {}
         self.encoded: dict[tuple, bytes | None] = {}
         self.framed: dict[tuple, bytes] = {}
         self.n_users = 0
@@ -88,6 +95,7 @@ class _ChangeSet:
         """Merge a later change into this one."""
         self.encoded.clear()
         self.framed.clear()
+        self.pieces.clear()
         for name, changes in delta.items():
             mine = self.tables.get(name)
             if mine is None:
@@ -103,6 +111,61 @@ class _ChangeSet:
                 mine[uuid] = old, new
 
 
+class _Shared:
+    """Pieces of text that are made once, when the first who goes over them comes to them."""
+
+    def __init__(self, pieces: Iterator[bytes]):
+        self._made: list[bytes] = []
+        self._others = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        n = 0
+        while True:
+            while n < len(self._made):
+                yield self._made[n]
+                n += 1
+            piece = next(self._others, None)
+            if piece is None:
+                return
+            self._made.append(piece)
+
+
+def _join(tables: Iterable[tuple[str, Iterable[dict]]]) -> Iterator[bytes]:
+    """Yield the JSON text {table: {...}} of the members that come in several objects per table.
+
+    A table without members is left out; the last piece ends the object, "{}" without any.
+    """
+    before = b""
+    for name, parts in tables:
+        start = b'%b"%b":{' % (before or b"{", name.encode())
+        for part in parts:
+            text = orjson.dumps(part)
+            if len(text) > 2:
+                yield start + text[1:-1]
+                start, before = b",", b"},"
+            else:
+                yield b""
+    yield b"}}" if before else b"{}"
+
+
+def _popped(items: dict) -> Iterator[tuple]:
+    """Take everything out of `items`."""
+    while items:
+        yield items.popitem()
+
+
+def _framed(head: bytes, pieces: Iterable[bytes], tail: bytes) -> Iterator[bytes]:
+    """Yield `pieces` of an object with `head` and `tail` around them, if it has any members."""
+    is_begun = False
+    for piece in pieces:
+        if not is_begun and piece and piece != b"{}":
+            is_begun = True
+            yield head
+        yield piece if is_begun else b""
+    if is_begun:
+        yield tail
+
+
 class Tracker:
     """Changes of what `watches` {table name: Watch} names, for all monitors that share it."""
 
@@ -112,14 +175,13 @@ class Tracker:
         self.sets: list[_ChangeSet] = []
         self.n_users = 0
 
-    def note(self, delta: Delta, awakened: list["Monitor"]) -> bool:
-        """Take in a commit; did it touch anything watched?
+    def note(self, relevant: Delta, awakened: list["Monitor"]) -> None:
+        """Take in what of a commit is `relevant`.
 
         Monitors that had nothing to tell before are added to `awakened`.
         """
-        relevant = self.relevant(delta)
         if not relevant:
-            return False
+            return
         for change_set in self.sets:
             change_set.add(relevant)
         if self.idle:
@@ -132,15 +194,14 @@ class Tracker:
                 if monitor.owner is not None:
                     awakened.append(monitor)
             self.idle.clear()
-        return True
 
-    def relevant(self, delta: Delta) -> Delta:
+    def relevant(self, delta: Delta, paced: Paced = at_once) -> Delta:
         """Return what of a delta touches anything watched."""
         relevant = {}
         for name, watch in self.watches.items():
             changes = delta.get(name)
             if changes:
-                kept = {uuid: change for uuid, change in changes.items()
+                kept = {uuid: change for uuid, change in paced(changes.items())
                         if change[0] is None or change[1] is None or watch.differs(*change)}
                 if kept:
                     relevant[name] = kept
@@ -156,6 +217,9 @@ class Tracker:
                 self.sets.remove(change_set)
 
 
+Relevant = dict[Tracker, Delta]
+
+
 class Monitors:
     """All monitors of one database."""
 
@@ -168,10 +232,18 @@ class Monitors:
         """Those that watch the same count once."""
         return len(self._trackers)
 
-    def note(self, delta: Delta) -> None:
-        """Take in a commit."""
+    def note(self, delta: Delta, relevant: Relevant = {}) -> None:
+        """Take in a commit, of which `prepare` may have found what is `relevant`."""
         for tracker in self._trackers.values():
-            tracker.note(delta, self._awakened)
+            known = relevant.get(tracker)
+            tracker.note(tracker.relevant(delta) if known is None else known, self._awakened)
+
+    def prepare(self, delta: Delta, paced: Paced) -> Relevant:
+        """Find what of `delta` is relevant to whom; monitors may come and go meanwhile."""
+        relevant: Relevant = {}
+        while new := [tracker for tracker in self._trackers.values() if tracker not in relevant]:
+            relevant[new[0]] = new[0].relevant(delta, paced)
+        return relevant
 
     def take_awakened(self) -> list["Monitor"]:
         """Return the monitors with an owner that a commit gave something to tell, once each."""
@@ -350,18 +422,15 @@ class Monitor:
 
     def _encode_pieces(self, tables: list[tuple]) -> Iterator[bytes]:
         encode_new = self._encode_new
-        before = b""
-        for name, watch, matches, rows in tables:
-            start = b'%b"%b":{' % (before or b"{", name.encode())
+
+        def parts(watch: Watch, matches, rows: list[Row]) -> Iterator[dict]:
             for first in range(0, len(rows), _SLICE):
                 some = rows[first:first + _SLICE]
                 if matches is not None:
                     some = filter(matches, some)
-                text = orjson.dumps({row[0][0]: encode_new(watch, row, INITIAL) for row in some})
-                if len(text) > 2:
-                    yield start + text[1:-1]
-                    start, before = b",", b"},"
-        yield b"}}" if before else b"{}"
+                yield {row[0][0]: encode_new(watch, row, INITIAL) for row in some}
+
+        return _join((name, parts(watch, matches, rows)) for name, watch, matches, rows in tables)
 
     def updates_of(self, deltas: list[Delta]) -> bytes:
         """Return what `deltas`, the last of the database, changed together, as JSON text."""
@@ -400,6 +469,69 @@ class Monitor:
         self._tracker.release(self)
         self._tracker.idle[self] = None
         return text
+
+    @property
+    def is_large(self) -> bool:
+        """Is what `flush` would tell so much that it should be told in pieces?"""
+        n = 0
+        if self.pending is not None:
+            for changes in self.pending.tables.values():
+                n += len(changes)
+        if self._former is not None:
+            for name in self._tracker.watches:
+                if self._conditions.get(name) is not self._former.get(name):
+                    n += len(self._monitors.rows(name))
+        return n > _MANY
+
+    def flush_pieces(self, head: bytes, tail: bytes) -> Iterator[bytes]:
+        """As `flush`, in pieces of a millisecond or so, some of them empty; perhaps all.
+
+        They tell of what has changed when this is called.
+        """
+        change_set, former = self.pending, self._former
+        pieces = None
+        if former is None:
+            pieces = change_set.pieces.get(self._key)
+        if pieces is None:
+            pieces = _join(self._snapshot(change_set, former))
+            if former is None and change_set.n_users > 1:
+                pieces = change_set.pieces[self._key] = _Shared(pieces)
+        self._former = None
+        self._tracker.release(self)
+        self._tracker.idle[self] = None
+        return _framed(head, pieces, tail)
+
+    def _snapshot(self, change_set: _ChangeSet | None, former: dict[str, Condition] | None
+                  ) -> list[tuple[str, Iterator[dict]]]:
+        """Return tables with their updates in parts, as they are now."""
+        pending = {} if change_set is None else change_set.tables
+        tables = []
+        for name, watch in self._tracker.watches.items():
+            after = self._conditions.get(name, _TRUE)
+            before = after if former is None else former.get(name, _TRUE)
+            changes = dict(pending.get(name, ()))
+            rows = self._monitors.rows(name).copy() if before is not after else {}
+            tables.append((name, self._update_parts(watch, before, after, changes, rows)))
+        return tables
+
+    def _update_parts(self, watch: Watch, before: Condition, after: Condition,
+                      changes: dict[str, Change], rows: dict[str, Row]) -> Iterator[dict]:
+        """Yield the updates of `changes`, and of those of the other `rows` that come or go.
+
+        It uses `changes` up: what is not needed any more goes bit by bit.
+        """
+        told = set(changes) if rows else ()
+        others = ((uuid, (row, row)) for uuid, row in rows.items() if uuid not in told)
+        for items in (_popped(changes), others):
+            while some := list(islice(items, _SLICE)):
+                part = {}
+                for uuid, (old, new) in some:
+                    update = self._encode(
+                        watch, old if old is not None and before.matches_any(old) else None,
+                        new if new is not None and after.matches_any(new) else None)
+                    if update is not None:
+                        part[uuid] = update
+                yield part
 
     def _shared_text(self, change_set: _ChangeSet) -> bytes | None:
         encoded = change_set.encoded

@@ -7,7 +7,7 @@ Source: RFC 7047 section 5.2, with "assert" of 5.2.10, the member "uuid" of inse
 "sort" of select (ovsdb-server(7)).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import orjson
@@ -219,7 +219,7 @@ def _update_quickly(transaction: Transaction, json: dict) -> dict | None:
             return None
         values.append((column.index, column.type.read(value, symbols)))
     rows = _rows_quickly(transaction, view, where)
-    for row in rows:
+    for row in transaction.paced(rows):
         cells = list(row)
         for index, value in values:
             cells[index] = value
@@ -237,11 +237,11 @@ def _mutate_quickly(transaction: Transaction, json: dict) -> dict | None:
         return None
     mutations = parse_mutations(view.schema, mutations_json, transaction.symbols)
     rows = _rows_quickly(transaction, view, where)
-    _apply_mutations(view, rows, mutations)
+    _apply_mutations(view, transaction.paced(rows), mutations)
     return {"count": len(rows)}
 
 
-def _apply_mutations(view: TableView, rows: list[Row], mutations: list[Mutation]) -> None:
+def _apply_mutations(view: TableView, rows: Iterable[Row], mutations: list[Mutation]) -> None:
     for row in rows if mutations else ():
         cells = list(row)
         for mutation in mutations:
@@ -269,7 +269,7 @@ def _update(transaction: Transaction, parser: Parser) -> dict:
                              f"{table.name}.", "constraint violation")
     rows = view.find(_where(transaction, view, where))
     transaction.permissions.check_update(table, rows, [c.name for c in values])
-    for row in rows:
+    for row in transaction.paced(rows):
         new = _row_with(row, values)
         if new != row:
             view.put(row[0][0], new)
@@ -285,7 +285,7 @@ def _mutate(transaction: Transaction, parser: Parser) -> dict:
     mutations = parse_mutations(table, mutations_json, transaction.symbols)
     rows = view.find(_where(transaction, view, where))
     transaction.permissions.check_mutate(table, rows, [m.column.name for m in mutations])
-    _apply_mutations(view, rows, mutations)
+    _apply_mutations(view, transaction.paced(rows), mutations)
     return {"count": len(rows)}
 
 
@@ -295,7 +295,7 @@ def _delete(transaction: Transaction, parser: Parser) -> dict:
     _check(parser)
     rows = view.find(_where(transaction, view, where))
     transaction.permissions.check_delete(view.schema, rows)
-    for row in rows:
+    for row in transaction.paced(rows):
         view.put(row[0][0], None)
     return {"count": len(rows)}
 
@@ -376,6 +376,15 @@ OPERATIONS = {
     "comment": Operation(_comment, False),
     "assert": Operation(_assert, False),
 }
+
+
+def is_write(operations_json: list) -> bool:
+    """Does any of a transaction's operations write?"""
+    for json in operations_json:
+        name = json.get("op") if type(json) is dict else None
+        if type(name) is str and name in OPERATIONS and OPERATIONS[name].is_write:
+            return True
+    return False
 
 
 def execute(transaction: Transaction, json, number: int, total: int) -> dict:

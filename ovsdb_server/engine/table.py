@@ -5,6 +5,7 @@
 """
 
 from .condition import Condition
+from .pace import Paced, at_once
 from .schema import UUID_INDEX, Column, Datum, Table
 
 Row = tuple[Datum, ...]
@@ -39,15 +40,15 @@ class TableRows:
         self.references: dict[str, int] = {}
         self.weak_sources: dict[str, set[tuple[str, str]]] = {}
 
-    def index_changes(self, changes: dict[str, Change]) -> None:
+    def index_changes(self, changes: dict[str, Change], paced: Paced = at_once) -> None:
         """Bring `indexes` up to date with `changes`; removals first, for values that swap."""
         for key_of, index in zip(self.schema.index_keys, self.indexes):
-            for uuid, (old, _new) in changes.items():
+            for uuid, (old, _new) in paced(changes.items()):
                 if old is not None:
                     key = key_of(old)
                     if index.get(key) == uuid:
                         del index[key]
-            for uuid, (_old, new) in changes.items():
+            for uuid, (_old, new) in paced(changes.items()):
                 if new is not None:
                     index[key_of(new)] = uuid
 
@@ -74,6 +75,19 @@ class TableRows:
                 found[uuid] = row
         return list(found.values()) if condition.clauses else None
 
+    def copy(self) -> "TableRows":
+        """Return a table with the same rows that may change by itself."""
+        twin = TableRows(self.schema)
+        twin.take(self.rows.copy(), tuple(index.copy() for index in self.indexes),
+                  self.references.copy(), self.weak_sources)
+        return twin
+
+    def take(self, rows: dict[str, Row], indexes: tuple[dict[tuple, str], ...],
+             references: dict[str, int], weak_sources: dict[str, set[tuple[str, str]]]) -> None:
+        """Have these contents from now on."""
+        self.rows, self.indexes = rows, indexes
+        self.references, self.weak_sources = references, weak_sources
+
 
 def index_key(columns: tuple[Column, ...], row: Row) -> tuple:
     """Return the values of an index's columns in `row`."""
@@ -86,9 +100,10 @@ class TableView:
     `has_only_new`: are all the changes new rows?
     """
 
-    __slots__ = ("schema", "base", "changes", "has_only_new")
+    __slots__ = ("schema", "base", "changes", "has_only_new", "_paced")
 
-    def __init__(self, base: TableRows):
+    def __init__(self, base: TableRows, paced: Paced = at_once):
+        self._paced = paced
         self.schema = base.schema
         self.base = base
         self.changes: dict[str, Change] = {}
@@ -140,11 +155,13 @@ class TableView:
         if candidates is None:
             rows = self.base.rows
             if not changes:
-                return [row for row in rows.values() if matches(row)]
-            found = [row for uuid, row in rows.items() if uuid not in changes and matches(row)]
+                return [row for row in self._paced(rows.values()) if matches(row)]
+            found = [row for uuid, row in self._paced(rows.items())
+                     if uuid not in changes and matches(row)]
         else:
             found = [row for row in candidates if row[0][0] not in changes and matches(row)]
-        found += [row for _old, row in changes.values() if row is not None and matches(row)]
+        found += [row for _old, row in self._paced(changes.values())
+                  if row is not None and matches(row)]
         return found
 
     def _from_index(self, condition: Condition) -> list[Row] | None:

@@ -5,13 +5,14 @@ strong references, collect garbage, count rows, clean weak references, check ind
 new versions.  It changes nothing in the database; `Database.apply` does, with the `Outcome`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
 from .atom import ZERO_UUID, Symbols
 from .datum import changes, format_text
 from .error import OvsdbError, constraint_violation
+from .pace import Paced, at_once
 from .rbac import Permissions
 from .schema import VERSION_INDEX, Column, Table
 from .table import Change, Delta, Row, TableView, index_key
@@ -48,18 +49,19 @@ class Outcome(NamedTuple):
 
 
 class Transaction:
-    """One run of one client's transaction over `database`.
+    """One run of one client's transaction over `database`; `paced` as in `pace`.
 
     `is_unrestricted`: no operation needs to be looked at for whether the client may do it.
     """
 
     __slots__ = ("database", "context", "symbols", "_permissions", "comments", "is_durable",
                  "elapsed_ms", "wait_limit_ms", "new_uuid", "is_unrestricted",
-                 "has_lazy_rows", "_views", "_counts")
+                 "has_lazy_rows", "paced", "_views", "_counts")
 
     def __init__(self, database, context: Context, elapsed_ms: int,
-                 new_uuid: Callable[[], str]):
+                 new_uuid: Callable[[], str], paced: Paced = at_once):
         self.database = database
+        self.paced = paced
         self.context = context
         self.symbols = Symbols(new_uuid)
         self._permissions: Permissions | None = None
@@ -86,7 +88,7 @@ class Transaction:
         """Return the table `table`, which exists, as this transaction sees it."""
         view = self._views.get(table)
         if view is None:
-            view = self._views[table] = TableView(self.database.tables[table])
+            view = self._views[table] = TableView(self.database.tables[table], self.paced)
         return view
 
     def known_view(self, table: object) -> TableView | None:
@@ -97,7 +99,7 @@ class Transaction:
         if view is None:
             base = self.database.tables.get(table)
             if base is not None:
-                view = self._views[table] = TableView(base)
+                view = self._views[table] = TableView(base, self.paced)
         return view
 
     def limit_wait(self, timeout_ms: int) -> None:
@@ -146,17 +148,16 @@ class Transaction:
                 self._renew_versions(view.changes)
         return Outcome(delta, self._counts)
 
-    @staticmethod
-    def _drop_unchanged(view: TableView) -> None:
+    def _drop_unchanged(self, view: TableView) -> None:
         changes = view.changes
-        unchanged = [uuid for uuid, (old, new) in changes.items()
+        unchanged = [uuid for uuid, (old, new) in self.paced(changes.items())
                      if old is not None and old == new]
         for uuid in unchanged:
             del changes[uuid]
 
     def _renew_versions(self, changes: dict[str, Change]) -> None:
         """Give new versions to the rows that were there before and are changed."""
-        for uuid, (old, new) in changes.items():
+        for uuid, (old, new) in self.paced(changes.items()):
             if old is not None and new is not None:
                 changes[uuid] = old, self._with_new_version(new)
 
@@ -168,15 +169,15 @@ class Transaction:
     def _count_references(self) -> None:
         for view in list(self._views.values()):
             if view.schema.strong_columns:
-                for uuid, (old, new) in list(view.changes.items()):
+                for uuid, (old, new) in self.paced(list(view.changes.items())):
                     self._count_row(view, uuid, old, new, is_checked=True)
         for name, counts in self._counts.items():
             view = self.view(name)
-            for uuid, count in counts.items():
+            for uuid, count in self.paced(counts.items()):
                 if count and view.get(uuid) is None:
                     self._check_unreferenced(view, uuid)
         for view in self._views.values():
-            for uuid, (_old, new) in view.changes.items():
+            for uuid, (_old, new) in self.paced(view.changes.items()):
                 if new is None:
                     self._check_unreferenced(view, uuid)
 
@@ -231,8 +232,7 @@ class Transaction:
             view = self.view(name)
             if not view.schema.is_root:
                 doubtful += [(view, uuid) for uuid, count in counts.items() if count < 0]
-        while doubtful:
-            view, uuid = doubtful.pop()
+        for view, uuid in self.paced(_popped(doubtful)):
             row = view.get(uuid)
             if row is None or self._reference_count(view, uuid):
                 continue
@@ -251,7 +251,7 @@ class Transaction:
             if limit is None:
                 continue
             n_rows = len(view.base.rows)
-            for old, new in view.changes.values():
+            for old, new in self.paced(view.changes.values()):
                 n_rows += (new is not None) - (old is not None)
             if n_rows > limit:
                 raise constraint_violation(
@@ -269,12 +269,12 @@ class Transaction:
         suspects: dict[tuple[str, str], bool] = {}
         for name, view in self._views.items():
             has_weak = bool(view.schema.weak_columns)
-            for uuid, (old, new) in view.changes.items():
+            for uuid, (old, new) in self.paced(view.changes.items()):
                 if new is None:
                     suspects.update(dict.fromkeys(view.base.weak_sources.get(uuid, ()), True))
                 elif has_weak:
                     suspects.setdefault((name, uuid), old is None)
-        for (name, uuid), is_whole in suspects.items():
+        for (name, uuid), is_whole in self.paced(suspects.items()):
             view = self.view(name)
             row = view.get(uuid)
             if row is not None:
@@ -327,7 +327,7 @@ class Transaction:
             if new is None or committed.get(key_of(new)) in (None, *view.changes):
                 return
         seen: dict[tuple, str] = {}
-        for uuid, (_old, new) in view.changes.items():
+        for uuid, (_old, new) in self.paced(view.changes.items()):
             if new is None:
                 continue
             key = key_of(new)
@@ -370,6 +370,12 @@ def _content_order(table: Table, row: Row) -> list[tuple]:
     names = sorted(table.columns, key=lambda name: (name[0] == "_", name))
     values = [row[table.columns[name].index] for name in names]
     return [(len(value), value) for value in values]
+
+
+def _popped(things: list) -> Iterator:
+    """Take things off the end of a list, to which the caller may add, until it is empty."""
+    while things:
+        yield things.pop()
 
 
 def _name_columns(columns: tuple[Column, ...]) -> str:

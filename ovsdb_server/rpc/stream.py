@@ -18,8 +18,9 @@ import trio
 
 from ovsdb_server.quick.sockets import send_all
 from ovsdb_server.rpc import address
-from ovsdb_server.rpc.message import (DEPTH_MAX, SIZE_MAX, Message, ProtocolError, Splitter,
-                                      classify, fast_codec, first_object)
+from ovsdb_server.rpc.message import (DEPTH_MAX, SIZE_MAX, Message, ProtocolError, classify,
+                                      fast_codec, first_object)
+from ovsdb_server.rpc.progressive import Parts, ProgressiveSplitter
 
 CODEC = fast_codec()
 
@@ -49,7 +50,7 @@ class Channel:
         self.n_backlog = 0
         self._sock = sock
         self._number = sock.fileno()
-        self._splitter = Splitter(size_max)
+        self._splitter = ProgressiveSplitter(size_max, CODEC.loads)
         self._failure: ProtocolError | None = None
         self._backlog: list[memoryview] = []
         self._has_backlog = trio.Event()
@@ -185,10 +186,12 @@ class Channel:
         return data[start:]
 
     @staticmethod
-    def _decode(text: bytes, messages: list[Message]) -> None:
+    def _decode(text: bytes | Parts, messages: list[Message]) -> None:
         try:
-            value = CODEC.loads(text)
+            value = CODEC.loads(text) if type(text) is bytes else text.value(CODEC.loads)
         except ValueError as error:
+            if type(text) is not bytes:
+                raise ProtocolError(str(error)) from None
             # A whole message may stand before the garbage.
             salvaged = first_object(text)
             if salvaged is not None and len(salvaged) < len(text):

@@ -7,6 +7,7 @@ compaction's writing run in a worker thread.
 
 import os
 import time
+from collections.abc import Callable
 from random import Random
 
 import trio
@@ -16,14 +17,18 @@ from ovsdb_server.engine import database as engine
 from ovsdb_server.engine.database import Context, Database, Execution, Triggers
 from ovsdb_server.engine.datum import format_text
 from ovsdb_server.engine.error import OvsdbError, json_text
-from ovsdb_server.engine.history import History
+from ovsdb_server.engine.history import History, delta_atoms
+from ovsdb_server.engine.operations import is_write
+from ovsdb_server.engine.pace import Paced
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.engine.table import Delta, Row
+from ovsdb_server.service.large import MANY_CHANGES, LargeTransaction, is_large
 from ovsdb_server.service.membership import Membership
 from ovsdb_server.quick.road import new_road
 from ovsdb_server.storage.cluster_log import ClusterLog
 from ovsdb_server.storage.journal import COMPACTION_COMMENT, Journal
 from ovsdb_server.storage.memory import Memory
+from ovsdb_server.storage.replay import encode_delta_text
 
 _server_log = vlog.module("ovsdb_server")
 _log_log = vlog.module("ovsdb_log")
@@ -39,7 +44,7 @@ class HostedDatabase:
     `name`; `path` of the file as the user wrote it, "" if in memory; `database`; `triggers`;
     `uuid`, the row of `_Server`'s table that describes it ("" before there is one); `relay`, its
     `relay.Relay` if it is a copy of another server's; `cluster`, its `membership.Membership` if
-    it is clustered; `history` of the transactions of either; `logged_tables`, names whose
+    it is clustered; `large`, the large transaction under way; `history` of the transactions of either; `logged_tables`, names whose
     transactions are logged (tlog-set).
     """
 
@@ -49,6 +54,7 @@ class HostedDatabase:
         self.path = path
         self.storage = storage
         self.triggers = Triggers(database, self._write)
+        self.large: LargeTransaction | None = None
         self.relay = None
         self.cluster: Membership | None = None
         self.history: History | None = None
@@ -104,6 +110,8 @@ class HostedDatabase:
         return json_text(self.database.schema.to_json())
 
     def close(self) -> None:
+        if self.large is not None:
+            self.large.abandon()
         if self.relay is not None:
             self.relay.close()
         if self.cluster is not None:
@@ -119,8 +127,38 @@ class HostedDatabase:
         if self.history is not None:
             self.history.add(self.storage.eid, delta)
         if self.logged_tables:
-            for name in sorted(self.logged_tables.intersection(delta)):
-                self._log_rows(name, delta[name])
+            self._log_delta(delta)
+
+    def _commit_large(self, execution: Execution, paced: Paced) -> None:
+        """Store and apply what a large transaction has decided; `execution` tells of errors."""
+        database, delta = self.database, execution.delta
+        if sum(map(len, delta.values())) <= MANY_CHANGES:
+            database.commit(execution, self._write)
+            return
+        record = self.storage.make_record(encode_delta_text(
+            database.schema, delta, execution.comment, int(time.time() * 1000),
+            self.storage.as_diff, paced))
+        atoms = None if self.history is None else delta_atoms(delta, paced)
+        prepared = database.prepare(execution, paced)
+        # Nobody has a turn from here on.
+        try:
+            self.storage.write_record(record)
+        except OvsdbError as error:
+            _log_log.warn(str(error).removeprefix("I/O error: "), _WRITE_LIMIT)
+            execution.results.append(error.to_json())
+            execution.delta = {}
+            return
+        if self.history is not None:
+            self.history.add(self.storage.eid, delta, atoms)
+        if self.logged_tables:
+            self._log_delta(delta)
+        database.install(execution, prepared)
+        self._road = self._make_road()      # The tables have other dictionaries now.
+
+    def _log_delta(self, delta: Delta) -> None:
+        """Log the changes of tables for which tlog-set has asked."""
+        for name in sorted(self.logged_tables.intersection(delta)):
+            self._log_rows(name, delta[name])
 
     def _log_rows(self, name: str, changes: dict[str, tuple[Row | None, Row | None]]) -> None:
         """Log the changed rows of a table, as tlog-set asked for."""
@@ -131,8 +169,25 @@ class HostedDatabase:
                              for column, cell in zip(columns, new or old))
             _transaction_log.info(f"table:{name},op:{verb},{cells}")
 
+    def begin_large(self, operations: list, context: Context,
+                    finish: Callable[[Execution | None], None]) -> LargeTransaction | None:
+        """Return a transaction that is to run in slices, if it can be; see `large`."""
+        if (context.is_read_only or isinstance(self.storage, Memory)
+                or type(self.triggers) is not Triggers):
+            return None
+        self.large = LargeTransaction(self.database, operations, context, self._commit_large,
+                                      finish, owns_delta=self.history is None)
+        return self.large
+
+    def settle(self) -> None:
+        """Let nothing be half done: run a large transaction that is under way to its end."""
+        if self.large is not None:
+            self.large.settle()
+
     def submit(self, operations: list, context: Context, token: object) -> Execution:
         """Run a transaction now; if it must wait, it is kept under `token`."""
+        if self.large is not None and is_write(operations):
+            self.settle()
         return self.triggers.submit(operations, context, trio.current_time(), token)
 
     def submit_quickly(self, params: list, id: object) -> tuple[bytes, Delta, bool] | None:
@@ -143,7 +198,8 @@ class HostedDatabase:
         """
         road = self._road
         if (road is None or self.relay is not None or self.cluster is not None
-                or self.history is not None or self.logged_tables or len(self.triggers)):
+                or self.history is not None or self.logged_tables or len(self.triggers)
+                or self.large is not None or is_large(self.database, params)):
             return None
         decided = road.decide(params, id, self.storage.as_diff)
         if decided is None:
@@ -161,6 +217,7 @@ class HostedDatabase:
 
     def replace(self, rows: dict[str, dict[str, Row | None]], comment: str) -> Execution:
         """Make rows what another server says, as one commit.  Raises: OvsdbError."""
+        self.settle()
         execution = self.database.replace(rows, comment)
         self.database.commit(execution, self._write)
         if execution.results:
@@ -212,12 +269,14 @@ class HostedDatabase:
 
         `replace_database` makes it the one that is served.  Raises: OvsdbError.
         """
+        self.settle()
         converted = engine.convert(self.database, schema)
         self.storage.replace(converted, "converted by ovsdb-server", int(time.time() * 1000))
         return converted
 
     def replace_database(self, database: Database) -> None:
         """Serve `database` from now on; what waits on the old one must have been cancelled."""
+        self.settle()
         self.database = database
         self.triggers = Triggers(database, self._write)
         self._road = self._make_road()

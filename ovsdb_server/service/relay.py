@@ -26,9 +26,6 @@ from ovsdb_server.storage.memory import Memory
 
 _log = vlog.module("relay")
 
-# Operations that change a database.
-WRITES = frozenset(("insert", "update", "mutate", "delete", "commit"))
-
 _COMMENT = "relayed"
 
 # Seconds for which a source that is lost still counts as connected.
@@ -42,12 +39,6 @@ def split_argument(text: str) -> tuple[str, str]:
     if not name or not colon or not remotes:
         raise ValueError(f"{text}: invalid syntax")
     return name, remotes
-
-
-def is_write(operations: list) -> bool:
-    """Do any of a transaction's operations write?"""
-    return any(isinstance(operation, dict) and operation.get("op") in WRITES
-               for operation in operations)
 
 
 class Relay:

@@ -14,6 +14,7 @@
 Everything is called in the trio thread.
 """
 
+import gc
 import math
 import traceback
 from collections.abc import Callable
@@ -45,6 +46,10 @@ _file_log = vlog.module("ovsdb_file")
 _raft_log = vlog.module("raft")
 
 _STATUS_INTERVAL = 2.5
+
+# Old objects are looked at after so many collections among younger ones and so many seconds.
+_COLLECTIONS = 20
+_COLLECTION_INTERVAL = 300.0
 
 _INTERNAL = Context(is_internal=True)
 
@@ -81,6 +86,7 @@ class Server:
         self._nursery: trio.Nursery | None = None
         self._deadline_changed = trio.Event()
         self._status_changed = trio.Event()
+        self._next_collection = 0.0
         self._self = new_server_database()
         self.add_database(self._self)
 
@@ -116,6 +122,7 @@ class Server:
     def remove_database(self, name: str) -> None:
         """Stop serving a database and close its file."""
         hosted = self.databases[name]
+        hosted.settle()
         self._part_from(hosted)
         self.disconnect_unaware(f"removing {name} database")
         del self.databases[name]
@@ -131,6 +138,7 @@ class Server:
     def replace_database(self, hosted: HostedDatabase, database: Database,
                          requester: Session | None = None) -> None:
         """Serve `database`, of another schema, in place of what `hosted` has."""
+        hosted.settle()
         self._part_from(hosted)
         hosted.replace_database(database)
         self._write_server_row(hosted)
@@ -212,7 +220,7 @@ class Server:
 
     def after_commit(self, hosted: HostedDatabase, delta: Delta) -> None:
         """Do what follows from a commit: waiting transactions, monitors, remotes in tables."""
-        if len(hosted.triggers):
+        if len(hosted.triggers) and hosted.large is None:
             self._run_triggers(hosted)
         if self.hub.is_working:
             self.hub.has_updates = True
@@ -248,15 +256,16 @@ class Server:
 
     async def _serve_deadlines(self) -> None:
         while True:
-            deadline = min((limit for hosted in self.databases.values()
-                            if (limit := hosted.triggers.next_deadline()) is not None),
+            # Those that wait behind a large transaction are asked about when that is over.
+            deadline = min((limit for hosted in self.databases.values() if hosted.large is None
+                            and (limit := hosted.triggers.next_deadline()) is not None),
                            default=math.inf)
             self._deadline_changed = trio.Event()
             with trio.move_on_at(deadline):
                 await self._deadline_changed.wait()
                 continue
             for hosted in list(self.databases.values()):
-                if len(hosted.triggers):
+                if len(hosted.triggers) and hosted.large is None:
                     sequence = hosted.database.sequence
                     self._run_triggers(hosted)
                     if hosted.database.sequence != sequence:
@@ -385,6 +394,7 @@ class Server:
             now = trio.current_time()
             COVERAGE.tick(now)
             self._write_status(now)
+            self._collect_garbage(now)
             for hosted in list(self.databases.values()):
                 if hosted.is_compaction_due(now):
                     self.spawn(self._compact_when_due, hosted)
@@ -392,11 +402,22 @@ class Server:
                 await self._status_changed.wait()
             self._status_changed = trio.Event()
 
+    def _collect_garbage(self, now: float) -> None:
+        """Let Python look for cyclic garbage among what has lived for a while.
+
+        That stops everything, for longer the more there is under way: so not in the middle of it.
+        """
+        if (now >= self._next_collection and gc.get_count()[2] >= _COLLECTIONS
+                and not self.hub.n_others):
+            self._next_collection = now + _COLLECTION_INTERVAL
+            gc.collect()
+
     def _write_status(self, now: float) -> None:
         for text in self.remote_texts:
             if text.startswith("db:"):
                 work = targets.status_operations(text, self.databases, self.remotes, now)
-                if work is not None and (work[0].cluster is None or work[0].cluster.is_leader):
+                if (work is not None and work[0].large is None
+                        and (work[0].cluster is None or work[0].cluster.is_leader)):
                     try:
                         self.execute(*work)
                     except OvsdbError as error:

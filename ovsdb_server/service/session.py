@@ -24,7 +24,7 @@ from ovsdb_server.engine.atom import ZERO_UUID, is_uuid
 from ovsdb_server.engine.database import Context, Execution
 from ovsdb_server.engine.error import OvsdbError, json_text, syntax_error
 from ovsdb_server.engine.monitor import COND, COND_SINCE, MONITOR, Monitor
-from ovsdb_server.engine.operations import LazyRows
+from ovsdb_server.engine.operations import LazyRows, is_write
 from ovsdb_server.engine.parser import is_identifier
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.engine.table import Delta
@@ -32,7 +32,8 @@ from ovsdb_server.rpc import message
 from ovsdb_server.rpc.message import Message, ProtocolError, classify
 from ovsdb_server.rpc.stream import CODEC, Channel
 from ovsdb_server.service.hosted import HostedDatabase
-from ovsdb_server.service.relay import Relay, is_write
+from ovsdb_server.service.large import LargeTransaction, is_large
+from ovsdb_server.service.relay import Relay
 
 _log = vlog.module("ovsdb_jsonrpc_server")
 _rpc_log = vlog.module("jsonrpc")
@@ -69,6 +70,9 @@ _NOTHING_YET = frozenset((errno.EAGAIN, errno.EWOULDBLOCK))
 # behind.
 _MANY = 1000
 _BACKLOG_MAX = 256 * 1024
+
+# So many results of a transaction are encoded at a time.
+_PLAIN_RESULTS = 1000
 
 # Seconds for which one session answers before the others get their turn.
 _TURN = 0.001
@@ -134,6 +138,8 @@ class Session:
         self._is_paused = False
         self._is_streaming = False
         self._streamed = trio.Event()
+        self._is_blocked = False        # Behind a large transaction, perhaps its own.
+        self._unblocked = trio.Event()
         self._is_ending = False
         self._over = trio.Event()
         self._defect: Exception | None = None
@@ -196,8 +202,10 @@ class Session:
                 while self._inbox:
                     if channel.n_backlog:
                         await channel.flush()
-                    if self._is_streaming:
+                    while self._is_streaming:
                         await self._streamed.wait()
+                    if self._is_blocked:
+                        await self._unblocked.wait()
                     if not self._serve_inbox():
                         return
                     await trio.lowlevel.checkpoint()
@@ -250,8 +258,9 @@ class Session:
         return self._serve_inbox() if inbox else True
 
     def end_turn(self) -> None:
-        """Rest until the peer has read what `work` had to say and a stream is over."""
-        if (self.channel.n_backlog or self._is_streaming) and not self._is_ending:
+        """Rest until the peer has read what `work` had to say and nothing else goes on."""
+        if ((self.channel.n_backlog or self._is_streaming or self._is_blocked)
+                and not self._is_ending):
             hub = self.server.hub
             hub.hurry()
             hub.forget(self.channel.socket, self)
@@ -261,7 +270,7 @@ class Session:
         """The peer has read everything: go on with what it has asked."""
         self.send_updates()
         if (self._is_paused and not self.channel.n_backlog and not self._is_streaming
-                and not self._is_ending):
+                and not self._is_blocked and not self._is_ending):
             self._is_paused = False
             self.server.hub.watch(self.channel.socket, self)
 
@@ -269,7 +278,7 @@ class Session:
         """Answer requests for a moment, as long as the peer reads; does the session go on?"""
         inbox, channel = self._inbox, self.channel
         end = time.perf_counter() + _TURN
-        while inbox and not channel.n_backlog and not self._is_streaming:
+        while inbox and not (channel.n_backlog or self._is_streaming or self._is_blocked):
             request = inbox.popleft()
             if not self._transact_quickly(request.method, request.params, request.id, 3) and (
                     not self._take(request)):
@@ -307,12 +316,16 @@ class Session:
         while True:
             asked_at = channel.received_at
             await trio.sleep_until(asked_at + interval)
+            while self._is_blocked:
+                await self._unblocked.wait()
+                # What came meanwhile is only read now.
+                await trio.sleep(1.0)
             if channel.received_at > asked_at:
                 continue
             self._send(message.encode_request("echo", [], "echo"))
             sent_at = trio.current_time()
             await trio.sleep_until(sent_at + interval)
-            if channel.received_at <= sent_at:
+            if channel.received_at <= sent_at and not self._is_blocked:
                 _reconnect_log.err(f"{self.name}: no response to inactivity probe after "
                                    f"{interval:g} seconds, disconnecting")
                 self._scope.cancel()
@@ -380,28 +393,36 @@ class Session:
         if self._held or self._is_streaming or reply.data is None:
             self._held.append(reply)
             self._release_held()
-        else:
-            self.flush_monitors()
-            self._send(reply.data)
-            self._announce(reply.monitor)
+            return
+        self.flush_monitors()
+        if self._is_streaming:
+            self._held.append(reply)
+            return
+        self._send(reply.data)
+        self._announce(reply.monitor)
 
     def _release_held(self) -> None:
         """Send the replies that nothing holds up any more."""
         held = self._held
         while held and held[0].is_ready and not self._is_streaming:
-            reply = held.popleft()
             self.flush_monitors()
+            if self._is_streaming:
+                return
+            reply = held.popleft()
             if reply.data is not None:
                 self._send(reply.data)
                 self._announce(reply.monitor)
-                continue
-            self._is_streaming = True
-            self._streamed = trio.Event()
-            self.server.spawn(self._stream, reply)
+            else:
+                self._start_stream(reply)
+
+    def _start_stream(self, reply: _Held) -> None:
+        self._is_streaming = True
+        self._streamed = trio.Event()
+        self.server.spawn(self._stream, reply)
 
     async def _stream(self, reply: _Held) -> None:
         """Send a reply in pieces, as fast as the peer reads; others have turns in between."""
-        channel, hub = self.channel, self.server.hub
+        channel, hub, streamed = self.channel, self.server.hub, self._streamed
         hub.n_others += 1
         try:
             for piece in reply.pieces:
@@ -409,7 +430,8 @@ class Session:
                     return
                 if channel.is_broken:
                     break
-                channel.send(piece)
+                if piece:
+                    channel.send(piece)
                 if channel.n_backlog > _BACKLOG_MAX:
                     hub.n_others -= 1
                     try:
@@ -426,7 +448,7 @@ class Session:
         self._is_streaming = False
         self._announce(reply.monitor)
         self._release_held()
-        self._streamed.set()
+        streamed.set()
         if not channel.is_closed:
             self._resume()
 
@@ -457,6 +479,8 @@ class Session:
         for watch in self.monitors.values():
             if watch.monitor.has_changes:
                 self._flush(watch)
+                if self._is_streaming:
+                    return
 
     def _flush(self, watch: _Watch) -> None:
         monitor = watch.monitor
@@ -465,6 +489,13 @@ class Session:
         head = watch.head
         if monitor.kind == COND_SINCE:
             head = b'%b"%b",' % (head, _last_id(watch.hosted))
+        if monitor.is_large:
+            update = _Held(None, monitor.flush_pieces(head, _UPDATE_TAIL))
+            if self._is_streaming:
+                self._held.append(update)
+            else:
+                self._start_stream(update)
+            return
         updates = monitor.flush(head, _UPDATE_TAIL)
         if updates is not None:
             self._send(updates)
@@ -531,7 +562,15 @@ class Session:
             self._transactions[key] = hosted, request.id
             self.server.spawn(self._forward, key, hosted.relay, "transact", request.params)
             return _LATER
-        execution = hosted.submit(request.params[1:], self.context(hosted), (self, key))
+        operations, context = request.params[1:], self.context(hosted)
+        if hosted.large is not None:
+            if is_write(operations):
+                self._wait_behind(hosted.large, request)
+                return _LATER
+        elif (is_large(hosted.database, operations)
+              and self._begin_large(hosted, key, request.id, operations, context)):
+            return _LATER
+        execution = hosted.submit(operations, context, (self, key))
         if execution.is_waiting:
             self._transactions[key] = hosted, request.id
             self.server.note_waiting()
@@ -580,6 +619,58 @@ class Session:
         if delta:
             self.server.after_commit(hosted, delta)
 
+    # Large transactions.
+
+    def _begin_large(self, hosted: HostedDatabase, key: bytes, id: object, operations: list,
+                     context: Context) -> bool:
+        """Run a transaction in slices where that can be done; can it?"""
+        submitted = trio.current_time()
+
+        def finish(execution: Execution | None) -> None:
+            hosted.large = None
+            self._end_large(hosted, key, execution, operations, context, submitted)
+            for session in (*large.waiting, self):
+                session.unblock()
+            self.server.note_waiting()
+
+        large = hosted.begin_large(operations, context, finish)
+        if large is None:
+            return False
+        self._transactions[key] = hosted, id
+        self._block()
+        self.server.spawn(large.run, self.server.hub)
+        return True
+
+    def _end_large(self, hosted: HostedDatabase, key: bytes, execution: Execution | None,
+                   operations: list, context: Context, submitted: float) -> None:
+        """Reply to a large transaction, unless the client has gone, and tell others of it."""
+        if execution is None:
+            self.disconnect("internal error")
+        elif execution.is_waiting:
+            if key in self._transactions:
+                hosted.triggers.keep(operations, context, submitted, (self, key), execution)
+        else:
+            if key in self._transactions:
+                self.finish(key, hosted, execution)
+            if execution.delta:
+                self.server.after_commit(hosted, execution.delta)
+
+    def _wait_behind(self, large: LargeTransaction, request: Message) -> None:
+        """Put a request off, and all that follow it, until a large transaction is over."""
+        self._inbox.appendleft(request)
+        self._block()
+        large.waiting.append(self)
+
+    def _block(self) -> None:
+        self._is_blocked = True
+        self._unblocked = trio.Event()
+
+    def unblock(self) -> None:
+        """Go on with requests."""
+        self._is_blocked = False
+        self._unblocked.set()
+        self._resume()
+
     async def _forward(self, key: bytes, relay: Relay, method: str, params: list) -> None:
         """Let the source of a relay database run a transaction or a conversion."""
         try:
@@ -613,7 +704,7 @@ class Session:
             results = execution.results
             if error is not None:
                 results = results + [error.to_json()]
-            if execution.has_lazy_rows:
+            if execution.has_lazy_rows or len(results) > _MANY:
                 held.pieces = _reply_pieces(id, _result_pieces(results))
             else:
                 held.data = message.encode_reply(results, id, CODEC)
@@ -622,7 +713,7 @@ class Session:
         self.server.call_when_durable(hosted, release)
 
     def _reply_with(self, id: object, results: list, has_lazy_rows: bool) -> None:
-        if has_lazy_rows:
+        if has_lazy_rows or len(results) > _MANY:
             self._deliver(_Held(None, _reply_pieces(id, _result_pieces(results))))
         else:
             self.reply(id, results)
@@ -645,6 +736,9 @@ class Session:
 
     def _convert(self, request: Message) -> object:
         hosted = self._find(request)
+        if hosted.large is not None:
+            self._wait_behind(hosted.large, request)
+            return _LATER
         key = self._new_transaction_key(request)
         params = request.params
         if len(params) != 2:
@@ -799,17 +893,23 @@ def _reply_pieces(id: object, result: Iterator[bytes]) -> Iterator[bytes]:
 def _result_pieces(results: list) -> Iterator[bytes]:
     """Yield the text of transaction results, some of which are LazyRows, in pieces."""
     before = b"["
+    plain: list = []
     for result in results:
-        yield before
         rows = result and result.get("rows")
         if isinstance(rows, LazyRows):
-            yield b'{"rows":'
+            if plain:
+                yield before + CODEC.dumps(plain)[1:-1]
+                before, plain = b",", []
+            yield before + b'{"rows":'
             yield from rows.pieces()
             yield b"}"
-        else:
-            yield CODEC.dumps(result)
-        before = b","
-    yield b"]"
+            before = b","
+            continue
+        plain.append(result)
+        if len(plain) == _PLAIN_RESULTS:
+            yield before + CODEC.dumps(plain)[1:-1]
+            before, plain = b",", []
+    yield before + CODEC.dumps(plain)[1:-1] + b"]" if plain else b"]"
 
 
 def _check_last_id(params: list) -> None:

@@ -72,6 +72,7 @@ class Solo(Membership):
     async def convert(self, schema: DatabaseSchema, requester) -> None:
         refuse_ephemeral(schema)
         hosted = self._hosted
+        hosted.settle()
         converted = engine.convert(hosted.database, schema)
         self._log.replace(converted, "converted by ovsdb-server", int(time.time() * 1000))
         hosted.history.begin(converted, self._log.eid)

@@ -168,6 +168,21 @@ class ClusterLog(RecordFile):
         self._append_entry(data=json)
         return True
 
+    @staticmethod
+    def make_record(text: bytes | None) -> bytes | None:
+        """Return what `write_record` takes, from the text that `encode_delta_text` gives.
+
+        The rest of the entry is known only when it is written.
+        """
+        return text
+
+    def write_record(self, text: bytes | None) -> bool:
+        """As `write`, of what `make_record` has made."""
+        if text is None:
+            return False
+        self._append_entry(data=orjson.Fragment(text))
+        return True
+
     def replace(self, database: Database, comment: str, wall_ms: int) -> None:
         """Append an entry that makes the database what `database` is, also its schema.
 

@@ -148,6 +148,18 @@ class Journal(RecordFile):
         self.append(encode_record(orjson.dumps(json)))
         return True
 
+    @staticmethod
+    def make_record(text: bytes | None) -> bytes | None:
+        """Return what `write_record` takes, from the text that `encode_delta_text` gives."""
+        return None if text is None else encode_record(text)
+
+    def write_record(self, record: bytes | None) -> bool:
+        """As `write`, of what `make_record` has made."""
+        if record is None:
+            return False
+        self.append(record)
+        return True
+
     def compact(self, database: Database, comment: str, wall_ms: int) -> None:
         """Rewrite the file as its schema and one record.  Raises OvsdbError."""
         compaction = self.begin_compaction(database, comment, wall_ms)

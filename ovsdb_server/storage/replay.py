@@ -6,7 +6,7 @@ columns, with differences in the update2 sense when "_is_diff".  Ephemeral colum
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice
 from typing import NamedTuple
 
@@ -16,8 +16,9 @@ from ovsdb_server.engine import datum
 from ovsdb_server.engine.atom import is_uuid, random_uuid
 from ovsdb_server.engine.database import Database
 from ovsdb_server.engine.error import OvsdbError, syntax_error
+from ovsdb_server.engine.pace import Paced
 from ovsdb_server.engine.schema import Column, ColumnType, DatabaseSchema, Datum, Table
-from ovsdb_server.engine.table import Delta, Row
+from ovsdb_server.engine.table import Change, Delta, Row
 
 # From so many bytes on, a transaction is read in parts.
 _LARGE = 1 << 20
@@ -30,27 +31,55 @@ def encode_delta(schema: DatabaseSchema, delta: Delta, comment: str | None, wall
     """Return the transaction that stores `delta`, or None when it changes nothing persistent."""
     json: dict = {}
     for name, changes in delta.items():
-        rows = {}
-        columns = schema.tables[name].persistent_columns
-        for uuid, (old, new) in changes.items():
-            if new is None:
-                rows[uuid] = None
-            elif old is None:
-                rows[uuid] = _encode_new(columns, new)
-            else:
-                row = _encode_changed(columns, old, new, as_diff)
-                if row:
-                    rows[uuid] = row
+        rows = _encode_changes(schema.tables[name].persistent_columns, changes.items(), as_diff)
         if rows:
             json[name] = rows
-    if not json:
-        return None
-    json["_date"] = wall_ms
+    return json | _members(comment, wall_ms, as_diff) if json else None
+
+
+def _members(comment: str | None, wall_ms: int, as_diff: bool) -> dict:
+    """Return what a transaction has besides tables."""
+    json: dict = {"_date": wall_ms}
     if comment is not None:
         json["_comment"] = comment
     if as_diff:
         json["_is_diff"] = True
     return json
+
+
+def _encode_changes(columns: tuple[Column, ...], changes: Iterable[tuple[str, Change]],
+                    as_diff: bool) -> dict:
+    rows = {}
+    for uuid, (old, new) in changes:
+        if new is None:
+            rows[uuid] = None
+        elif old is None:
+            rows[uuid] = _encode_new(columns, new)
+        else:
+            row = _encode_changed(columns, old, new, as_diff)
+            if row:
+                rows[uuid] = row
+    return rows
+
+
+def encode_delta_text(schema: DatabaseSchema, delta: Delta, comment: str | None, wall_ms: int,
+                      as_diff: bool, paced: Paced) -> bytes | None:
+    """Return the JSON text of what `encode_delta` gives, made in slices."""
+    pieces = []
+    before = b"{"
+    for name, changes in delta.items():
+        columns = schema.tables[name].persistent_columns
+        start = b'%b"%b":{' % (before, name.encode())
+        items = iter(paced(changes.items()))
+        while some := list(islice(items, _SLICE)):
+            text = orjson.dumps(_encode_changes(columns, some, as_diff))
+            if len(text) > 2:
+                pieces.append(start + text[1:-1])
+                start, before = b",", b"},"
+    if not pieces:
+        return None
+    pieces.append(before + orjson.dumps(_members(comment, wall_ms, as_diff))[1:])
+    return b"".join(pieces)
 
 
 def _encode_new(columns: tuple[Column, ...], row: Row) -> dict:

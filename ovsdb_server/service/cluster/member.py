@@ -184,6 +184,7 @@ class ClusterMember(Membership):
 
     def take_over(self) -> None:
         """From now on transactions of this database go by way of the log in etcd."""
+        self.hosted.settle()
         self._proposer = Proposer(self.hosted.database, self._kick, random_uuid,
                                   lambda: int(time.time() * 1000))
         self._proposer.take_over(self.hosted.triggers)

@@ -18,7 +18,7 @@ import orjson
 
 from ovsdb_server.engine.database import Context, Database, Execution, Triggers
 from ovsdb_server.engine.error import OvsdbError
-from ovsdb_server.service.relay import is_write
+from ovsdb_server.engine.operations import is_write
 from ovsdb_server.storage.cluster_file import Entry
 from ovsdb_server.storage.replay import encode_delta
 

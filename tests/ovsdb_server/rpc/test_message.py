@@ -7,6 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 from ovsdb_server.rpc import message
 from ovsdb_server.rpc.message import ProtocolError, Splitter, classify, decode
+from ovsdb_server.rpc.progressive import Parts, ProgressiveSplitter
 
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(alphabet='{}[]"\\ aé\n', max_size=6),
@@ -86,3 +87,33 @@ def test_encoding_round_trips():
         assert decode(message.encode_error("no", 3, codec)).error == "no"
         assert decode(message.encode_request("m", [1], 3, codec)).id == 3
         assert decode(message.encode_notification("m", [1], codec)).kind == message.NOTIFICATION
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 40), st.sampled_from([(",", ":"), (", ", ": ")]), st.integers(1, 3000),
+       st.booleans())
+def test_large_messages_are_the_same_when_parsed_as_they_arrive(n, separators, size, is_reply):
+    rows = [{"op": "x", "s": '},{"' * (i % 3), "rows": [{"a": i}, {"b": ["},{", {}]}]}
+            for i in range(n)]
+    wanted = [{"result": {"a": rows}, "id": rows, "error": None} if is_reply else
+              {"method": "transact", "params": ["db", *rows], "id": [1, {"a": 2}, {}]}] * 2
+    stream = b"".join(json.dumps(value, separators=separators).encode() for value in wanted)
+    splitter = ProgressiveSplitter(1 << 20, json.loads, large=100)
+    values = []
+    for position in range(0, len(stream), size):
+        for text in splitter.feed(stream[position:position + size]):
+            values.append(text.value(json.loads) if isinstance(text, Parts)
+                          else json.loads(text))
+    assert values == wanted and not splitter.pending
+
+
+@pytest.mark.parametrize("data", [
+    b'{"params":["d",{"a":1},{"b" 2},{"c":3},{"d":4}]}', b'{"params":["d",{"a":1},{"b":2},{},}',
+    b'{"params":{"a":{"b":1},{"c":2},{"d":3}}}'])
+def test_large_messages_that_are_wrong_are_refused(data):
+    splitter = ProgressiveSplitter(1 << 20, json.loads, large=1)
+    with pytest.raises((ProtocolError, ValueError)):
+        for position in range(len(data)):
+            for text in splitter.feed(data[position:position + 1]):
+                text.value(json.loads) if isinstance(text, Parts) else json.loads(text)
+        raise ValueError("never complete")
