@@ -307,6 +307,10 @@ class Splitter:
         """Bytes held of a message that is not complete yet."""
         return self._size
 
+    def clear(self) -> None:
+        """Forget what has come of a message: there will not be more."""
+        self._chunks.clear()
+
     def pass_over(self, size: int) -> None:
         """Count `size` bytes of whole messages that the owner has found by itself."""
         self._offset += size

@@ -52,6 +52,10 @@ class ProgressiveSplitter(Splitter):
         self._objects: list = []
         self._is_past = False               # Is what comes now no part of them any more?
 
+    def clear(self) -> None:
+        super().clear()
+        self._objects.clear()
+
     def _pass_objects(self, data: bytes, position: int, stop: int) -> int:
         """Parse what has arrived up to a comma between objects, if they are elements of a member.
 

@@ -86,6 +86,9 @@ class Channel:
             self._is_closed = True
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
+            # The collector may come to a session much later.
+            self._splitter.clear()
+            self._backlog.clear()
             self._has_backlog.set()
             self._drained.set()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ovsdb_server.engine.schema import DatabaseSchema
+from ovsdb_server.rpc.message import SIZE_MAX
 from ovsdb_server.storage import journal
 
 SCHEMA = DatabaseSchema.from_json({"name": "D", "version": "1.0.0", "tables": {
@@ -161,3 +162,37 @@ def test_two_thousand_idle_and_five_hundred_busy_clients(server):
             assert talk.call("echo") == []
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("start, chunk", [
+    (b'{"id":1,"method":"echo","params":["', b"x" * (1 << 20)),
+    # What is parsed as it arrives is counted too.
+    (b'{"id":1,"method":"transact","params":["D",{"op":"comment"}', b",{" + b'"op":"comment",'
+     b'"comment":"' + b"y" * 65_536 + b'"}')], ids=["string", "operations"])
+def test_a_message_without_end_is_cut_off_at_the_limit(server, start, chunk):
+    """Others are served while it comes; the memory it took does for the next one."""
+    other = server.connect()
+    before = status_kb(server, "VmRSS")
+    slowest = 0.0
+    for _ in range(2):
+        talk = server.connect()
+        talk.socket.settimeout(30)
+        n_sent = 0
+        try:
+            talk.socket.sendall(start)
+            while n_sent < 2 * SIZE_MAX:
+                talk.socket.sendall(chunk)
+                n_sent += len(chunk)
+                asked = time.monotonic()
+                assert other.call("echo", n_sent) == [n_sent]
+                slowest = max(slowest, time.monotonic() - asked)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        assert SIZE_MAX - (1 << 20) <= n_sent <= SIZE_MAX + (2 << 20)
+        most = status_kb(server, "VmHWM") - before
+        assert most < SIZE_MAX / 1024 * 1.3, most
+        assert talk.receive() is None
+    assert slowest < 1
+    assert f"error parsing stream: message exceeds {SIZE_MAX} bytes" in server.log()
+    assert "uuid" in other.call("transact", "D", {"op": "insert", "table": "A", "row": {}})[0]
