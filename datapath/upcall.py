@@ -50,6 +50,7 @@ class Upcall(NamedTuple):
 
 
 _HEAD = struct.Struct("=IHHIIIIQQQIIIIIIIIq")
+_BRIDGE = struct.Struct("=12xI")
 
 
 def fd(queue: Queue) -> int:
@@ -62,8 +63,8 @@ def fd(queue: Queue) -> int:
 _buffer = None
 
 
-def take(queue: Queue) -> Iterator[Upcall]:
-    """All records that are in the queue now."""
+def take_records(queue: Queue) -> Iterator[bytes]:
+    """All records that are in the queue now, some whole ones at a time."""
     global _buffer
     if _buffer is None:
         _buffer = ffi.new("uint8_t[]", _BUFFER)
@@ -72,15 +73,30 @@ def take(queue: Queue) -> Iterator[Upcall]:
         check(lib.upcalls_take(queue, _buffer, _BUFFER, n_bytes, n_records))
         if not n_records[0]:
             return
-        records, at = ffi.buffer(_buffer, n_bytes[0])[:], 0
+        yield ffi.buffer(_buffer, n_bytes[0])[:]
+
+
+def unpack(records: bytes, at: int) -> tuple[Upcall, int]:
+    """The record that begins at `at`, and where the next one begins."""
+    (size, kind, reason, dp, bridge, odp, ofp, cookie, rule, tag, table, controller,
+     max_len, recirc, flow_size, data_size, frame_size, total, when) = _HEAD.unpack_from(records, at)
+    flow = at + _HEAD.size
+    data = flow + flow_size + -flow_size % 8
+    frame = data + data_size + -data_size % 8
+    return Upcall(kind, reason, dp, bridge, odp, ofp, cookie, rule, tag, table, controller,
+                  max_len, recirc, total, when, records[flow:flow + flow_size],
+                  records[data:data + data_size], records[frame:frame + frame_size]), at + size
+
+
+def bridge_of(records: bytes, at: int) -> int:
+    """The bridge of the record that begins at `at`."""
+    return _BRIDGE.unpack_from(records, at)[0]
+
+
+def take(queue: Queue) -> Iterator[Upcall]:
+    """All records that are in the queue now."""
+    for records in take_records(queue):
+        at = 0
         while at < len(records):
-            (size, kind, reason, dp, bridge, odp, ofp, cookie, rule, tag, table, controller,
-             max_len, recirc, flow_size, data_size, frame_size, total,
-             when) = _HEAD.unpack_from(records, at)
-            flow = at + _HEAD.size
-            data = flow + flow_size + -flow_size % 8
-            frame = data + data_size + -data_size % 8
-            yield Upcall(kind, reason, dp, bridge, odp, ofp, cookie, rule, tag, table, controller,
-                         max_len, recirc, total, when, records[flow:flow + flow_size],
-                         records[data:data + data_size], records[frame:frame + frame_size])
-            at += size
+            upcall, at = unpack(records, at)
+            yield upcall

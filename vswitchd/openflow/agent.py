@@ -58,6 +58,7 @@ _RATE = vlog.RateLimit(60, 60)
 _ERROR_RATE = vlog.RateLimit(10, 10)    # of error replies
 _REPLIES = 100                  # messages that wait for a peer before more of its are served
 _PACKET_INS = 1000              # messages that wait before packet-ins are dropped
+_PACKET_IN_PARTS = 64           # the same where a message stands for up to 64 kB of them
 _ERROR_DATA = 0xffff - 12       # most bytes of a message that an error returns
 _HANDSHAKE_TIME = 10.0          # seconds that a peer has for a TLS handshake
 _HELLO_WAIT = 1.0               # seconds that a peer has for its hello
@@ -747,19 +748,44 @@ class BridgeAgent:
         for part in messages.encode_parts(value, connection.session.version, 0):
             self.transmit(connection, part)
 
-    def packet_in(self, upcall: upcalls.Upcall) -> None:
-        """Passes a packet-in on to those who want it."""
+    def packet_ins(self, records: bytes, at: int) -> tuple[int, int]:
+        """Passes the common frames on that begin at `at`; returns how many, and where the next
+        record begins."""
+        codec, bridge = self.agent.codec, self.bridge.handle
+        n, end = quick.count_packet_ins(codec, bridge, records, at)
         for connection in list(self.connections):
-            if connection.n_queued >= _PACKET_INS:
-                continue
-            value = self.service.packet_in(connection.session, upcall)
-            if value is None:
-                continue
-            if connection.pace is None:
-                self.tell(connection, value)
-                continue
-            for due in connection.pace.admit(value, self.agent.now()):
-                self.tell(connection, due)
+            if connection.pace is None and not _vconn.is_dbg and quick.can_hear(connection.session):
+                start = at
+            else:
+                start = end
+                self.packets_in(connection, records, at, end)
+            while start < end and connection.n_queued < _PACKET_IN_PARTS:
+                run, data = quick.tell(codec, bridge, connection.session, records, start, end)
+                if data:
+                    self.transmit(connection, data)
+                elif not run.n:
+                    break
+                start += run.used
+        return n, end
+
+    def packets_in(self, connection: Connection, records: bytes, at: int, end: int) -> None:
+        """Passes frames on to one who hears of them in a form of its own, or not too many."""
+        while at < end:
+            upcall, at = upcalls.unpack(records, at)
+            self.packet_in(connection, upcall)
+
+    def packet_in(self, connection: Connection, upcall: upcalls.Upcall) -> None:
+        """Passes a packet-in on to one connection, if it wants it."""
+        if connection.n_queued >= _PACKET_INS:
+            return
+        value = self.service.packet_in(connection.session, upcall)
+        if value is None:
+            return
+        if connection.pace is None:
+            self.tell(connection, value)
+            return
+        for due in connection.pace.admit(value, self.agent.now()):
+            self.tell(connection, due)
 
     def release_packets(self) -> None:
         """Sends packet-ins that a limit of their rate has held back."""
@@ -1078,15 +1104,15 @@ class Agent:
 
     def dispatch(self, queue: upcalls.Queue) -> int:
         """Passes everything in an upcall queue on; returns how much there was."""
+        if queue == upcalls.Queue.OPENFLOW:
+            return self.pass_packets_on()
         count = 0
         for upcall in upcalls.take(queue):
             count += 1
             bridge = self.find(upcall.bridge)
             if bridge is None:
                 continue
-            if upcall.kind in (SEAM["UPCALL_PACKET_IN"], SEAM["UPCALL_PAUSED"]):
-                bridge.packet_in(upcall)
-            elif upcall.kind == SEAM["UPCALL_RULE_REMOVED"]:
+            if upcall.kind == SEAM["UPCALL_RULE_REMOVED"]:
                 rule = face.unpack_rule(upcall.data)
                 bridge.rule_changed(monitors.DELETED, upcall, rule)
                 if upcall.reason in _EXPIRED:
@@ -1099,6 +1125,22 @@ class Agent:
         if count:
             for bridge in self.bridges.values():
                 bridge.flush_monitors()
+        return count
+
+    def pass_packets_on(self) -> int:
+        """Passes frames on to those who want them; returns how many there were."""
+        count = 0
+        for records in upcalls.take_records(upcalls.Queue.OPENFLOW):
+            at = 0
+            while at < len(records):
+                bridge = self.find(upcalls.bridge_of(records, at))
+                n, at = bridge.packet_ins(records, at) if bridge else (0, at)
+                if not n:
+                    upcall, at = upcalls.unpack(records, at)
+                    n = 1
+                    for connection in list(bridge.connections) if bridge else ():
+                        bridge.packet_in(connection, upcall)
+                count += n
         return count
 
     def controller_status(self) -> dict[str, dict[str, tuple]]:

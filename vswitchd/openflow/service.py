@@ -29,7 +29,7 @@ from vswitchd.openflow.messages import (Message, bundle, flow, group, meter, mon
 from vswitchd.openflow.messages import switch as description
 from vswitchd.openflow.quick import serve as quick
 from vswitchd.openflow.quick.codec import Codec
-from vswitchd.openflow.session import OF10, OF11, OF13, OF14, Session
+from vswitchd.openflow.session import OF10, OF11, OF13, OF14, Session, told_reason
 from vswitchd.openflow.table_settings import TableSettings
 from vswitchd.openflow.text import parse_match
 from vswitchd.switch.bridge import Bridge, BridgePort
@@ -47,8 +47,6 @@ _CONFIG_11 = 0x65
 PS_LINK_DOWN, PS_LIVE = 1, 4
 ADDED, DELETED, MODIFIED = 0, 1, 2
 NORMAL = 0xfffa
-NO_MATCH, ACTION, EXPLICIT_MISS, IMPLICIT_MISS = 0, 1, 6, 7     # why a packet-in is sent
-_SINCE_14 = (3, 4, 5)           # action_set, group, packet_out
 _PORT_MODS = ("OFPT_PORT_MOD",)
 _GROUP_MODS = ("OFPT_GROUP_MOD", "NXT_GROUP_MOD")
 _MAY_BE_GROUP_OR_PORT_MOD = (4, 15, 16)     # message types in some version: a quick first look
@@ -72,16 +70,6 @@ def _device_errors(row: BridgePort) -> dict[str, int]:
     names = {"collisions": "collisions", "rx_crc_err": "rx_crc_errors",
              "rx_frame_err": "rx_frame_errors", "rx_over_err": "rx_over_errors"}
     return {names[name]: count for name, count in counts.items() if name in names}
-
-
-def told_reason(reason: int, version: int) -> int | None:
-    """A packet-in's reason as `version` has it, None if controllers of it do not hear of it: since
-    OpenFlow 1.3 a packet that no rule matches is dropped unless a table-miss rule sends it."""
-    if reason == IMPLICIT_MISS:
-        return None if version >= OF13 else NO_MATCH
-    if reason == EXPLICIT_MISS:
-        return NO_MATCH if version >= OF13 else ACTION
-    return ACTION if version < OF14 and reason in _SINCE_14 else reason
 
 
 def _is_one_of(message: bytes, kinds: tuple[str, ...]) -> bool:

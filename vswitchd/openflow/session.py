@@ -10,6 +10,8 @@ from typing import Any
 from schema.openflow.limits import MISS_SEND_LEN_DEFAULT
 
 OF10, OF11, OF12, OF13, OF14, OF15 = range(1, 7)
+NO_MATCH, ACTION, EXPLICIT_MISS, IMPLICIT_MISS = 0, 1, 6, 7     # why a packet-in is sent
+_SINCE_14 = (3, 4, 5)           # action_set, group, packet_out
 
 # Kinds of asynchronous messages with a mask of 1 << reason, for primary or equal controllers and
 # for secondary ones: what is sent unless the controller asks otherwise.
@@ -64,6 +66,16 @@ class Session:
             return False
         masks = self.secondary if self.role == "secondary" else self.primary
         return bool(masks.get(kind, 0) >> reason & 1)
+
+
+def told_reason(reason: int, version: int) -> int | None:
+    """A packet-in's reason as `version` has it, None if controllers of it do not hear of it: since
+    OpenFlow 1.3 a packet that no rule matches is dropped unless a table-miss rule sends it."""
+    if reason == IMPLICIT_MISS:
+        return None if version >= OF13 else NO_MATCH
+    if reason == EXPLICIT_MISS:
+        return NO_MATCH if version >= OF13 else ACTION
+    return ACTION if version < OF14 and reason in _SINCE_14 else reason
 
 
 def describe_versions(versions) -> str:

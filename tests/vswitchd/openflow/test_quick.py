@@ -5,21 +5,26 @@ what it leaves alone is the codec's. A test says which messages it must not leav
 """
 
 import json
+import socket
+import struct
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from datapath import face
+from datapath import face, upcall as upcalls
 from datapath.match import FLOW_SIZE
+from schema.flow.seam import SEAM
 from schema.openflow.limits import COOKIE_NONE
-from vswitchd.openflow import messages, tables
-from vswitchd.openflow.action_types import GotoTable, Group, Output, SetField
+from vswitchd.openflow import messages, packed, tables
+from vswitchd.openflow.action_types import GotoTable, Group, Output, SetEthSrc, SetField
 from vswitchd.openflow.actions import encode_actions, encode_instructions
+from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.match import Match
 from vswitchd.openflow.messages.bundle import BundleAdd
 from vswitchd.openflow.messages.flow import COMMANDS, FlowMod, encode_flow_stats
+from vswitchd.openflow.messages.packet import PacketIn, PacketOut
 from vswitchd.openflow.quick import codec as quick
 from vswitchd.openflow.quick.serve import teach
 from tests.vswitchd.openflow.test_actions import ACTIONS
@@ -246,6 +251,59 @@ def test_plain_actions_are_known_from_the_start(actions, version, table):
     else:
         assert run.stop == quick.UNKNOWN and (version == 1 or len(actions) > 4 or any(
             type(action) is Group and action.group > 0x7fffffff for action in actions))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(st.sampled_from(("metadata", "pkt_mark", "reg0", "reg5", "reg15", "tun_id")),
+                       st.integers(0, 5), max_size=3),
+       st.sampled_from((1, 4, 5, 6)), st.sampled_from((1, 0xfffe)), st.integers(0, 8),
+       st.integers(0, 2), st.binary(min_size=14, max_size=80))
+def test_any_packet_in_is_the_same(codec, fields, version, port, reason, controller, frame):
+    known = {name: number for name, number in fields.items() if number}
+    value, _ = packed.pack(Match.of(**known))
+    record = upcall_record(value, frame, port, reason, controller)
+    upcall, end = upcalls.unpack(record, 0)
+    assert end == len(record)
+    told = bytes(number + 1 if number % 2 else 255 for number in range(8))
+    run, data = codec.packet_ins(7, version, 1, told, b"\xff" + record + record, 1,
+                                 1 + 2 * len(record))
+    if "tun_id" in known or reason == 8:
+        assert (run.n, data, run.stop) == (0, b"", quick.OTHER)
+    elif controller != 1 or not reason % 2:
+        assert (run.n, run.used, data) == (2, 2 * len(record), b"")
+    else:
+        expected = messages.encode(PacketIn(
+            frame, packed.metadata(upcall.flow, upcall.ofp), reason + 1, upcall.total_len,
+            upcall.table, upcall.cookie), version, 0)
+        assert (run.n, run.used, data) == (2, 2 * len(record), 2 * expected)
+    assert not codec.packet_ins(8, version, 1, told, record, 0, len(record))[0].n
+
+
+def upcall_record(flow: bytes, frame: bytes, port: int, reason: int, controller: int) -> bytes:
+    """A frame for controllers as the library would pass it on."""
+    padded = frame + bytes(-len(frame) % 8)
+    head = struct.Struct("=IHHIIIIQQQIIIIIIIIq")
+    return head.pack(head.size + len(flow) + len(padded), SEAM["UPCALL_PACKET_IN"], reason, 1, 7, 2,
+                     port, 0x1234, 9, 0, 3, controller, 0, 0, len(flow), 0, len(frame), 99,
+                     0) + flow + padded
+
+
+@pytest.mark.parametrize("version", [1, 4, 5])
+def test_packet_outs_are_known_when_they_are_plain_or_learned(codec, version):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        frame = bytes(60)
+        plain = messages.encode(PacketOut(frame, (Output(3),), Match.of(in_port=1)), version, 1)
+        other = messages.encode(PacketOut(frame, (SetField("eth_src", 5, (1 << 48) - 1), Output(3))
+                                          if version > 1 else (SetEthSrc(5), Output(3)),
+                                          Match.of(in_port=1)), version, 1)
+        barrier = bytes((version, 18 if version == 1 else 20, 0, 8, 0, 0, 0, 1))
+        talk = codec.converse(version, False, 0, 0, ours.fileno(), other + plain, False)
+        assert (talk.rest, talk.n_injected) == (other + plain, 0)
+        actions = messages.decode(other).value.actions
+        codec.learn_output(version, encode_actions(actions, version), compile_actions(actions))
+        talk = codec.converse(version, False, 0, 0, ours.fileno(), other + plain + barrier, False)
+        assert (talk.rest, talk.n_injected, talk.replies) == (barrier, 2, b"")
 
 
 def test_entries_stop_where_there_is_no_room(codec):

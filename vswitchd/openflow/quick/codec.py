@@ -113,6 +113,7 @@ class Codec:
         if knows_plain:
             _lib.quick_set_kinds(self._quick, *map(source.number_of, (Output, Group, GotoTable)))
         self._items = _ffi.new("struct quick_item[]", _MAX_ROWS)
+        self._listener = _ffi.new("struct quick_listener *")
         self._which = _ffi.new("uint32_t[2]")
         self._run = _ffi.new("struct quick_run *")
         self._changes = face.ChangeBuffer(_MAX_ROWS, _BLOB_SIZE)
@@ -203,6 +204,18 @@ class Codec:
     def dump(self, rules: Dump, room: int) -> tuple[Run, bytes]:
         """Writes some more rules as entries of at most `room` bytes together."""
         _lib.quick_dump(self._quick, rules.state, self._out, min(room, 0x10000), self._run)
+        run = self._result()
+        return run, _ffi.buffer(self._out, run.filled)[:]
+
+    def packet_ins(self, bridge: int, version: int, controller_id: int, told: bytes,
+                   records: bytes, start: int, end: int) -> tuple[Run, bytes]:
+        """Writes the upcalls that lie between `start` and `end` as packet-ins in the plain form of
+        `version`; `told` has the number of each reason there, 255 where it is not told."""
+        listener = self._listener
+        listener.bridge, listener.version, listener.controller_id = bridge, version, controller_id
+        listener.told = told
+        _lib.quick_packet_ins(self._quick, listener, _ffi.from_buffer(records) + start,
+                              end - start, self._out, 0x10000, self._run)
         run = self._result()
         return run, _ffi.buffer(self._out, run.filled)[:]
 

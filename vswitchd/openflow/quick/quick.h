@@ -146,6 +146,22 @@ struct quick_dump {             /* Statistics of rules on their way out. */
 void quick_dump(struct quick *, struct quick_dump *, uint8_t *out,
                 uint32_t out_size, struct quick_run *);
 
+enum { QUICK_REASONS = 8 };
+
+struct quick_listener {         /* Who hears of frames, as packet-ins. */
+    uint32_t bridge;
+    uint32_t controller_id;
+    uint8_t version;            /* 1 or 4 and more, in its plain form. */
+    uint8_t told[8];            /* Each reason's number, 255: none. */
+    uint8_t pad[3];
+};
+
+/* Encodes the upcall_records in 'records' as packet-ins of one that listens;
+ * '->n' counts the records, '->filled' bytes of messages. */
+void quick_packet_ins(struct quick *, const struct quick_listener *,
+                      const uint8_t *records, uint32_t size, uint8_t *out,
+                      uint32_t out_size, struct quick_run *);
+
 /* Says how 'version' encodes the actions of a rule by its source. */
 void quick_learn_wire(struct quick *, uint8_t version, const uint8_t *source,
                       uint32_t source_size, const uint8_t *wire,

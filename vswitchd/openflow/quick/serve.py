@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from datapath import face
 from schema.openflow.limits import MESSAGE_MAX
-from schema.openflow.messages import OF10, OF12, OF13, OF14
+from schema.openflow.messages import OF10, OF12, OF13, OF14, OF15
 from vswitchd.openflow import bundles, messages, source, tables
 from vswitchd.openflow.actions import encode_actions, encode_instructions
 from vswitchd.openflow.bundles import BundleFailed
@@ -19,10 +19,12 @@ from vswitchd.openflow.framing import Splitter, find_raw, pack
 from vswitchd.openflow.line import Line
 from vswitchd.openflow.messages.bundle import BundleAdd
 from vswitchd.openflow.messages.flow import FlowMod, FlowStatsRequest, encode_flow_stats
-from vswitchd.openflow.quick.codec import END, MOST_RECEIVED, OTHER, UNKNOWN, Codec
-from vswitchd.openflow.session import Session
+from vswitchd.openflow.quick.codec import END, MOST_RECEIVED, OTHER, UNKNOWN, Codec, Run
+from vswitchd.openflow.session import Session, told_reason
 
 _FLOW_MOD, _BUNDLE_ADD, _VENDOR, _PACKET_OUT = 14, 34, 4, 13
+_PLAIN_VERSIONS = (OF10, OF13, OF14, OF15)     # whose packet-ins are common
+_NOBODY = b"\xff" * 8            # no reason is told
 _ROOM = MESSAGE_MAX - 24        # of a statistics reply, for entries
 Refused = list[tuple[bytes, OpenFlowError]]
 
@@ -185,6 +187,29 @@ def _teach_wire(codec: Codec, version: int, rule: face.Rule) -> None:
     actions = source.unpack(rule.source)
     codec.learn_wire(version, rule.source, encode_actions(actions, version) if version == OF10
                      else encode_instructions(actions, version))
+
+
+def can_hear(session: Session) -> bool:
+    """Whether `tell` can write packet-ins for a connection."""
+    return session.packet_in_format == "standard" and session.version in _PLAIN_VERSIONS
+
+
+def count_packet_ins(codec: Codec, bridge: int, records: bytes, at: int) -> tuple[int, int]:
+    """How many records from `at` on are common packet-ins of a bridge, and where they end."""
+    run, _ = codec.packet_ins(bridge, OF13, 0, _NOBODY, records, at, len(records))
+    return run.n, at + run.used
+
+
+def tell(codec: Codec, bridge: int, session: Session, records: bytes, start: int, end: int) -> tuple[
+        Run, bytes]:
+    """Packet-ins of these records for a connection."""
+    told = bytearray(_NOBODY)
+    for reason in range(len(told)):
+        number = told_reason(reason, session.version)
+        if number is not None and session.wants("packet_in", number):
+            told[reason] = number
+    return codec.packet_ins(bridge, session.version, session.controller_id, bytes(told), records,
+                            start, end)
 
 
 def can_dump(request: FlowStatsRequest, version: int) -> bool:
