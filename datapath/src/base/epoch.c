@@ -10,6 +10,14 @@ static struct epoch_node **last = &first;   /* Guarded by epoch_lock. */
 static uint64_t n_retired;                  /* Guarded by epoch_lock. */
 static uint64_t epoch_now = 1;              /* Atomic; written under lock. */
 
+static void (*after)(void);                 /* Control thread. */
+
+void
+epoch_call_after(void (*function)(void))
+{
+    after = function;
+}
+
 void
 epoch_reader_add(struct epoch_reader *reader)
 {
@@ -125,6 +133,9 @@ epoch_reclaim_some(uint32_t max)
             done->release(done);
         }
         done = next;
+        if (!done && after) {
+            after();
+        }
     }
     return waiting;
 }

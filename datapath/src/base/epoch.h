@@ -42,6 +42,9 @@ struct epoch_node {             /* What waits; a member of an object or not. */
  * 'release'; nothing is allocated. */
 void epoch_retire_node(struct epoch_node *, void (*release)(void *node));
 
+/* Has 'function' called whenever something was freed. */
+void epoch_call_after(void (*function)(void));
+
 /* Frees what can be freed and returns how many objects are still waiting. */
 uint64_t epoch_reclaim(void);
 uint64_t epoch_reclaim_some(uint32_t max);  /* At most 'max' of them. */

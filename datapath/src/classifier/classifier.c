@@ -69,8 +69,12 @@ static struct cls_rule tombstone;       /* A slot that was used. */
 struct subtable {
     struct minimask mask;
     uint32_t mask_hash;
-    struct subtable *next;              /* Of the same hash; for writers. */
-    uint32_t place;                     /* In the list; for writers. */
+    /* For writers: */
+    struct subtable *next;              /* Of the same hash. */
+    uint64_t stamp;                     /* When it last got another place. */
+    uint32_t place;                     /* In the list; UINT32_MAX: in none. */
+    uint32_t moved_at;                  /* In classifier.moved... */
+    bool moved;                         /* ...or without rules. */
     uint8_t n_indices;
     uint8_t parts[N_STAGES + 1];        /* Words of mask before each part. */
     uint8_t prefix_lengths[N_PREFIX_FIELDS];    /* 0: not a prefix. */
@@ -107,6 +111,11 @@ struct classifier {
     /* For writers: subtables by their masks' hashes. */
     uint32_t n_subtables, n_chains;
     struct subtable **chains;
+    /* Those that the list does not have in their places. */
+    struct subtable **moved;
+    uint32_t n_moved, allocated_moved;
+    uint64_t last_stamp;
+    struct classifier *next_unsettled;
 };
 
 #define LOAD(P) atomic_load_explicit(&(P), memory_order_acquire)
@@ -326,6 +335,7 @@ subtable_new(const struct minimask *mini, uint32_t hash,
 
     subtable->mask = *mini;
     subtable->mask_hash = hash;
+    subtable->place = UINT32_MAX;
 
     /* One index per stage but the last that has bits; the last part is what
      * the hash table itself decides. */
@@ -428,10 +438,9 @@ entry_priority(const struct subtable_list *list, uint32_t i)
 }
 
 static void
-list_put(struct subtable_list *list, struct subtable *subtable,
-         int32_t priority)
+list_put(struct subtable_list *list, struct subtable *subtable)
 {
-    atomic_init(&list->entries[list->n].priority, priority);
+    atomic_init(&list->entries[list->n].priority, subtable->max_priority);
     list->entries[list->n].subtable = subtable;
     subtable->place = list->n++;
 }
@@ -447,37 +456,140 @@ is_in_place(const struct subtable_list *list, const struct subtable *changed)
                || entry_priority(list, i + 1) < changed->max_priority);
 }
 
-/* Publishes the list with 'changed' at its present priority: last among
- * equals if it moved; left out if it has no rules. */
-static void
-relist(struct classifier *cls, struct subtable *changed, bool is_new)
-{
-    struct subtable_list *old = LOAD(cls->subtables);
-    int32_t priority = changed->max_priority;
+static struct classifier *unsettled;    /* Those whose lists are old. */
 
-    if (changed->n_rules && !is_new && is_in_place(old, changed)) {
-        atomic_store_explicit(&old->entries[changed->place].priority,
-                              priority, memory_order_relaxed);
+/* Has classifier_settle() put 'moved' where it belongs, or, NULL, leave out
+ * what has no rules. */
+static void
+note_move(struct classifier *cls, struct subtable *moved)
+{
+    if (!cls->n_moved) {
+        cls->next_unsettled = unsettled;
+        unsettled = cls;
+    }
+    if (cls->n_moved == cls->allocated_moved) {
+        cls->allocated_moved = MAX(16, 2 * cls->allocated_moved);
+        cls->moved = xrealloc(cls->moved,
+                              cls->allocated_moved * sizeof *cls->moved);
+    }
+    if (moved) {
+        moved->moved_at = cls->n_moved;
+    }
+    cls->moved[cls->n_moved++] = moved;
+}
+
+/* Notes that 'changed' has another highest priority: it belongs behind all
+ * that have the same. */
+static void
+move_subtable(struct classifier *cls, struct subtable *changed)
+{
+    struct subtable_list *list = LOAD(cls->subtables);
+
+    changed->stamp = ++cls->last_stamp;
+    if (changed->moved) {
         return;
     }
+    if (changed->place != UINT32_MAX && !cls->n_moved
+        && is_in_place(list, changed)) {
+        atomic_store_explicit(&list->entries[changed->place].priority,
+                              changed->max_priority, memory_order_relaxed);
+        return;
+    }
+    changed->moved = true;
+    note_move(cls, changed);
+}
+
+static void
+drop_subtable(struct classifier *cls, struct subtable *gone)
+{
+    if (gone->moved) {
+        cls->moved[gone->moved_at] = NULL;
+    } else {
+        gone->moved = true;
+        note_move(cls, NULL);
+    }
+    unindex_subtable(cls, gone);
+    trie_clear(&gone->ports);
+    if (gone->place == UINT32_MAX) {
+        epoch_retire(gone, subtable_free);      /* Nobody has seen it. */
+    }
+}
+
+static bool
+comes_before(const struct subtable *a, const struct subtable *b)
+{
+    return a->max_priority != b->max_priority
+           ? a->max_priority > b->max_priority : a->stamp < b->stamp;
+}
+
+static int
+compare_places(const void *a_, const void *b_)
+{
+    const struct subtable *a = *(struct subtable *const *) a_;
+    const struct subtable *b = *(struct subtable *const *) b_;
+
+    return !a || !b ? !a - !b : comes_before(a, b) ? -1 : comes_before(b, a);
+}
+
+static void
+settle(struct classifier *cls)
+{
+    struct subtable_list *old = LOAD(cls->subtables);
     struct subtable_list *new
-        = xcalloc(1, sizeof *new + (old->n + 1) * sizeof *new->entries);
-    bool todo = changed->n_rules > 0;
+        = xcalloc(1, sizeof *new
+                     + (old->n + cls->n_moved) * sizeof *new->entries);
+    uint32_t n_moved = cls->n_moved, next = 0;
+
+    qsort(cls->moved, n_moved, sizeof *cls->moved, compare_places);
+    while (n_moved && !cls->moved[n_moved - 1]) {
+        n_moved--;              /* Has gone since. */
+    }
     for (uint32_t i = 0; i < old->n; i++) {
-        if (old->entries[i].subtable == changed) {
+        struct subtable *subtable = old->entries[i].subtable;
+        if (subtable->moved) {
             continue;
         }
-        if (todo && entry_priority(old, i) < priority) {
-            list_put(new, changed, priority);
-            todo = false;
+        while (next < n_moved && comes_before(cls->moved[next], subtable)) {
+            list_put(new, cls->moved[next++]);
         }
-        list_put(new, old->entries[i].subtable, entry_priority(old, i));
+        list_put(new, subtable);
     }
-    if (todo) {
-        list_put(new, changed, priority);
+    while (next < n_moved) {
+        list_put(new, cls->moved[next++]);
     }
+    for (uint32_t i = 0; i < n_moved; i++) {
+        cls->moved[i]->moved = false;
+    }
+    cls->n_moved = 0;
     STORE(cls->subtables, new);         /* Pairs with lookup's load. */
     epoch_retire(old, free);
+    for (uint32_t i = 0; i < old->n; i++) {
+        struct subtable *subtable = old->entries[i].subtable;
+        if (!subtable->n_rules) {
+            epoch_retire(subtable, subtable_free);
+        }
+    }
+}
+
+void
+classifier_settle(struct classifier *cls)
+{
+    if (cls->n_moved) {
+        struct classifier **link = &unsettled;
+        while (*link != cls) {
+            link = &(*link)->next_unsettled;
+        }
+        *link = cls->next_unsettled;
+        settle(cls);
+    }
+}
+
+void
+classifiers_settle(void)
+{
+    while (unsettled) {
+        classifier_settle(unsettled);
+    }
 }
 
 static uint32_t
@@ -499,6 +611,7 @@ classifier_new(void)
     };
     struct classifier *cls = xcalloc(1, sizeof *cls);
 
+    epoch_call_after(classifiers_settle);
     atomic_init(&cls->subtables, xcalloc(1, sizeof(struct subtable_list)));
     atomic_init(&cls->tries, xcalloc(1, sizeof(struct trie_set)));
     classifier_set_prefixes(cls, defaults, 4);
@@ -522,6 +635,7 @@ void
 classifier_retire(struct classifier *cls)
 {
     if (cls) {
+        classifier_settle(cls);
         struct subtable_list *list = LOAD(cls->subtables);
         for (uint32_t i = 0; i < list->n; i++) {
             epoch_retire(list->entries[i].subtable, subtable_free);
@@ -529,6 +643,7 @@ classifier_retire(struct classifier *cls)
         epoch_retire(list, free);
         trie_set_retire(LOAD(cls->tries));
         free(cls->chains);
+        free(cls->moved);
         epoch_retire(cls, free);
     }
 }
@@ -576,6 +691,7 @@ classifier_set_prefixes(struct classifier *cls, const uint16_t *fields,
         }
         new->tries[new->n++].field = j;
     }
+    classifier_settle(cls);
     const struct subtable_list *list = LOAD(cls->subtables);
     for (uint32_t i = 0; i < list->n; i++) {
         struct rule_table *table = LOAD(list->entries[i].subtable->rules);
@@ -612,8 +728,7 @@ classifier_insert(struct classifier *cls, struct cls_rule *rule,
     minimask_init(&mini, mask);
     uint32_t mask_hash = minimask_hash(&mini);
     struct subtable *subtable = find_subtable(cls, &mini, mask_hash);
-    bool is_new = !subtable;
-    if (is_new) {
+    if (!subtable) {
         subtable = subtable_new(&mini, mask_hash, mask);
         index_subtable(cls, subtable);
     }
@@ -683,7 +798,7 @@ classifier_insert(struct classifier *cls, struct cls_rule *rule,
     priorities_add(&subtable->priorities, rule->priority);
     if (rule->priority > subtable->max_priority) {
         subtable->max_priority = rule->priority;
-        relist(cls, subtable, is_new);
+        move_subtable(cls, subtable);
     }
 }
 
@@ -725,14 +840,11 @@ classifier_remove(struct classifier *cls, struct cls_rule *rule)
     cls->n_rules--;
     priorities_remove(&subtable->priorities, rule->priority);
     if (!--subtable->n_rules) {
-        relist(cls, subtable, false);
-        unindex_subtable(cls, subtable);
-        trie_clear(&subtable->ports);
-        epoch_retire(subtable, subtable_free);
+        drop_subtable(cls, subtable);
     } else if (rule->priority == subtable->max_priority) {
         priorities_max(&subtable->priorities, &subtable->max_priority);
         if (subtable->max_priority < rule->priority) {
-            relist(cls, subtable, false);
+            move_subtable(cls, subtable);
         }
     }
 }
@@ -1084,8 +1196,10 @@ classifier_overlaps(const struct classifier *cls, const struct flow *value,
                     const struct flow *mask, int32_t priority,
                     uint64_t version)
 {
-    const struct subtable_list *list
-        = LOAD(((struct classifier *) cls)->subtables);
+    const struct subtable_list *list;
+
+    classifier_settle((struct classifier *) cls);
+    list = LOAD(((struct classifier *) cls)->subtables);
 
     for (uint32_t i = 0; i < list->n; i++) {
         if (entry_priority(list, i) < priority) {

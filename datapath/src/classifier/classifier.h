@@ -25,7 +25,8 @@
  *     clauses of a conjunction matched at one priority and a rule with its
  *     conj_id exists.
  *
- * How.  Subtables are listed in an immutable array; hash tables are open
+ * How.  Subtables are listed in an immutable array, which a batch of changes
+ * replaces once; hash tables are open
  * addressed, replaced when they fill.  Rules of one match hang in a list of
  * descending priority.
  *
@@ -97,6 +98,11 @@ cls_rule_visible(const struct cls_rule *rule, uint64_t version)
            && version < atomic_load_explicit(
                (_Atomic uint64_t *) &rule->removed, memory_order_relaxed);
 }
+
+/* Puts subtables whose highest priority has changed where they belong: before
+ * rules that were inserted become visible, and some time after removals. */
+void classifier_settle(struct classifier *);
+void classifiers_settle(void);
 
 /* Returns the best rule for 'flow' in 'version', or NULL.  'wc' NULL: nobody
  * asks what it depended on.  'flow->conj_id' is changed for the time of the

@@ -395,6 +395,7 @@ version_commit(uint64_t version)
     if (p->n_changes && pipeline_hooks.settle) {
         pipeline_hooks.settle(p->dp);
     }
+    classifiers_settle();
     /* Pairs with pipeline_pin(). */
     atomic_store_explicit(&p->version, version, memory_order_release);
     for (uint32_t i = 0; i < p->n_changes; i++) {
@@ -444,6 +445,7 @@ version_abort(uint64_t version)
         return error_set(ENOENT, "no such version is open");
     }
     roll_back(p, 0);
+    classifiers_settle();
     p->staged = 0;
     return 0;
 }
