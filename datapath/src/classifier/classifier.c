@@ -66,9 +66,25 @@ struct rule_table {
 
 static struct cls_rule tombstone;       /* A slot that was used. */
 
+/* Subtables whose masks are the same but for the last part.  Whatever of a
+ * flow makes one of them fail before that part makes those fail that have not
+ * been asked, if none of them has the flow's value there; and what they would
+ * have un-wildcarded is what the first has.  So the others need no look. */
+struct group {
+    struct group *next;                 /* Of the same hash; for writers. */
+    struct minimask mask;               /* Only of what is the same. */
+    uint32_t hash;
+    uint32_t number;                    /* From 1; 0: it has none. */
+    uint32_t n_subtables;
+    struct index *_Atomic index;        /* Epoch; of all their rules. */
+};
+
+#define MAX_GROUPS 1024                 /* With numbers, of a classifier. */
+
 struct subtable {
     struct minimask mask;
     uint32_t mask_hash;
+    struct group *group;                /* NULL: there is but one part. */
     /* For writers: */
     struct subtable *next;              /* Of the same hash. */
     uint64_t stamp;                     /* When it last got another place. */
@@ -92,6 +108,7 @@ struct subtable_list {
     uint32_t n;
     struct {
         _Atomic int32_t priority;
+        uint32_t group;                 /* Its number. */
         struct subtable *subtable;
     } entries[];
 };
@@ -116,6 +133,8 @@ struct classifier {
     uint32_t n_moved, allocated_moved;
     uint64_t last_stamp;
     struct classifier *next_unsettled;
+    struct group *groups[256];          /* By hash. */
+    uint64_t free_numbers[MAX_GROUPS / 64];
 };
 
 #define LOAD(P) atomic_load_explicit(&(P), memory_order_acquire)
@@ -379,6 +398,81 @@ subtable_free(void *subtable_)
     free(subtable);
 }
 
+/* Groups. */
+
+static struct group **
+find_group(struct classifier *cls, const struct minimask *mask, uint32_t hash)
+{
+    struct group **link = &cls->groups[hash % N_ELEMENTS(cls->groups)];
+
+    while (*link && ((*link)->hash != hash
+                     || !minimask_equal(&(*link)->mask, mask))) {
+        link = &(*link)->next;
+    }
+    return link;
+}
+
+static uint32_t
+take_number(struct classifier *cls)
+{
+    for (uint32_t i = 0; i < N_ELEMENTS(cls->free_numbers); i++) {
+        if (cls->free_numbers[i]) {
+            uint32_t bit = __builtin_ctzll(cls->free_numbers[i]);
+            cls->free_numbers[i] &= cls->free_numbers[i] - 1;
+            return i * 64 + bit;
+        }
+    }
+    return 0;
+}
+
+/* Finds or makes the group of a new subtable. */
+static void
+join_group(struct classifier *cls, struct subtable *subtable)
+{
+    struct minimask mask = subtable->mask;
+
+    if (!subtable->n_indices) {
+        return;
+    }
+    mask.n = subtable->parts[subtable->n_indices];
+    uint32_t hash = minimask_hash(&mask);
+    struct group **link = find_group(cls, &mask, hash), *group = *link;
+    if (!group) {
+        group = xcalloc(1, sizeof *group);
+        group->mask = mask;
+        group->hash = hash;
+        group->number = take_number(cls);
+        atomic_init(&group->index, index_new(8));
+        *link = group;
+    }
+    group->n_subtables++;
+    subtable->group = group;
+}
+
+static void
+group_free(void *group_)
+{
+    struct group *group = group_;
+
+    free(atomic_load(&group->index));
+    free(group);
+}
+
+static void
+leave_group(struct classifier *cls, struct subtable *subtable)
+{
+    struct group *group = subtable->group;
+
+    if (group && !--group->n_subtables) {
+        *find_group(cls, &group->mask, group->hash) = group->next;
+        if (group->number) {
+            cls->free_numbers[group->number / 64]
+                |= UINT64_C(1) << group->number % 64;
+        }
+        epoch_retire(group, group_free);
+    }
+}
+
 static struct subtable *
 find_subtable(const struct classifier *cls, const struct minimask *mini,
               uint32_t hash)
@@ -441,6 +535,8 @@ static void
 list_put(struct subtable_list *list, struct subtable *subtable)
 {
     atomic_init(&list->entries[list->n].priority, subtable->max_priority);
+    list->entries[list->n].group = subtable->group ? subtable->group->number
+                                                   : 0;
     list->entries[list->n].subtable = subtable;
     subtable->place = list->n++;
 }
@@ -509,6 +605,7 @@ drop_subtable(struct classifier *cls, struct subtable *gone)
         note_move(cls, NULL);
     }
     unindex_subtable(cls, gone);
+    leave_group(cls, gone);
     trie_clear(&gone->ports);
     if (gone->place == UINT32_MAX) {
         epoch_retire(gone, subtable_free);      /* Nobody has seen it. */
@@ -612,6 +709,8 @@ classifier_new(void)
     struct classifier *cls = xcalloc(1, sizeof *cls);
 
     epoch_call_after(classifiers_settle);
+    memset(cls->free_numbers, 0xff, sizeof cls->free_numbers);
+    cls->free_numbers[0] &= ~UINT64_C(1);
     atomic_init(&cls->subtables, xcalloc(1, sizeof(struct subtable_list)));
     atomic_init(&cls->tries, xcalloc(1, sizeof(struct trie_set)));
     classifier_set_prefixes(cls, defaults, 4);
@@ -718,6 +817,36 @@ cls_n_words(const struct flow *mask)
     return n;
 }
 
+static void
+count_hash(struct index *_Atomic *index, uint32_t hash, int delta)
+{
+    struct index *old = LOAD(*index);
+    struct index *new = index_add(old, hash, delta);
+
+    if (new != old) {
+        STORE(*index, new);
+        epoch_retire(old, free);
+    }
+}
+
+/* Adds 'delta' to the counts of the rule's value in all indices. */
+static void
+count_value(struct subtable *subtable, const struct cls_rule *rule, int delta)
+{
+    uint64_t hash = 0;
+    unsigned word = 0;
+
+    for (unsigned i = 0; i < subtable->n_indices; i++) {
+        for (; word < subtable->parts[i + 1]; word++) {
+            hash = mix_word(hash, rule->value[word]);
+        }
+        count_hash(&subtable->indices[i], mix_finish(hash), delta);
+    }
+    if (subtable->group) {
+        count_hash(&subtable->group->index, mix_finish(hash), delta);
+    }
+}
+
 void
 classifier_insert(struct classifier *cls, struct cls_rule *rule,
                   const struct flow *value, const struct flow *mask,
@@ -731,6 +860,7 @@ classifier_insert(struct classifier *cls, struct cls_rule *rule,
     if (!subtable) {
         subtable = subtable_new(&mini, mask_hash, mask);
         index_subtable(cls, subtable);
+        join_group(cls, subtable);
     }
 
     rule->subtable = subtable;
@@ -751,15 +881,7 @@ classifier_insert(struct classifier *cls, struct cls_rule *rule,
         trie_insert(&subtable->ports, (const uint8_t *) &ports,
                     subtable->ports_length);
     }
-    for (unsigned i = 0; i < subtable->n_indices; i++) {
-        struct index *old = LOAD(subtable->indices[i]);
-        struct index *new = index_add(
-            old, hash_words(rule->value, subtable->parts[i + 1]), 1);
-        if (new != old) {
-            STORE(subtable->indices[i], new);
-            epoch_retire(old, free);
-        }
-    }
+    count_value(subtable, rule, 1);
 
     struct rule_table *table = LOAD(subtable->rules);
     struct rule_slot *slot = rule_table_find(table, rule->hash, rule->value,
@@ -818,15 +940,7 @@ classifier_remove(struct classifier *cls, struct cls_rule *rule)
     struct cls_rule *next = LOAD(rule->next);
     STORE(*link, link == &slot->head && !next ? &tombstone : next);
 
-    for (unsigned i = 0; i < subtable->n_indices; i++) {
-        struct index *old = LOAD(subtable->indices[i]);
-        struct index *new = index_add(
-            old, hash_words(rule->value, subtable->parts[i + 1]), -1);
-        if (new != old) {
-            STORE(subtable->indices[i], new);
-            epoch_retire(old, free);
-        }
-    }
+    count_value(subtable, rule, -1);
     if (subtable->ports_length) {
         struct flow value, mask;
         cls_rule_expand(rule, &value, &mask);
@@ -979,7 +1093,7 @@ find_by_flow(const struct subtable *subtable, uint64_t version,
 static struct cls_rule *
 search_subtable(const struct subtable *subtable, uint64_t version,
                 const struct flow *flow, const struct trie_set *set,
-                struct trie_state *states, struct flow *wc)
+                struct trie_state *states, struct flow *wc, bool *all_fail)
 {
     const struct minimask *mini = &subtable->mask;
     const word64 *words = flow_words(flow);
@@ -992,6 +1106,7 @@ search_subtable(const struct subtable *subtable, uint64_t version,
         if (wc && tries_exclude(set, states, subtable, subtable->parts[part],
                                 end, flow, wc)) {
             fold_mask(wc, mini, looked_at);
+            *all_fail = part < subtable->n_indices;
             return NULL;
         }
         for (; i < end; i++) {
@@ -1006,6 +1121,9 @@ search_subtable(const struct subtable *subtable, uint64_t version,
             if (wc) {
                 fold_mask(wc, mini, looked_at);
             }
+            *all_fail = part + 1 == subtable->n_indices
+                        && !index_has(LOAD(subtable->group->index),
+                                      mix_finish(hash));
             return NULL;
         }
     }
@@ -1082,6 +1200,7 @@ lookup(const struct classifier *cls, uint64_t version, struct flow *flow,
         = LOAD(((struct classifier *) cls)->subtables);
     const struct trie_set *set = LOAD(((struct classifier *) cls)->tries);
     struct trie_state states[CLS_MAX_TRIES];
+    uint64_t failed[MAX_GROUPS / 64] = { 0 };   /* Groups, by number. */
     struct cls_rule *soft[64];
     unsigned n_soft = 0;
     struct cls_rule *hard = NULL;
@@ -1094,8 +1213,17 @@ lookup(const struct classifier *cls, uint64_t version, struct flow *flow,
         if (entry_priority(list, i) <= hard_priority) {
             break;
         }
+        uint32_t group = list->entries[i].group;
+        if (failed[group / 64] >> group % 64 & 1) {
+            continue;
+        }
+        bool all_fail = false;
         struct cls_rule *rule = search_subtable(
-            list->entries[i].subtable, version, flow, set, states, wc);
+            list->entries[i].subtable, version, flow, set, states, wc,
+            &all_fail);
+        if (all_fail && group) {
+            failed[group / 64] |= UINT64_C(1) << group % 64;
+        }
         if (!rule || rule->priority <= hard_priority) {
             continue;
         }

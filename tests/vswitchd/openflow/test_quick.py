@@ -300,8 +300,9 @@ def test_packet_outs_are_known_when_they_are_plain_or_learned(codec, version):
         barrier = bytes((version, 18 if version == 1 else 20, 0, 8, 0, 0, 0, 1))
         talk = codec.converse(version, False, 0, 0, ours.fileno(), other + plain, False)
         assert (talk.rest, talk.n_injected) == (other + plain, 0)
-        actions = messages.decode(other).value.actions
-        codec.learn_output(version, encode_actions(actions, version), compile_actions(actions))
+        for message in (plain, other):
+            actions = messages.decode(message).value.actions
+            codec.learn_output(version, encode_actions(actions, version), compile_actions(actions))
         talk = codec.converse(version, False, 0, 0, ours.fileno(), other + plain + barrier, False)
         assert (talk.rest, talk.n_injected, talk.replies) == (barrier, 2, b"")
 
