@@ -117,12 +117,18 @@ def test_tool_keeps_its_name_arguments_and_exit_code_in_odd_places(tmp_path):
 def test_tool_notices_edited_modules_and_may_be_moved_and_copied(tmp_path):
     path = make_tool(tmp_path, "plain", SHOW_NAME)
     root = path.parents[1]
+    link = tmp_path / "other"
+    link.symlink_to(path)
     copy = tmp_path / "probe"
     shutil.copy(path, copy)
     module = root / "utilities" / "probe.py"
     module.write_text(SHOW_NAME.replace("return 7", "return 8").replace("sep='|'", "sep=' '"))
     assert subprocess.run([path], capture_output=True).returncode == 8
     assert subprocess.run([copy], capture_output=True).returncode == 8
+    assert subprocess.run([link], capture_output=True).returncode == 8
+    copy.rename(tmp_path / "renamed")
+    result = subprocess.run([tmp_path / "renamed"], capture_output=True, text=True)
+    assert result.returncode == 1 and "needs the name of one" in result.stderr
     root.rename(tmp_path / "moved")
     result = subprocess.run([tmp_path / "moved" / "bin" / "probe"], capture_output=True, text=True)
     assert (result.stdout, result.stderr, result.returncode) == ("probe\n", "", 8)

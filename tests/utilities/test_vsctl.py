@@ -329,11 +329,16 @@ def test_adding_a_port_fetches_none_of_the_others(server, monkeypatch) -> None:
         update(self, updates)
     monkeypatch.setattr(Database, "_update", check)
     ok(server, "add-port br0 new tag=3")
+    ok(server, "add-port br0 dummy -- set Interface dummy type=internal options:a=b -- set port "
+               "dummy tag=7 other_config:x=y -- add-port br0 another")
     outcome = vsctl(server, "list-ports br0")
     assert "AssertionError" in outcome.stderr
     monkeypatch.undo()
+    assert ok(server, "get port dummy tag -- get interface dummy type -- get interface dummy "
+                      "options -- get port dummy other_config") == (
+        "7\ninternal\n{a=b}\n{x=y}\n")
     assert ok(server, "get port new tag -- list-ports br0").split() == sorted(
-        ["3", "new", *(f"p{i}" for i in range(30))])
+        ["3", "new", "dummy", "another", *(f"p{i}" for i in range(30))])
     fails(server, "add-port br0 br0", "cannot create a port named br0 because a bridge named "
                                       "br0 already exists")
     ok(server, "add-bond br0 bond0 e1 e2")

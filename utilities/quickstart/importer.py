@@ -171,5 +171,10 @@ def run(name: str, bundle: memoryview, offset: int, size: int, root: str, stdlib
         importer.load_pack(name)
     gc.set_threshold(_COLLECT_AFTER, 10, 10)
     gc.enable()
-    from utilities.programs import start_tool
+    from utilities.programs import PROGRAMS, start_tool
+    if name not in PROGRAMS:
+        # A file of another name, or one that was replaced meanwhile: the caller's word, then.
+        name = sys.argv[0].rpartition("/")[2]
+        if name not in PROGRAMS:
+            sys.exit(f"{sys.argv[0]}: a tool of the suite needs the name of one")
     start_tool(name)

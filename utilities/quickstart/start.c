@@ -1,7 +1,7 @@
 /* A tool of the suite: Python without what a tool does not need of it.
  *
- * The program is one for all tools; the name it was started by says which one
- * it is.  Everything else it needs lies in a bundle (see build.py for its
+ * The program is one for all tools; the name of its file says which one it
+ * is.  Everything else it needs lies in a bundle (see build.py for its
  * layout), mapped into memory: where Python's library and our modules are, and
  * the code of the modules.  Python is told all paths instead of looking for
  * them, reads no environment variable and no site package, and finds the
@@ -84,10 +84,11 @@ bundle_open(const char *path)
     return bundle;
 }
 
-/* Writes into 'path' the directory two levels above this program, the virtual
- * environment.  Returns false if it cannot be told. */
+/* Writes into 'name' the name of this program, whatever link led to it, and
+ * into 'path' the directory two levels above it, the virtual environment.
+ * Returns false if they cannot be told. */
 static int
-find_environment(char path[PATH_MAX])
+find_environment(char path[PATH_MAX], char name[PATH_MAX])
 {
     ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - 1);
     path[length > 0 ? length : 0] = '\0';
@@ -95,6 +96,9 @@ find_environment(char path[PATH_MAX])
         char *slash = strrchr(path, '/');
         if (!slash) {
             return 0;
+        }
+        if (!i) {
+            strcpy(name, slash + 1);
         }
         *slash = '\0';
     }
@@ -241,10 +245,10 @@ run(const struct bundle *bundle, const char *environment, const char *root,
 int
 main(int argc, char *argv[])
 {
-    char environment[PATH_MAX], path[PATH_MAX + 64];
+    char environment[PATH_MAX], path[PATH_MAX + 64], name[PATH_MAX] = "";
     const struct bundle *bundle = NULL;
 
-    if (find_environment(environment)) {
+    if (find_environment(environment, name)) {
         snprintf(path, sizeof path, "%s/" LIBRARY_NAME, environment);
         bundle = bundle_open(path);
     }
@@ -266,9 +270,6 @@ main(int argc, char *argv[])
     if (executed) {
         argv[0] = (char *) executed;
     }
-    const char *slash = strrchr(argv[0], '/');
-    const char *name = slash ? slash + 1 : argv[0];
-
     char root[PATH_MAX];
     find_root(root, bundle, environment);
     start_python(bundle, environment, root, argc, argv);

@@ -8,9 +8,10 @@ time.
 
 from _bisect import bisect_left
 
+from ovsdb_server.engine.atom import is_uuid
 from utilities.command_line import ERR, LOG, WARN, Fatal
 from utilities.database import Database, Row
-from utilities.vsctl.generic import set_column
+from utilities.vsctl.generic import set_column, set_columns
 from utilities.vsctl.language import UNLIMITED, Command, Context
 
 
@@ -111,12 +112,18 @@ def want_bridges(ctx: Context) -> None:
 def names_of_new_ports(calls: list) -> list[str]:
     """Return the names of the ports that `calls` add if they do nothing else, else [].
 
-    Names that are no text cannot be sent to the server: such calls are left to fail as others do.
+    To set columns of what was added is nothing else.  Names that are no text cannot be sent to
+    the server: such calls are left to fail as others do.
     """
-    if all(call.command.run is add_port and call.arguments[0].isprintable()
-           and call.arguments[1].isprintable() for call in calls):
-        return [call.arguments[1] for call in calls]
-    return []
+    names: list[str] = []
+    for call in calls:
+        first, second = call.arguments[:2] if len(call.arguments) > 1 else ("", "")
+        if call.command.run is add_port and first.isprintable() and second.isprintable():
+            names.append(second)
+        elif not (call.command.run is set_columns and first.lower() in ("port", "interface")
+                  and second in names and not is_uuid(second)):
+            return []
+    return names
 
 
 def narrow_to_new_ports(database: Database, calls: list) -> None:
@@ -126,7 +133,7 @@ def narrow_to_new_ports(database: Database, calls: list) -> None:
     there is a port of its name; only then it matters which ports a bridge has (`finds_fake`).
     """
     clauses = [["name", "==", name] for name in names_of_new_ports(calls)]
-    bridges = dict.fromkeys(call.arguments[0] for call in calls)
+    bridges = dict.fromkeys(call.arguments[0] for call in calls if call.command.run is add_port)
     database.narrow("Port", [*clauses, *(["name", "==", name] for name in bridges)])
     database.narrow("Interface", clauses)
     database.leave_out("Bridge", "ports")
