@@ -214,6 +214,21 @@ def test_launchers_are_written_for_the_programs_that_exist(tmp_path):
         assert os.access(tmp_path / "bin" / name, os.X_OK)
 
 
+def test_tools_that_are_up_to_date_are_left_alone(tmp_path):
+    path = make_tool(tmp_path, "plain", SHOW_NAME)
+    root = path.parents[1]
+
+    def make_again():
+        assert build.write_tools(root, sysconfig.get_path("purelib"), ["probe"], root) == ""
+        return path.stat().st_ino, (root / build.LIBRARY_NAME).stat().st_ino
+
+    before = make_again()
+    assert make_again() == before
+    module = root / "utilities" / "probe.py"
+    os.utime(module, (time.time() + 10, time.time() + 10))
+    assert make_again() != before
+
+
 def test_tools_start_without_the_heavy_libraries():
     """A tool imports neither trio nor jsonschema nor the compiled datapath to say its version."""
     heavy = {"trio", "jsonschema", "asyncio", "argparse", "datapath._dp", "cryptography"}

@@ -345,6 +345,8 @@ def write_tools(venv: Path, site: str, names: list[str], root: Path = ROOT) -> s
     `site` is the directory of the requirements, `root` the checkout.  When it cannot be done, or what was made does not work, nothing is changed.
     """
     library = venv / LIBRARY_NAME
+    if _is_up_to_date(venv, names, root):
+        return ""
     library.parent.mkdir(parents=True, exist_ok=True)
     draft = venv / "bin" / f".quickstart.{os.getpid()}"
     bundle = library.with_suffix(f".{os.getpid()}")
@@ -363,6 +365,27 @@ def write_tools(venv: Path, site: str, names: list[str], root: Path = ROOT) -> s
         draft.unlink(missing_ok=True)
         bundle.unlink(missing_ok=True)
     return ""
+
+
+def _is_up_to_date(venv: Path, names: list[str], root: Path) -> bool:
+    """Was all of this made here, by this Python, of the sources as they are?"""
+    library = venv / LIBRARY_NAME
+    try:
+        made = min(path.stat().st_mtime_ns for path in (
+            library, *(venv / "bin" / name for name in names)))
+        data = library.read_bytes()
+        head = _HEADER.unpack_from(data)
+        # All of them C programs, none of them a script.
+        is_whole = all((venv / "bin" / name).open("rb").read(4) == b"\x7fELF" for name in names)
+    except (OSError, struct.error):
+        return False
+    first_root = os.fsencode(str(root)) + b"\0"
+    place = head[5 + _N_STRINGS - 1]
+    sources = [*(path for package in _PACKAGES for path in (root / package).rglob("*.py")),
+               HERE / "start.c", Path(sys.executable), Path(sysconfig.get_config_h_filename())]
+    return (is_whole and head[0] == _MAGIC and head[2] == sys.hexversion
+            and data[place:place + len(first_root)] == first_root
+            and all(path.stat().st_mtime_ns < made for path in sources))
 
 
 def _try_out(program: Path, bundle: Path, venv: Path, name: str) -> str:
