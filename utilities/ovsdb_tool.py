@@ -9,7 +9,7 @@ Starts fast: what only some commands need is imported inside them.
 
 import os
 import sys
-from collections.abc import Callable
+from _collections_abc import Callable        # What collections.abc exports, already loaded.
 
 from ovsdb_server.engine.error import OvsdbError, json_text
 from ovsdb_server.engine.schema import DatabaseSchema

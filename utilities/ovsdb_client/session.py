@@ -2,7 +2,6 @@
 
 import errno
 import os
-import random
 
 from ovsdb_server.engine.error import OvsdbError, json_text
 from ovsdb_server.engine.schema import DatabaseSchema
@@ -80,6 +79,7 @@ class Session:
 
     def _connect_any(self, remotes: list[str]) -> None:
         """Connect to one of several servers, for a database to the cluster's leader."""
+        import random       # Only several remotes need it.
         random.shuffle(remotes)
         for remote in remotes:
             LOG.log("reconnect", INFO, f"{remote}: connecting...")
