@@ -9,14 +9,13 @@ less than the rate.
 
 import sys
 
-from peers import Server, alternate, drive, print_table
+from peers import (DURABLE_INSERT, INSERT, Server, alternate, less_is_better, measure_load,
+                   print_table)
 
-PLAIN = (b'{"op":"insert","table":"T","row":{"name":"n%d","number":%d,'
-         b'"options":["map",[["key","value"]]]}}')
 CASES = (
-    ("20 clients", 20, 1, PLAIN),
-    ("20 clients, durable", 20, 1, PLAIN + b',{"op":"commit","durable":true}'),
-    ("1 client, 100 on the way", 1, 100, PLAIN),
+    ("20 clients", 20, 1, INSERT),
+    ("20 clients, durable", 20, 1, DURABLE_INSERT),
+    ("1 client, 100 on the way", 1, 100, INSERT),
 )
 
 
@@ -29,19 +28,12 @@ def main() -> None:
         figures = {}
         for name, n_clients, window, text in CASES:
             server = Server(command)
-            try:
-                server.client().close()
-                before = server.cpu()
-                n, elapsed = drive(server.path, n_clients, window,
-                                   lambda number, text=text: text % (number, number), seconds)
-                figures[f"{name}, per second"] = n / elapsed
-                figures[f"{name}, cpu us"] = (server.cpu() - before) / n * 1e6
-            finally:
-                server.close()
+            server.client().close()
+            figures |= measure_load(server, name, n_clients, window, text, seconds)
         return figures
 
-    print_table(alternate(measure, n_turns),
-                frozenset(f"{name}, cpu us" for name, *_ in CASES))
+    figures = alternate(measure, n_turns)
+    print_table(figures, less_is_better(figures))
 
 
 if __name__ == "__main__":

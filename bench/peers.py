@@ -126,8 +126,7 @@ class Server:
 
     def cpu(self) -> float:
         """Return the seconds of processor time that the server has used."""
-        words = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return sum(map(int, words[11:15])) / os.sysconf("SC_CLK_TCK")
+        return _cpu(self.process.pid)
 
     def memory(self, field: str = "VmRSS") -> float:
         """Return resident megabytes; `field` VmHWM is the most there were."""
@@ -158,6 +157,114 @@ class Server:
         self.process.terminate()
         self.process.wait()
         shutil.rmtree(self.folder)
+
+
+class Members:
+    """Three servers of one cluster, with the attributes of `Server` that loads need.
+
+    `path` is the socket of the leader, or with `follower` that of another member.
+    """
+
+    def __init__(self, command: list[str], follower: bool = False):
+        tool = OUR_TOOL if command == OURS else [shutil.which("ovsdb-tool", path=_PATH)]
+        self.folder = Path(tempfile.mkdtemp(prefix="ovsdb-bench-"))
+        schema = self.folder / "schema"
+        schema.write_text(json.dumps(SCHEMA))
+        addresses = [f"tcp:127.0.0.1:{port}" for port in _free_ports(3)]
+        self._processes = []
+        self._paths = []
+        for number, address in enumerate(addresses):
+            home = self.folder / str(number)
+            home.mkdir()
+            arguments = (["create-cluster", "conf.db", str(schema), address] if not number else
+                         ["join-cluster", "conf.db", SCHEMA["name"], address, addresses[0]])
+            environment = {**os.environ, "OVS_SYSLOG_METHOD": "null", **{
+                f"OVS_{name}": str(home) for name in ("RUNDIR", "LOGDIR", "DBDIR")}}
+            subprocess.run([*tool, *arguments], cwd=home, env=environment, check=True)
+            self._paths.append(str(home / "db.sock"))
+            self._processes.append(subprocess.Popen(
+                [*command, "conf.db", f"--remote=punix:{self._paths[-1]}",
+                 os.environ.get("BENCH_LOG", "-vconsole:off"), f"--unixctl={home / 'ctl'}"],
+                cwd=home, env=environment))
+            self._wait(lambda: self._state(number)["connected"])
+        self._wait(lambda: any(self._state(number)["leader"] for number in range(3)))
+        self.path = next(path for number, path in enumerate(self._paths)
+                         if self._state(number)["leader"] is not follower)
+
+    @staticmethod
+    def _wait(holds: Callable[[], bool]) -> None:
+        end = time.monotonic() + 30
+        while not holds():
+            if time.monotonic() > end:
+                raise SystemExit("the cluster does not form")
+            time.sleep(0.1)
+
+    def _state(self, number: int) -> dict:
+        try:
+            client = Client(self._paths[number])
+        except OSError:
+            return {"connected": False, "leader": False}
+        rows = client.call("transact", ["_Server", {
+            "op": "select", "table": "Database",
+            "where": [["name", "==", SCHEMA["name"]]]}])[0]["rows"]
+        client.close()
+        return rows[0] if rows else {"connected": False, "leader": False}
+
+    def cpu(self) -> float:
+        """Return the seconds of processor time of the servers and what they have started."""
+        return sum(_cpu(process.pid) + sum(map(_cpu, _children(process.pid)))
+                   for process in self._processes)
+
+    def close(self) -> None:
+        """Stop the servers and remove their directories."""
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _free_ports(n: int) -> list[int]:
+    socks = [socket.socket() for _ in range(n)]
+    for sock in socks:
+        sock.bind(("127.0.0.1", 0))
+    ports = [sock.getsockname()[1] for sock in socks]
+    for sock in socks:
+        sock.close()
+    return ports
+
+
+def _cpu(pid: int) -> float:
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, words[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()]
+
+
+def measure_load(server: "Server | Members", name: str, n_clients: int, window: int, text: bytes,
+                 seconds: float) -> dict[str, float]:
+    """Return the figures of a load on a server, which ends with it.
+
+    The figures are "`name`, per second" and "`name`, cpu us"; `text` holds the operations, with
+    two places for the number of the transaction.
+    """
+    try:
+        before = server.cpu()
+        n, elapsed = drive(server.path, n_clients, window,
+                           lambda number: text % (number, number), seconds)
+        return {f"{name}, per second": n / elapsed,
+                f"{name}, cpu us": (server.cpu() - before) / n * 1e6}
+    finally:
+        server.close()
+
+
+def less_is_better(figures: dict[str, dict[str, float]]) -> frozenset[str]:
+    """Return the names of the figures that should be small."""
+    return frozenset(name for name in figures["ours"]
+                     if not name.endswith(", per second"))
 
 
 def create(path: Path, schema: dict) -> None:
@@ -291,15 +398,21 @@ def alternate(measure: Callable[[list[str]], dict[str, float]], n_turns: int
 def print_table(figures: dict[str, dict[str, float]], less_is_better: frozenset[str] = frozenset()
                 ) -> None:
     """Print ours beside theirs and how many times better ours is."""
-    print(f"{'figure':<40} {'ours':>10} {'theirs':>10} {'better':>7}")
+    print(f"{'figure':<60} {'ours':>10} {'theirs':>10} {'better':>7}")
     for name, ours in figures["ours"].items():
         theirs = figures.get("theirs", {}).get(name)
         if theirs is None:
-            print(f"{name:<40} {ours:10.1f}          -       -")
+            print(f"{name:<60} {ours:10.1f}          -       -")
             continue
         ratio = theirs / ours if name in less_is_better else ours / theirs
-        print(f"{name:<40} {ours:10.1f} {theirs:10.1f} {ratio:7.2f}")
+        print(f"{name:<60} {ours:10.1f} {theirs:10.1f} {ratio:7.2f}")
 
 
-__all__ = ["PEERS", "SCHEMA", "Bystander", "Client", "Server", "alternate", "create", "drive",
-           "insert", "make_large", "print_table", "resource", "row_json"]
+# The operations of a small transaction, for `measure_load`.
+INSERT = (b'{"op":"insert","table":"T","row":{"name":"n%d","number":%d,'
+          b'"options":["map",[["key","value"]]]}}')
+DURABLE_INSERT = INSERT + b',{"op":"commit","durable":true}'
+
+__all__ = ["DURABLE_INSERT", "INSERT", "PEERS", "SCHEMA", "Bystander", "Client", "Members",
+           "Server", "alternate", "create", "drive", "insert", "less_is_better", "make_large",
+           "measure_load", "print_table", "resource", "row_json"]

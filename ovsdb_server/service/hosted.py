@@ -118,6 +118,11 @@ class HostedDatabase:
             self.cluster.close()
         self.storage.close()
 
+    @property
+    def is_sync_needed(self) -> bool:
+        """Is what is written durable only after `sync`?  Otherwise it is in etcd already."""
+        return self.cluster is None or self.storage.is_sync_needed
+
     def _write(self, delta: dict, comment: str | None) -> None:
         try:
             self.storage.write(delta, comment, int(time.time() * 1000))

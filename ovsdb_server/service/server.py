@@ -277,6 +277,9 @@ class Server:
 
         All who ask while one sync runs share the next.
         """
+        if not hosted.is_sync_needed:
+            call(None)
+            return
         self.hub.hurry()
         waiting = self._durable.get(hosted)
         if waiting is None:

@@ -208,6 +208,7 @@ class ClusterMember(Membership):
     def _kick(self) -> None:
         if self.machine is not None and not self._is_stepping:
             self._woken.set()
+            self.server.hub.hurry()
 
     # The machine.
 
