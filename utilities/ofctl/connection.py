@@ -46,6 +46,7 @@ class Connection:
         self.version = 0
         self._splitter = Splitter()
         self._waiting: list[bytes] = []
+        self._barrier: bytes | None = None      # the last one
 
     def close(self) -> None:
         self.sock.close()
@@ -99,6 +100,14 @@ class Connection:
             self.sock.sendall(data)
         except OSError as error:
             raise Fatal(f"failed to send packet to switch ({os.strerror(error.errno)})") from None
+
+    def send_messages(self, messages: list[bytes]) -> None:
+        """Sends several messages."""
+        if LOG.is_enabled("vconn", DBG):
+            for data in messages:
+                self.send_bytes(data)
+        else:
+            self.send_bytes(b"".join(messages))
 
     def send(self, value) -> int:
         """Encodes and sends one message; returns its number."""
@@ -173,14 +182,18 @@ class Connection:
     def transact_silent(self, messages: list[bytes]) -> bytes | None:
         """Sends messages and a barrier; returns the first error that came back, if any."""
         from vswitchd.openflow.messages.session import BarrierRequest
-        numbers = set()
-        for data in messages:
-            self.send_bytes(data)
-            numbers.add(parse_header(data).xid)
-        barrier = self.send(BarrierRequest())
+        numbers = {int.from_bytes(data[4:8], "big") for data in messages}
+        barrier = next_xid()
+        request = encode(BarrierRequest(), self.version, barrier) if self._barrier is None else (
+            self._barrier[:4] + barrier.to_bytes(4, "big"))
+        self._barrier = request
+        self.send_messages([*messages, request])
+        done = bytes((self.version, request[1] + 1, 0, 8)) + request[4:]
         error = None
         while True:
             data = self.receive_bytes()
+            if data == done:
+                return error
             header = parse_header(data)
             if header.xid == barrier:
                 return error

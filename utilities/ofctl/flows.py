@@ -13,6 +13,7 @@ from utilities.ofctl.connection import (
     Connection, next_xid, note, open_switch, print_message, warn,
 )
 from utilities.ofctl.ports import known_numbers, port_names, table_names
+from utilities.ofctl.many import LEAST, Flow as Known, Reader, Sender
 from vswitchd.openflow.fields import INFO, NONE
 from vswitchd.openflow.framing import identify, open_frame
 from vswitchd.openflow.match import EMPTY, Match, get, is_wild, prerequisites_hold
@@ -28,6 +29,7 @@ from vswitchd.openflow.value_text import warn_to
 warn_to(warn)
 
 _TABLE_ANY = 255
+_TOGETHER = 256                 # messages that are sent at once
 
 
 # What a connection speaks.
@@ -151,16 +153,22 @@ def read_lines(name: str) -> list[tuple[int, str]]:
 
 
 def read_flows(settings, name: str, command: str, ports, tables,
-               has_notes: bool = True) -> list[ParsedFlow]:
-    """The flows of a file, with notes on odd ones.  Raises Fatal with file and line."""
-    flows = []
-    for number, line in read_lines(name):
+               has_notes: bool = True, may_be_known: bool = False) -> list:
+    """The flows of a file, with notes on odd ones; where they `may_be_known`, as `many.Flow` if
+    there are many of a shape.  Raises Fatal with file and line."""
+    def parse(line: str) -> tuple[ParsedFlow, bool]:
+        flow = parse_flow(line, command, ports, tables)
+        is_normal = not has_notes or note_normal(flow.match, note) is flow.match
+        return flow, is_normal and flow.command == "add"
+
+    lines, flows = read_lines(name), []
+    read = Reader(parse).read if may_be_known and len(lines) >= LEAST else (
+        lambda line: parse(line)[0])
+    for number, line in lines:
         try:
-            flows.append(parse_flow(line, command, ports, tables))
+            flows.append(read(line))
         except FlowTextError as error:
             raise Fatal(f"{name}:{number}: {error}") from None
-        if has_notes:
-            note_normal(flows[-1].match, note)
     return flows
 
 
@@ -178,7 +186,7 @@ def _change(settings, arguments, command: str) -> None:
     send_flows(settings, switch, flows)
 
 
-def send_flows(settings, switch: str, flows: list[ParsedFlow]) -> None:
+def send_flows(settings, switch: str, flows: list, ports=None, tables=None) -> None:
     """Sends flow_mods, in a bundle if asked for."""
     usable = protocol.ANY
     for flow in flows:
@@ -186,10 +194,20 @@ def send_flows(settings, switch: str, flows: list[ParsedFlow]) -> None:
     if settings.bundle:
         usable &= protocol.OF13_UP
     connection, chosen = open_for_changes(settings, switch, usable)
-    messages = []
+
+    def make(flow: ParsedFlow, xid: int) -> bytes:
+        return encode(*make_flow_mod(flow, chosen), xid)
+
+    def make_line(line: str) -> bytes:
+        return make(parse_flow(line, "auto", ports, tables), 0)
+
+    messages, sender = [], Sender(make_line)
     for flow in flows:
-        mod, version = make_flow_mod(flow, chosen)
-        data = encode(mod, version, next_xid())
+        xid = next_xid()
+        data = sender.encode(flow, xid) if type(flow) is Known else None
+        if data is None:
+            data = make(flow if type(flow) is ParsedFlow else
+                        parse_flow(flow.line, "auto", ports, tables), xid)
         if settings.bundle:
             messages.append(data)
         else:
@@ -225,12 +243,25 @@ def send_bundle(settings, connection: Connection, messages: list[bytes]) -> None
         connection.send_bytes(sent[xid])
         collect(xid)
 
+    if messages:
+        # The head of an addition hangs on the message's length alone.
+        first = encode(BundleAdd(0, flags, messages[0]), version, 0)
+        head, kind = first[8:len(first) - len(messages[0])], first[:2]
+
+    def wrap(data: bytes, xid: int) -> bytes:
+        if len(data) % 8:
+            return encode(BundleAdd(0, flags, data), version, xid)
+        return kind + (8 + len(head) + len(data)).to_bytes(2, "big") + data[4:8] + head + data
+
     control(0)
     if not failed:
-        for data in messages:
-            xid = int.from_bytes(data[4:8], "big")
-            sent[xid] = data
-            connection.send_bytes(encode(BundleAdd(0, flags, data), version, xid))
+        for start in range(0, len(messages), _TOGETHER):
+            adds = []
+            for data in messages[start:start + _TOGETHER]:
+                xid = int.from_bytes(data[4:8], "big")
+                sent[xid] = data
+                adds.append(wrap(data, xid))
+            connection.send_messages(adds)
         collect(connection.send(BarrierRequest()))
         control(6 if failed else 4)
     if failed:
@@ -253,7 +284,8 @@ def add_flow(settings, arguments) -> None:
 def add_flows(settings, arguments) -> None:
     switch, name = arguments
     ports, tables = known_numbers(settings, switch)
-    send_flows(settings, switch, read_flows(settings, name, "auto", ports, tables))
+    flows = read_flows(settings, name, "auto", ports, tables, may_be_known=True)
+    send_flows(settings, switch, flows, ports, tables)
 
 
 def mod_flows(settings, arguments) -> None:

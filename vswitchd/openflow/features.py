@@ -2,21 +2,26 @@
 
 Derived from the field table; all tables can do the same but for where they can go next. The reply
 to a table features request is more than a megabyte and the same every time (ovs-ofctl asks for it
-before it adds a flow), so its encoded parts are kept. Pure; any thread.
+before it adds a flow), so its encoded parts are kept, and are made of those of one table. Pure;
+any thread.
 """
 
+import struct
 from functools import cache
 
 from schema.flow.fields import FIELDS, Of1x
 from vswitchd.openflow import messages
+from vswitchd.openflow.framing import find_raw
+from vswitchd.openflow.messages.base import pack_property
 from vswitchd.openflow.messages.table import (ActionFeatures, InstructionFeatures, TableFeatures,
-                                              TableFeaturesReply)
+                                              TableFeaturesReply, encode_table_features_reply)
 from vswitchd.openflow.session import OF10, OF11, OF13
 
 N_TABLES = 254                  # tables that are told of
 MAX_ENTRIES = 1_000_000
 _ALL_ONES = (1 << 64) - 1
 _GOTO_TABLE = 0b10
+_NEXT_TABLES = 2                # OFPTFPT_*
 _INSTRUCTIONS, _WITH_METER = 0b0111110, 0b1111110
 
 _COMMON = ("dec_mpls_ttl", "dec_ttl", "group", "mod_nw_ttl", "output", "pop_mpls", "push_mpls",
@@ -67,6 +72,18 @@ def table_features(table: int, version: int, has_miss: bool = False) -> TableFea
 @cache
 def encoded_reply(version: int) -> tuple[bytes, ...]:
     """The parts of the reply to a table features request; their transaction id is 0."""
-    reply = TableFeaturesReply(tuple(table_features(number, version)
-                                     for number in range(N_TABLES)))
-    return tuple(messages.encode_parts(reply, version, 0))
+    first, last = encode_table_features_reply(TableFeaturesReply(
+        (table_features(0, version), table_features(N_TABLES - 1, version))), version)[1]
+    next_tables = _next_tables(0)
+    before, _, after = first.partition(next_tables)
+    entries = []
+    for table in range(N_TABLES - 1):
+        entry = before[3:] + _next_tables(table) + after
+        entries.append(struct.pack("!HB", len(entry) + 3, table) + entry)
+    raw = find_raw("OFPST_TABLE_FEATURES_REPLY", version)
+    return tuple(messages.pack_entries(raw, version, 0, [*entries, last]))
+
+
+def _next_tables(table: int) -> bytes:
+    """The property that tells where one can go from a table."""
+    return pack_property(_NEXT_TABLES, bytes(range(table + 1, N_TABLES)))
