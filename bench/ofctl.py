@@ -1,0 +1,53 @@
+"""How fast ovs-ofctl adds and dumps flows, beside the installed one, both with the installed switch.
+
+    python bench/ofctl.py [COUNT...]        counts of flows, 10000 and 100000 if none is given
+
+The clients take turns with one switch; the best of three rounds counts.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from flows import Switch, program, write_flows
+
+ROUNDS = 3
+
+
+def time_client(switch: Switch, ours: bool, *args: str) -> float:
+    """Seconds that one ovs-ofctl takes."""
+    command, began = program("ovs-ofctl", ours), time.perf_counter()
+    switch.run(command, *args)
+    return time.perf_counter() - began
+
+
+def compare(count: int) -> None:
+    """Prints the rows of one count."""
+    switch = Switch(False)
+    best: dict[str, list[float]] = {}
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "flows.txt"
+            write_flows(path, count)
+            steps = (("add-flows", "br0", str(path)), ("dump-flows", "br0"),
+                     ("--no-stats", "dump-flows", "br0"), ("del-flows", "br0"),
+                     ("--bundle", "add-flows", "br0", str(path)))
+            for _ in range(ROUNDS):
+                for index, ours in enumerate((True, False)):
+                    for step in steps:
+                        seconds = time_client(switch, ours, *step)
+                        row = best.setdefault(" ".join(word for word in step if "/" not in word
+                                                       and word != "br0"), [seconds, 1e9])
+                        row[index] = min(row[index], seconds)
+    finally:
+        switch.close()
+    for name, (ours, theirs) in best.items():
+        print(f"| {name}, {count:,} flows | {ours:.2f} s | {theirs:.2f} s | {theirs / ours:.2f} |",
+              flush=True)
+
+
+if __name__ == "__main__":
+    print("| what | ours | installed | ratio |\n|---|---|---|---|")
+    for number in [int(word) for word in sys.argv[1:]] or [10_000, 100_000]:
+        compare(number)
