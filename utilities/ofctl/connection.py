@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import sys
+from collections.abc import Iterable
 
 from ovsdb_server.rpc import address
 from utilities.command_line import DBG, INFO, LOG, WARN, Fatal, run_directory
@@ -46,7 +47,6 @@ class Connection:
         self.version = 0
         self._splitter = Splitter()
         self._waiting: list[bytes] = []
-        self._barrier: bytes | None = None      # the last one
 
     def close(self) -> None:
         self.sock.close()
@@ -181,19 +181,45 @@ class Connection:
 
     def transact_silent(self, messages: list[bytes]) -> bytes | None:
         """Sends messages and a barrier; returns the first error that came back, if any."""
-        from vswitchd.openflow.messages.session import BarrierRequest
-        numbers = {int.from_bytes(data[4:8], "big") for data in messages}
         barrier = next_xid()
-        request = encode(BarrierRequest(), self.version, barrier) if self._barrier is None else (
-            self._barrier[:4] + barrier.to_bytes(4, "big"))
-        self._barrier = request
-        self.send_messages([*messages, request])
-        done = bytes((self.version, request[1] + 1, 0, 8)) + request[4:]
+        self.send_messages([*messages, self._barriers()[0] + barrier.to_bytes(4, "big")])
+        return self._await(barrier, {int.from_bytes(data[4:8], "big") for data in messages})
+
+    def _barriers(self) -> tuple[bytes, bytes]:
+        """A barrier request and its reply, without their numbers."""
+        kind = 18 if self.version == 1 else 20
+        return bytes((self.version, kind, 0, 8)), bytes((self.version, kind + 1, 0, 8))
+
+    def transact_each(self, messages: Iterable[bytes]) -> bytes | None:
+        """Sends messages with a barrier behind each; returns the first error that came back."""
+        request, reply = self._barriers()
+        is_quick = not LOG.is_enabled("vconn", DBG)
+        for data in messages:
+            if not is_quick or self._waiting or self._splitter.pending:
+                error = self.transact_silent([data])
+            else:
+                barrier = next_xid()
+                number = barrier.to_bytes(4, "big")
+                self.send_bytes(data + request + number)
+                try:
+                    answer = self.sock.recv(65536)
+                except OSError as failure:
+                    raise Fatal(f"OpenFlow receive failed ({os.strerror(failure.errno)})") from None
+                if answer == reply + number:
+                    continue
+                if not answer:
+                    raise Fatal("OpenFlow receive failed (End of file)")
+                self._feed(answer)
+                error = self._await(barrier, {int.from_bytes(data[4:8], "big")})
+            if error is not None:
+                return error
+        return None
+
+    def _await(self, barrier: int, numbers: set[int]) -> bytes | None:
+        """Waits for the answer to a barrier; returns the first error about one of `numbers`."""
         error = None
         while True:
             data = self.receive_bytes()
-            if data == done:
-                return error
             header = parse_header(data)
             if header.xid == barrier:
                 return error

@@ -5,6 +5,7 @@ Each function takes (settings, arguments) and returns an exit code or None for 0
 
 import os
 import sys
+from collections.abc import Iterator
 
 from schema.openflow.limits import BUFFER_NONE, PORT_CONTROLLER
 from utilities.command_line import Fatal
@@ -114,7 +115,10 @@ def agree_for_dump(settings, connection: Connection, usable: int) -> int:
 
 def send_silent(settings, connection: Connection, messages: list[bytes]) -> None:
     """Sends messages that have no answer; prints the error and ends if one comes."""
-    error = connection.transact_silent(messages)
+    _end_by(settings, connection.transact_silent(messages))
+
+
+def _end_by(settings, error: bytes | None) -> None:
     if error is not None:
         sys.stdout.flush()
         print_message(error, settings, 2, file=sys.stderr)
@@ -201,19 +205,18 @@ def send_flows(settings, switch: str, flows: list, ports=None, tables=None) -> N
     def make_line(line: str) -> bytes:
         return make(parse_flow(line, "auto", ports, tables), 0)
 
-    messages, sender = [], Sender(make_line)
-    for flow in flows:
-        xid = next_xid()
-        data = sender.encode(flow, xid) if type(flow) is Known else None
-        if data is None:
-            data = make(flow if type(flow) is ParsedFlow else
-                        parse_flow(flow.line, "auto", ports, tables), xid)
-        if settings.bundle:
-            messages.append(data)
-        else:
-            send_silent(settings, connection, [data])
+    def make_all() -> Iterator[bytes]:
+        sender = Sender(make_line)
+        for flow in flows:
+            xid = next_xid()
+            data = sender.encode(flow, xid) if type(flow) is Known else None
+            yield data or make(flow if type(flow) is ParsedFlow else
+                               parse_flow(flow.line, "auto", ports, tables), xid)
+
     if settings.bundle:
-        send_bundle(settings, connection, messages)
+        send_bundle(settings, connection, list(make_all()))
+    else:
+        _end_by(settings, connection.transact_each(make_all()))
     connection.close()
 
 
