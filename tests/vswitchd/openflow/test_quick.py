@@ -265,8 +265,8 @@ def test_any_packet_in_is_the_same(codec, fields, version, port, reason, control
     upcall, end = upcalls.unpack(record, 0)
     assert end == len(record)
     told = bytes(number + 1 if number % 2 else 255 for number in range(8))
-    run, data = codec.packet_ins(7, version, 1, told, b"\xff" + record + record, 1,
-                                 1 + 2 * len(record))
+    run, data = codec.packet_ins(7, version, 1, told, bytes(8) + record + record, 8,
+                                 8 + 2 * len(record))
     if "tun_id" in known or reason == 8:
         assert (run.n, data, run.stop) == (0, b"", quick.OTHER)
     elif controller != 1 or not reason % 2:
