@@ -19,6 +19,7 @@ PROGRAMS = {
     "ovs-save": "utilities.ovs_save",
     "ovs-tcpdump": "utilities.tcpdump",
     "ovs-tcpundump": "utilities.tcpundump",
+    "ovs-testcontroller": "utilities.testcontroller",
     "ovs-vsctl": "utilities.vsctl",
     "ovs-vswitchd": "vswitchd.main",
     "ovsdb-client": "utilities.ovsdb_client",

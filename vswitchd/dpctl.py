@@ -235,11 +235,15 @@ class Dpctl:
             lines.append(f"  port {number}: {netdev.name}{suffix}")
             if with_statistics:
                 counts = face.port_stats(datapath.handle, number)
+                lost: tuple[object, ...] = ("?",) * 4
+                if netdev.counts_losses:
+                    lost = (counts.rx_errors, counts.rx_dropped + netdev.n_overruns(),
+                            counts.tx_errors, counts.tx_dropped)
                 lines += [
-                    f"    RX packets:{counts.rx_packets} errors:{counts.rx_errors} "
-                    f"dropped:{counts.rx_dropped + netdev.n_overruns()} overruns:? frame:?",
-                    f"    TX packets:{counts.tx_packets} errors:{counts.tx_errors} "
-                    f"dropped:{counts.tx_dropped} aborted:? carrier:?",
+                    f"    RX packets:{counts.rx_packets} errors:{lost[0]} "
+                    f"dropped:{lost[1]} overruns:? frame:?",
+                    f"    TX packets:{counts.tx_packets} errors:{lost[2]} "
+                    f"dropped:{lost[3]} aborted:? carrier:?",
                     "    collisions:?",
                     f"    RX bytes:{_readable(counts.rx_bytes)}  "
                     f"TX bytes:{_readable(counts.tx_bytes)}"]

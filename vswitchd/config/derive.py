@@ -247,7 +247,7 @@ class _Derivation:
             integer(config.get("mac-aging-time"), 300, 15, 3600),
             integer(config.get("mac-table-size"), 8192, 10, 1_000_000),
             vlan_set(row["flood_vlans"]), is_true(config.get("forward-bpdu")),
-            self.flow_tables(row))
+            self.flow_tables(row), integer(config.get("controller-queue-size"), 100, 1, 512))
 
     def switch(self) -> Switch:
         top = next(iter(self.tables["Open_vSwitch"].values()), None)

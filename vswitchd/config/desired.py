@@ -95,6 +95,7 @@ class Bridge:
     flood_vlans: int = 0
     forward_bpdu: bool = False
     flow_tables: tuple[FlowTable, ...] = ()
+    packet_in_queue: int = 100      # packets that may wait for a controller
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ def interface_status(bridge: Bridge, name: str, error: str | None) -> Columns:
 def interface_statistics(bridge: Bridge, port: BridgePort) -> Columns:
     """Interface.statistics."""
     counts = bridge.statistics(port) | port.netdev.counters()
+    counts |= port.netdev.made_up(counts)
     return {"statistics": tuple(sorted(counts.items()))}
 
 

@@ -57,8 +57,7 @@ _QUEUE_LENGTH = 65536           # messages that a slow reader may have waiting
 _RATE = vlog.RateLimit(60, 60)
 _ERROR_RATE = vlog.RateLimit(10, 10)    # of error replies
 _REPLIES = 100                  # messages that wait for a peer before more of its are served
-_PACKET_INS = 1000              # messages that wait before packet-ins are dropped
-_PACKET_IN_PARTS = 64           # the same where a message stands for up to 64 kB of them
+_PACKET_IN_PARTS = 64           # messages of packet-ins, up to 64 kB each, that may wait
 _ERROR_DATA = 0xffff - 12       # most bytes of a message that an error returns
 _HANDSHAKE_TIME = 10.0          # seconds that a peer has for a TLS handshake
 _HELLO_WAIT = 1.0               # seconds that a peer has for its hello
@@ -576,7 +575,7 @@ class BridgeAgent:
             error = session_messages.Error("OFPHFC_INCOMPATIBLE", text.encode())
             self.transmit(connection, messages.encode(error, version, 0))
             return False
-        session.version = max(common)
+        session.agree(max(common))
         return True
 
     def transmit(self, connection: Connection, data: bytes) -> None:
@@ -753,13 +752,14 @@ class BridgeAgent:
         record begins."""
         codec, bridge = self.agent.codec, self.bridge.handle
         n, end = quick.count_packet_ins(codec, bridge, records, at)
+        room = min(_PACKET_IN_PARTS, self.bridge.desired.packet_in_queue)
         for connection in list(self.connections):
             if connection.pace is None and not _vconn.is_dbg and quick.can_hear(connection.session):
                 start = at
             else:
                 start = end
                 self.packets_in(connection, records, at, end)
-            while start < end and connection.n_queued < _PACKET_IN_PARTS:
+            while start < end and connection.n_queued < room:
                 run, data = quick.tell(codec, bridge, connection.session, records, start, end)
                 if data:
                     self.transmit(connection, data)
@@ -776,7 +776,7 @@ class BridgeAgent:
 
     def packet_in(self, connection: Connection, upcall: upcalls.Upcall) -> None:
         """Passes a packet-in on to one connection, if it wants it."""
-        if connection.n_queued >= _PACKET_INS:
+        if connection.n_queued >= self.bridge.desired.packet_in_queue:
             return
         value = self.service.packet_in(connection.session, upcall)
         if value is None:

@@ -51,7 +51,8 @@ def table_features(table: int, version: int, has_miss: bool = False) -> TableFea
         mask = frozenset(field.name for field in FIELDS if field.of11 is Of1x.BITWISE)
         settable, actions, metadata = frozenset(), _ACTIONS_11, 0
     else:
-        fields = (_standard("1.2") if version < OF13
+        # Later fields that were OXM fields from the first are told of too.
+        fields = (_standard("1.2") | {"mpls_bos", "packet_type"} if version < OF13
                   else frozenset(field.name for field in _ON_WIRE))
         mask = frozenset(field.name for field in _ON_WIRE
                          if field.maskable and field.name in fields)

@@ -50,6 +50,7 @@ NORMAL = 0xfffa
 _PORT_MODS = ("OFPT_PORT_MOD",)
 _GROUP_MODS = ("OFPT_GROUP_MOD", "NXT_GROUP_MOD")
 _MAY_BE_GROUP_OR_PORT_MOD = (4, 15, 16)     # message types in some version: a quick first look
+_RFC2819 = 21                   # counters of frame sizes and the like, none of which is known
 PRIMARY_REQUEST = 0             # why a role changed
 
 
@@ -215,8 +216,7 @@ class Service:
 
     def get_async(self, conn: Session, value: session.GetAsyncRequest):
         def told(masks: dict[str, int]) -> dict[str, int]:
-            return masks if conn.version > OF13 else masks | {
-                "packet_in": masks["packet_in"] & 7, "flow_removed": masks["flow_removed"] & 0xf}
+            return masks if conn.version > OF13 else masks | {"packet_in": masks["packet_in"] & 7}
 
         yield session.AsyncConfig(told(conn.primary), told(conn.secondary), "reply")
 
@@ -358,9 +358,15 @@ class Service:
         if value.port != PORT_NONE:
             rows = [row for row in rows if row.ofport == value.port]
         yield port.PortStatsReply(tuple(
-            port.PortStats(row.ofport, **self.bridge.statistics(row), **_device_errors(row),
-                           duration=row.duration())
+            self.describe_counts(row)
             for row in sorted(rows, key=lambda row: (row.ofport != LOCAL, row.ofport))))
+
+    def describe_counts(self, row: BridgePort) -> port.PortStats:
+        """The statistics of a port."""
+        counts = self.bridge.statistics(row)
+        return port.PortStats(row.ofport, **counts, **_device_errors(row),
+                              duration=row.duration(), rfc2819=(None,) * _RFC2819,
+                              custom=tuple(row.netdev.made_up(counts).items()))
 
     def port_desc(self, conn: Session, value: port.PortDescRequest):
         yield port.PortDescReply(tuple(row for number, row in self.ports().items()
@@ -480,7 +486,7 @@ class Service:
         if value.buffer_id != BUFFER_NONE:
             raise OpenFlowError("OFPBRC_BUFFER_UNKNOWN")
         in_port = value.in_port
-        if in_port > 0xff00 and in_port not in (0xfff8, 0xfff9, 0xfffd, LOCAL, PORT_NONE):
+        if in_port > 0xff00 and in_port not in (0xfffd, LOCAL, PORT_NONE):
             raise OpenFlowError("OFPBRC_BAD_PORT")
         actions, _ = check(value.actions, Match(), table=0, n_tables=tables.N_TABLES)
         metadata, _ = packed.pack(value.metadata)

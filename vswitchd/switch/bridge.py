@@ -240,10 +240,11 @@ class Bridge:
             names = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes")
         else:
             stats = face.port_stats(self.datapath.handle, port.number)
-            names = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "rx_dropped",
-                     "tx_dropped", "rx_errors", "tx_errors")
+            names = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes")
+            if port.netdev.counts_losses:
+                names += ("rx_dropped", "tx_dropped", "rx_errors", "tx_errors")
         counts = {name: getattr(stats, name) for name in names}
-        if port.number is not None:
+        if "rx_dropped" in counts:
             counts["rx_dropped"] += port.netdev.n_overruns()
         return counts
 

@@ -62,6 +62,7 @@ class Netdev:
     """
 
     has_datapath_port = True
+    counts_losses = True            # frames that were dropped, and errors
 
     def __init__(self, interface: Interface):
         self.interface = interface
@@ -104,6 +105,10 @@ class Netdev:
 
     def counters(self) -> dict[str, int]:
         """What the device itself counts beside frames, by the names of Interface.statistics."""
+        return {}
+
+    def made_up(self, counts: dict[str, int]) -> dict[str, int]:
+        """Statistics that only this kind of device has; `counts` are those of all."""
         return {}
 
     def is_present(self) -> bool:

@@ -17,6 +17,7 @@ class Dummy(Netdev):
     """
 
     created = 0
+    counts_losses = False
 
     def __init__(self, interface: Interface):
         super().__init__(interface)
@@ -28,6 +29,12 @@ class Dummy(Netdev):
         self.addresses: list[str] = []
         self.stream_state = "unknown"
         self._follow()
+
+    def made_up(self, counts: dict[str, int]) -> dict[str, int]:
+        received, sent = counts["rx_packets"], counts["tx_packets"]
+        return {"rx_custom_packets_1": received, "rx_custom_packets_2": received,
+                "rx_q0_bytes": counts["rx_bytes"], "rx_q0_packets": received,
+                "tx_q0_bytes": counts["tx_bytes"], "tx_q0_packets": sent}
 
     def set(self, interface: Interface) -> None:
         super().set(interface)

@@ -826,7 +826,7 @@ lookup(struct xlate *x, uint8_t *table, uint32_t in_port, bool may_packet_in,
     if (!rule && may_packet_in && config == TABLE_MISS_CONTROLLER) {
         const struct conf_port *port = conf_port(x->conf,
                                                  be32_to(old_in_port));
-        if (port && !(port->config.config & PORT_NO_PACKET_IN)) {
+        if (!port || !(port->config.config & PORT_NO_PACKET_IN)) {
             *miss = MISS_PACKET_IN;
         }
     }

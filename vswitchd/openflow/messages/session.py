@@ -480,7 +480,8 @@ def _decode_role(frame: Frame) -> tuple[str, int | None, bool]:
         raise OpenFlowError("OFPRRFC_BAD_ROLE")
     if role == 0 and frame.raw.kind == "OFPT_ROLE_REQUEST":
         return "nochange", None, False
-    return _ROLE_NAMES[role], None if generation == _NO_GENERATION else generation, False
+    is_none = generation == _NO_GENERATION and frame.raw.kind != "OFPT_ROLE_REQUEST"
+    return _ROLE_NAMES[role], None if is_none else generation, False
 
 
 _NO_GENERATION = (1 << 64) - 1
@@ -516,7 +517,7 @@ def show_role(frame: Frame, out: list[str], style: Style) -> None:
     else:
         value = decode_role_reply(frame)
     out.append(f" role={value.role}")
-    if value.generation_id is not None:
+    if value.generation_id not in (None, _NO_GENERATION):
         out.append(f" generation_id={value.generation_id}")
 
 

@@ -498,8 +498,7 @@ def _put_fields(names: frozenset[str], masked: frozenset[str], version: int) -> 
 
 def _encode_features(f: TableFeatures, version: int) -> bytes:
     props = b""
-    both = f.hit == f.missed
-    for miss, features in ((0, f.hit),) if both else ((0, f.hit), (1, f.missed)):
+    for miss, features in ((0, f.hit), (1, f.missed)):
         types = [t for t in range(1, 7) if features.instructions >> t & 1
                  and not (t == 6 and version >= 6)]
         props += pack_property(miss, b"".join(struct.pack("!HH", t, 4) for t in types))
@@ -508,13 +507,13 @@ def _encode_features(f: TableFeatures, version: int) -> bytes:
             bits = actions_to_bits(which.actions, version)
             body = b"".join(struct.pack("!HH", t, 4) for t in range(26) if bits >> t & 1)
             props += pack_property(kind | miss, body)
-        for kind, which in ((12, features.write), (14, features.apply)):
-            props += pack_property(kind | miss, _put_fields(which.fields, frozenset(), version))
+            props += pack_property(kind + 8 | miss,
+                                   _put_fields(which.fields, frozenset(), version))
     props += pack_property(8, _put_fields(f.match, f.mask, version))
     props += pack_property(10, _put_fields(f.wildcard, frozenset(), version))
     capabilities = (_EVICTION if f.eviction else 0) | (_VACANCY if f.vacancy else 0)
     return _FEATURES.pack(64 + len(props), f.table, f.command, 0, pack_name(f.name, 32), f.metadata_match,
-                          f.metadata_write, capabilities if version >= OF14 else 3,
+                          f.metadata_write, capabilities if version >= OF14 else 0,
                           f.max_entries) + props
 
 
