@@ -652,8 +652,7 @@ def groups_stage(version: int, changes: list[GroupChange]) -> None:
         row.method_param = change.method_param
         row.buckets_offset, row.source_offset, row.fields_offset = offsets[3 * index:3 * index + 3]
         row.source_size = len(change.source)
-        if not change.fields:
-            row.fields_offset = ANY
+        row.n_fields = len(change.fields) // ffi.sizeof("struct hash_field")
     number = lib.groups_stage(version, rows, len(changes), blob, len(blob))
     for index, row in enumerate(rows):
         if row.error and index < len(changes):

@@ -48,6 +48,18 @@ def _masked(key: bytes, mask: bytes) -> bytes:
     return (int.from_bytes(key, "big") & int.from_bytes(mask, "big")).to_bytes(len(key), "big")
 
 
+def is_named(record: Record, written: str, ports: dict[str, int]) -> bool:
+    """Whether `written` is a megaflow's ufid, or the megaflow as a dump shows it."""
+    if written.startswith("ufid:") and "(" not in written:
+        return written == f"ufid:{format_ufid(record.flow.ufid)}"
+    try:
+        key, mask = text.parse_flow(written, ports)
+    except text.TextError as error:
+        raise CommandError(str(error)) from None
+    return all(not (record.key.get(name, 0) ^ key.get(name, 0)) & bits & record.mask.get(name, 0)
+               for name, bits in mask.items())
+
+
 def format_counts(record: Record) -> str:
     """"packets:1, bytes:60, used:0.1s" of a megaflow."""
     flow = record.flow
@@ -352,8 +364,8 @@ class Dpctl:
 
     def _find_flow(self, datapath: Datapath, written: str) -> Record | None:
         """The megaflow with a ufid, None without one."""
-        return next((record for record in records(datapath)
-                     if f"ufid:{format_ufid(record.flow.ufid)}" == written), None)
+        return next((record for record in records(datapath) if is_named(record, written, {})),
+                    None)
 
     def get_flow(self, args: list[str]) -> str:
         verbose = "-m" in args

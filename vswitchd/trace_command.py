@@ -5,18 +5,22 @@
 Control task only. Source: ovs-vswitchd(8).
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from datapath import face, match as packed_match, text
+from datapath.match import get_member
 from ovsdb_server.rpc.unixctl import Answer, Command, CommandError
 from schema.flow.fields import CT_STATE_BITS
-from vswitchd import trace
-from vswitchd.openflow import groups
+from vswitchd import detrace, dpctl, trace
+from vswitchd.openflow import groups, packed
 from vswitchd.openflow.action_text import parse_actions
+from vswitchd.openflow.action_types import Actions
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
+from vswitchd.openflow.fields import INFO
 from vswitchd.openflow.match import Match
 from vswitchd.openflow.text import FlowTextError, parse_exact_flow
 from vswitchd.switch.bridge import Bridge
@@ -32,17 +36,31 @@ class _Arguments:
     ct_next: list[int] = field(default_factory=list)
     with_names: bool = False
     generates: bool = False
-    is_consistent: bool = False
     l7_size: int = 0
 
 
-def _parse_state(word: str) -> int:
+_EXCLUSIVE = {"est": "est", "rpl": "rpy"}         # not with new; how that is said
+
+
+def _parse_state(written: str) -> int:
     """A connection state of --ct-next. Raises CommandError."""
-    state = CT_STATE_BITS["trk"]
-    for name in word.replace("|", ",").split(","):
-        if name.strip() not in CT_STATE_BITS:
+    state, trk = 0, CT_STATE_BITS["trk"]
+    for name in filter(None, written.replace(" ", ",").split(",")):
+        if name not in CT_STATE_BITS:
             raise CommandError(f"{name}: unknown connection tracking state flag")
-        state |= CT_STATE_BITS[name.strip()]
+        state |= CT_STATE_BITS[name]
+    names = [name for name, bit in CT_STATE_BITS.items() if state & bit]
+    problems = []
+    if state and not state & trk:
+        problems.append('If "trk" is unset, no other flags are set')
+    if "inv" in names and set(names) - {"inv", "trk"}:
+        problems.append('when "inv" is set, only "trk" may also be set')
+    elif "new" in names:
+        problems += [f'"new" and "{shown}" are mutually exclusive'
+                     for name, shown in _EXCLUSIVE.items() if name in names]
+    if problems:
+        raise CommandError("\n".join(f"{'|'.join(names)}: invalid connection state: {problem}"
+                                     for problem in problems))
     return state
 
 
@@ -55,10 +73,8 @@ def _arguments(args: list[str]) -> _Arguments:
                 found.generates = True
             case "--names":
                 found.with_names = True
-            case "--no-names":
-                found.with_names = False
             case "-consistent" | "--consistent":
-                found.is_consistent = True
+                pass                    # as without it: actions have to suit the flow
             case "--ct-next" | "--l7" | "--l7-len":
                 if not rest:
                     raise CommandError(f"Missing argument for option {word}")
@@ -66,11 +82,13 @@ def _arguments(args: list[str]) -> _Arguments:
                 if word == "--ct-next":
                     found.ct_next.append(_parse_state(value))
                 elif word == "--l7":
-                    found.l7_size = len(value) // 2
+                    if not re.fullmatch(r"\s*([0-9a-fA-F]{2}\s*)*", value):
+                        raise CommandError("Trailing garbage in packet data")
+                    found.l7_size = len("".join(value.split())) // 2
                 else:
-                    if not value.isdigit() or not 0 < int(value) <= 64000:
-                        raise CommandError(f"Invalid --l7-len argument ({value})")
-                    found.l7_size = int(value)
+                    found.l7_size = int((re.match(r"\s*-?\d+", value) or ["0"])[0])
+                    if not 0 <= found.l7_size <= _MAX_L7:
+                        raise CommandError(f"{value}: too much L7 data")
             case _ if word.startswith("-"):
                 raise CommandError(f"{word}: unknown option")
             case _:
@@ -106,27 +124,33 @@ class TraceCommands:
 
     # -- arguments
 
-    def _datapath(self, name: str) -> Datapath | None:
-        return next((row for row in self.switch.datapaths.values()
-                     if name in (row.name, row.title)), None)
+    def _of_key(self, name: str | None, key: text.Values) -> tuple[Bridge, bytes]:
+        """The start of a datapath flow; `name` is that of the datapath or its type."""
+        if name is None:
+            if len(self.switch.datapaths) != 1:
+                raise CommandError("Must specify datapath name, there is more than one type of "
+                                   "datapath")
+            datapath = next(iter(self.switch.datapaths.values()))
+        else:
+            datapath = next((row for row in self.switch.datapaths.values()
+                             if row.kind == name.removeprefix("ovs-")), None)
+            if datapath is None:
+                raise CommandError("Cannot find the datapath")
+        if not key.get("packet_type", 0) >> 16:
+            key.setdefault("eth_type", _NO_ETH_TYPE)
+        return self._of_datapath(datapath, key)
 
     def _start(self, words: list[str]) -> tuple[Bridge, bytes]:
         """(bridge, struct flow with an OpenFlow in_port) of "[DP] ODP_FLOW" or "BRIDGE FLOW"."""
-        datapath = self._datapath(words[0]) if len(words) > 1 else None
-        if len(words) == 1 and len(self.switch.datapaths) == 1:
-            datapath = next(iter(self.switch.datapaths.values()))
-        problem = ""
-        if datapath is not None:
-            try:
-                key, _ = text.parse_flow(words[-1], datapath.port_numbers())
-                return self._of_datapath(datapath, key)
-            except text.TextError as error:
-                problem = str(error)
+        ports: dict[str, int] = {}
+        for datapath in self.switch.datapaths.values():
+            ports |= datapath.port_numbers()
+        try:
+            key, _ = text.parse_flow(words[-1], ports)
+            return self._of_key(words[0] if len(words) > 1 else None, key)
+        except text.TextError as error:
             if len(words) == 1:
-                raise CommandError("Must specify bridge name" if "(" not in words[0] else problem)
-            raise CommandError(problem)
-        if len(words) == 1:
-            raise CommandError("Must specify bridge name")
+                raise CommandError(f"{error} (or the bridge name was omitted)") from None
         bridge = self.switch.bridges.get(words[0])
         if bridge is None:
             raise CommandError(f"{words[0]}: unknown bridge")
@@ -152,7 +176,7 @@ class TraceCommands:
             for port in bridge.ports.values():
                 if bridge.datapath is datapath and port.number == number:
                     return bridge, text.pack({**key, "in_port": port.ofport})
-        raise CommandError("Invalid datapath flow")
+        raise CommandError(f"no OpenFlow port for datapath port {number}")
 
     def _frame(self, found: _Arguments, flow: bytes, word: str | None) -> tuple[bytes, bytes]:
         """(struct flow, frame) with -generate or a packet in hex; the frame's fields go first."""
@@ -160,8 +184,9 @@ class TraceCommands:
             try:
                 frame = bytes.fromhex(word)
             except ValueError:
-                raise CommandError("Trailing garbage in packet data" if word else
-                                   "unable to parse packet") from None
+                raise CommandError("Trailing garbage in packet data") from None
+            if len(frame) < _ETHERNET_SIZE:
+                raise CommandError("Packet data too short for Ethernet")
         elif found.generates:
             return flow, face.frame_compose(flow, found.l7_size or 64)
         else:
@@ -173,56 +198,74 @@ class TraceCommands:
 
     # -- commands
 
-    def trace(self, args: list[str]) -> Answer:
-        found = _arguments(args)
-        words, packet = found.words, None
-        if len(words) == 3 or (len(words) == 2 and "(" in words[0]):
-            packet = words.pop()
-        if not 1 <= len(words) <= 2:
-            raise CommandError("Too many arguments" if words else "Missing arguments")
+    def _explain(self, found: _Arguments, actions: Actions | None = None) -> Answer:
+        """The answer to both commands; `actions` are those of a packet-out."""
+        if len(found.words) > 3:
+            raise CommandError("too many arguments")
+        packet = found.words.pop() if len(found.words) == 3 else None
         if packet is not None and found.generates:
-            raise CommandError("packet and -generate cannot be combined")
+            raise CommandError("Syntax error")
+        if not found.words:
+            raise CommandError("must specify a flow")
         self.settle()
-        bridge, flow = self._start(words)
+        bridge, flow = self._start(found.words)
         flow, frame = self._frame(found, flow, packet)
-        written = trace.trace_flow(
-            bridge.datapath.handle, bridge.handle, flow,
-            names_of(self.switch, bridge, found.with_names), frame, bool(frame),
-            ct_next=found.ct_next)
-        self.settle()
-        return Answer(written.text, written.translations)
-
-    def trace_packet_out(self, args: list[str]) -> Answer:
-        found = _arguments(args)
-        *words, actions_text = found.words or [""]
-        packet = words.pop() if len(words) == 3 else None
-        if not words:
-            raise CommandError("Missing arguments")
-        self.settle()
-        bridge, flow = self._start(words)
-        flow, frame = self._frame(found, flow, packet)
-        try:
-            actions, _ = parse_actions(actions_text)
-            if found.is_consistent:
-                check(actions, Match({}), table=0)
-            program = compile_actions(actions)
-        except (FlowTextError, OpenFlowError) as error:
-            raise CommandError(f"Bad actions: {error}") from None
+        program = None
+        if actions is not None:
+            fields = packed.flow_fields(flow)
+            fields["packet_type"] = get_member(flow, "packet_type")
+            try:
+                check(actions, Match({key: (value, INFO[key].full) for key, value in fields.items()
+                                      if key in INFO}), table=0)
+                # Without actions the tables decide, as in the reference.
+                program = compile_actions(actions) if actions else None
+            except OpenFlowError as error:
+                raise CommandError(f"Bad actions: {error.name}") from None
         written = trace.trace_flow(
             bridge.datapath.handle, bridge.handle, flow,
             names_of(self.switch, bridge, found.with_names), frame, bool(frame), program,
-            actions, found.ct_next)
+            actions or (), found.ct_next)
         self.settle()
         return Answer(written.text, written.translations)
+
+    def trace(self, args: list[str]) -> Answer:
+        """What happens to a packet that comes in."""
+        return self._explain(_arguments(args))
+
+    def trace_packet_out(self, args: list[str]) -> Answer:
+        """What actions do to a packet."""
+        try:
+            actions, _ = parse_actions(args[-1])
+        except FlowTextError as error:
+            raise CommandError(str(error)) from None
+        return self._explain(_arguments(args[:-1]), actions)
+
+    def detrace(self, args: list[str]) -> str:
+        """The rules and groups behind a megaflow, named by its ufid or described as it is dumped."""
+        wanted = args[0]
+        if not wanted.startswith("ufid:") and "(" not in wanted:
+            raise CommandError("failed to parse ufid")
+        self.settle()
+        for datapath in self.switch.datapaths.values():
+            for record in dpctl.records(datapath):
+                if dpctl.is_named(record, wanted, datapath.port_numbers()):
+                    bridge, flow = self._of_datapath(datapath, record.key)
+                    traced = face.trace(datapath.handle, flow, bridge.handle)
+                    return detrace.format_origin(traced.events)
+        raise CommandError("UFID was not found")
 
     def rows(self) -> tuple[Command, ...]:
         """The table."""
         usage = "{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]"
-        return (Command("ofproto/trace", usage, 1, None, self.trace),
+        return (Command("ofproto/detrace", "ufid [pmd=PMD-ID]", 1, 2, self.detrace),
+                Command("ofproto/trace", usage, 1, None, self.trace),
                 Command("ofproto/trace-packet-out", f"[-consistent] {usage} actions", 2, None,
                         self.trace_packet_out))
 
 
+_MAX_L7 = 64000
+_ETHERNET_SIZE = 14
+_NO_ETH_TYPE = 0x05ff           # of frames that have a length in place of a type
 _METADATA = frozenset((
     "in_port", "recirc_id", "pkt_mark", "skb_priority", "ct_state", "ct_zone", "ct_mark",
     "ct_label", "metadata", "regs", "tun_id", "tun_src", "tun_dst", "tun_flags"))

@@ -311,10 +311,16 @@ struct group_change {
     uint32_t buckets_offset;    /* In 'blob': struct bucket, each followed by
                                  * its program. */
     uint32_t source_offset, source_size;
-    uint32_t fields_offset;     /* In 'blob': struct flow mask of the hash
-                                 * method, 0xffffffff: none. */
+    uint32_t fields_offset;     /* In 'blob': struct hash_field of method 2, in
+                                 * the order of their ids. */
+    uint32_t n_fields;
     uint32_t error;             /* Out. */
-    uint32_t pad;
+};
+struct hash_field {             /* A field that a select group hashes. */
+    uint8_t field;              /* Its id, with a fixed place. */
+    uint8_t size;               /* Bytes of its value, at most 16. */
+    uint8_t mask[16];           /* Right adjusted. */
+    uint8_t pad[2];
 };
 struct bucket {
     uint32_t size;              /* With the program, a multiple of 8. */

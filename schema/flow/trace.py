@@ -73,6 +73,7 @@ TRACES: tuple[Trace, ...] = (
     Trace("decap_vlan", Node.ACTION, "Dropping packet, cannot decap Ethernet if VLAN is present."),
     Trace("decap_next", Node.ACTION, "Dropping packet: unknown next protocol of NSH"),
     Trace("decap_refused", Node.ACTION, "decap() for unsupported packet type ({0},{1:#x})"),
+    # 1: handle of the bridge << 32 | number of the group; 2: place of the bucket, from 1.
     Trace("bucket", Node.BUCKET, "bucket {0}"),
     # The frame will come back with recirculation id 0 from connection tracking in zone 1; the
     # 64-bit words 0 of struct flow that differ from the first flow's are then 1 (memory order).
@@ -90,6 +91,7 @@ TRACES: tuple[Trace, ...] = (
         bond_refused bonding refused admissibility, dropping
         slb_loop SLB bond thinks this packet looped back, dropping
         no_fwd OFPPC_NO_FWD set, skipping output
+        bucket_score bucket {0}: score {1}
         using_bucket using bucket {0}
         no_bucket no live bucket
         ct_fork A clone of the packet is forked to recirculate. The forked pipeline will be """

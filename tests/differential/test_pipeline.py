@@ -229,7 +229,8 @@ _HASHES = ",".join(
     f"multipath({fields},{13 * index},{algorithm},NXM_NX_REG0[])"
     for index, (fields, algorithm) in enumerate(
         (fields, algorithm)
-        for fields in ("eth_src", "symmetric_l4", "symmetric_l3l4", "symmetric_l3l4+udp", "nw_src", "nw_dst")
+        for fields in ("eth_src", "symmetric_l4", "symmetric_l3l4", "symmetric_l3l4+udp", "symmetric_l3",
+                       "nw_src", "nw_dst")
         for algorithm in ("modulo_n,60000,0", "hash_threshold,7,0", "hrw,9,0", "hrw,1000,0",
                           "iter_hash,5,0", "iter_hash,5,600")))
 _MACS = "in_port=1,dl_src=00:00:00:00:00:0a,dl_dst=00:11:00:00:00:0b"
@@ -253,6 +254,32 @@ SCRIPTS["hashes"] = [
     "ovs-appctl revalidator/wait",
     *(f"ovs-ofctl -O OpenFlow15 dump-group-stats br0 group_id={number}" for number in (1, 2)),
     "grep -E 'select group|hash|weight|Selection' ovs-vswitchd.log | grep DBG | grep -v unixctl | cut -d'|' -f3-"]
+
+_FIELDS = ("fields(ip_src,ip_dst)", "fields=eth_src", "fields(ip_src=255.255.0.0)",
+           "fields(tcp_src,udp_src,ipv6_src)", "fields(in_port,vlan_vid,metadata,reg0)",
+           "fields(tcp_dst,icmp_type,arp_spa)", "fields(xreg0,tun_id,vlan_pcp)")
+SCRIPTS["groups that hash fields"] = [
+    line for fields in _FIELDS for line in (
+        "ovs-ofctl -O OpenFlow15 del-groups br0",
+        f"ovs-ofctl -O OpenFlow15 add-group br0 'group_id=1,type=select,selection_method=hash,"
+        f"selection_method_param=12345678901,{fields},bucket=weight:1,output:2,bucket=weight:9,output:3'",
+        f"{O13} add-flow br0 actions=group:1",
+        *(f"ovs-appctl ofproto/trace br0 {_MACS},{packet}" for packet in (
+            "tcp,nw_src=1.2.3.4,nw_dst=5.6.7.8,tcp_src=10,tcp_dst=20", "udp,udp_src=9,dl_vlan=7",
+            "tcp6,ipv6_src=fe80::1,ipv6_dst=fe80::9,tcp_src=1", "arp,arp_spa=1.2.3.4")))]
+
+_STATES = ("foo", "est,rpl", "", "trk|new", "trk,new,est", "trk,inv,est", "trk,new,rpl", "trk,,new")
+SCRIPTS["arguments of traces"] = [
+    *(f"ovs-appctl ofproto/trace br0 in_port=1 --ct-next '{state}'" for state in _STATES),
+    *(f"ovs-appctl ofproto/trace {arguments}" for arguments in (
+        "br0 in_port=1 --l7-len 64001", "br0 in_port=1 --l7 zz", "br0 in_port=1 -generate 0102", "br0",
+        "foo in_port=1", "'in_port(1)'", "dummy 'in_port(1)'", "ovs-dummy 'in_port(1)'", "x@y 'in_port(1)'",
+        "ovs-dummy 'in_port(77),eth()'", "ovs-dummy zz", "br0 'in_port(1)'", "br0 in_port=1 a b",
+        "br0 in_port=1 0102")),
+    *(f"ovs-appctl ofproto/trace-packet-out {arguments}" for arguments in (
+        "br0 in_port=1 drop zz", "br0 in_port=1 2", "'in_port(1)' -generate 2", "zz 2",
+        "br0 in_port=1 'set_field:1.1.1.1->ip_dst'", "br0 tcp,in_port=1 'set_field:1.1.1.1->ip_dst'",
+        "br0 in_port=1 drop", "br0 in_port=1 goto_table:1"))]
 
 _TAGGED = udp(1).replace("eth_type(0x0800),", "eth_type(0x8100),vlan(vid=50,pcp=0),encap(eth_type(0x0800),"
                          ).replace(")'", "))'")

@@ -10,7 +10,10 @@ from datapath.upcall import Queue, take
 from schema.flow.fields import FIELD
 from schema.flow.seam import SEAM
 from tests.vswitchd.twin import HAS_REFERENCE, Ours, Reference
-from vswitchd.openflow import packed
+from vswitchd.detrace import format_origin
+from vswitchd.openflow import groups, packed
+from vswitchd.openflow.action_text import parse_actions
+from vswitchd.openflow.messages.group import Bucket, GroupDesc
 from vswitchd.openflow.text import parse_flow
 from vswitchd.trace import build_tree, format_complaint, tree_value
 
@@ -156,6 +159,21 @@ def test_values_say_what_the_text_says(switch, flow):
 @pytest.mark.parametrize("flow", GOLDEN)
 def test_golden(switch, flow):
     assert switch.trace("br0", flow) == GOLDEN[flow]
+
+
+def test_a_megaflow_leads_back_to_its_rules_and_groups(switch, monkeypatch):
+    buckets = tuple(Bucket(number, parse_actions(f"output:{number + 1}")[0]) for number in (0, 1))
+    monkeypatch.setattr(groups, "find", lambda bridge, number: GroupDesc(number, 0, buckets))
+    switch.group("br0", 2, "all", ["output:1", "output:2"])
+    switch.flows("br0", ["cookie=0x7,priority=95,in_port=4,udp actions=resubmit(,3)",
+                         "table=3 actions=group:2"])
+    value, _ = packed.pack(parse_flow("in_port=4,udp,actions=drop", "add").match)
+    traced = face.trace(switch.dp, value, switch.bridges["br0"])
+    assert format_origin(traced.events).splitlines() == [
+        "cookie=0x7, table=0, priority=95,udp,in_port=4, actions=resubmit(,3)",
+        "cookie=0x0, table=3, actions=group:2",
+        "group_id=2,type=all,bucket=bucket_id:0,actions=output:1,bucket=bucket_id:1,"
+        "actions=output:2"]
 
 
 def test_an_expired_ttl_goes_to_the_controller(switch):

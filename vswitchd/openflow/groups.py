@@ -5,9 +5,9 @@ bytes. Control task only.
 """
 
 import marshal
+import struct
 
 from datapath import face
-from datapath.match import pack_match
 from ovsdb_server import vlog
 from schema.flow.seam import SEAM
 from schema.openflow.limits import BUCKET_ALL, GROUP_ALL, GROUP_ANY, PORT_NONE
@@ -15,6 +15,7 @@ from vswitchd.openflow import source
 from vswitchd.openflow.action_types import Actions
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.error import OpenFlowError
+from vswitchd.openflow.fields import INFO
 from vswitchd.openflow.features import table_features
 from vswitchd.openflow.messages.group import (Bucket, GroupDesc, GroupFeaturesReply, GroupMod,
                                               GroupStats, Selection)
@@ -25,6 +26,8 @@ _ANY = face.ANY
 _dpif = vlog.module("ofproto_dpif")
 _METHODS = {"": SEAM["GROUP_METHOD_DEFAULT"], "dp_hash": SEAM["GROUP_METHOD_DP_HASH"],
             "hash": SEAM["GROUP_METHOD_HASH"]}
+_HASH_FIELD = struct.Struct("BB16s2x")
+_MAX_FIELD = 16                 # bytes of a field's value
 _MAX_GROUPS = 0xffffff00
 # Bit masks as on the wire: all types; select weight, select and fast failover liveness, chaining.
 _TYPES, _CAPABILITIES = 0xf, 0x7
@@ -153,11 +156,14 @@ def change_of(bridge: int, mod: GroupMod) -> face.GroupChange:
 
 
 def _fields(selection: Selection) -> bytes:
-    """The fields of the hash method as a struct flow mask."""
-    if not selection.fields:
-        return b""
-    _, mask = pack_match({name: (0, mask) for name, mask in selection.fields})
-    return mask
+    """The fields of the hash method as struct hash_field.
+
+    Those without a place of their own (tunnel options) are passed over.
+    """
+    rows = sorted((INFO[name].id, INFO[name].size, mask) for name, mask in selection.fields
+                  if not INFO[name].variable)
+    return b"".join(_HASH_FIELD.pack(number, size, mask.to_bytes(_MAX_FIELD, "big"))
+                    for number, size, mask in rows)
 
 
 def tell(change: face.GroupChange) -> None:

@@ -72,6 +72,25 @@ murmur_2words(uint32_t x, uint32_t y)
     return murmur_finish(murmur_add(murmur_add(x, 0), y), 8);
 }
 
+uint32_t
+murmur_u64(uint64_t x)
+{
+    return murmur_finish(murmur_add(murmur_add(0, x), x >> 32), 8);
+}
+
+uint32_t
+murmur_bytes(const uint8_t *p, size_t n, uint32_t basis)
+{
+    uint32_t hash = basis;
+
+    for (size_t i = 0; i < n; i += 4) {
+        uint32_t word = 0;
+        memcpy(&word, p + i, MIN(sizeof word, n - i));
+        hash = murmur_add(hash, word);
+    }
+    return murmur_finish(hash, n);
+}
+
 static inline uint32_t
 murmur_add_bytes(uint32_t hash, const uint8_t *p, const uint8_t *xor)
 {
@@ -138,12 +157,30 @@ add_addresses(const struct flow *f, uint32_t basis)
            : murmur_add_bytes(basis, f->ipv6_src, f->ipv6_dst);
 }
 
+/* Source address XOR destination address; zeros where there are none. */
+static void
+xor_addresses(const struct flow *f, uint8_t address[16])
+{
+    if (is_v4(f)) {
+        be32 v4 = f->nw_src ^ f->nw_dst;
+        memcpy(address, &v4, sizeof v4);
+    } else if (is_v6(f)) {
+        for (unsigned i = 0; i < 16; i++) {
+            address[i] = f->ipv6_src[i] ^ f->ipv6_dst[i];
+        }
+    }
+}
+
 uint32_t
 flow_hash_symmetric_l3(const struct flow *f, uint32_t basis)
 {
-    return is_v4(f) || is_v6(f)
-           ? murmur_finish(add_addresses(f, basis), basis)
-           : flow_hash_symmetric_l2(f, basis);
+    struct {
+        uint8_t address[16];
+        be16 eth_type, pad;
+    } key = { .eth_type = f->eth_type };
+
+    xor_addresses(f, key.address);
+    return lookup3_bytes(&key, sizeof key, basis);
 }
 
 uint32_t
@@ -175,14 +212,7 @@ flow_hash_symmetric_l4(const struct flow *f, uint32_t basis)
     for (unsigned i = 0; i < 6; i++) {
         key.mac[i] = f->eth_src[i] ^ f->eth_dst[i];
     }
-    if (is_v4(f)) {
-        be32 address = f->nw_src ^ f->nw_dst;
-        memcpy(key.address, &address, sizeof address);
-    } else if (is_v6(f)) {
-        for (unsigned i = 0; i < 16; i++) {
-            key.address[i] = f->ipv6_src[i] ^ f->ipv6_dst[i];
-        }
-    }
+    xor_addresses(f, key.address);
     if (is_v4(f) || is_v6(f)) {
         key.proto = f->nw_proto;
         if (f->nw_proto == PROTO_TCP || f->nw_proto == PROTO_SCTP) {

@@ -14,6 +14,9 @@ uint32_t lookup3_bytes(const void *, size_t n, uint32_t basis);
 /* Hashes two words; also the hash of 'x' on a basis of 'y'. */
 uint32_t murmur_2words(uint32_t x, uint32_t y);
 
+uint32_t murmur_u64(uint64_t);
+uint32_t murmur_bytes(const uint8_t *, size_t n, uint32_t basis);
+
 uint32_t flow_hash_symmetric_l2(const struct flow *, uint32_t basis);
 uint32_t flow_hash_symmetric_l3(const struct flow *, uint32_t basis);
 uint32_t flow_hash_symmetric_l3l4(const struct flow *, uint32_t basis,

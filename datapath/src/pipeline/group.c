@@ -202,13 +202,24 @@ make_group(struct bridge *bridge, const struct group_change *c,
     }
     group->source = program_get(NULL, 0, blob + c->source_offset,
                                 c->source_size);
-    if (c->fields_offset != UINT32_MAX) {
-        if (blob_size < sizeof(struct flow)
-            || c->fields_offset > blob_size - sizeof(struct flow)) {
+    group->method_param = c->method_param;
+    if (c->n_fields) {
+        uint32_t size = c->n_fields * sizeof *group->fields;
+        if (c->n_fields > N_FIELDS || blob_size < size
+            || c->fields_offset > blob_size - size) {
             error_set(EINVAL, "group fields outside of the blob");
             return GROUP_E_INVALID;
         }
-        group->fields = xmemdup(blob + c->fields_offset, sizeof(struct flow));
+        group->fields = xmemdup(blob + c->fields_offset, size);
+        group->n_fields = c->n_fields;
+        for (uint32_t i = 0; i < group->n_fields; i++) {
+            const struct hash_field *f = &group->fields[i];
+            if (f->field >= N_FIELDS || !fields[f->field].size
+                || f->size > sizeof f->mask) {
+                error_set(EINVAL, "bad field of a group");
+                return GROUP_E_INVALID;
+            }
+        }
     }
     for (uint32_t i = 0; i < c->n_buckets; i++) {
         struct bucket b;

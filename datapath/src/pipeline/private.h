@@ -190,7 +190,9 @@ struct group {
     uint32_t hash_algorithm, hash_basis;
     uint32_t hash_mask;         /* 0: no dp_hash. */
     uint16_t *hash_map;         /* Bucket index for each masked hash. */
-    struct flow *fields;        /* Mask of method 2, or NULL. */
+    struct hash_field *fields;  /* Of method 2, or NULL. */
+    uint32_t n_fields;
+    uint64_t method_param;
     uint32_t n_buckets;
     struct group_bucket {
         uint32_t id, weight, watch_port, watch_group;

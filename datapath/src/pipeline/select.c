@@ -66,7 +66,8 @@ run_bucket(struct xlate *x, const struct group *group, uint32_t i)
     x->bucket_group = ((uint64_t) x->bridge->handle << 32 | group->id);
     x->bucket_index = i + 1;
     if (xlate_traced(x)) {
-        xlate_report(x, TRACE_BUCKET, bucket->id, 0, 0, 0);
+        xlate_report(x, TRACE_BUCKET, bucket->id, x->bucket_group,
+                     x->bucket_index, 0);
         x->trace_depth++;
     }
     x->last_is_last = false;
@@ -158,9 +159,8 @@ hash_fields(struct xlate *x, unsigned which, uint32_t basis)
     case SYMMETRIC_L3:
         if (is_ip(f)) {
             mask_addresses(x);
-            return flow_hash_symmetric_l3(f, basis);
         }
-        break;
+        return flow_hash_symmetric_l3(f, basis);
     default:
         if (is_ip(f)) {
             mask_addresses(x);
@@ -256,6 +256,7 @@ pick_by_score(struct xlate *x, const struct group *group, uint32_t hash)
         }
         uint64_t score = (uint64_t) (murmur_2words(b->id, hash) & 0xffff)
                          * b->weight;
+        REPORT(x, TRACE_BUCKET_SCORE, b->id, score, 0);
         if (score > best_score) {
             best = i;
             best_score = score;
@@ -267,16 +268,28 @@ pick_by_score(struct xlate *x, const struct group *group, uint32_t hash)
 static uint32_t
 pick_by_fields(struct xlate *x, const struct group *group)
 {
-    const word64 *mask = (const word64 *) group->fields;
-    const word64 *words = (const word64 *) &x->flow;
-    word64 *wc = (word64 *) x->wc;
-    uint32_t hash = 0;
+    uint32_t hash = murmur_u64(group->method_param);
 
-    for (unsigned i = 0; i < FLOW_WORDS; i++) {
-        if (mask[i]) {
-            wc[i] |= mask[i];
-            hash = hash_u64(words[i] & mask[i], hash);
+    for (uint32_t i = 0; i < group->n_fields; i++) {
+        const struct hash_field *h = &group->fields[i];
+        const struct field *f = &fields[h->field];
+        if (!field_has_prereq(f->prereq, &x->flow, x->wc)) {
+            continue;
         }
+        struct subfield whole = { .field = h->field, .n_bits = f->width };
+        struct flow mask;
+        uint8_t value[16];
+        subfield_read(&whole, &x->flow, value);
+        if (h->field == FIELD_VLAN_VID && x->flow.vlan0_tci) {
+            value[14] |= 0x10;  /* In OpenFlow it says that there is a tag. */
+        }
+        for (unsigned j = 0; j < sizeof value; j++) {
+            value[j] &= h->mask[j];
+        }
+        hash = murmur_bytes(value + sizeof value - h->size, h->size, hash);
+        memset(&mask, 0, sizeof mask);
+        subfield_write(&whole, h->mask, &mask);
+        field_mask(f, (const uint8_t *) &mask + f->offset, x->wc);
     }
     return pick_by_score(x, group, hash);
 }

@@ -1153,8 +1153,6 @@ works_on_popped_mpls(const struct op *op)
     case OP_SAMPLE:
     case OP_UNROLL:
     case OP_METER:
-    case OP_RESUBMIT:           /* They freeze by themselves. */
-    case OP_GOTO_TABLE:
         return true;
     }
     return false;
