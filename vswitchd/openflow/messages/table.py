@@ -318,7 +318,7 @@ def _encode_stats(s: TableStats, version: int) -> bytes:
                        for names in (f.wildcard, f.match))
         return _ROW11.pack(s.table, name, wild, match, instructions, write, apply, f.miss or 0,
                            f.max_entries, s.active, s.lookup, s.matched)
-    rows = [row for row in _oxm_fields() if row[0] < 1 << 36]
+    rows = _oxm_fields()
     match, wild, write_fields, apply_fields = (
         sum(mask for mask, field in rows if field in names)
         for names in (f.match, f.wildcard, f.hit.write.fields, f.hit.apply.fields))
