@@ -10,12 +10,10 @@ every 2 ms: "worst wait" is how long that has taken at most.  Otherwise seconds 
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-from peers import (SCHEMA, Bystander, Client, Server, alternate, insert, make_large, print_table,
-                   row_json)
+from peers import SCHEMA, Bystander, Client, Server, compare_large, insert, row_json
 
 DB = SCHEMA["name"]
 N_INSERTED = 50_000
@@ -89,16 +87,5 @@ def wait_for_end(client: Client) -> None:
         tail = tail[-20:] + data
 
 
-def main() -> None:
-    """Measure both servers and print a table."""
-    numbers = [int(word) for word in sys.argv[1:]]
-    n_rows, n_turns = numbers + [200_000, 1][len(numbers):]
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "large.db"
-        make_large(file, n_rows)
-        figures = alternate(lambda command: measure(command, file), n_turns)
-    print_table(figures, frozenset(figures["ours"]))
-
-
 if __name__ == "__main__":
-    main()
+    compare_large(measure, 1)

@@ -8,12 +8,10 @@ ovsdb-server/compact.  "select": selects per second by the indexed column `name`
 that waits for each reply.
 """
 
-import sys
-import tempfile
 import time
 from pathlib import Path
 
-from peers import SCHEMA, Bystander, Server, alternate, make_large, print_table
+from peers import SCHEMA, Bystander, Server, compare_large
 
 DB = SCHEMA["name"]
 LESS = frozenset(("monitor ms", "monitor, worst wait ms", "compaction ms",
@@ -76,16 +74,5 @@ def measure(command: list[str], file: Path) -> dict[str, float]:
         server.close()
 
 
-def main() -> None:
-    """Measure both servers and print a table."""
-    numbers = [int(word) for word in sys.argv[1:]]
-    n_rows, n_turns = numbers + [200_000, 1][len(numbers):]
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "large.db"
-        make_large(file, n_rows)
-        figures = alternate(lambda command: measure(command, file), n_turns)
-    print_table(figures, LESS)
-
-
 if __name__ == "__main__":
-    main()
+    compare_large(measure, 1, LESS)

@@ -5,12 +5,10 @@
 The file holds all rows in one transaction record, as compaction leaves it.
 """
 
-import sys
-import tempfile
 import time
 from pathlib import Path
 
-from peers import Server, alternate, make_large, print_table
+from peers import Server, compare_large
 
 
 def measure(command: list[str], file: Path) -> dict[str, float]:
@@ -25,16 +23,5 @@ def measure(command: list[str], file: Path) -> dict[str, float]:
         server.close()
 
 
-def main() -> None:
-    """Measure both servers and print a table."""
-    numbers = [int(word) for word in sys.argv[1:]]
-    n_rows, n_turns = numbers + [200_000, 3][len(numbers):]
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "large.db"
-        make_large(file, n_rows)
-        figures = alternate(lambda command: measure(command, file), n_turns)
-    print_table(figures, frozenset(figures["ours"]))
-
-
 if __name__ == "__main__":
-    main()
+    compare_large(measure, 3)

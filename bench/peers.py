@@ -408,11 +408,27 @@ def print_table(figures: dict[str, dict[str, float]], less_is_better: frozenset[
         print(f"{name:<60} {ours:10.1f} {theirs:10.1f} {ratio:7.2f}")
 
 
+def compare_large(measure: Callable[[list[str], Path], dict[str, float]], n_turns: int,
+                  less: frozenset[str] | None = None) -> None:
+    """Let the peers take turns on a file of many rows, and print a table.
+
+    The command line may say how many rows and turns; `measure(command, file)` gives figures, of
+    which `less` (None: all) should be small.
+    """
+    numbers = [int(word) for word in sys.argv[1:]]
+    n_rows, n_turns = numbers + [200_000, n_turns][len(numbers):]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "large.db"
+        make_large(file, n_rows)
+        figures = alternate(lambda command: measure(command, file), n_turns)
+    print_table(figures, frozenset(figures["ours"]) if less is None else less)
+
+
 # The operations of a small transaction, for `measure_load`.
 INSERT = (b'{"op":"insert","table":"T","row":{"name":"n%d","number":%d,'
           b'"options":["map",[["key","value"]]]}}')
 DURABLE_INSERT = INSERT + b',{"op":"commit","durable":true}'
 
 __all__ = ["DURABLE_INSERT", "INSERT", "PEERS", "SCHEMA", "Bystander", "Client", "Members",
-           "Server", "alternate", "create", "drive", "insert", "less_is_better", "make_large",
-           "measure_load", "print_table", "resource", "row_json"]
+           "Server", "alternate", "compare_large", "create", "drive", "insert",
+           "less_is_better", "make_large", "measure_load", "print_table", "resource", "row_json"]

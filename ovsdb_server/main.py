@@ -260,7 +260,7 @@ class _Runner:
             nursery.cancel_scope.cancel()
         if control is not None:
             control.close()
-        return self._exit_code
+        return self._exit_code or server.exit_code
 
     def _announce(self) -> None:
         """The server listens: let go of the terminal before anything else is logged."""

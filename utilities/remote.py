@@ -67,21 +67,12 @@ def tls_of(files: TlsFiles, authority: str | None) -> Tls:
 
 
 def _fetch_authority(remote: str, files: TlsFiles) -> None:
-    """Save the certificate at the end of the peer's chain as our --bootstrap-ca-cert.
-
-    Whoever answers now is trusted from then on: that is what bootstrapping means.
-    """
-    import ssl
+    """Save the certificate at the end of the peer's chain as our --bootstrap-ca-cert."""
+    from ovsdb_server.rpc.tls import save_authority     # Loads the ssl module.
     with connect(remote, None, tls_of(files, None)) as connection:
         chain = connection.peer_chain()
     if not chain:
         LOG.log("stream_ssl", ERR, "could not obtain CA certificate from peer")
         raise OSError(errno.EPROTO, os.strerror(errno.EPROTO))
-    path = files.ca_certificate
-    try:
-        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o444)
-    except FileExistsError:
-        return                          # Another run was faster.
-    with os.fdopen(fd, "w") as file:
-        file.write(ssl.DER_cert_to_PEM_cert(chain[-1]))
-    LOG.log("stream_ssl", INFO, f"successfully bootstrapped CA cert to {path}")
+    if save_authority(files.ca_certificate, chain[-1]):
+        LOG.log("stream_ssl", INFO, f"successfully bootstrapped CA cert to {files.ca_certificate}")

@@ -4,6 +4,7 @@ Imported only where TLS is spoken: loading `ssl` takes longer than starting Pyth
 """
 
 import ctypes
+import os
 import ssl
 
 # What `set_ciphersuites` complains of.
@@ -19,6 +20,21 @@ class Context(ssl.SSLContext):
 
     server_name: str | None = None
     learn = None
+
+
+def save_authority(path: str, certificate: bytes) -> bool:
+    """Save `certificate` (DER) of a peer as --bootstrap-ca-cert; False if another was faster.
+
+    Whoever answers now is trusted from then on: that is what bootstrapping means.
+    Raises: OSError.
+    """
+    try:
+        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o444)
+    except FileExistsError:
+        return False
+    with os.fdopen(fd, "w") as file:
+        file.write(ssl.DER_cert_to_PEM_cert(certificate))
+    return True
 
 
 VERSIONS = {"TLSv1": ssl.TLSVersion.TLSv1, "TLSv1.1": ssl.TLSVersion.TLSv1_1,

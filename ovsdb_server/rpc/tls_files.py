@@ -15,7 +15,8 @@ import ssl
 from typing import NamedTuple
 
 from ovsdb_server import vlog
-from ovsdb_server.rpc.tls import Context, describe_error, limit_versions, set_ciphersuites
+from ovsdb_server.rpc.tls import (Context, describe_error, limit_versions, save_authority,
+                                  set_ciphersuites)
 
 _log = vlog.module("stream_ssl")
 
@@ -76,7 +77,7 @@ def make_context(files: TlsFiles, is_server: bool) -> ssl.SSLContext:
         # Until then nobody is trusted who calls us.
         if not is_server:
             context.verify_mode = ssl.CERT_NONE
-            context.learn = functools.partial(save_authority, files)
+            context.learn = functools.partial(learn_authority, files)
     else:
         action = f"failed to load client certificates from {files.ca_certificate}"
         _check_readable(files.ca_certificate, action)
@@ -196,10 +197,9 @@ class TlsContexts:
             pass        # Logged.
 
 
-def save_authority(files: TlsFiles, sock: ssl.SSLSocket) -> None:
+def learn_authority(files: TlsFiles, sock: ssl.SSLSocket) -> None:
     """Save the last certificate of the peer's chain as --bootstrap-ca-cert.
 
-    Whoever answers now is trusted from then on: that is what bootstrapping means.
     Raises: OSError, after a line in the log.
     """
     chain = sock._sslobj.get_unverified_chain() or []
@@ -208,12 +208,9 @@ def save_authority(files: TlsFiles, sock: ssl.SSLSocket) -> None:
         raise OSError(errno.EPROTO, os.strerror(errno.EPROTO))
     path = files.ca_certificate
     try:
-        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o444)
-    except FileExistsError:
-        return                          # Another connection was faster.
+        is_new = save_authority(path, chain[-1].public_bytes(2))
     except OSError as error:
         _log.err(f"could not bootstrap CA cert: creating {path} failed: {error.strerror}")
         raise
-    with os.fdopen(fd, "w") as file:
-        file.write(chain[-1].public_bytes())
-    _log.info(f"successfully bootstrapped CA cert to {path}")
+    if is_new:
+        _log.info(f"successfully bootstrapped CA cert to {path}")

@@ -31,7 +31,8 @@ _FAILURES = frozenset((
     *(f"crash-{when}-sending-{what}" for when in ("before", "after") for what in (
         "append-request", "execute-command-reply", "execute-command-request")),
     "crash-after-receiving-append-request-update", "delay-election", "dont-send-vote-request",
-    "stop-raft-rpc", "transfer-leadership", "clear"))
+    "stop-raft-rpc", "transfer-leadership", "transfer-leadership-after-sending-append-request",
+    "clear"))
 
 
 def _number(text: str) -> int | None:
@@ -293,6 +294,9 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
     def failure_test(args: list[str]) -> str:
         if args[0] not in _FAILURES:
             raise CommandError("unknown test scenario")
+        for hosted in server.databases.values():
+            if hosted.cluster is not None:
+                hosted.cluster.engage(args[0])
         return "test dismissed" if args[0] == "clear" else "test engaged"
 
     prefix = "ovsdb-server/"

@@ -102,6 +102,9 @@ class Membership:
         """Set the election timer."""
         raise NotImplementedError
 
+    def engage(self, failure: str) -> None:
+        """Let an accident happen (cluster/failure-test); those that cannot happen here do not."""
+
 
 @dataclass
 class Peer:

@@ -16,6 +16,7 @@ Everything is called in the trio thread.
 
 import gc
 import math
+import sys
 import traceback
 from collections.abc import Callable
 
@@ -83,6 +84,7 @@ class Server:
         self.hub = Hub(self._send_updates)
         self._durable: dict[HostedDatabase, list[Callable]] = {}
         self.stopped = trio.Event()
+        self.exit_code = 0
         self._nursery: trio.Nursery | None = None
         self._deadline_changed = trio.Event()
         self._status_changed = trio.Event()
@@ -476,6 +478,14 @@ class Server:
     def stop(self) -> None:
         """Make `run` return."""
         self.stopped.set()
+
+    def crash(self, reason: str) -> None:
+        """End at once, without a reply to anybody, as a test has asked for."""
+        print(f"ovsdb-server: {reason}", file=sys.stderr, flush=True)
+        self.exit_code = 1
+        for session in self.sessions:
+            session.channel.close()
+        self.stop()
 
     def memory_usage(self) -> dict[str, int]:
         """Return the numbers of memory/show."""

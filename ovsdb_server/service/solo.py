@@ -44,6 +44,7 @@ class Solo(Membership):
         self._next_index = next_index
         self._server = None
         self._member = None             # What this becomes when another server joins.
+        self._failure = ""              # What happens at the next commit, as a test.
 
     async def serve(self, server) -> None:
         self._server = server
@@ -68,6 +69,35 @@ class Solo(Membership):
             self.index = index
             if self._server is not None:
                 self._server.note_cluster(self._hosted)
+            self._fail()
+
+    def engage(self, failure: str) -> None:
+        self._failure = failure
+        if failure == "transfer-leadership":
+            self._begin_term()
+
+    def _fail(self) -> None:
+        """Do what a test has asked for: an entry is to be sent to all the others, who are none."""
+        failure, self._failure = self._failure, ""
+        match failure:
+            case "crash-before-sending-append-request" | "crash-after-sending-append-request":
+                self._server.crash("Raft test: " + failure.replace("-", " ").replace(
+                    "append request", "append_request") + ".")
+            case "transfer-leadership-after-sending-append-request":
+                self._begin_term()
+
+    def _begin_term(self) -> None:
+        """Hand leadership over: to nobody, so that it comes back with the next term."""
+        _log.info("Transferring leadership to write a snapshot.")
+        try:
+            self._log.begin_term()
+        except OvsdbError as error:
+            _log.warn(str(error), _NOTE_LIMIT)
+            return
+        self._started_at = trio.current_time()
+        _log.info(f"term {self._log.term}: 0 ms timeout expired, starting election")
+        _log.info(f"term {self._log.term}: elected leader by 1+ of 1 servers")
+        self._server.spawn(self._hosted.sync)
 
     async def convert(self, schema: DatabaseSchema, requester) -> None:
         refuse_ephemeral(schema)

@@ -2,13 +2,13 @@
 
 import json
 import subprocess
-import sys
 
 import pytest
 
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.rpc import blocking
 from ovsdb_server.storage import journal
+from tests.ovsdb_server.service.watcher import watching
 
 SCHEMA = DatabaseSchema.from_json({"name": "T", "version": "1.0.0", "tables": {
     "Top": {"isRoot": True, "maxRows": 1, "columns": {
@@ -79,33 +79,10 @@ def test_ovs_appctl_of_the_reference_drives_us(server, tools):
             ours.returncode, ours.stdout, ours.stderr)
 
 
-IDL = """
-import sys
-import ovs.db.idl, ovs.poller
-remote, schema = sys.argv[1:]
-helper = ovs.db.idl.SchemaHelper(schema)
-helper.register_table("Thing")
-idl = ovs.db.idl.Idl(remote, helper)
-seqno = idl.change_seqno
-while True:
-    idl.run()
-    if seqno != idl.change_seqno:
-        seqno = idl.change_seqno
-        print(sorted((row.name, row.n, dict(row.tags)) for row in
-                     idl.tables["Thing"].rows.values()), flush=True)
-    poller = ovs.poller.Poller()
-    idl.wait(poller)
-    poller.block()
-"""
-
-
 def test_the_ovs_idl_follows_through_changes_and_reconnects(server):
-    pytest.importorskip("ovs.db.idl")
-    schema = server.directory / "t.ovsschema"
-    schema.write_text(json.dumps(SCHEMA.to_json()))
-    idl = subprocess.Popen([sys.executable, "-c", IDL, server.remote, str(schema)],
-                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
+    with watching(server, SCHEMA.to_json(), "Thing", """
+print(sorted((row.name, row.n, dict(row.tags)) for row in table.values()), flush=True)
+""") as idl:
         assert idl.stdout.readline() == "[]\n"
         with blocking.connect(server.remote, 5) as connection:
             connection.call("transact", json.loads(INSERT), 5)
@@ -123,10 +100,6 @@ def test_the_ovs_idl_follows_through_changes_and_reconnects(server):
         while "9" not in line:
             line = idl.stdout.readline()
         assert line == "[('a', 9, {'k': 'v', 'x': 'y'})]\n"
-    finally:
-        idl.kill()
-        idl.wait()
-        idl.stdout.close()
 
 
 def test_rows_of_a_table_are_remotes_and_get_their_status(server):

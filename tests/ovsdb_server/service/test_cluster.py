@@ -4,13 +4,14 @@ import json
 import random
 import re
 import subprocess
-import sys
 import time
 
 import pytest
 
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.storage.cluster_file import create_cluster, join_cluster, read_header
+from tests.ovsdb_server.service.cluster.cluster import wait_until
+from tests.ovsdb_server.service.watcher import watching
 
 ZERO = "00000000-0000-0000-0000-000000000000"
 SCHEMA = DatabaseSchema.from_json({"name": "D", "version": "1.0.0", "tables": {"T": {
@@ -143,6 +144,39 @@ COMMANDS = [
     "failure-test", "failure-test foo", "failure-test crash D", "failure-test delay-election",
     "failure-test clear",
 ]
+
+
+FAILURES = ["crash-before-sending-append-request", "crash-after-sending-append-request",
+            "crash-before-sending-execute-command-request", "stop-raft-rpc", "delay-election",
+            "transfer-leadership", "transfer-leadership-after-sending-append-request"]
+
+
+@pytest.mark.differential
+@pytest.mark.parametrize("failure", FAILURES)
+def test_accidents_befall_an_only_server_as_the_reference_s(make_cluster, failure):
+    answers = []
+    for kind in ("ours", "reference"):
+        server = make_cluster(kind)
+        start(server)
+        done = [server.appctl("cluster/failure-test", failure).stdout]
+        talk = server.connect()
+        talk.call("set_db_change_aware", True)
+        try:
+            done.append("uuid" in talk.call("transact", "D", insert(1))[0])
+        except EOFError:
+            done.append("the end")
+            server.wait_end()
+        if server.is_alive():
+            wait_until(lambda: "Role: leader" in server.appctl("cluster/status", "D").stdout)
+            status = server.appctl("cluster/status", "D").stdout
+            done.append(re.search("^Term: .*", status, re.MULTILINE)[0])
+            server.kill()
+        start(server)
+        # It was in the log.
+        wait_until(lambda: server.connect().call("transact", "D", {
+            "op": "select", "table": "T", "where": [], "columns": ["n"]}) == [{"rows": [{"n": 1}]}])
+        answers.append(done)
+    assert answers[0] == answers[1]
 
 
 @pytest.mark.differential
@@ -415,44 +449,24 @@ def test_ovs_vsctl_of_the_reference_works_on_a_clustered_switch_database(make_se
         run("del-br", "br0")
 
 
-IDL = """
-import sys
-import ovs.db.idl, ovs.poller
-remote, schema = sys.argv[1:]
-helper = ovs.db.idl.SchemaHelper(schema)
-helper.register_table("T")
-idl = ovs.db.idl.Idl(remote, helper)
-seqno = idl.change_seqno
-while True:
-    idl.run()
-    if seqno != idl.change_seqno:
-        seqno = idl.change_seqno
-        rows = sorted(row.n for row in idl.tables["T"].rows.values())
-        print(rows, idl.last_id, flush=True)
-        if rows and max(rows) < 10:
-            txn = ovs.db.idl.Transaction(idl)
-            for row in list(idl.tables["T"].rows.values()):
-                row.n = row.n + 10
-            assert txn.commit_block() in (txn.SUCCESS, txn.UNCHANGED)
-            continue
-    poller = ovs.poller.Poller()
-    idl.wait(poller)
-    poller.block()
+CHANGE_ROWS = """
+rows = sorted(row.n for row in table.values())
+print(rows, idl.last_id, flush=True)
+if rows and max(rows) < 10:
+    txn = ovs.db.idl.Transaction(idl)
+    for row in list(table.values()):
+        row.n = row.n + 10
+    assert txn.commit_block() in (txn.SUCCESS, txn.UNCHANGED)
+    continue
 """
 
 
 def test_the_ovs_idl_goes_on_where_it_was_when_the_server_comes_back(server):
-    pytest.importorskip("ovs.db.idl")
-    schema = server.directory / "d.ovsschema"
-    schema.write_text(json.dumps(SCHEMA.to_json()))
-    idl = subprocess.Popen([sys.executable, "-c", IDL, server.remote, str(schema)],
-                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-
     def until_rows(rows):
         while not (line := idl.stdout.readline()).startswith(f"{rows} "):
             assert line
         return line.split()[-1]
-    try:
+    with watching(server, SCHEMA.to_json(), "T", CHANGE_ROWS) as idl:
         until_rows([])
         server.connect().call("transact", "D", insert(1))
         last_id = until_rows([11])
@@ -462,10 +476,6 @@ def test_the_ovs_idl_goes_on_where_it_was_when_the_server_comes_back(server):
         assert talk.call("monitor_cond_since", "D", "m", REQUEST, last_id)[0] is True
         talk.call("transact", "D", insert(12))
         assert until_rows([11, 12]) != last_id
-    finally:
-        idl.kill()
-        idl.wait()
-        idl.stdout.close()
 
 
 def has_its_copy(relay):
