@@ -15,7 +15,7 @@ SCHEMA = {"name": "D", "version": "1.0.0", "tables": {"T": {"columns": {
     "name": {"type": "string"}, "n": {"type": "integer"}},
     "indexes": [["name"]], "isRoot": True}}}
 
-N_ROWS = 12_000
+N_ROWS = 6_000
 COUNT = {"op": "select", "table": "T", "where": [["n", ">=", 0]], "columns": ["n"]}
 SWEEP = {"op": "mutate", "table": "T", "where": [], "mutations": [["n", "+=", 1]]}
 
@@ -69,16 +69,23 @@ def values(talk) -> set[int]:
 
 def test_others_read_and_see_all_of_it_or_nothing(server):
     big, other = fill(server), connect(server)
-    big.send(request(1, SWEEP, SWEEP, SWEEP))
-    seen = []
-    while not is_there(big):
-        seen.append(values(other))
-        assert other.call("echo", 7) == [7]
-        assert "uuid" in other.call("transact", "E", insert(len(seen)))[0]
-    assert big.receive()["result"] == [{"count": N_ROWS}] * 3
-    assert len(seen) > 3 and seen[0] == {0}
-    assert all(each in ({0}, {3}) for each in seen)
-    assert values(other) == {3}
+    n_seen = n_before = 0
+    for turn in range(20):
+        big.send(request(1, SWEEP, SWEEP, SWEEP))
+        while not is_there(big):
+            seen = values(other)
+            assert seen in ({n_before}, {n_before + 3})
+            n_seen += seen == {n_before}
+            assert other.call("echo", 7) == [7]
+            assert "uuid" in other.call("transact", "E", insert(n_seen + 1000 * turn))[0]
+        assert big.receive()["result"] == [{"count": N_ROWS}] * 3
+        n_before += 3
+        assert values(other) == {n_before}
+        # A machine that is busy elsewhere may let us come too late.
+        if n_seen > 3:
+            break
+    else:
+        raise AssertionError("nobody has read meanwhile")
 
 
 def test_who_wants_to_write_waits_and_keeps_order(server):
@@ -106,16 +113,16 @@ def test_who_wants_to_write_waits_and_keeps_order(server):
 def test_one_large_transaction_after_another(server):
     """Who sends many does not shut others out."""
     big, other = fill(server), connect(server)
-    for number in range(6):
+    for number in range(10):
         big.send(request(number, SWEEP))
     time.sleep(0.05)
     other.send(request("w", {"op": "mutate", "table": "T", "where": [["name", "==", "row-0"]],
                              "mutations": [["n", "+=", 100]]}))
     assert other.receive()["result"] == [{"count": 1}]
-    assert max(values(other)) < 100 + 6
-    for number in range(6):
+    assert max(values(other)) < 100 + 10
+    for number in range(10):
         assert big.receive()["id"] == number
-    assert values(big) == {6, 106}
+    assert values(big) == {10, 110}
 
 
 def test_a_large_transaction_that_fails_changes_nothing(server):
