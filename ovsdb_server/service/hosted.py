@@ -160,6 +160,12 @@ class HostedDatabase:
         database.install(execution, prepared)
         self._road = self._make_road()      # The tables have other dictionaries now.
 
+    def note_entry(self, eid: str, delta: Delta) -> None:
+        """Take note of an entry of a shared log that is about to be applied."""
+        self.history.add(eid, delta)
+        if self.logged_tables:
+            self._log_delta(delta)
+
     def _log_delta(self, delta: Delta) -> None:
         """Log the changes of tables for which tlog-set has asked."""
         for name in sorted(self.logged_tables.intersection(delta)):

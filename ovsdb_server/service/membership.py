@@ -18,7 +18,7 @@ How a transaction is committed is the business of `hosted.triggers`, which has t
 
 What the kinds owe to the server:
 
-- `hosted.history.add(eid, delta)` for each entry that is applied, also other servers', before it
+- `hosted.note_entry(eid, delta)` for each entry that is applied, also other servers', before it
   is applied; it is what monitor_cond_since answers from.  Transactions that go through
   `storage.write` are added there, under `storage.eid`; `History.begin` when a database is
   replaced.

@@ -335,7 +335,7 @@ class ClusterMember(Membership):
             execution = decision.execution
             if decision.entry is not None:
                 self._store(next(following))
-                self.hosted.history.add(decision.entry.eid, execution.delta)
+                self.hosted.note_entry(decision.entry.eid, execution.delta)
                 self.hosted.database.apply(execution)
                 has_changed = True
             finished.append((decision.request.token, execution))
@@ -369,7 +369,7 @@ class ClusterMember(Membership):
                 for name, changes in delta.items()}
         execution = database.replace(rows, entry.data.get("_comment", ""))
         self._store(entry)
-        self.hosted.history.add(entry.eid, execution.delta)
+        self.hosted.note_entry(entry.eid, execution.delta)
         database.apply(execution)
         return bool(execution.delta)
 

@@ -58,6 +58,20 @@ def test_counting_at_all_servers_at_once_loses_nothing(cluster):
     assert cluster.check_agreement()["sum"] == ["", 5 * 4 * len(talks)]
 
 
+def test_changes_are_logged_by_each_server_that_was_asked_to(cluster):
+    asked, writer, silent = cluster.nodes
+    for node in (asked, writer):
+        assert node.appctl("ovsdb-server/tlog-set", "D:T", "on").returncode == 0
+    writer.transact(insert("logged"))
+    wait_until(lambda: all("logged" in node.rows() for node in cluster.nodes))
+    for node, n in ((asked, 1), (writer, 1), (silent, 0)):
+        lines = [line for line in node.log().splitlines()
+                 if "|transaction|INFO|table:T,op:inserted," in line and "k:logged," in line]
+        assert len(lines) == n
+    for node in (asked, writer):
+        node.appctl("ovsdb-server/tlog-set", "D:T", "off")
+
+
 def test_the_row_of_server_tells_clients_where_they_are(cluster):
     states = [node.state() for node in cluster.nodes]
     assert [state["model"] for state in states] == ["clustered"] * 3
