@@ -149,7 +149,7 @@ def show_features(datapath: Datapath) -> str:
     """dpif/show-dp-features."""
     lines = []
     for row in FEATURES:
-        value = row.value
+        value = datapath.numbers.get(row.name, row.value)
         if row.bit:
             value = "Yes" if datapath.features & SEAM[row.bit] else "No"
         elif value == "vlan":
@@ -170,10 +170,13 @@ def set_features(datapath: Datapath, args: list[str]) -> str | None:
         return _describe(datapath, row)
     if not row.bit:
         if not args[1].isdigit():
-            raise CommandError("Unsupported value")
+            return "Integer number expected"
+        if int(args[1]) > int(row.value):
+            return "Can not set value beyond the datapath capability"
+        datapath.numbers[row.name] = args[1]
         return None
     if args[1].lower() not in ("true", "false"):
-        raise CommandError("Boolean value expected")
+        return "Boolean value expected"
     wanted = args[1].lower() == "true"
     boot = bool(face.FEATURES_ALL & SEAM[row.bit])
     if wanted and not boot:
@@ -183,7 +186,8 @@ def set_features(datapath: Datapath, args: list[str]) -> str | None:
 
 
 def _describe(datapath: Datapath, row: Feature) -> str:
-    now = (str(bool(datapath.features & SEAM[row.bit])).lower() if row.bit else row.value)
+    now = (str(bool(datapath.features & SEAM[row.bit])).lower() if row.bit
+           else datapath.numbers.get(row.name, row.value))
     boot = "true" if row.bit else row.value
     return f"{row.name} ({row.shown}) : [run time]:{now}, [boot time]:{boot}"
 

@@ -281,6 +281,14 @@ SCRIPTS["arguments of traces"] = [
         "br0 in_port=1 'set_field:1.1.1.1->ip_dst'", "br0 tcp,in_port=1 'set_field:1.1.1.1->ip_dst'",
         "br0 in_port=1 drop", "br0 in_port=1 goto_table:1"))]
 
+SCRIPTS["features that are set"] = [
+    *(f"ovs-appctl dpif/set-dp-features br0 {words}" for words in (
+        "foo", "clone xx", "clone", "clone false", "clone", "clone true", "sample_nesting 2",
+        "sample_nesting", "sample_nesting 11", "sample_nesting abc", "sample_nesting 10")),
+    flows("br0", "ip,actions=clone(ct(commit),output:2),output:3"),
+    *(line for value in ("false", "true") for line in (
+        f"ovs-appctl dpif/set-dp-features br0 clone {value}", trace("udp_dst=5")))]
+
 _TAGGED = udp(1).replace("eth_type(0x0800),", "eth_type(0x8100),vlan(vid=50,pcp=0),encap(eth_type(0x0800),"
                          ).replace(")'", "))'")
 SCRIPTS["frames with and without a tag"] = [

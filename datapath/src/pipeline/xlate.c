@@ -492,6 +492,9 @@ ops_are_reversible(const void *ops, uint32_t size)
     return true;
 }
 
+_Static_assert(sizeof(struct action_clone) == sizeof(struct action_sample),
+               "a sample that is always taken stands for clone");
+
 /* Runs ops on a copy of the frame; only the flow's changes are undone where
  * that is enough. */
 static void
@@ -510,8 +513,15 @@ run_clone(struct xlate *x, const void *ops, uint32_t size, bool last)
     if (nested) {
         xlate_commit(x);
         base = x->base;
-        start = actions_begin(x->actions, ACTION_CLONE,
+        bool can_clone = x->pipeline->features & DPF_CLONE;
+        start = actions_begin(x->actions,
+                              can_clone ? ACTION_CLONE : ACTION_SAMPLE,
                               sizeof(struct action_clone));
+        if (!can_clone) {
+            struct action_sample *a
+                = (void *) (x->actions->buffer.data + start);
+            a->probability = UINT32_MAX;
+        }
     }
     xlate_ops(x, ops, size, false);
     if (!x->freezing) {
