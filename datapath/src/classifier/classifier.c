@@ -85,8 +85,8 @@ struct subtable {
     struct minimask mask;
     uint32_t mask_hash;
     struct group *group;                /* NULL: there is but one part. */
+    struct subtable *_Atomic next;      /* Of the same hash. */
     /* For writers: */
-    struct subtable *next;              /* Of the same hash. */
     uint64_t stamp;                     /* When it last got another place. */
     uint32_t place;                     /* In the list; UINT32_MAX: in none. */
     uint32_t moved_at;                  /* In classifier.moved... */
@@ -113,6 +113,11 @@ struct subtable_list {
     } entries[];
 };
 
+struct chains {
+    uint32_t n;
+    struct subtable *_Atomic heads[];
+};
+
 struct trie_set {
     unsigned n;
     struct {
@@ -125,9 +130,9 @@ struct classifier {
     struct subtable_list *_Atomic subtables;    /* Epoch; by priority. */
     struct trie_set *_Atomic tries;             /* Epoch. */
     uint32_t n_rules;
-    /* For writers: subtables by their masks' hashes. */
-    uint32_t n_subtables, n_chains;
-    struct subtable **chains;
+    struct chains *_Atomic chains;      /* Epoch; by masks' hashes. */
+    uint32_t n_subtables;
+    /* For writers: */
     /* Those that the list does not have in their places. */
     struct subtable **moved;
     uint32_t n_moved, allocated_moved;
@@ -477,50 +482,65 @@ static struct subtable *
 find_subtable(const struct classifier *cls, const struct minimask *mini,
               uint32_t hash)
 {
-    struct subtable *subtable = cls->n_chains
-        ? cls->chains[hash & (cls->n_chains - 1)] : NULL;
+    struct chains *chains = LOAD(((struct classifier *) cls)->chains);
+    struct subtable *subtable = LOAD(chains->heads[hash & (chains->n - 1)]);
 
     while (subtable && (subtable->mask_hash != hash
                         || !minimask_equal(&subtable->mask, mini))) {
-        subtable = subtable->next;
+        subtable = LOAD(subtable->next);
     }
     return subtable;
+}
+
+static struct chains *
+chains_new(uint32_t n)
+{
+    struct chains *chains = xcalloc(1, sizeof *chains
+                                       + n * sizeof *chains->heads);
+
+    chains->n = n;
+    return chains;
 }
 
 static void
 index_subtable(struct classifier *cls, struct subtable *subtable)
 {
-    if (cls->n_subtables >= cls->n_chains) {
-        uint32_t n = cls->n_chains ? cls->n_chains * 2 : 16;
-        struct subtable **chains = xcalloc(n, sizeof *chains);
-        for (uint32_t i = 0; i < cls->n_chains; i++) {
-            for (struct subtable *s = cls->chains[i], *next; s; s = next) {
-                next = s->next;
-                s->next = chains[s->mask_hash & (n - 1)];
-                chains[s->mask_hash & (n - 1)] = s;
+    struct chains *chains = LOAD(cls->chains);
+
+    if (cls->n_subtables >= chains->n) {
+        struct chains *old = chains;
+        chains = chains_new(2 * old->n);
+        for (uint32_t i = 0; i < old->n; i++) {
+            for (struct subtable *s = LOAD(old->heads[i]), *next; s;
+                 s = next) {
+                next = LOAD(s->next);
+                struct subtable *_Atomic *head
+                    = &chains->heads[s->mask_hash & (chains->n - 1)];
+                STORE(s->next, LOAD(*head));
+                STORE(*head, s);
             }
         }
-        free(cls->chains);
-        cls->chains = chains;
-        cls->n_chains = n;
+        STORE(cls->chains, chains);
+        epoch_retire(old, free);
     }
-    struct subtable **chain
-        = &cls->chains[subtable->mask_hash & (cls->n_chains - 1)];
-    subtable->next = *chain;
-    *chain = subtable;
+    struct subtable *_Atomic *head
+        = &chains->heads[subtable->mask_hash & (chains->n - 1)];
+    STORE(subtable->next, LOAD(*head));
+    STORE(*head, subtable);
     cls->n_subtables++;
 }
 
 static void
 unindex_subtable(struct classifier *cls, struct subtable *subtable)
 {
-    struct subtable **link
-        = &cls->chains[subtable->mask_hash & (cls->n_chains - 1)];
+    struct chains *chains = LOAD(cls->chains);
+    struct subtable *_Atomic *link
+        = &chains->heads[subtable->mask_hash & (chains->n - 1)];
 
-    while (*link != subtable) {
-        link = &(*link)->next;
+    while (LOAD(*link) != subtable) {
+        link = &LOAD(*link)->next;
     }
-    *link = subtable->next;
+    STORE(*link, LOAD(subtable->next));
     cls->n_subtables--;
 }
 
@@ -713,6 +733,7 @@ classifier_new(void)
     cls->free_numbers[0] &= ~UINT64_C(1);
     atomic_init(&cls->subtables, xcalloc(1, sizeof(struct subtable_list)));
     atomic_init(&cls->tries, xcalloc(1, sizeof(struct trie_set)));
+    atomic_init(&cls->chains, chains_new(16));
     classifier_set_prefixes(cls, defaults, 4);
     return cls;
 }
@@ -741,7 +762,7 @@ classifier_retire(struct classifier *cls)
         }
         epoch_retire(list, free);
         trie_set_retire(LOAD(cls->tries));
-        free(cls->chains);
+        epoch_retire(LOAD(cls->chains), free);
         free(cls->moved);
         epoch_retire(cls, free);
     }
