@@ -8,6 +8,9 @@ PY     := $(VENV)/bin/python
 # -I: what the caller has in PYTHONPATH is not ours.
 PYTEST := $(PY) -I -m pytest
 TESTS  ?= tests
+# Most tests wait more than they compute.
+WORKERS ?= 2
+PARALLEL = -n $(WORKERS) --dist worksteal
 
 export PYTHON
 
@@ -55,10 +58,10 @@ launchers: $(READY)
 test-tools: build $(TESTING) $(OTHERS)/ready-$(here)
 
 check: test-tools
-	$(PYTEST) -m "not long" $(TESTS)
+	$(PYTEST) $(PARALLEL) -m "not long" $(TESTS)
 
 check-long: test-tools
-	$(PYTEST) -m "long" $(TESTS)
+	$(PYTEST) $(PARALLEL) -m "long" $(TESTS)
 
 check-asan: test-tools
 	@.ci/sanitized address,undefined build/asan $(PYTEST) -m "not long" $(TESTS)

@@ -21,7 +21,7 @@ N_TABLES = 254                  # tables that are told of
 MAX_ENTRIES = 1_000_000
 _ALL_ONES = (1 << 64) - 1
 _GOTO_TABLE = 0b10
-_NEXT_TABLES = 2                # OFPTFPT_*
+_NEXT_TABLES = (2, 3)           # OFPTFPT_NEXT_TABLES, OFPTFPT_NEXT_TABLES_MISS
 _INSTRUCTIONS, _WITH_METER = 0b0111110, 0b1111110
 
 _COMMON = ("dec_mpls_ttl", "dec_ttl", "group", "mod_nw_ttl", "output", "pop_mpls", "push_mpls",
@@ -75,16 +75,16 @@ def encoded_reply(version: int) -> tuple[bytes, ...]:
     """The parts of the reply to a table features request; their transaction id is 0."""
     first, last = encode_table_features_reply(TableFeaturesReply(
         (table_features(0, version), table_features(N_TABLES - 1, version))), version)[1]
-    next_tables = _next_tables(0)
-    before, _, after = first.partition(next_tables)
     entries = []
     for table in range(N_TABLES - 1):
-        entry = before[3:] + _next_tables(table) + after
+        entry = first[3:]
+        for kind in _NEXT_TABLES:
+            entry = entry.replace(_next_tables(kind, 0), _next_tables(kind, table))
         entries.append(struct.pack("!HB", len(entry) + 3, table) + entry)
     raw = find_raw("OFPST_TABLE_FEATURES_REPLY", version)
     return tuple(messages.pack_entries(raw, version, 0, [*entries, last]))
 
 
-def _next_tables(table: int) -> bytes:
-    """The property that tells where one can go from a table."""
-    return pack_property(_NEXT_TABLES, bytes(range(table + 1, N_TABLES)))
+def _next_tables(kind: int, table: int) -> bytes:
+    """The property that tells where one can go from a table, hit or missed."""
+    return pack_property(kind, bytes(range(table + 1, N_TABLES)))
