@@ -339,8 +339,8 @@ class BridgeAgent:
                 _connmgr.err(f"failed to listen on {parsed.text}: {os.strerror(error.errno)}")
                 return
         _connmgr.info(f'{self.bridge.name}: added {kind_of(target)} controller "{target}"')
-        if listener is not None and not parsed.is_unix:
-            host, port = listener.getsockname()[:2]
+        if listener is not None and not parsed.is_unix and not parsed.port:
+            host, port = listener.getsockname()[:2]     # Nobody else knows which port it is.
             vlog.module("socket_util").info(f"0:{host}: listening on port {port}")
         self.agent.nursery.start_soon(self.serve_remote, remote, parsed, listener)
 
