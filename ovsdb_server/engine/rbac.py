@@ -76,8 +76,10 @@ class Permissions:
         if not self._is_in_force:
             return
         permission = self._permission(table) if self._client_id else None
+        if permission is None:
+            raise self._refuse(what)            # Even if there are no rows.
         for row in rows:
-            if (permission is None or permission.get("insert_delete") != (True,)
+            if (permission.get("insert_delete") != (True,)
                     or not self._authorizes(permission, table, row)):
                 raise self._refuse(what)
 
@@ -94,8 +96,10 @@ class Permissions:
         if not self._is_in_force:
             return
         permission = self._permission(table) if self._client_id else None
-        allowed = {word.partition(":")[0] for word in (permission or {}).get("update", ())}
+        if permission is None:
+            raise self._refuse(what)
+        allowed = {word.partition(":")[0] for word in permission.get("update", ())}
         for row in rows:
-            if (permission is None or not self._authorizes(permission, table, row)
+            if (not self._authorizes(permission, table, row)
                     or not allowed.issuperset(columns)):
                 raise self._refuse(what)

@@ -41,6 +41,19 @@ class ProtocolError(Exception):
         self.is_syntax = is_syntax
 
 
+def not_json(text: bytes, reason: str = "", offset: int | None = None) -> ProtocolError:
+    """Return the error that names what is wrong with `text`, `reason` where nothing seems to be.
+
+    A text that is JSON, but no object, is another kind of error.
+    """
+    # Only a peer that is out of its mind makes this necessary.
+    from ovsdb_server.engine.json_complaint import explain
+    if text[:1] == b"[":
+        return ProtocolError("message is not a JSON object", offset, is_syntax=False)
+    complaint = explain(text.decode("utf-8", "surrogateescape"))
+    return ProtocolError(complaint or reason, offset)
+
+
 class Codec:
     """A JSON library: `loads(bytes) -> value` and `dumps(value) -> compact bytes`.
 
@@ -177,7 +190,7 @@ def decode(data: bytes, codec: Codec = STANDARD) -> Message:
     try:
         value = codec.loads(data)
     except ValueError as error:
-        raise ProtocolError(str(error)) from None
+        raise not_json(data, str(error)) from None
     return classify(value)
 
 
@@ -345,9 +358,10 @@ class Splitter:
             self._advance(data[position:stop])
             position = stop
             if self._depth < 0:
-                salvaged = first_object(b"".join(self._chunks))
-                texts.extend([] if salvaged is None else [salvaged])
-                raise ProtocolError("syntax error at beginning of input", self._offset)
+                text = b"".join(self._chunks)
+                salvaged = first_object(text) or b""
+                texts.extend([salvaged] if salvaged else [])
+                raise not_json(text[len(salvaged):], "syntax error", self._offset)
             if self._depth > DEPTH_MAX:
                 raise ProtocolError("input exceeds maximum nesting depth", self._offset)
             if self._depth == 0:
@@ -360,8 +374,7 @@ class Splitter:
             position += 1
             rest = data[position:position + 1]
         if rest and rest != b"{":
-            raise ProtocolError("syntax error at beginning of input" if rest not in b'["'
-                                else "message is not a JSON object", self._offset + position)
+            raise not_json(data[position:], offset=self._offset + position)
         return position
 
     def _advance(self, segment: bytes) -> None:

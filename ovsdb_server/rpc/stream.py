@@ -19,7 +19,7 @@ import trio
 from ovsdb_server.quick.sockets import send_all
 from ovsdb_server.rpc import address
 from ovsdb_server.rpc.message import (DEPTH_MAX, SIZE_MAX, Message, ProtocolError, classify,
-                                      fast_codec, first_object)
+                                      fast_codec, first_object, not_json)
 from ovsdb_server.rpc.progressive import Parts, ProgressiveSplitter
 
 CODEC = fast_codec()
@@ -199,7 +199,8 @@ class Channel:
             salvaged = first_object(text)
             if salvaged is not None and len(salvaged) < len(text):
                 messages.append(classify(CODEC.loads(salvaged)))
-            raise ProtocolError(str(error)) from None
+                text = text[len(salvaged):]
+            raise not_json(text, str(error)) from None
         messages.append(classify(value))
 
     async def _receive_bytes(self) -> bytes:

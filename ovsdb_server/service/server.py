@@ -476,7 +476,11 @@ class Server:
                 hosted.close()
 
     def stop(self) -> None:
-        """Make `run` return."""
+        """Make `run` return; clients that can know hear that their databases go."""
+        for session in list(self.sessions):
+            if session.is_change_aware:
+                for hosted in self.databases.values():
+                    session.cancel_monitors(hosted)
         self.stopped.set()
 
     def crash(self, reason: str) -> None:

@@ -719,11 +719,15 @@ class Session:
             self.reply(id, results)
 
     def cancel_transactions(self, hosted: HostedDatabase) -> None:
-        """Give up the waiting transactions on a database that goes away or changes schema."""
+        """Give up the waiting transactions on a database that goes away or changes schema.
+
+        A session that is sent away for it gets no answer either.
+        """
         for key, (theirs, id) in list(self._transactions.items()):
             if theirs is hosted and hosted.triggers.cancel((self, key)):
                 del self._transactions[key]
-                self.reply_error(id, "canceled")
+                if self.is_change_aware:
+                    self.reply_error(id, "canceled")
 
     def _cancel(self, params: list) -> None:
         if len(params) != 1:

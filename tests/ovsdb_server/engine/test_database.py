@@ -199,6 +199,20 @@ def test_roles_may_write_only_their_own_rows():
     assert len(_run(triggers, select("T"), context=mine)[0]["rows"]) == 2
 
 
+def test_a_table_without_permission_is_refused_even_if_no_row_matches():
+    triggers, mine = _with_roles("me", a_set("owner"))
+    nothing = [["name", "==", "nobody"]]
+    for operation, what in ((update("RBAC_Role", {"name": "x"}, nothing), "modification of"),
+                            (mutate("RBAC_Role", [["permissions", "delete", a_set("T")]],
+                                    nothing), "mutate operation on"),
+                            (delete("RBAC_Role", nothing), "row deletion from")):
+        assert _run(triggers, operation, context=mine)[0]["details"] == (
+            f'RBAC rules for client "me" role "r" prohibit {what} table "RBAC_Role".')
+    other = [["owner", "==", "you"]]
+    assert _run(triggers, delete("T", other), update("T", {"free": 1}, other),
+                context=mine) == [{"count": 0}, {"count": 0}]
+
+
 def test_a_role_without_an_identity_may_write_nothing():
     triggers, _mine = _with_roles("me", a_set(""))
     nobody = Context(role="r")
