@@ -117,3 +117,20 @@ def test_large_messages_that_are_wrong_are_refused(data):
             for text in splitter.feed(data[position:position + 1]):
                 text.value(json.loads) if isinstance(text, Parts) else json.loads(text)
         raise ValueError("never complete")
+
+
+@pytest.mark.parametrize("stream, reason, is_syntax", [
+    (b"x}", "line 0, column 1, byte 1: invalid keyword 'x'", True),
+    (b'"x"', "line 0, column 2, byte 2: syntax error at beginning of input", True),
+    (b"[1]", "message is not a JSON object", False),
+])
+def test_what_begins_no_message_is_named_with_its_place(stream, reason, is_syntax):
+    with pytest.raises(ProtocolError) as caught:
+        Splitter().feed(stream)
+    assert (caught.value.reason, caught.value.is_syntax) == (reason, is_syntax)
+
+
+def test_what_is_wrong_inside_a_message_is_named_with_its_place():
+    with pytest.raises(ProtocolError) as caught:
+        decode(b'{"a":1]')
+    assert caught.value.reason == "line 0, column 6, byte 6: syntax error expecting '}' or ','"
