@@ -92,7 +92,7 @@ _NOTHING = Outcome({}, {})
 class Database:
     """Rows of all tables under `schema`; `tables` {name: TableRows}; `monitors`.
 
-    `sequence` counts the commits.  `new_uuid` makes random UUIDs (tests pass their own).
+    `sequence` counts the commits; `new_uuid` makes random UUIDs (tests pass their own).
     One task at a time; nothing here blocks.
     """
 
@@ -101,7 +101,7 @@ class Database:
         self.tables = {name: TableRows(table) for name, table in schema.tables.items()}
         self.monitors = Monitors(self)
         self.sequence = 0
-        self._new_uuid = new_uuid
+        self.new_uuid = new_uuid
 
     @property
     def name(self) -> str:
@@ -114,7 +114,7 @@ class Database:
 
         `elapsed_ms` is the time since the client's request came, for "wait".
         """
-        transaction = Transaction(self, context, elapsed_ms, self._new_uuid, paced)
+        transaction = Transaction(self, context, elapsed_ms, self.new_uuid, paced)
         results: list = []
         outcome = _NOTHING
         total = len(operations_json)
@@ -137,7 +137,7 @@ class Database:
 
         For copies of another server's data; every check of a commit applies.  Raises OvsdbError.
         """
-        transaction = Transaction(self, Context(is_internal=True), 0, self._new_uuid)
+        transaction = Transaction(self, Context(is_internal=True), 0, self.new_uuid)
         transaction.comments.append(comment)
         for name, table_rows in rows.items():
             view = transaction.view(name)
@@ -386,8 +386,8 @@ def convert(database: Database, schema: DatabaseSchema) -> Database:
     Raises OvsdbError.
     """
     from .datum import from_json, to_json
-    converted = Database(schema, database._new_uuid)
-    transaction = Transaction(converted, Context(), 0, database._new_uuid)
+    converted = Database(schema, database.new_uuid)
+    transaction = Transaction(converted, Context(), 0, database.new_uuid)
     for name, source in database.tables.items():
         target = schema.tables.get(name)
         if target is None:
@@ -397,7 +397,7 @@ def convert(database: Database, schema: DatabaseSchema) -> Database:
                  if column.name in target.columns]
         for uuid, row in source.rows.items():
             cells = list(target.default_row)
-            cells[:2] = (uuid,), (database._new_uuid(),)
+            cells[:2] = (uuid,), (database.new_uuid(),)
             for old, new in pairs:
                 cells[new.index] = from_json(new.type, to_json(old.type, row[old.index]))
             view.put(uuid, tuple(cells))

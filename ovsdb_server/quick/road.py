@@ -7,6 +7,7 @@ transact.c; what they leave alone is the engine's, whose results they equal.  Tr
 import orjson
 
 from ovsdb_server.engine import datum
+from ovsdb_server.engine.atom import random_uuid
 from ovsdb_server.engine.condition import parse_condition
 from ovsdb_server.engine.database import Database
 from ovsdb_server.engine.schema import Column
@@ -24,8 +25,9 @@ def new_road(database: Database):
     """Return the Road of `database`, None where the C extension is not built."""
     if LIBRARY is None:
         return None
-    return LIBRARY.Road(tuple(map(_table_row, database.tables.values())), database._new_uuid,
-                        _find, datum.diff, orjson.dumps)
+    new_uuid = None if database.new_uuid is random_uuid else database.new_uuid
+    return LIBRARY.Road(tuple(map(_table_row, database.tables.values())), new_uuid, _find,
+                        datum.diff, orjson.dumps)
 
 
 def _find(base: TableRows, where: list) -> list[Row]:

@@ -34,7 +34,9 @@
 
 #include "text.h"
 
+#include <pthread.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 enum {
@@ -91,7 +93,7 @@ struct table {
 
 typedef struct {
     PyObject_HEAD
-    PyObject *new_uuid;         /* Function. */
+    PyObject *new_uuid;         /* Function, or None: random ones. */
     PyObject *find;             /* Function of TableRows and conditions. */
     PyObject *diff;             /* datum.diff. */
     PyObject *dumps;            /* orjson.dumps. */
@@ -242,10 +244,54 @@ wrap(PyObject *a)
     return tuple;
 }
 
+/* Random bytes in store, as many as getrandom() gives without fail. */
+static uint8_t stock[256];
+static size_t n_stock;
+
+/* A child must not give out what its parent has in store. */
+static void
+drop_stock(void)
+{
+    n_stock = 0;
+}
+
+/* Returns a random (version 4) UUID as atom.random_uuid does. */
+static PyObject *
+random_uuid(void)
+{
+    static const char digits[] = "0123456789abcdef";
+    enum { SIZE = 16 };
+
+    if (n_stock < SIZE) {
+        if (getrandom(stock, sizeof stock, 0) != sizeof stock) {
+            return PyErr_SetFromErrno(PyExc_OSError);
+        }
+        n_stock = sizeof stock;
+    }
+    n_stock -= SIZE;
+    uint8_t *bytes = stock + n_stock;
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    PyObject *uuid = PyUnicode_New(36, 127);
+    if (!uuid) {
+        return NULL;
+    }
+    Py_UCS1 *out = PyUnicode_1BYTE_DATA(uuid);
+    for (int i = 0; i < SIZE; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            *out++ = '-';
+        }
+        *out++ = digits[bytes[i] >> 4];
+        *out++ = digits[bytes[i] & 15];
+    }
+    return uuid;
+}
+
 static PyObject *
 new_uuid_datum(Road *road)
 {
-    PyObject *uuid = PyObject_CallNoArgs(road->new_uuid);
+    PyObject *uuid = (road->new_uuid == Py_None ? random_uuid()
+                      : PyObject_CallNoArgs(road->new_uuid));
 
     if (uuid && !PyUnicode_CheckExact(uuid)) {
         Py_CLEAR(uuid);
@@ -1573,5 +1619,6 @@ transact_prepare(void)
             && (s_mutations = PyUnicode_InternFromString("mutations"))
             && (s_durable = PyUnicode_InternFromString("durable"))
             && (s_comment = PyUnicode_InternFromString("comment"))
+            && !pthread_atfork(NULL, NULL, drop_stock)
             && !PyType_Ready(&RoadType));
 }

@@ -7,9 +7,11 @@ without the event loop as long as there is something to do, but not for longer t
 Where requests follow one another closely it also waits for the next one by itself, for a
 millisecond at most, unless somebody has said by `hurry` that other tasks have work.
 
-A session that has more to do after its own turn is served again after all others.  What is sent
-goes out when every session that was ready had its turn: a peer that wakes up for the first reply
-finds the others there too.  Trio thread
+The bytes of all readable sockets are received in one call.  Replies leave a few at a time: one by
+one each would cost an entry into the system, and together the first would wait for the last while
+its peer has nothing to do.  Updates of monitors leave when every session that was ready had its
+turn, so that what all of them have changed is told at once.  A session that has more to do after
+its own turn is served again after all others.  Trio thread
 only; started by `server.py`.
 """
 
@@ -36,8 +38,10 @@ _SHORT_TURN = 0.001
 # Seconds to wait for the next request before the event loop waits instead.
 _LINGER = 0.001
 
-# Sockets looked up at a time.
+# Sockets looked up at a time, and those whose replies leave together.
 _EVENTS_MAX = 256
+_GROUP = 8
+
 
 class Worker(Protocol):
     """Who has a socket that the hub watches; what its channel holds is sent by the hub."""
@@ -141,14 +145,19 @@ class Hub:
         busy = self._busy
         self.is_working = True
         self.now = trio.current_time()
+        channels = []
         for worker, data in turn.items():
             if worker in busy and not worker.work(data):
                 busy.pop(worker, None)
+            channels.append(worker.channel)
+            if len(channels) == _GROUP:
+                self._guard(release_all, channels)
+                channels.clear()
         self.is_working = False
         if self.has_updates:
             self.has_updates = False
             self._guard(self._end_turns)
-        self._guard(release_all, [worker.channel for worker in turn])
+        self._guard(release_all, channels)
         for worker in turn:
             self._guard(worker.end_turn)
 

@@ -614,8 +614,10 @@ class Session:
                 self._release_held()
 
             self.server.call_when_durable(hosted, release)
+        elif self._held or self._is_streaming or self.monitors:
+            self._deliver(_Held(reply))
         else:
-            self._reply_encoded(reply)
+            self.channel.send(reply)        # Nobody listens for debug messages, see above.
         if delta:
             self.server.after_commit(hosted, delta)
 

@@ -5,12 +5,15 @@ leaves alone is the engine's.  A test says which transactions it must not leave 
 """
 
 import json
+import os
 import random
 import re
+from uuid import RFC_4122, UUID
 
 import orjson
 import pytest
 
+from ovsdb_server.engine.atom import is_uuid
 from ovsdb_server.engine.database import Database
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.quick.library import LIBRARY
@@ -248,3 +251,27 @@ def test_arguments_of_the_wrong_kind_are_refused():
             road.apply({"All": {UUIDS[0]: wrong}})
     for wrong_id in (None, [], 1.5, True, 2**70):
         assert road.decide(["Tame", INSERT], wrong_id, True) is None
+
+
+def test_random_uuids_are_made_as_the_engine_makes_them():
+    database = Database(DatabaseSchema.from_json(TAME))
+    road = new_road(database)
+    uuids = set()
+    for n in range(100):
+        reply, _, delta, _ = road.decide(["Tame", {"op": "insert", "table": "Few", "row": {}}],
+                                         n, True)
+        (uuid, (_, row)), = delta["Few"].items()
+        assert orjson.loads(reply)["result"] == [{"uuid": ["uuid", uuid]}] and row[0] == (uuid,)
+        assert UUID(uuid).version == 4 and UUID(uuid).variant == RFC_4122 and is_uuid(uuid)
+        uuids |= {uuid, *row[1]}
+    assert len(uuids) == 200
+    reader, writer = os.pipe()
+    insert = ["Tame", {"op": "insert", "table": "Few", "row": {}}]
+    child = os.fork()
+    if not child:
+        os.write(writer, road.decide(insert, 1, True)[0])
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 999) != road.decide(insert, 1, True)[0]
+    os.close(reader)
+    os.close(writer)
