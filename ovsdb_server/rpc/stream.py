@@ -327,6 +327,25 @@ def release_all(channels: Iterable[Channel]) -> None:
         if data is not None:
             parcels.append((channel._number, data))
             senders.append(channel)
+    _send_parcels(parcels, senders)
+
+
+def post_all(messages: Iterable[tuple[Channel, bytes | None]]) -> None:
+    """Send to each channel, named once, its data if any; in one call where none has a backlog."""
+    parcels, senders = [], []
+    for channel, data in messages:
+        if not data:
+            continue
+        if channel._held is None and not (channel._backlog or channel._is_tls
+                                          or channel._is_closed):
+            parcels.append((channel._number, data))
+            senders.append(channel)
+        else:
+            channel.send(data)
+    _send_parcels(parcels, senders)
+
+
+def _send_parcels(parcels: list[tuple[int, bytes]], senders: list[Channel]) -> None:
     if parcels:
         for place, n_sent in send_all(tuple(parcels)):
             if n_sent >= 0 or -n_sent in _TRY_AGAIN:
@@ -385,4 +404,4 @@ async def _connect_tcp(host: str, port: int) -> socket.socket:
     raise failure or OSError(0, "no address")
 
 
-__all__ = ["CODEC", "Channel", "ProtocolError", "connect", "release_all"]
+__all__ = ["CODEC", "Channel", "ProtocolError", "connect", "post_all", "release_all"]

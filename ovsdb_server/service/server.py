@@ -38,8 +38,7 @@ from ovsdb_server.service.relay import Relay
 from ovsdb_server.service.remotes import Remotes
 from ovsdb_server.service.replication import Replication, Source
 from ovsdb_server.service.schema_check import find_fault, is_shipped
-from ovsdb_server.service.session import Policy, Session
-from ovsdb_server.rpc.stream import release_all
+from ovsdb_server.service.session import Policy, Session, send_updates
 from ovsdb_server.rpc.tls_files import TlsContexts, TlsFiles
 
 _log = vlog.module("ovsdb_server")
@@ -51,6 +50,9 @@ _STATUS_INTERVAL = 2.5
 # Old objects are looked at after so many collections among younger ones and so many seconds.
 _COLLECTIONS = 20
 _COLLECTION_INTERVAL = 300.0
+
+# Seconds after which a schema is looked at: clients that come at once come first.
+_CHECK_DELAY = 2.0
 
 _INTERNAL = Context(is_internal=True)
 
@@ -117,6 +119,7 @@ class Server:
         schema = hosted.database.schema
         if hosted is self._self or hosted.relay is not None or is_shipped(schema):
             return
+        await trio.sleep(_CHECK_DELAY)
         fault = await trio.to_thread.run_sync(find_fault, schema, abandon_on_cancel=True)
         if fault is not None:
             _log.info(f"{hosted.path}: schema has an unusual form: {fault}")
@@ -233,14 +236,10 @@ class Server:
 
     def _send_updates(self) -> None:
         """Tell the monitors what has changed."""
-        channels = []
         for hosted in self.databases.values():
-            for monitor in hosted.database.monitors.take_awakened():
-                session = monitor.owner
-                session.channel.hold()
-                channels.append(session.channel)
-                session.send_updates()
-        release_all(channels)
+            awakened = hosted.database.monitors.take_awakened()
+            if awakened:
+                send_updates(awakened)
 
     def _note_commit(self, hosted: HostedDatabase) -> None:
         for text in self.remote_texts:

@@ -23,14 +23,14 @@ from ovsdb_server.client.replica import RemoteError
 from ovsdb_server.engine.atom import ZERO_UUID, is_uuid
 from ovsdb_server.engine.database import Context, Execution
 from ovsdb_server.engine.error import OvsdbError, json_text, syntax_error
-from ovsdb_server.engine.monitor import COND, COND_SINCE, MONITOR, Monitor
+from ovsdb_server.engine.monitor import COND, COND_SINCE, MONITOR, Monitor, flush_all
 from ovsdb_server.engine.operations import LazyRows, is_write
 from ovsdb_server.engine.parser import is_identifier
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.engine.table import Delta
 from ovsdb_server.rpc import message
 from ovsdb_server.rpc.message import Message, ProtocolError, classify
-from ovsdb_server.rpc.stream import CODEC, Channel
+from ovsdb_server.rpc.stream import CODEC, Channel, post_all, release_all
 from ovsdb_server.service.hosted import HostedDatabase
 from ovsdb_server.service.large import LargeTransaction, is_large
 from ovsdb_server.service.relay import Relay
@@ -889,6 +889,30 @@ class Session:
                         "monitor_canceled", [watch.id], CODEC)))
                 watch.monitor.close()
                 del self.monitors[key]
+
+
+def send_updates(monitors: list[Monitor]) -> None:
+    """Let the sessions that own `monitors` send what those have to tell.
+
+    Mostly a session has one monitor and nothing else to send: all of these are served at once.
+    """
+    heads, channels, others = [], [], []
+    is_dbg = _rpc_log.is_dbg
+    for monitor in monitors:
+        session = monitor.owner
+        channel = session.channel
+        if (len(session.monitors) != 1 or session._is_streaming or channel.n_backlog or is_dbg
+                or monitor.kind == COND_SINCE or monitor.is_large):
+            others.append(session)
+            continue
+        watch, = session.monitors.values()
+        heads.append((monitor, watch.head))
+        channels.append(channel)
+    post_all(zip(channels, flush_all(heads, _UPDATE_TAIL)))
+    for session in others:
+        session.channel.hold()
+        session.send_updates()
+    release_all([session.channel for session in others])
 
 
 def _reply_pieces(id: object, result: Iterator[bytes]) -> Iterator[bytes]:
