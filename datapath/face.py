@@ -197,7 +197,9 @@ def _bridge_config(settings: Mapping):
     config = ffi.new("struct bridge_config *", {
         "name": settings["name"].encode(), "mac_aging_s": settings["mac_aging_s"],
         "mac_table_size": settings["mac_table_size"],
-        "flags": SEAM["BRIDGE_FORWARD_BPDU"] * settings["forward_bpdu"],
+        "flags": (SEAM["BRIDGE_FORWARD_BPDU"] * settings["forward_bpdu"]
+                  | {"drop": SEAM["BRIDGE_DROP_FRAGS"], "nx-match": SEAM["BRIDGE_NX_MATCH_FRAGS"]}
+                  .get(settings.get("fragments"), 0)),
         "miss_len": settings.get("miss_len", 128), "mac": _mac(settings["mac"]) + b"\0\0"})
     ffi.buffer(config.flood_vlans)[:] = _bitmap(settings["flood_vlans"])
     return config

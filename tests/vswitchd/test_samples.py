@@ -61,3 +61,22 @@ def test_traces(switch):
     assert len(rows) == 8
     for command, expected in rows:           # in their order: recirculation ids count on
         assert asked(switch, command) == expected, command
+
+
+@pytest.mark.parametrize("mode, later, first", [
+    ("normal", " 0. priority 1", " 0. priority 1"),
+    ("drop", *[' 0. Packets are IP fragments and the fragment handling mode is "drop".'] * 2),
+    ("nx-match", " 0. priority 1", " 0. tcp,tp_dst=80, priority 32768"),
+    ("reassemble", " 0. priority 1", " 0. tcp,tp_dst=80, priority 32768")])     # refused
+def test_fragments_are_handled_as_openflow_says(switch, mode, later, first):
+    trace = "ovs-appctl ofproto/trace br2 in_port=9,tcp,nw_frag"
+    found = switch.run(
+        "ovs-vsctl --may-exist add-br br2 -- set bridge br2 datapath_type=dummy fail_mode=secure; "
+        "ovs-ofctl add-flow br2 tcp,tp_dst=80,actions=2; ovs-ofctl add-flow br2 priority=1,actions=1;"
+        "test {0} != reassemble || ovs-ofctl set-frags br2 nx-match; "
+        "ovs-ofctl set-frags br2 {0}; ovs-ofctl get-frags br2; "
+        "for key in later first,tp_dst=80; do {1}=$key | grep '^ 0'; done".format(mode, trace))
+    told = "" if mode != "reassemble" else (
+        "ovs-ofctl: br2: setting fragment handling mode failed (this switch probably doesn't "
+        "support mode \"reassemble\")\nnx-match")
+    assert found == f"{told or mode}\n{later}\n{first}\n"

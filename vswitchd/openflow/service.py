@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from datapath import face
+from ovsdb_server import vlog
 from schema.flow.seam import SEAM
 from schema.openflow.limits import BUFFER_NONE, PORT_NONE, QUEUE_ALL, TABLE_ALL
 from vswitchd.config.desired import LOCAL
@@ -52,6 +53,8 @@ _GROUP_MODS = ("OFPT_GROUP_MOD", "NXT_GROUP_MOD")
 _MAY_BE_GROUP_OR_PORT_MOD = (4, 15, 16)     # message types in some version: a quick first look
 _RFC2819 = 21                   # counters of frame sizes and the like, none of which is known
 PRIMARY_REQUEST = 0             # why a role changed
+_log = vlog.module("ofproto")
+_RATE = vlog.RateLimit(1, 5)
 
 
 class Encoded(NamedTuple):
@@ -177,10 +180,20 @@ class Service:
     def set_config(self, conn: Session, value: session.SetConfig):
         conn.miss_send_len = value.miss_send_len
         self.follow_misses()
-        self.fragments = value.fragments
+        if conn.role != "secondary":
+            self.set_fragments(value.fragments)
         if value.invalid_ttl is not None:
             conn.wants_invalid_ttl = value.invalid_ttl
         return ()
+
+    def set_fragments(self, mode: int) -> None:
+        """Has IP fragments handled in another way, if there is one."""
+        name = session.FRAGMENTS[mode]
+        if name == "reassemble":
+            _log.warn(f"{self.bridge.name}: unsupported fragment handling mode {name}", _RATE)
+        elif mode != self.fragments:
+            self.fragments = mode
+            self.bridge.set_fragments(name)
 
     def barrier(self, conn: Session, value: session.BarrierRequest):
         yield session.BarrierReply()

@@ -63,6 +63,7 @@ class Bridge:
         self.last_ofport = 0
         self.freed: set[int] = set()    # numbers that a port had: taken again only in need
         self.is_published = False
+        self.fragments = "normal"       # how OpenFlow has IP fragments handled
         self.handle = face.bridge_add(datapath.handle, self.settings())
 
     # -- settings
@@ -77,7 +78,13 @@ class Bridge:
         desired = self.desired
         return {"name": self.name, "mac_aging_s": desired.mac_aging,
                 "mac_table_size": desired.mac_table_size, "flood_vlans": desired.flood_vlans,
-                "forward_bpdu": desired.forward_bpdu, "mac": self.mac}
+                "forward_bpdu": desired.forward_bpdu, "mac": self.mac,
+                "fragments": self.fragments}
+
+    def set_fragments(self, mode: str) -> None:
+        """Handles IP fragments another way: normal, drop or nx-match."""
+        self.fragments = mode
+        face.bridge_set(self.handle, self.settings())
 
     def set(self, desired: DesiredBridge) -> None:
         """Follow changed settings."""
