@@ -588,6 +588,24 @@ def tables_stats(bridge: int, n_tables: int = 255) -> list[TableStats]:
     return [TableStats(*row) for row in struct.iter_unpack("=3Q", ffi.buffer(rows))]
 
 
+class Unmatched(NamedTuple):
+    """struct unmatched_stats."""
+
+    sent_packets: int
+    sent_bytes: int
+    dropped_packets: int
+    dropped_bytes: int
+    fragment_packets: int
+    fragment_bytes: int
+
+
+def unmatched_stats(bridge: int) -> Unmatched:
+    """What became of packets that no rule of a bridge matched."""
+    stats = ffi.new("struct unmatched_stats *")
+    check(lib.unmatched_stats_get(bridge, stats))
+    return Unmatched(*struct.unpack("=6Q", ffi.buffer(stats)))
+
+
 def table_set(bridge: int, table: int, miss: int = 0, max_flows: int = ANY, flags: int = 0,
               prefixes: tuple[int, ...] | None = None, eviction_mask: bytes = b"") -> None:
     """Changes the settings of a table; `eviction_mask` is a packed mask or empty."""

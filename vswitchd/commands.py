@@ -13,6 +13,7 @@ from ovsdb_server.rpc.unixctl import Command, CommandError
 from schema.flow.fields import FRAG_LATER
 from vswitchd import dpctl
 from vswitchd.config.desired import LOCAL
+from vswitchd.openflow import tables
 from vswitchd.switch.bridge import Bridge
 from vswitchd.switch.switch import Switch
 from vswitchd.switch.virtual import Dummy
@@ -322,7 +323,7 @@ class Commands:
         stats = face.memory_stats()
         ports = sum(len(bridge.ports) for bridge in self.switch.bridges.values())
         return {"handlers": max(1, self.switch.n_workers), "ports": ports, "revalidators": 1,
-                "rules": stats.n_rules}
+                "rules": stats.n_rules + tables.N_HIDDEN * len(self.switch.bridges)}
 
     def route_show(self, args: list[str]) -> str:
         return "Route Table:"

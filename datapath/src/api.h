@@ -282,6 +282,14 @@ struct table_stats {
 };
 int tables_stats_get(uint32_t bridge, struct table_stats *, uint32_t n);
 
+/* What became of packets that no rule matched. */
+struct unmatched_stats {
+    uint64_t sent_packets, sent_bytes;          /* To controllers. */
+    uint64_t dropped_packets, dropped_bytes;
+    uint64_t fragment_packets, fragment_bytes;  /* Dropped unseen. */
+};
+int unmatched_stats_get(uint32_t bridge, struct unmatched_stats *);
+
 struct table_config {
     uint32_t miss;              /* TABLE_MISS_*: controller, continue, drop. */
     uint32_t max_flows;         /* 0xffffffff: no limit. */

@@ -158,6 +158,7 @@ class BridgeAgent:
     def __init__(self, agent: "Agent", bridge: Bridge):
         self.agent = agent
         self.bridge = bridge
+        self.created_ms = face.now()
         self.service = Service(bridge, agent.settle, agent.codec, agent.datapath_of)
         self.scope = trio.CancelScope()
         self.connections: set[Connection] = set()
@@ -1073,8 +1074,10 @@ class Agent:
 
     def dump_all_flows(self, bridge: Bridge) -> str:
         """bridge/dump-flows: all rules, hidden ones too."""
-        return "\n".join(tables.describe(rule, face.now())
-                         for rule in face.rules(bridge.handle, hidden=True))
+        now = face.now()
+        shown = [tables.describe(rule, now) for rule in face.rules(bridge.handle, hidden=True)]
+        return "\n".join(shown + tables.describe_hidden(
+            bridge.handle, self.bridges[bridge.name].created_ms, now))
 
     def datapath_of(self, handle: int) -> int:
         """The library's datapath of a bridge, 0 if there is no such bridge."""

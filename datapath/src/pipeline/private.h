@@ -275,6 +275,9 @@ struct meter_map {              /* Datapath meters of a bridge's meters. */
     struct bridge_meter entries[];      /* In ascending order of 'ofp'. */
 };
 
+/* How a table has no rule for a packet. */
+enum miss { MISS_NOTHING, MISS_PACKET_IN, MISS_FRAGMENT, N_MISSES };
+
 struct bridge {
     uint32_t handle;
     uint32_t refs;              /* Atomic. */
@@ -285,6 +288,7 @@ struct bridge {
     struct table tables[N_TABLES];
     struct meter_map *_Atomic meters;   /* Epoch; or NULL. */
     struct group *_Atomic groups[GROUP_HASH];
+    struct counters *unmatched[N_MISSES];
     uint32_t n_groups;
     bool watched;               /* Changes of rules are told. */
     bool dead;

@@ -1179,6 +1179,28 @@ tables_stats_get(uint32_t handle, struct table_stats *stats, uint32_t n)
     return 0;
 }
 
+int
+unmatched_stats_get(uint32_t handle, struct unmatched_stats *stats)
+{
+    struct bridge *bridge = bridge_find(handle);
+
+    if (!bridge) {
+        return error_set(ENODEV, "no bridge %u", handle);
+    }
+    const struct counters *sent = bridge->unmatched[MISS_PACKET_IN];
+    const struct counters *dropped = bridge->unmatched[MISS_NOTHING];
+    const struct counters *fragments = bridge->unmatched[MISS_FRAGMENT];
+    *stats = (struct unmatched_stats) {
+        .sent_packets = count_get(&sent->n_packets),
+        .sent_bytes = count_get(&sent->n_bytes),
+        .dropped_packets = count_get(&dropped->n_packets),
+        .dropped_bytes = count_get(&dropped->n_bytes),
+        .fragment_packets = count_get(&fragments->n_packets),
+        .fragment_bytes = count_get(&fragments->n_bytes),
+    };
+    return 0;
+}
+
 /* Evicts what is above a table's limit. */
 static void
 evict(struct bridge *bridge, struct table *table)

@@ -786,7 +786,6 @@ xlate_may_resubmit(struct xlate *x)
     return false;
 }
 
-enum miss { MISS_NOTHING, MISS_PACKET_IN, MISS_FRAGMENT };
 
 /* Looks the flow up in table '*table' (and those after it where its miss
  * configuration says so). */
@@ -804,6 +803,7 @@ lookup(struct xlate *x, uint8_t *table, uint32_t in_port, bool may_packet_in,
     if (flow->nw_frag & 1 && is_ip(flow)) {
         if (x->conf->config.flags & BRIDGE_DROP_FRAGS) {
             *miss = MISS_FRAGMENT;
+            credit_table(x, *table, true);
             return NULL;
         }
         if (!(x->conf->config.flags & BRIDGE_NX_MATCH_FRAGS)) {
@@ -892,11 +892,14 @@ run_rule(struct xlate *x, struct rule *rule, enum miss miss, bool clone,
         } else {
             xlate_ops(x, program_ops(p), p->size, false);
         }
-    } else if (miss == MISS_PACKET_IN) {
-        REPORT(x, TRACE_MISS_CONTROLLER, 0, 0, 0);
-        packet_in(x, UINT16_MAX, REASON_IMPLICIT_MISS, 0, 0, NULL, 0);
     } else {
-        REPORT(x, TRACE_DROP, 0, 0, 0);
+        credit_counters(x, x->bridge->unmatched[miss]);
+        if (miss == MISS_PACKET_IN) {
+            REPORT(x, TRACE_MISS_CONTROLLER, 0, 0, 0);
+            packet_in(x, UINT16_MAX, REASON_IMPLICIT_MISS, 0, 0, NULL, 0);
+        } else {
+            REPORT(x, TRACE_DROP, 0, 0, 0);
+        }
     }
     x->last_is_last = old_last;
     x->bucket_group = old_group;
@@ -2278,6 +2281,8 @@ translate(struct xlate *x, struct frozen *frozen)
     if (!frozen && port && !may_receive(x, port)) {
         if (rule) {
             credit_rule(x, rule);
+        } else if (!has_ops) {
+            credit_counters(x, x->bridge->unmatched[miss]);
         }
         return;
     }
