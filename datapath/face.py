@@ -540,7 +540,7 @@ class RuleFilter:
 
 def rule_records(wanted: RuleFilter) -> Iterator[bytes]:
     """The rules that a filter lets through, some whole records at a time."""
-    cursor, n_bytes, n_records = (ffi.new("uint64_t *"), ffi.new("uint32_t *"),
+    cursor, n_bytes, n_records = (ffi.new("uint64_t[2]"), ffi.new("uint32_t *"),
                                   ffi.new("uint32_t *"))
     buffer = ffi.new("uint8_t[]", BUFFER)
     while True:

@@ -88,6 +88,28 @@ class Commands:
         return dpctl.dump_flows(bridge.datapath, verbose, names,
                                 keep=lambda record: record.key.get("in_port", 0) in own)
 
+    def change_port_number(self, args: list[str]) -> None:
+        name, port_name, word = args
+        datapath = next((datapath for datapath in self.switch.datapaths.values()
+                         if datapath.kind == "dummy" and datapath.name == name), None)
+        if datapath is None:
+            raise CommandError("unknown datapath or not a dummy")
+        old = datapath.port_numbers().get(port_name)
+        if old is None:
+            raise CommandError("unknown port")
+        new = int(word) if word.isdigit() else 0
+        if not 0 < new < 1 << 16:
+            raise CommandError("bad port number")
+        if new in datapath.ports:
+            raise CommandError("port number already in use")
+        self.settle()
+        datapath.attach(datapath.detach(old), new)
+        for bridge in self.switch.bridges.values():
+            for port in bridge.ports.values():
+                if bridge.datapath is datapath and port.number == old:
+                    port.number = new
+        self.follow_devices()
+
     def show_dp_features(self, args: list[str]) -> str:
         bridge = self.bridge(args[0])
         return dpctl.show_features(bridge.datapath)
@@ -259,6 +281,7 @@ class Commands:
             bridge.is_published = False
         self.switch.publish()
         self.agent.ports_changed()
+        self.agent.report()
 
     # -- revalidator/*, upcall/*
 
@@ -290,9 +313,11 @@ class Commands:
         lines = []
         for _, datapath in sorted(self.switch.datapaths.items()):
             stats = face.datapath_stats(datapath.handle)
+            # The reference begins with 10000 and lets the limit grow as flows come.
+            limit = min(self.switch.settings.flow_limit, max(10000, stats.n_flows))
             lines.append(f"{datapath.title}:\n"
                          f"  flows         : (current {stats.n_flows}) (avg {stats.n_flows}) "
-                         f"(max {stats.n_flows}) (limit {self.switch.settings.flow_limit})\n"
+                         f"(max {stats.n_flows}) (limit {limit})\n"
                          f"  dump duration : 1ms\n  ufid enabled : true\n\n"
                          f"  0: (keys {stats.n_flows})")
         return "\n".join(lines)
@@ -368,6 +393,8 @@ class Commands:
     def dummy_rows(self) -> tuple[Command, ...]:
         """The rows that only --enable-dummy brings."""
         return (
+            Command("dpif-dummy/change-port-number", "dp port new-number", 3, 3,
+                    self.change_port_number),
             Command("netdev-dummy/conn-state", "[netdev]", 0, 1, self.dummy_conn_state),
             Command("netdev-dummy/ip4addr", "[netdev] ipaddr/mask-prefix-len", 1, 2,
                     self.dummy_ip4addr),

@@ -162,7 +162,7 @@ def set_features(datapath: Datapath, args: list[str]) -> str | None:
     """dpif/set-dp-features BRIDGE [NAME [true|false]]."""
     rows = [row for row in FEATURES if row.can_be_set]
     if not args:
-        return "\n".join(_describe(datapath, row) for row in rows)
+        return "\n".join(_describe(datapath, row) for row in FEATURES)
     row = next((row for row in rows if row.name == args[0]), None)
     if row is None:
         return "Unexpected support field"

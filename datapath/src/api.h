@@ -271,9 +271,10 @@ struct rule_record {            /* Followed by match value, match mask and the
 };
 
 /* 'match' is value then mask, or NULL for all.  Fills 'buffer' with whole
- * rule_records. */
+ * rule_records, by table, in the order in which they were added or last
+ * modified.  'cursor' is {0, 0} at first and, when nothing is left, again. */
 int rules_dump(const struct rule_filter *, const uint8_t *match,
-               uint64_t *cursor, uint8_t *buffer, uint32_t size,
+               uint64_t cursor[2], uint8_t *buffer, uint32_t size,
                uint32_t *n_bytes, uint32_t *n_records);
 int rule_get(uint64_t rule, uint8_t *buffer, uint32_t size, uint32_t *n_bytes);
 

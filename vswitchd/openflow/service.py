@@ -7,7 +7,7 @@ too and sent by the agent. Control task only.
 Source: OpenFlow 1.0 to 1.5; the Nicira extensions as in ovs-ofctl(8).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from datapath import face
@@ -24,6 +24,7 @@ from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.features import N_TABLES, encoded_reply
 from vswitchd.openflow.framing import identify, name_raw
+from vswitchd.openflow.hash_order import HashOrder
 from vswitchd.openflow.match import Match
 from vswitchd.openflow.messages import (Message, bundle, flow, group, meter, monitor, packet,
                                         port, queue, session, table)
@@ -74,6 +75,11 @@ def _device_errors(row: BridgePort) -> dict[str, int]:
     names = {"collisions": "collisions", "rx_crc_err": "rx_crc_errors",
              "rx_frame_err": "rx_frame_errors", "rx_over_err": "rx_over_errors"}
     return {names[name]: count for name, count in counts.items() if name in names}
+
+
+def _port_order(numbers: Collection[int]) -> HashOrder:
+    """Port numbers in the order in which statistics are told."""
+    return HashOrder(sorted(numbers, key=lambda number: (number != LOCAL, number)), 4)
 
 
 def _is_one_of(message: bytes, kinds: tuple[str, ...]) -> bool:
@@ -367,12 +373,10 @@ class Service:
 
     def port_stats(self, conn: Session, value: port.PortStatsRequest):
         self.settle()
-        rows = self.bridge.ports.values()
-        if value.port != PORT_NONE:
-            rows = [row for row in rows if row.ofport == value.port]
-        yield port.PortStatsReply(tuple(
-            self.describe_counts(row)
-            for row in sorted(rows, key=lambda row: (row.ofport != LOCAL, row.ofport))))
+        rows = {row.ofport: row for row in self.bridge.ports.values()
+                if value.port in (PORT_NONE, row.ofport)}
+        yield port.PortStatsReply(tuple(self.describe_counts(rows[number])
+                                        for number in _port_order(rows)))
 
     def describe_counts(self, row: BridgePort) -> port.PortStats:
         """The statistics of a port."""
@@ -421,13 +425,12 @@ class Service:
         yield queue.QueueConfigReply(value.port, tuple(queue.QueueConfig(*row) for row in rows))
 
     def queues(self, wanted) -> list[tuple[int, int]]:
-        """(port, queue) of the queues that a request asks for, LOCAL first. A dummy device has
-        queue 0; other devices have none unless QoS is configured."""
+        """(port, queue) of the queues that a request asks for. A dummy device has queue 0; other
+        devices have none unless QoS is configured."""
         found = {row.ofport: row.netdev.kind for row in self.bridge.ports.values()}
         if wanted.port not in (PORT_NONE, *found):
             raise OpenFlowError("OFPQOFC_BAD_PORT")
-        return [(number, 0) for number in sorted(found, key=lambda number: (number != LOCAL,
-                                                                            number))
+        return [(number, 0) for number in _port_order(found)
                 if wanted.port in (PORT_NONE, number) and wanted.queue in (QUEUE_ALL, 0)
                 and found[number].startswith("dummy")]
 

@@ -235,13 +235,33 @@ class Bridge:
         self.publish(bridges or {})
         port.netdev.close(cleanup)
 
+    def renumber(self, has_dummy: bool, bridges: "dict[str, Bridge]") -> None:
+        """Attaches anew the ports that request another number than they have, where it is free or
+        had by a port that does not request it, which then gets another one."""
+        holders = {port.ofport: name for name, port in self.ports.items()}
+        moving: list[str] = []
+        for name, port in self.ports.items():
+            request = self.wanted[name].ofport_request
+            if name in moving or port.ofport == LOCAL or request in (None, port.ofport):
+                continue
+            victim = holders.get(request)
+            if victim is None or self.wanted[victim].ofport_request != request:
+                for mover in filter(None, (name, victim)):
+                    moving.append(mover)
+                    del holders[self.ports[mover].ofport]
+        for name in moving:
+            self.drop(name, True, bridges)
+            self.former.pop(name)
+        for name in sorted(moving, key=lambda name: self.wanted[name].ofport_request is None):
+            self.add(self.wanted[name], has_dummy)
+
     def port_of(self, ofport: int) -> tuple[str, BridgePort] | None:
         """(name, port) of an OpenFlow port number."""
         return next(((name, port) for name, port in self.ports.items() if port.ofport == ofport),
                     None)
 
     def statistics(self, port: BridgePort) -> dict[str, int]:
-        """Interface.statistics of a port."""
+        """Interface.statistics of a port, as far as the datapath counts them."""
         if port.number is None:
             stats = self._patch_stats(port)
             names = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes")

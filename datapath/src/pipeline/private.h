@@ -153,6 +153,7 @@ struct rule {
     uint32_t handle;
     uint32_t refs;              /* Atomic. */
     uint64_t tag;
+    uint64_t number;            /* Of its creation; ascends in the list. */
     int64_t created_ms, modified_ms;
     uint64_t words[];           /* Of 'cls'. */
 };
@@ -350,6 +351,7 @@ struct pipeline {
     uint64_t staged;            /* Version that is open, or 0. */
     struct staged_change *changes;      /* Of that version. */
     uint32_t n_changes, allocated_changes;
+    uint64_t n_rules_made;
     struct bridge *bridges;
     struct port_map *_Atomic port_map;  /* Epoch. */
     struct rule *due, *last_due;        /* Rules with timeouts, by age. */
