@@ -986,10 +986,10 @@ def frame_parse(frame: bytes, in_port: int = 0) -> bytes:
     return ffi.buffer(flow)[:]
 
 
-def frame_compose(flow: bytes, payload_size: int = 0) -> bytes:
-    """A frame whose struct flow is `flow`. Any thread."""
+def frame_compose(flow: bytes, payload_size: int = 0, counts: bool = True) -> bytes:
+    """A frame whose struct flow is `flow`; its payload counts up or is zeros. Any thread."""
     frame, size = ffi.new("uint8_t[]", 65536), ffi.new("uint32_t *")
-    check(lib.frame_compose(flow, payload_size, frame, 65536, size))
+    check(lib.frame_compose(flow, payload_size, counts, frame, 65536, size))
     return ffi.buffer(frame, size[0])[:]
 
 

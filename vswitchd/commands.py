@@ -228,10 +228,12 @@ class Commands:
             key, _ = text.parse_flow(word, datapath.port_numbers())
         except text.TextError as error:
             raise CommandError(str(error)) from None
+        if key.get("eth_type") == 0x86dd and not key.get("nw_frag", 0) & FRAG_LATER:
+            key.pop("nw_frag", None)    # as in the reference: no extension header
         flow = text.pack(key)
         frame = face.frame_compose(flow, 0)
         if length > len(frame) and _has_payload(key):
-            frame = face.frame_compose(flow, length - len(frame))
+            frame = face.frame_compose(flow, length - len(frame), counts=False)
         elif not length and _has_payload(key):
             frame = face.frame_compose(flow, _PAYLOAD)
         return frame.ljust(length, b"\0")

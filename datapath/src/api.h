@@ -482,10 +482,11 @@ int packets_inject(const struct injection *, uint32_t n, const uint8_t *blob,
 int frame_parse(const uint8_t *frame, uint32_t size, uint32_t in_port,
                 uint8_t *flow);
 
-/* Makes a frame whose parse is 'flow', with right lengths and checksums
- * ('payload_size' bytes after the last header).  Any thread. */
-int frame_compose(const uint8_t *flow, uint32_t payload_size, uint8_t *frame,
-                  uint32_t max, uint32_t *size);
+/* Makes a frame whose parse is 'flow', with right lengths and checksums, but
+ * for SCTP's, which is 0.  'payload_size' bytes follow the last header: zeros,
+ * or they count up.  Any thread. */
+int frame_compose(const uint8_t *flow, uint32_t payload_size, bool counts,
+                  uint8_t *frame, uint32_t max, uint32_t *size);
 
 /* ---- Upcalls ---- */
 

@@ -845,10 +845,10 @@ class BridgeAgent:
     def ports_changed(self) -> None:
         """Tells which ports came, went or changed."""
         self.follow_remotes()
-        for value in list(self.service.port_changes()):
+        for change in list(self.service.port_changes()):
             for connection in list(self.connections):
-                if connection.session.wants("port_status", value.reason):
-                    self.tell(connection, value)
+                if change.is_for(connection.session):
+                    self.tell(connection, change.value)
 
     def tables_changed(self) -> None:
         """Tells which tables became full, or have room again."""

@@ -8,6 +8,7 @@ Source: OpenFlow 1.0 to 1.5; the Nicira extensions as in ovs-ofctl(8).
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from datapath import face
@@ -31,7 +32,7 @@ from vswitchd.openflow.messages import (Message, bundle, flow, group, meter, mon
 from vswitchd.openflow.messages import switch as description
 from vswitchd.openflow.quick import serve as quick
 from vswitchd.openflow.quick.codec import Codec
-from vswitchd.openflow.session import OF10, OF11, OF13, OF14, Session, told_reason
+from vswitchd.openflow.session import OF10, OF11, OF13, OF14, OF15, Session, told_reason
 from vswitchd.openflow.table_settings import TableSettings
 from vswitchd.openflow.text import parse_match
 from vswitchd.switch.bridge import Bridge, BridgePort
@@ -56,6 +57,21 @@ _RFC2819 = 21                   # counters of frame sizes and the like, none of 
 PRIMARY_REQUEST = 0             # why a role changed
 _log = vlog.module("ofproto")
 _RATE = vlog.RateLimit(1, 5)
+
+
+class PortChange(NamedTuple):
+    """A PORT_STATUS, who asked for the change, and whether only the port's liveness changed."""
+
+    value: port.PortStatus
+    source: Session | None = None
+    is_liveness: bool = False
+
+    def is_for(self, conn: Session) -> bool:
+        """Whether a connection is to be told. Who asked for a change is not before OpenFlow 1.5,
+        and OpenFlow 1.0 knows no liveness."""
+        return (conn.wants("port_status", self.value.reason)
+                and not (conn is self.source and conn.version < OF15)
+                and not (self.is_liveness and conn.version == OF10))
 
 
 class Encoded(NamedTuple):
@@ -100,6 +116,7 @@ class Service:
         self.meters = meters.Meters(bridge.datapath, bridge.handle)
         self.options = options.TlvMap()
         self.told: dict[int, port.Port] = {}    # ports as the controllers know them
+        self.asked: list[PortChange] = []       # what port_mods asked for: not told yet
         self.sessions: list[Session] = []       # of all connections
         self.generation_id: int | None = None   # of the last role request that had one
         self.fragments = 0
@@ -134,19 +151,25 @@ class Service:
         found = {row.ofport: self.describe(name, row) for name, row in self.bridge.ports.items()}
         return dict(sorted(found.items()))
 
-    def port_changes(self) -> Iterator[port.PortStatus]:
-        """What changed since the controllers were last told."""
+    def port_changes(self) -> Iterator[PortChange]:
+        """What changed since the controllers were last told. As in the reference, what a port_mod
+        asked for comes before what it led to, and a new port is live only in a second message."""
+        for asked in self.asked:
+            yield asked
+        self.asked.clear()
         now = self.ports()
         before, self.told = self.told, now
         for number, old in before.items():
             if number not in now or now[number].name != old.name:
-                yield port.PortStatus(DELETED, old)
+                yield PortChange(port.PortStatus(DELETED, old))
         for number, new in now.items():
             old = before.get(number)
             if old is None or old.name != new.name:
-                yield port.PortStatus(ADDED, new)
-            elif old != new:
-                yield port.PortStatus(MODIFIED, new)
+                old = replace(new, state=new.state & ~PS_LIVE)
+                yield PortChange(port.PortStatus(ADDED, old))
+            if old != new:
+                yield PortChange(port.PortStatus(MODIFIED, new),
+                                 is_liveness=replace(old, state=old.state ^ PS_LIVE) == new)
 
     # -- requests
 
@@ -391,6 +414,7 @@ class Service:
 
     def port_mod(self, conn: Session, value: port.PortMod):
         row = self.port_to_change(value)
+        before = self.told.get(row.ofport)
         mask = value.mask & (_CONFIG_10 if conn.version == OF10 else _CONFIG_11)
         config = row.config & ~mask | value.config & mask
         is_down = not row.netdev.state().is_up
@@ -398,6 +422,12 @@ class Service:
             row.netdev.set_up(not config & PC_PORT_DOWN)
             if row.number is not None:
                 self.bridge.datapath.update(row.number)
+        if before and before.config != config:
+            # Others hear of the configuration first, and then of what came of it.
+            asked = replace(before, config=config)
+            self.asked.append(PortChange(port.PortStatus(
+                MODIFIED, replace(asked, state=asked.state & ~PS_LIVE)), conn))
+            self.told[row.ofport] = asked
         row.config = config & ~PC_PORT_DOWN
         self.bridge.is_published = False
         return ()

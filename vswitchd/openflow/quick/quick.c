@@ -1387,12 +1387,12 @@ quick_dump(struct quick *q, struct quick_dump *d, uint8_t *out,
         }
         uint32_t n;
         d->at = d->size = 0;
-        if (dump(d->filter, d->match, &d->cursor, d->records, d->room,
+        if (dump(d->filter, d->match, d->cursor, d->records, d->room,
                  &d->size, &n)) {
             all.stop = QUICK_OTHER;     /* Nothing to skip: at == size. */
             break;
         }
-        d->is_last = !d->cursor;
+        d->is_last = !d->cursor[0];
     }
     *run = all;
 }
