@@ -59,19 +59,27 @@ _log = vlog.module("ofproto")
 _RATE = vlog.RateLimit(1, 5)
 
 
+def _shown(row: port.Port, version: int) -> port.Port:
+    """A port as far as a version shows it."""
+    if version == OF10:
+        return replace(row, state=row.state & ~PS_LIVE)
+    return replace(row, config=row.config & _CONFIG_11)
+
+
 class PortChange(NamedTuple):
-    """A PORT_STATUS, who asked for the change, and whether only the port's liveness changed."""
+    """A PORT_STATUS, how the port was before, and who asked for the change."""
 
     value: port.PortStatus
+    old: port.Port | None = None
     source: Session | None = None
-    is_liveness: bool = False
 
     def is_for(self, conn: Session) -> bool:
         """Whether a connection is to be told. Who asked for a change is not before OpenFlow 1.5,
-        and OpenFlow 1.0 knows no liveness."""
+        and nobody is of what his version does not show."""
         return (conn.wants("port_status", self.value.reason)
                 and not (conn is self.source and conn.version < OF15)
-                and not (self.is_liveness and conn.version == OF10))
+                and (self.old is None
+                     or _shown(self.old, conn.version) != _shown(self.value.port, conn.version)))
 
 
 class Encoded(NamedTuple):
@@ -94,8 +102,8 @@ def _device_errors(row: BridgePort) -> dict[str, int]:
 
 
 def _port_order(numbers: Collection[int]) -> HashOrder:
-    """Port numbers in the order in which statistics are told."""
-    return HashOrder(sorted(numbers, key=lambda number: (number != LOCAL, number)), 4)
+    """Port numbers, in the order in which they came, in that in which statistics are told."""
+    return HashOrder(numbers, 4)
 
 
 def _is_one_of(message: bytes, kinds: tuple[str, ...]) -> bool:
@@ -153,7 +161,8 @@ class Service:
 
     def port_changes(self) -> Iterator[PortChange]:
         """What changed since the controllers were last told. As in the reference, what a port_mod
-        asked for comes before what it led to, and a new port is live only in a second message."""
+        asked for comes before what it led to; a new port is live only in a second message, and one
+        whose link goes down is not live in a message before."""
         for asked in self.asked:
             yield asked
         self.asked.clear()
@@ -167,9 +176,11 @@ class Service:
             if old is None or old.name != new.name:
                 old = replace(new, state=new.state & ~PS_LIVE)
                 yield PortChange(port.PortStatus(ADDED, old))
+            elif new.state & PS_LINK_DOWN and old.state & PS_LIVE:
+                before_last, old = old, replace(old, state=old.state & ~PS_LIVE)
+                yield PortChange(port.PortStatus(MODIFIED, old), before_last)
             if old != new:
-                yield PortChange(port.PortStatus(MODIFIED, new),
-                                 is_liveness=replace(old, state=old.state ^ PS_LIVE) == new)
+                yield PortChange(port.PortStatus(MODIFIED, new), old)
 
     # -- requests
 
@@ -424,9 +435,10 @@ class Service:
                 self.bridge.datapath.update(row.number)
         if before and before.config != config:
             # Others hear of the configuration first, and then of what came of it.
-            asked = replace(before, config=config)
-            self.asked.append(PortChange(port.PortStatus(
-                MODIFIED, replace(asked, state=asked.state & ~PS_LIVE)), conn))
+            is_live = before.state & PS_LIVE and not config & PC_PORT_DOWN
+            asked = replace(before, config=config,
+                            state=before.state & ~PS_LIVE | PS_LIVE * bool(is_live))
+            self.asked.append(PortChange(port.PortStatus(MODIFIED, asked), before, conn))
             self.told[row.ofport] = asked
         row.config = config & ~PC_PORT_DOWN
         self.bridge.is_published = False
