@@ -132,16 +132,17 @@ class Database:
             results += [None] * (total - len(results))
         return Execution(results, outcome, transaction, False, self.sequence)
 
-    def replace(self, rows: dict[str, dict[str, Row | None]], comment: str) -> Execution:
+    def replace(self, rows: dict[str, dict[str, Row | None]], comment: str,
+                paced: Paced = at_once) -> Execution:
         """Decide a transaction that puts rows in place ({table: {uuid: Row}}, None deletes).
 
         For copies of another server's data; every check of a commit applies.  Raises OvsdbError.
         """
-        transaction = Transaction(self, Context(is_internal=True), 0, self.new_uuid)
+        transaction = Transaction(self, Context(is_internal=True), 0, self.new_uuid, paced)
         transaction.comments.append(comment)
         for name, table_rows in rows.items():
             view = transaction.view(name)
-            for uuid, row in table_rows.items():
+            for uuid, row in paced(table_rows.items()):
                 view.put(uuid, row)
         return Execution([], transaction.finish(), transaction, False, self.sequence)
 

@@ -160,9 +160,9 @@ class HostedDatabase:
         database.install(execution, prepared)
         self._road = self._make_road()      # The tables have other dictionaries now.
 
-    def note_entry(self, eid: str, delta: Delta) -> None:
+    def note_entry(self, eid: str, delta: Delta, atoms: tuple[int, int] | None = None) -> None:
         """Take note of an entry of a shared log that is about to be applied."""
-        self.history.add(eid, delta)
+        self.history.add(eid, delta, atoms)
         if self.logged_tables:
             self._log_delta(delta)
 

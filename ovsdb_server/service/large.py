@@ -23,7 +23,8 @@ MANY_OPERATIONS = 500
 MANY_ROWS = 5000
 MANY_CHANGES = 500
 
-_SLICE = 0.002
+# Seconds for which it runs before others have their turn.
+SLICE = 0.002
 
 # So many changed rows are dropped at a time.
 _DISCARDED = 500
@@ -90,7 +91,7 @@ class LargeTransaction:
         hub.n_others += 1
         try:
             while not self._is_finished:
-                if self._slices.advance(_SLICE):
+                if self._slices.advance(SLICE):
                     self.settle()
                 else:
                     await trio.lowlevel.checkpoint()

@@ -25,6 +25,7 @@ from ovsdb_server.engine.schema import DatabaseSchema
 
 from .record import CLUSTERED, Record, encode_record, identify, read_records
 from .record_file import create_file
+from .replay import TransactionText
 
 ELECTION_TIMER_DEFAULT = 1000
 ELECTION_TIMER_MIN = 100
@@ -158,7 +159,7 @@ class Entry(NamedTuple):
     """An entry of the log.
 
     At most one kind of content: a transaction (`eid` with `data`, and `schema` when it changes
-    that; `data` None then means that each server converts what it has), `servers` {sid: address},
+    that; `data` None then means that each server converts what it has; of a large one it is text), `servers` {sid: address},
     or an `election_timer`; none of them in the entry with which a leader begins its term.
     """
 
@@ -166,7 +167,7 @@ class Entry(NamedTuple):
     index: int
     eid: str | None = None
     schema: dict | None = None
-    data: dict | None = None
+    data: dict | TransactionText | None = None
     servers: dict[str, str] | None = None
     election_timer: int | None = None
     comment: str | None = None
@@ -177,7 +178,10 @@ class Entry(NamedTuple):
         json |= {"term": _signed(self.term), "index": _signed(self.index)}
         if self.eid is not None:
             json["eid"] = self.eid
-            json["data"] = [self.schema, self.data]
+            data = self.data
+            if type(data) is TransactionText:
+                data = orjson.Fragment(data.text)
+            json["data"] = [self.schema, data]
         if self.servers is not None:
             json["servers"] = self.servers
         if self.election_timer is not None:

@@ -23,15 +23,21 @@ Nothing here does I/O.
 """
 
 import base64
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import orjson
 
 from .cluster_file import Entry, parse_record
+from .replay import TransactionText
 
 # Pieces of a snapshot; etcd refuses requests above 1.5 MiB unless told otherwise.
 PIECE_SIZE = 1 << 20
+
+# A batch of so many bytes that is one transaction is not parsed before it is applied.
+_LARGE = 1 << 18
+_ALONE = re.compile(rb'\[\{"term":(\d+),"index":(\d+),"eid":"([0-9a-f-]{36})","data":\[null,(?=\{)')
 
 # How many batches one read fetches: each may have a megabyte and hundreds of transactions.
 READ_LIMIT = 16
@@ -128,6 +134,12 @@ def encode_batch(entries: Iterable[Entry]) -> bytes:
 
 
 def decode_batch(value: bytes) -> list[Entry]:
+    if len(value) >= _LARGE:
+        match = _ALONE.match(value)
+        if match is not None and value.endswith(b"]}]") and b'},{"term":' not in value:
+            term, index, eid = match.groups()
+            return [Entry(int(term), int(index), eid.decode(),
+                          data=TransactionText(value[match.end():-3]))]
     return [parse_record(json) for json in orjson.loads(value)]
 
 
@@ -229,6 +241,8 @@ class Keys:
         entries: list[Entry] = []
         for kv in kvs:
             if kv.key.startswith(self._log):
+                if int(kv.key.removeprefix(self._log), 16) <= applied:
+                    continue
                 entries += (e for e in decode_batch(kv.value) if e.index > applied)
             elif kv.key == self.head:
                 json = kv.json()
@@ -253,15 +267,16 @@ class Keys:
         """Read the events of one answer of a watch."""
         put: list[Kv] = []
         deleted: list[str] = []
+        last: dict[str, dict] = {}
         for event in events:
             kv = Kv.from_json(event["kv"])
+            # A key may come twice (put, deleted, put): the order decides what stands at the end.
+            last[kv.key] = event
             if event.get("type") == "DELETE":
                 deleted.append(kv.key)
             else:
                 put.append(kv)
         revision = max((int(event["kv"]["mod_revision"]) for event in events), default=0)
-        # A key may come twice (put, deleted, put): the order decides what stands at the end.
-        last = {Kv.from_json(event["kv"]).key: event for event in events}
         gone = [key for key in deleted if last[key].get("type") == "DELETE"]
         return News(
             self._gather([kv for kv in put if kv.key not in gone], revision, applied),

@@ -7,6 +7,7 @@ columns, with differences in the update2 sense when "_is_diff".  Ephemeral colum
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import count, islice
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from ovsdb_server.engine import datum
 from ovsdb_server.engine.atom import is_uuid, random_uuid
 from ovsdb_server.engine.database import Database
 from ovsdb_server.engine.error import OvsdbError, syntax_error
-from ovsdb_server.engine.pace import Paced
+from ovsdb_server.engine.pace import Paced, at_once
 from ovsdb_server.engine.schema import Column, ColumnType, DatabaseSchema, Datum, Table
 from ovsdb_server.engine.table import Change, Delta, Row
 
@@ -24,6 +25,13 @@ from ovsdb_server.engine.table import Change, Delta, Row
 _LARGE = 1 << 20
 
 META_MEMBERS = frozenset(("_date", "_comment", "_is_diff"))
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionText:
+    """A transaction that is still `text`, as `encode_delta_text` makes it."""
+
+    text: bytes
 
 
 def encode_delta(schema: DatabaseSchema, delta: Delta, comment: str | None, wall_ms: int,
@@ -160,19 +168,25 @@ def split_transaction(body: bytes) -> Iterator[dict]:
     yield json
 
 
+def read_members(json: dict | TransactionText) -> dict:
+    """Return what a transaction has besides tables."""
+    if type(json) is TransactionText:
+        # No row holds this, and in a string the quotes would be escaped.
+        start = json.text.rfind(b',"_date":')
+        return orjson.loads(b"{" + json.text[start + 1:]) if start >= 0 else {}
+    return {name: json[name] for name in META_MEMBERS.intersection(json)}
+
+
 _PART = 256 * 1024
 _TABLE = re.compile(rb'"([A-Za-z_][A-Za-z0-9_]*)":\{"[0-9a-fA-F-]{36}":')
+_ROW = re.compile(rb',"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}":')
 _ROW_HEAD = len('"":') + 36
 
 
 def _find_row(body: bytes, position: int) -> int:
     """Return where the comma before the next row is, from `position`; -1 where there is none."""
-    while (found := body.find(b'},"', position)) >= 0:
-        if body[found + 39:found + 41] == b'":' and is_uuid(
-                body[found + 3:found + 39].decode("latin-1")):
-            return found + 1
-        position = found + 1
-    return -1
+    found = _ROW.search(body, position)
+    return -1 if found is None else found.start()
 
 
 def _versions(uuid: str) -> Iterator[Datum]:
@@ -218,14 +232,18 @@ class Replay:
                     rows[uuid] = row
         return delta
 
-    def read(self, json: dict) -> Delta:
-        """Return what one transaction would change.  Raises OvsdbError."""
-        is_diff = json.get("_is_diff") is True
+    def read(self, json: dict | TransactionText, paced: Paced = at_once) -> Delta:
+        """Return what one transaction, which may still be text, would change.
+
+        Raises OvsdbError.
+        """
+        is_diff = read_members(json).get("_is_diff") is True
         delta: Delta = {}
-        for table, uuid, row_json in self._rows_of(json):
-            old = self.rows[table.name].get(uuid)
-            row = self._row(table, uuid, old, row_json, is_diff)
-            delta.setdefault(table.name, {})[uuid] = old, row
+        for part in split_transaction(json.text) if type(json) is TransactionText else (json,):
+            for table, uuid, row_json in paced(self._rows_of(part)):
+                old = self.rows[table.name].get(uuid)
+                row = self._row(table, uuid, old, row_json, is_diff)
+                delta.setdefault(table.name, {})[uuid] = old, row
         return delta
 
     def parse(self, body: bytes) -> dict | Staged:

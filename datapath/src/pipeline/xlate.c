@@ -504,26 +504,23 @@ run_clone(struct xlate *x, const void *ops, uint32_t size, bool last)
     bool conntracked = x->conntracked, was_mpls = x->was_mpls;
     bool encap = x->pending_encap, decap = x->pending_decap;
     bool nested = !last && !ops_are_reversible(ops, size);
-    bool old_last = x->last_is_last, sampled = false;
+    bool old_last = x->last_is_last;
     struct flow base;
-    uint32_t start = 0, head = sizeof(struct action_clone);
+    uint32_t start = 0;
 
     x->last_is_last = last || nested;
 
     if (nested) {
-        uint64_t features = x->pipeline->features;
         xlate_commit(x);
         base = x->base;
-        sampled = !(features & DPF_CLONE);
-        if (!sampled) {
-            start = actions_begin(x->actions, ACTION_CLONE, head);
-        } else if (features & DPF_DEEP_SAMPLE) {
-            head = sizeof(struct action_sample);
-            start = actions_begin(x->actions, ACTION_SAMPLE, head);
-        } else {
-            REPORT(x, TRACE_NO_CLONE, 0, 0, 0);
-            x->last_is_last = old_last;
-            return;
+        bool can_clone = x->pipeline->features & DPF_CLONE;
+        start = actions_begin(x->actions,
+                              can_clone ? ACTION_CLONE : ACTION_SAMPLE,
+                              sizeof(struct action_clone));
+        if (!can_clone) {
+            struct action_sample *a
+                = (void *) (x->actions->buffer.data + start);
+            a->probability = UINT32_MAX;
         }
     }
     xlate_ops(x, ops, size, false);
@@ -532,12 +529,10 @@ run_clone(struct xlate *x, const void *ops, uint32_t size, bool last)
     }
     xlate_finish_freezing(x, 0);
     if (nested) {
-        if (x->actions->buffer.size == start + head) {
+        if (x->actions->buffer.size == start + sizeof(struct action_clone)) {
             x->actions->buffer.size = start;
-        } else if (actions_end(x->actions, start) && sampled) {
-            struct action_sample *a
-                = (void *) (x->actions->buffer.data + start);
-            a->probability = UINT32_MAX;
+        } else {
+            actions_end(x->actions, start);
         }
         x->base = base;
     }
@@ -663,9 +658,6 @@ output_to_patch(struct xlate *x, const struct conf_port *port, bool last)
 static void
 put_trunc(struct xlate *x, uint32_t max_len)
 {
-    if (!(x->pipeline->features & DPF_TRUNC)) {
-        x->out->slow_reasons |= SLOW_ACTION;
-    }
     struct action_trunc *t = actions_put(x->actions, ACTION_TRUNC, sizeof *t);
 
     t->max_len = max_len;
@@ -794,6 +786,7 @@ xlate_may_resubmit(struct xlate *x)
     return false;
 }
 
+enum miss { MISS_NOTHING, MISS_PACKET_IN, MISS_FRAGMENT };
 
 /* Looks the flow up in table '*table' (and those after it where its miss
  * configuration says so). */
@@ -811,7 +804,6 @@ lookup(struct xlate *x, uint8_t *table, uint32_t in_port, bool may_packet_in,
     if (flow->nw_frag & 1 && is_ip(flow)) {
         if (x->conf->config.flags & BRIDGE_DROP_FRAGS) {
             *miss = MISS_FRAGMENT;
-            credit_table(x, *table, true);
             return NULL;
         }
         if (!(x->conf->config.flags & BRIDGE_NX_MATCH_FRAGS)) {
@@ -900,14 +892,11 @@ run_rule(struct xlate *x, struct rule *rule, enum miss miss, bool clone,
         } else {
             xlate_ops(x, program_ops(p), p->size, false);
         }
+    } else if (miss == MISS_PACKET_IN) {
+        REPORT(x, TRACE_MISS_CONTROLLER, 0, 0, 0);
+        packet_in(x, UINT16_MAX, REASON_IMPLICIT_MISS, 0, 0, NULL, 0);
     } else {
-        credit_counters(x, x->bridge->unmatched[miss]);
-        if (miss == MISS_PACKET_IN) {
-            REPORT(x, TRACE_MISS_CONTROLLER, 0, 0, 0);
-            packet_in(x, UINT16_MAX, REASON_IMPLICIT_MISS, 0, 0, NULL, 0);
-        } else {
-            REPORT(x, TRACE_DROP, 0, 0, 0);
-        }
+        REPORT(x, TRACE_DROP, 0, 0, 0);
     }
     x->last_is_last = old_last;
     x->bucket_group = old_group;
@@ -2023,14 +2012,6 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
         }
         break;
     case OP_CHECK_PKT_LARGER:
-        if (!(x->pipeline->features & DPF_CHECK_PKT_LEN)) {
-            const struct op_check_pkt_larger *o = (const void *) op;
-            x->out->slow_reasons |= SLOW_ACTION;
-            subfield_set_u64(&o->dst,
-                             x->in->frame && x->in->frame_size > o->length,
-                             &x->flow);
-            break;
-        }
         op_check_larger(x, (const void *) op, next, end);
         return false;
     case OP_WRITE_ACTIONS: {
@@ -2297,8 +2278,6 @@ translate(struct xlate *x, struct frozen *frozen)
     if (!frozen && port && !may_receive(x, port)) {
         if (rule) {
             credit_rule(x, rule);
-        } else if (!has_ops) {
-            credit_counters(x, x->bridge->unmatched[miss]);
         }
         return;
     }

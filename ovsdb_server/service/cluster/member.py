@@ -7,12 +7,17 @@ transactions like the leader and append them under the same comparisons, so that
 written at; an answer goes out when this server has applied the transaction.  The leader also stores
 snapshots and trims the log.
 
+What takes long, to decide a large transaction and to apply one, runs in slices.  What the machine
+tells of the log meanwhile waits until it is over, in its order; a decision is given up for it and
+made anew.  Nothing is proposed until all of the log that is known is applied.
+
 What etcd has confirmed is durable; this server's file is there to start from.
 
 Trio thread only.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 from random import Random
 
@@ -23,24 +28,27 @@ from ovsdb_server.engine.atom import random_uuid
 from ovsdb_server.engine.database import Database, Execution, convert
 from ovsdb_server.engine.ephemeral import refuse_ephemeral
 from ovsdb_server.engine.error import OvsdbError
-from ovsdb_server.engine.history import History
+from ovsdb_server.engine.history import History, delta_atoms
+from ovsdb_server.engine.pace import Paced, at_once
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.service.cluster import snapshots
 from ovsdb_server.service.cluster.client import EtcdError
 from ovsdb_server.service.cluster.joining import remove_member
 from ovsdb_server.service.cluster.meeting import Meeting
-from ovsdb_server.service.cluster.proposer import Proposer
+from ovsdb_server.service.cluster.proposer import Decision, Proposer, Request
 from ovsdb_server.service.cluster.supervisor import NoEtcd
 from ovsdb_server.service.hosted import HostedDatabase
+from ovsdb_server.service.large import MANY_CHANGES, SLICE, is_large
 from ovsdb_server.service.membership import (CANDIDATE, FOLLOWER, JOINING, LEADER, LEFT, MEMBER,
                                              ClusterError, Membership, Peer, Status)
+from ovsdb_server.service.slices import Slices
 from ovsdb_server.storage.cluster_file import Entry, nickname, short
 from ovsdb_server.storage.cluster_log import ClusterLog
 from ovsdb_server.storage.etcd import KV_COMPACT, KV_TXN, Keys, compact
 from ovsdb_server.storage.etcd import Snapshot as StoredSnapshot
 from ovsdb_server.storage.etcd_member import (REPLY_TIMEOUT, Apply, Changed, Decided, Effect,
                                               Fault, Install, Member, Send, Watch, describe)
-from ovsdb_server.storage.replay import Replay, encode_rows
+from ovsdb_server.storage.replay import Replay, TransactionText, encode_rows, read_members
 
 _log = vlog.module("raft")
 _LIMIT = vlog.RateLimit(5, 5)
@@ -70,6 +78,19 @@ class _Proposal:
         self.make = make
         self.done = trio.Event()
         self.error: OvsdbError | None = None
+
+
+class _Work:
+    """Something long: `finish(result)` follows `call(paced)`.
+
+    `request`: it is the decision of this transaction, which may be given up.
+    """
+
+    def __init__(self, call: Callable[[Paced], object], finish: Callable[[object], None],
+                 request: Request | None = None) -> None:
+        self.slices = Slices(call)
+        self.finish = finish
+        self.request = request
 
 
 class ClusterMember(Membership):
@@ -103,6 +124,9 @@ class ClusterMember(Membership):
         self._own: list[_Proposal] = []
         self._own_under_way: _Proposal | None = None
         self._is_stepping = False
+        self._work: _Work | None = None
+        self._backlog: deque[Effect] = deque()
+        self._is_held_back = False      # Is more true by now than was told?
         self._is_file_behind = False
         self._is_storing = False
         self._log_size = 0
@@ -164,9 +188,17 @@ class ClusterMember(Membership):
         machine = self.machine
         self.cid = self.log.header.cluster_id
         self.index = self.log.index if self.has_schema else None
-        self.is_connected = (machine is not None and machine.is_connected
-                             and self.state == MEMBER)
-        is_leader = self.is_connected and machine.is_leader
+        is_connected = (machine is not None and machine.is_connected
+                        and self.state == MEMBER)
+        is_leader = is_connected and machine.is_leader
+        if self._backlog or self._work is not None and self._work.request is None:
+            # Who is behind with what the log says does not become more than it was.
+            told = is_connected and self.is_connected, is_leader and self.is_leader
+            self._is_held_back = told != (is_connected, is_leader)
+            is_connected, is_leader = told
+        else:
+            self._is_held_back = False
+        self.is_connected = is_connected
         if is_leader and not self.is_leader:
             self._won_at = trio.current_time()
         self.is_leader = is_leader
@@ -186,7 +218,7 @@ class ClusterMember(Membership):
         """From now on transactions of this database go by way of the log in etcd."""
         self.hosted.settle()
         self._proposer = Proposer(self.hosted.database, self._kick, random_uuid,
-                                  lambda: int(time.time() * 1000))
+                                  lambda: int(time.time() * 1000), is_large)
         self._proposer.take_over(self.hosted.triggers)
         self.hosted.triggers = self._proposer
 
@@ -223,7 +255,7 @@ class ClusterMember(Membership):
         while True:
             self._step()
             self._woken = trio.Event()
-            if self._has_work and self.machine.may_propose:
+            if self._has_work and self._work is None and self.machine.may_propose:
                 self._woken.set()
             with trio.move_on_at(self.machine.next_deadline()):
                 await self._woken.wait()
@@ -238,12 +270,70 @@ class ClusterMember(Membership):
         try:
             while True:
                 for effect in self.machine.take_effects():
-                    self._perform(effect)
-                if not self.machine.may_propose or not self._propose():
+                    if isinstance(effect, (Apply, Decided, Install)):
+                        self._give_up_decision()
+                        self._backlog.append(effect)
+                        self._catch_up()
+                    else:
+                        self._perform(effect)
+                if self._work is not None and self._work.slices.is_over:
+                    work, self._work = self._work, None
+                    work.finish(work.slices.result)
+                    self._catch_up()
+                    continue
+                if self._work is not None or not self.machine.may_propose or not self._propose():
                     break
         finally:
             self._is_stepping = False
         self._woken.set()
+
+    def _catch_up(self) -> None:
+        """Do what the machine has said of the log, as far as nothing long is in between."""
+        while self._backlog and self._work is None:
+            self._perform(self._backlog.popleft())
+        if self._is_held_back and self._work is None:
+            self._publish()
+
+    def _begin(self, work: _Work) -> None:
+        self._work = work
+        self._nursery.start_soon(self._run_slices, work)
+
+    async def _run_slices(self, work: _Work) -> None:
+        """Run something long, a slice in each turn of the event loop."""
+        hub = self.server.hub
+        hub.n_others += 1
+        try:
+            while not work.slices.advance(SLICE):
+                await trio.lowlevel.checkpoint()
+        finally:
+            hub.n_others -= 1
+            work.slices.abandon()
+        if work is self._work:
+            self._step()
+
+    def _give_up_decision(self) -> None:
+        """Other servers were faster: decide anew, on top of what they did."""
+        work = self._work
+        if work is not None and work.request is not None:
+            self._work = None
+            work.slices.abandon()
+            self._proposer.put_back(work.request)
+
+    def _decide_large(self, request: Request) -> None:
+        now = trio.current_time()
+
+        def finish(decision: Decision) -> None:
+            if not self.machine.may_propose or self.state != MEMBER:
+                self._proposer.put_back(request)
+                return
+            finished, entries = self._proposer.propose_large(decision)
+            self._finish(finished)
+            if entries:
+                self._entries = self.machine.propose(entries, trio.current_time())
+            self.server.note_waiting()
+
+        self._begin(_Work(lambda paced: self._proposer.decide_large(request, now, paced), finish,
+                          request))
 
     @property
     def _has_work(self) -> bool:
@@ -261,6 +351,10 @@ class ClusterMember(Membership):
             self._own_under_way.done.set()
             self._own_under_way = None
         if self._has_work:
+            request = self._proposer.next_large()
+            if request is not None:
+                self._decide_large(request)
+                return False
             finished, entries = self._proposer.next_batch(now)
             self._finish(finished)
             if entries:
@@ -331,7 +425,13 @@ class ClusterMember(Membership):
         finished: list[tuple[object, Execution]] = []
         following = iter(entries)
         has_changed = False
-        for decision in self._proposer.committed():
+        decisions = self._proposer.committed()
+        if len(decisions) == 1 and decisions[0].entry is not None and (
+                sum(map(len, decisions[0].execution.delta.values())) > MANY_CHANGES):
+            request, execution, _ = decisions[0]
+            self._commit_large(next(following), lambda _paced: execution, request.token)
+            return
+        for decision in decisions:
             execution = decision.execution
             if decision.entry is not None:
                 self._store(next(following))
@@ -348,7 +448,13 @@ class ClusterMember(Membership):
     def _apply(self, entries: list[Entry]) -> None:
         """Entries of other servers (or of no client) follow in the log."""
         has_changed = False
-        for entry in entries:
+        for n, entry in enumerate(entries):
+            if entry.schema is None and _is_large(entry.data):
+                if n + 1 < len(entries):
+                    self._backlog.appendleft(Apply(entries[n + 1:]))
+                entries = entries[:n]
+                self._commit_large(entry, lambda paced, entry=entry: self._read(entry, paced))
+                break
             if entry.schema is not None:
                 self._convert(entry)
             elif entry.data is not None:
@@ -363,15 +469,42 @@ class ClusterMember(Membership):
         self._trim_when_due()
 
     def _apply_transaction(self, entry: Entry) -> bool:
-        database = self.hosted.database
-        delta = Replay.over(database).read(entry.data)
-        rows = {name: {uuid: new for uuid, (_old, new) in changes.items()}
-                for name, changes in delta.items()}
-        execution = database.replace(rows, entry.data.get("_comment", ""))
+        execution = self._read(entry)
         self._store(entry)
         self.hosted.note_entry(entry.eid, execution.delta)
-        database.apply(execution)
+        self.hosted.database.apply(execution)
         return bool(execution.delta)
+
+    def _read(self, entry: Entry, paced: Paced = at_once) -> Execution:
+        """Return what an entry of another server does to the database."""
+        database = self.hosted.database
+        delta = Replay.over(database).read(entry.data, paced)
+        rows = {name: {uuid: new for uuid, (_old, new) in paced(changes.items())}
+                for name, changes in delta.items()}
+        return database.replace(rows, read_members(entry.data).get("_comment", ""), paced)
+
+    def _commit_large(self, entry: Entry, decide: Callable[[Paced], Execution],
+                      token: object = None) -> None:
+        """Store and apply, in slices, an entry of what `decide` returns; `token` of its client."""
+        hosted = self.hosted
+
+        def call(paced: Paced) -> tuple:
+            execution = decide(paced)
+            return (execution, delta_atoms(execution.delta, paced),
+                    hosted.database.prepare(execution, paced))
+
+        def finish(result: tuple) -> None:
+            execution, atoms, prepared = result
+            self._store(entry)
+            hosted.note_entry(entry.eid, execution.delta, atoms)
+            hosted.database.install(execution, prepared)
+            self._note_commit()
+            if token is not None:
+                self._finish([(token, execution)])
+            self.server.after_commit(hosted, {})
+            self._trim_when_due()
+
+        self._begin(_Work(call, finish))
 
     def _store(self, entry: Entry) -> None:
         """Append an entry to this server's file."""
@@ -659,6 +792,12 @@ class ClusterMember(Membership):
             _log.info(f"{self.name}: snapshot not stored: {error}", _LIMIT)
         finally:
             self._is_storing = False
+
+
+def _is_large(data: dict | TransactionText | None) -> bool:
+    """Does a transaction change so many rows that it takes long to apply it?"""
+    return type(data) is TransactionText or type(data) is dict and sum(
+        len(rows) for rows in data.values() if type(rows) is dict) > MANY_CHANGES
 
 
 def open_member(log: ClusterLog, database: Database) -> HostedDatabase:

@@ -6,6 +6,10 @@ and gives their entries; the database itself stays what the log says until `comm
 them.  When the log went on with another server's entries instead, `rejected` puts them back into
 the queue and they are decided anew.
 
+A large transaction goes alone: `next_large` gives it, `decide_large` runs, in slices perhaps, and
+`propose_large` puts what came of it under way; or `put_back` it.  It is tried so a few times; when
+others were always faster, it is decided at one go like all the rest.
+
 Transactions that only read are answered at once, from what is committed.  No I/O, no trio; one
 task at a time.
 """
@@ -19,12 +23,16 @@ import orjson
 from ovsdb_server.engine.database import Context, Database, Execution, Triggers
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.operations import is_write
+from ovsdb_server.engine.pace import Paced, at_once
 from ovsdb_server.storage.cluster_file import Entry
-from ovsdb_server.storage.replay import encode_delta
+from ovsdb_server.storage.replay import TransactionText, encode_delta, encode_delta_text
 
 # What one append takes at most, in bytes and in transactions; one transaction may be larger.
 _BATCH_SIZE = 1 << 20
 _BATCH_LENGTH = 500
+
+# How often a large transaction is decided in slices.
+_SLICED_MAX = 3
 
 
 class _Later:
@@ -43,7 +51,7 @@ class Request:
     """A transaction that a client waits for; `deadline` of its "wait", None without."""
 
     __slots__ = ("token", "operations", "context", "submitted", "deadline", "sequence",
-                 "is_write")
+                 "is_write", "is_large", "n_sliced")
 
     def __init__(self, token: object, operations: list, context: Context, now: float) -> None:
         self.token = token
@@ -53,6 +61,13 @@ class Request:
         self.deadline: float | None = None
         self.sequence = -1
         self.is_write = is_write(operations)
+        self.is_large = False
+        self.n_sliced = 0
+
+    @property
+    def is_sliced(self) -> bool:
+        """Is it to be decided in slices?"""
+        return self.is_large and self.n_sliced < _SLICED_MAX
 
 
 class Decision(NamedTuple):
@@ -67,16 +82,19 @@ class Proposer:
     """The queue of one database.
 
     `kick()` is called when there is something for `next_batch`; `new_uuid` makes the ids of
-    entries; `wall_ms` tells the time for their dates.
+    entries; `wall_ms` tells the time for their dates; `is_large(database, operations)`: might it
+    take long to decide them?
     """
 
     def __init__(self, database: Database, kick: Callable[[], None],
-                 new_uuid: Callable[[], str], wall_ms: Callable[[], int]) -> None:
+                 new_uuid: Callable[[], str], wall_ms: Callable[[], int],
+                 is_large: Callable[[Database, list], bool] = lambda *_: False) -> None:
         self.database = database
         self.as_diff = True
         self._kick = kick
         self._new_uuid = new_uuid
         self._wall_ms = wall_ms
+        self._is_large = is_large
         self._queue: deque[Request] = deque()
         self._waiting: dict[object, Request] = {}
         self._batch: list[Decision] = []
@@ -92,6 +110,7 @@ class Proposer:
         """Answer a transaction that only reads, or queue it."""
         request = Request(token, operations, context, now)
         if request.is_write:
+            request.is_large = self._is_large(self.database, operations)
             self._queue.append(request)
             self._kick()
             return LATER
@@ -100,9 +119,9 @@ class Proposer:
             self._waiting[token] = request
         return execution
 
-    def _decide(self, request: Request, now: float) -> Execution:
+    def _decide(self, request: Request, now: float, paced: Paced = at_once) -> Execution:
         elapsed_ms = int((now - request.submitted) * 1000 + 1e-6)
-        execution = self.database.transact(request.operations, request.context, elapsed_ms)
+        execution = self.database.transact(request.operations, request.context, elapsed_ms, paced)
         if execution.is_waiting:
             request.sequence = self.database.sequence
             limit = execution.wait_limit_ms
@@ -192,6 +211,8 @@ class Proposer:
             length = 1 if self._n_alone else _BATCH_LENGTH
             self._n_alone = max(self._n_alone - 1, 0)
             while self._queue and size < _BATCH_SIZE and len(self._batch) < length:
+                if self._batch and self._queue[0].is_sliced:
+                    break
                 request = self._queue.popleft()
                 execution = self._decide(request, now)
                 if execution.is_waiting:
@@ -214,6 +235,42 @@ class Proposer:
                 if decision.entry is not None:
                     self.database.unstage(decision.execution)
         return finished, [d.entry for d in self._batch if d.entry is not None]
+
+    def next_large(self) -> Request | None:
+        """Take the next transaction out of the queue if it is large, else return None."""
+        if not self._queue[0].is_sliced:
+            return None
+        request = self._queue.popleft()
+        request.n_sliced += 1
+        self._n_alone = max(self._n_alone - 1, 0)
+        return request
+
+    def decide_large(self, request: Request, now: float, paced: Paced) -> Decision:
+        """Decide what `next_large` gave; the database must not change meanwhile."""
+        execution = self._decide(request, now, paced)
+        if execution.is_waiting or not execution.delta:
+            return Decision(request, execution, None)
+        text = encode_delta_text(self.database.schema, execution.delta, execution.comment,
+                                 self._wall_ms(), self.as_diff, paced)
+        data = None if text is None else TransactionText(text)
+        return Decision(request, execution, Entry(0, 0, self._new_uuid(), None, data))
+
+    def propose_large(self, decision: Decision) -> tuple[list[tuple[object, Execution]],
+                                                         list[Entry]]:
+        """Put the decision under way, or keep what waits; returns what `next_batch` does."""
+        request, execution, entry = decision
+        if execution.is_waiting:
+            self._waiting[request.token] = request
+            return [], []
+        if entry is None:
+            return [(request.token, execution)], []
+        self._batch.append(decision)
+        return [], [entry]
+
+    def put_back(self, request: Request) -> None:
+        """Let what `next_large` gave be decided anew."""
+        self._queue.appendleft(request)
+        self._kick()
 
     def committed(self) -> list[Decision]:
         """The batch is in the log: return it; the caller applies each to the database in turn."""

@@ -1,14 +1,11 @@
-"""Describes the C extensions `_quick`, to cffi as datapath/build.py does, and `_lines`.
+"""Describes the C extension `vswitchd.openflow.quick._quick` to cffi, as datapath/build.py does.
 
-`ffibuilder` and `LINES` are what setup.py hands to setuptools. `_lines` is for tools, which have no
-time to import cffi.
+`ffibuilder` is what setup.py hands to setuptools.
 """
 
 from cffi import FFI
-from setuptools import Extension
 
 from datapath.build import FLAGS, ROOT, SOURCE, declarations
-from vswitchd.openflow.quick import generate
 
 HERE = "vswitchd/openflow/quick"
 
@@ -17,7 +14,3 @@ ffibuilder.cdef(declarations(ROOT / HERE / "quick.h"))
 ffibuilder.set_source("vswitchd.openflow.quick._quick", '#include "quick.h"',
                       sources=[f"{HERE}/quick.c", f"{HERE}/plain.c"], include_dirs=[HERE, SOURCE],
                       extra_compile_args=FLAGS)
-
-generate.write()
-LINES = Extension("vswitchd.openflow.quick._lines", [f"{HERE}/lines.c"],
-                  include_dirs=[HERE, SOURCE], extra_compile_args=FLAGS)
