@@ -197,7 +197,9 @@ def _bridge_config(settings: Mapping):
     config = ffi.new("struct bridge_config *", {
         "name": settings["name"].encode(), "mac_aging_s": settings["mac_aging_s"],
         "mac_table_size": settings["mac_table_size"],
-        "flags": SEAM["BRIDGE_FORWARD_BPDU"] * settings["forward_bpdu"],
+        "flags": (SEAM["BRIDGE_FORWARD_BPDU"] * settings["forward_bpdu"]
+                  | {"drop": SEAM["BRIDGE_DROP_FRAGS"], "nx-match": SEAM["BRIDGE_NX_MATCH_FRAGS"]}
+                  .get(settings.get("fragments"), 0)),
         "miss_len": settings.get("miss_len", 128), "mac": _mac(settings["mac"]) + b"\0\0"})
     ffi.buffer(config.flood_vlans)[:] = _bitmap(settings["flood_vlans"])
     return config
@@ -538,7 +540,7 @@ class RuleFilter:
 
 def rule_records(wanted: RuleFilter) -> Iterator[bytes]:
     """The rules that a filter lets through, some whole records at a time."""
-    cursor, n_bytes, n_records = (ffi.new("uint64_t *"), ffi.new("uint32_t *"),
+    cursor, n_bytes, n_records = (ffi.new("uint64_t[2]"), ffi.new("uint32_t *"),
                                   ffi.new("uint32_t *"))
     buffer = ffi.new("uint8_t[]", BUFFER)
     while True:
@@ -584,6 +586,24 @@ def tables_stats(bridge: int, n_tables: int = 255) -> list[TableStats]:
     rows = ffi.new("struct table_stats[]", n_tables)
     check(lib.tables_stats_get(bridge, rows, n_tables))
     return [TableStats(*row) for row in struct.iter_unpack("=3Q", ffi.buffer(rows))]
+
+
+class Unmatched(NamedTuple):
+    """struct unmatched_stats."""
+
+    sent_packets: int
+    sent_bytes: int
+    dropped_packets: int
+    dropped_bytes: int
+    fragment_packets: int
+    fragment_bytes: int
+
+
+def unmatched_stats(bridge: int) -> Unmatched:
+    """What became of packets that no rule of a bridge matched."""
+    stats = ffi.new("struct unmatched_stats *")
+    check(lib.unmatched_stats_get(bridge, stats))
+    return Unmatched(*struct.unpack("=6Q", ffi.buffer(stats)))
 
 
 def table_set(bridge: int, table: int, miss: int = 0, max_flows: int = ANY, flags: int = 0,
@@ -966,10 +986,10 @@ def frame_parse(frame: bytes, in_port: int = 0) -> bytes:
     return ffi.buffer(flow)[:]
 
 
-def frame_compose(flow: bytes, payload_size: int = 0) -> bytes:
-    """A frame whose struct flow is `flow`. Any thread."""
+def frame_compose(flow: bytes, payload_size: int = 0, counts: bool = True) -> bytes:
+    """A frame whose struct flow is `flow`; its payload counts up or is zeros. Any thread."""
     frame, size = ffi.new("uint8_t[]", 65536), ffi.new("uint32_t *")
-    check(lib.frame_compose(flow, payload_size, frame, 65536, size))
+    check(lib.frame_compose(flow, payload_size, counts, frame, 65536, size))
     return ffi.buffer(frame, size[0])[:]
 
 

@@ -13,6 +13,7 @@ from ovsdb_server.rpc.unixctl import Command, CommandError
 from schema.flow.fields import FRAG_LATER
 from vswitchd import dpctl
 from vswitchd.config.desired import LOCAL
+from vswitchd.openflow import tables
 from vswitchd.switch.bridge import Bridge
 from vswitchd.switch.switch import Switch
 from vswitchd.switch.virtual import Dummy
@@ -86,6 +87,28 @@ class Commands:
         own = {port.number for port in bridge.ports.values() if port.number is not None}
         return dpctl.dump_flows(bridge.datapath, verbose, names,
                                 keep=lambda record: record.key.get("in_port", 0) in own)
+
+    def change_port_number(self, args: list[str]) -> None:
+        name, port_name, word = args
+        datapath = next((datapath for datapath in self.switch.datapaths.values()
+                         if datapath.kind == "dummy" and datapath.name == name), None)
+        if datapath is None:
+            raise CommandError("unknown datapath or not a dummy")
+        old = datapath.port_numbers().get(port_name)
+        if old is None:
+            raise CommandError("unknown port")
+        new = int(word) if word.isdigit() else 0
+        if not 0 < new < 1 << 16:
+            raise CommandError("bad port number")
+        if new in datapath.ports:
+            raise CommandError("port number already in use")
+        self.settle()
+        datapath.attach(datapath.detach(old), new)
+        for bridge in self.switch.bridges.values():
+            for port in bridge.ports.values():
+                if bridge.datapath is datapath and port.number == old:
+                    port.number = new
+        self.follow_devices()
 
     def show_dp_features(self, args: list[str]) -> str:
         bridge = self.bridge(args[0])
@@ -205,10 +228,12 @@ class Commands:
             key, _ = text.parse_flow(word, datapath.port_numbers())
         except text.TextError as error:
             raise CommandError(str(error)) from None
+        if key.get("eth_type") == 0x86dd and not key.get("nw_frag", 0) & FRAG_LATER:
+            key.pop("nw_frag", None)    # as in the reference: no extension header
         flow = text.pack(key)
         frame = face.frame_compose(flow, 0)
         if length > len(frame) and _has_payload(key):
-            frame = face.frame_compose(flow, length - len(frame))
+            frame = face.frame_compose(flow, length - len(frame), counts=False)
         elif not length and _has_payload(key):
             frame = face.frame_compose(flow, _PAYLOAD)
         return frame.ljust(length, b"\0")
@@ -258,6 +283,7 @@ class Commands:
             bridge.is_published = False
         self.switch.publish()
         self.agent.ports_changed()
+        self.agent.report()
 
     # -- revalidator/*, upcall/*
 
@@ -289,9 +315,11 @@ class Commands:
         lines = []
         for _, datapath in sorted(self.switch.datapaths.items()):
             stats = face.datapath_stats(datapath.handle)
+            # The reference begins with 10000 and lets the limit grow as flows come.
+            limit = min(self.switch.settings.flow_limit, max(10000, stats.n_flows))
             lines.append(f"{datapath.title}:\n"
                          f"  flows         : (current {stats.n_flows}) (avg {stats.n_flows}) "
-                         f"(max {stats.n_flows}) (limit {self.switch.settings.flow_limit})\n"
+                         f"(max {stats.n_flows}) (limit {limit})\n"
                          f"  dump duration : 1ms\n  ufid enabled : true\n\n"
                          f"  0: (keys {stats.n_flows})")
         return "\n".join(lines)
@@ -322,7 +350,7 @@ class Commands:
         stats = face.memory_stats()
         ports = sum(len(bridge.ports) for bridge in self.switch.bridges.values())
         return {"handlers": max(1, self.switch.n_workers), "ports": ports, "revalidators": 1,
-                "rules": stats.n_rules}
+                "rules": stats.n_rules + tables.N_HIDDEN * len(self.switch.bridges)}
 
     def route_show(self, args: list[str]) -> str:
         return "Route Table:"
@@ -367,6 +395,8 @@ class Commands:
     def dummy_rows(self) -> tuple[Command, ...]:
         """The rows that only --enable-dummy brings."""
         return (
+            Command("dpif-dummy/change-port-number", "dp port new-number", 3, 3,
+                    self.change_port_number),
             Command("netdev-dummy/conn-state", "[netdev]", 0, 1, self.dummy_conn_state),
             Command("netdev-dummy/ip4addr", "[netdev] ipaddr/mask-prefix-len", 1, 2,
                     self.dummy_ip4addr),

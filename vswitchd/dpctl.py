@@ -120,7 +120,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("ufid", "Ufid", "DPF_UFID"),
     Feature("trunc", "Truncate action", "DPF_TRUNC"),
     Feature("clone", "Clone action", "DPF_CLONE"),
-    Feature("sample_nesting", "Sample nesting", "", "10"),
+    Feature("sample_nesting", "Sample nesting", "DPF_DEEP_SAMPLE", "10"),
     Feature("ct_eventmask", "Conntrack eventmask", "DPF_CT_EVENTMASK"),
     Feature("ct_clear", "Conntrack clear", "DPF_CT_CLEAR"),
     Feature("max_hash_alg", "Max dp_hash algorithm", "", "1"),
@@ -145,50 +145,54 @@ FEATURES: tuple[Feature, ...] = (
 )
 
 
+_SHALLOW = 3                    # so many nested samples are not enough for a clone
+
+
 def show_features(datapath: Datapath) -> str:
-    """dpif/show-dp-features."""
-    lines = []
-    for row in FEATURES:
-        value = datapath.numbers.get(row.name, row.value)
-        if row.bit:
-            value = "Yes" if datapath.features & SEAM[row.bit] else "No"
-        elif value == "vlan":
-            value = str(datapath.vlan_limit)
-        lines.append(f"{row.shown}: {value}")
-    return "\n".join(lines)
+    """dpif/show-dp-features: what there was at the start."""
+    return "\n".join(
+        f"{row.shown}: {datapath.vlan_limit if row.value == 'vlan' else row.value}"
+        for row in FEATURES)
 
 
 def set_features(datapath: Datapath, args: list[str]) -> str | None:
-    """dpif/set-dp-features BRIDGE [NAME [true|false]]."""
-    rows = [row for row in FEATURES if row.can_be_set]
+    """dpif/set-dp-features BRIDGE [NAME [VALUE]]; complaints are answers like others."""
     if not args:
-        return "\n".join(_describe(datapath, row) for row in rows)
-    row = next((row for row in rows if row.name == args[0]), None)
+        return "\n".join(_describe(datapath, row) for row in FEATURES)
+    row = next((row for row in FEATURES if row.name == args[0] and row.can_be_set), None)
     if row is None:
         return "Unexpected support field"
     if len(args) == 1:
         return _describe(datapath, row)
-    if not row.bit:
-        if not args[1].isdigit():
-            return "Integer number expected"
-        if int(args[1]) > int(row.value):
-            return "Can not set value beyond the datapath capability"
-        datapath.numbers[row.name] = args[1]
-        return None
-    if args[1].lower() not in ("true", "false"):
+    return (_set_number if row.value != "Yes" else _set_boolean)(datapath, row, args[1])
+
+
+def _set_boolean(datapath: Datapath, row: Feature, word: str) -> str | None:
+    if word.lower() not in ("true", "false"):
         return "Boolean value expected"
-    wanted = args[1].lower() == "true"
-    boot = bool(face.FEATURES_ALL & SEAM[row.bit])
-    if wanted and not boot:
-        raise CommandError("Attempt to set value larger than boot time value")
-    datapath.set_feature(SEAM[row.bit], wanted)
+    datapath.set_feature(SEAM[row.bit], word.lower() == "true")
+    return None
+
+
+def _set_number(datapath: Datapath, row: Feature, word: str) -> str | None:
+    digits = word.removeprefix("-")
+    if not digits.isdigit():
+        return "Integer number expected"
+    if digits != word:
+        return "Negative number not expected"
+    if int(word) > int(row.value):
+        return "Can not set value beyond the datapath capability"
+    datapath.numbers[row.name] = int(word)
+    if row.bit:
+        datapath.set_feature(SEAM[row.bit], int(word) > _SHALLOW)
     return None
 
 
 def _describe(datapath: Datapath, row: Feature) -> str:
-    now = (str(bool(datapath.features & SEAM[row.bit])).lower() if row.bit
-           else datapath.numbers.get(row.name, row.value))
-    boot = "true" if row.bit else row.value
+    boot = (row.value if row.value.isdigit() else
+            str(datapath.vlan_limit) if row.value == "vlan" else "true")
+    now = (str(datapath.numbers.get(row.name, boot)) if boot != "true" else
+           str(bool(datapath.features & SEAM[row.bit])).lower())
     return f"{row.name} ({row.shown}) : [run time]:{now}, [boot time]:{boot}"
 
 

@@ -259,8 +259,7 @@ class Supervisor:
         if top is not None:
             uuid, row = top
             self.update(transaction, "Open_vSwitch", uuid,
-                        {"cur_cfg": row["next_cfg"], "ovs_version": (VERSION,),
-                         **status.switch_status(self.switch)})
+                        {"cur_cfg": row["next_cfg"], **status.switch_status(self.switch)})
         return transaction
 
     async def write_status(self, transaction: Transaction) -> None:

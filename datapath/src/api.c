@@ -42,13 +42,13 @@ frame_parse(const uint8_t *frame, uint32_t size, uint32_t in_port,
 }
 
 int
-frame_compose(const uint8_t *flow, uint32_t payload_size, uint8_t *frame,
-              uint32_t max, uint32_t *size)
+frame_compose(const uint8_t *flow, uint32_t payload_size, bool counts,
+              uint8_t *frame, uint32_t max, uint32_t *size)
 {
     struct flow copy;
 
     memcpy(&copy, flow, sizeof copy);
-    *size = frame_make(&copy, payload_size, frame, max);
+    *size = frame_make(&copy, payload_size, counts, frame, max);
     return *size ? 0 : error_set(ENOBUFS, "the frame needs more than %u bytes",
                                  max);
 }

@@ -271,9 +271,10 @@ struct rule_record {            /* Followed by match value, match mask and the
 };
 
 /* 'match' is value then mask, or NULL for all.  Fills 'buffer' with whole
- * rule_records. */
+ * rule_records, by table, in the order in which they were added or last
+ * modified.  'cursor' is {0, 0} at first and, when nothing is left, again. */
 int rules_dump(const struct rule_filter *, const uint8_t *match,
-               uint64_t *cursor, uint8_t *buffer, uint32_t size,
+               uint64_t cursor[2], uint8_t *buffer, uint32_t size,
                uint32_t *n_bytes, uint32_t *n_records);
 int rule_get(uint64_t rule, uint8_t *buffer, uint32_t size, uint32_t *n_bytes);
 
@@ -281,6 +282,14 @@ struct table_stats {
     uint64_t n_active, n_lookup, n_matched;
 };
 int tables_stats_get(uint32_t bridge, struct table_stats *, uint32_t n);
+
+/* What became of packets that no rule matched. */
+struct unmatched_stats {
+    uint64_t sent_packets, sent_bytes;          /* To controllers. */
+    uint64_t dropped_packets, dropped_bytes;
+    uint64_t fragment_packets, fragment_bytes;  /* Dropped unseen. */
+};
+int unmatched_stats_get(uint32_t bridge, struct unmatched_stats *);
 
 struct table_config {
     uint32_t miss;              /* TABLE_MISS_*: controller, continue, drop. */
@@ -473,10 +482,11 @@ int packets_inject(const struct injection *, uint32_t n, const uint8_t *blob,
 int frame_parse(const uint8_t *frame, uint32_t size, uint32_t in_port,
                 uint8_t *flow);
 
-/* Makes a frame whose parse is 'flow', with right lengths and checksums
- * ('payload_size' bytes after the last header).  Any thread. */
-int frame_compose(const uint8_t *flow, uint32_t payload_size, uint8_t *frame,
-                  uint32_t max, uint32_t *size);
+/* Makes a frame whose parse is 'flow', with right lengths and checksums, but
+ * for SCTP's, which is 0.  'payload_size' bytes follow the last header: zeros,
+ * or they count up.  Any thread. */
+int frame_compose(const uint8_t *flow, uint32_t payload_size, bool counts,
+                  uint8_t *frame, uint32_t max, uint32_t *size);
 
 /* ---- Upcalls ---- */
 

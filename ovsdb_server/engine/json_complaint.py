@@ -95,7 +95,8 @@ def _tokens(text: str):
             yield "value", index, end
             index = end
         elif char < " " or char > "~":
-            raise _Complaint(index, f"invalid character U+{char.encode()[0]:04x}")
+            first = char.encode("utf-8", "surrogateescape")[0]
+            raise _Complaint(index, f"invalid character U+{first:04x}")
         else:
             raise _Complaint(index, f"invalid character '{char}'")
 

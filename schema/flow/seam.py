@@ -18,7 +18,7 @@ ENUMS: dict[str, dict[str, int]] = {
         "DPF_RECIRC": 1 << 13, "DPF_CT_STATE": 1 << 14, "DPF_CT_ZONE": 1 << 15,
         "DPF_CT_MARK": 1 << 16, "DPF_CT_LABEL": 1 << 17, "DPF_CT_STATE_NAT": 1 << 18,
         "DPF_CT_ORIG_TUPLE": 1 << 19, "DPF_CT_ORIG_TUPLE6": 1 << 20, "DPF_ND_EXT": 1 << 21,
-        "DPF_MASKED_SET": 1 << 22, "DPF_PSAMPLE": 1 << 23},
+        "DPF_MASKED_SET": 1 << 22, "DPF_PSAMPLE": 1 << 23, "DPF_DEEP_SAMPLE": 1 << 24},
     # port_config.flags
     "port_flags": {"PORT_UP": 1, "PORT_OFFLOADS": 2, "PORT_TX_TO_QUEUE": 4},
     # bridge_config.flags

@@ -147,7 +147,8 @@ TRACES: tuple[Trace, ...] = (
           """have more MPLS LSEs than the {0} supported.
         mpls_pop dropping packet on which an MPLS pop action can't be performed as it has more """
           """MPLS LSEs than the {0} supported.
-        stack_empty stack underflow"""),
+        stack_empty stack underflow
+        no_clone Failed to compose clone action"""),
 )
 
 TRACE: dict[str, int] = {trace.name: number for number, trace in enumerate(TRACES, 1)}

@@ -130,7 +130,31 @@ SCRIPTS = {
     "port status and flow removed": [
         "ovs-ofctl -O OpenFlow13 monitor br0 65534 --detach --no-chdir --pidfile 2> mon", "ovs-vsctl add-port br0 p5 -- set interface p5 type=dummy ofport_request=5 mac='\"02:00:00:00:00:05\"'",
         "ovs-ofctl mod-port br0 p5 no-flood", "ovs-vsctl del-port p5", "ovs-ofctl add-flow br0 send_flow_rem,in_port=2,actions=3", "ovs-ofctl del-flows br0",
-        "ovs-appctl -t ovs-ofctl ofctl/barrier", "ovs-appctl -t ovs-ofctl exit", "sed s/LIVE/0/ mon"],
+        "ovs-appctl -t ovs-ofctl ofctl/barrier", "ovs-appctl -t ovs-ofctl exit", "cat mon"],
+    "links and what is said of them": [
+        *(f"ovs-ofctl -O OpenFlow1{n} monitor br0 65534 --detach --no-chdir --pidfile=m{n}.pid --unixctl=$PWD/m{n} 2> mon{n}" for n in (0, 3, 5)),
+        "ovs-ofctl mod-port br0 p1 down", "ovs-ofctl mod-port br0 p1 up", "ovs-ofctl mod-port br0 p1 noflood",
+        "ovs-appctl netdev-dummy/set-admin-state p2 down", "ovs-vsctl get interface p2 admin_state link_state", "ovs-appctl netdev-dummy/set-admin-state p2 up",
+        *(f"ovs-appctl -t $PWD/m{n} {command}" for n in (0, 3, 5) for command in ("ofctl/barrier", "exit")), "cat mon0 mon3 mon5"],
+    "numbers that ports ask for": [
+        *(f"ovs-vsctl {change}; ovs-appctl dpif/show" for change in (
+            "set interface p1 ofport_request=2", "set interface p1 ofport_request=20", "set interface p2 ofport_request=3",
+            "set interface p3 ofport_request=2", "clear interface p3 ofport_request", "set interface p2 ofport_request=2")),
+        *(f"ovs-appctl dpif-dummy/change-port-number {args}" for args in ("ovs-dummy p3 57", "ovs-dummy p3 100", "ovs-dummy p9 57", "nope p3 57", "ovs-dummy p1 x")),
+        "ovs-appctl dpif/show", "ovs-ofctl add-flow br0 actions=p3", "ovs-appctl ofproto/trace br0 in_port=p1"],
+    "order of flows and cookies": [
+        "printf 'in_port=3,actions=1\nin_port=1,cookie=0xffffffffffffffff,actions=2\nin_port=2,actions=3\n' | ovs-ofctl add-flows br0 -", "ovs-ofctl dump-flows br0",
+        "ovs-ofctl del-flows br0 in_port=1", "ovs-ofctl add-flow br0 in_port=1,actions=3", "ovs-ofctl mod-flows br0 in_port=3,actions=2", "ovs-ofctl dump-flows br0"],
+    "who hears of misses and of expired TTLs": [
+        "ovs-ofctl monitor br0 65534 invalid_ttl --detach --no-chdir --pidfile 2> mon", "ovs-ofctl add-flow br0 in_port=1,ip,actions=dec_ttl,2",
+        "ovs-appctl netdev-dummy/receive p1 '" + TCP.replace("ttl=64", "ttl=1") + "'",
+        "ovs-ofctl packet-out br0 'in_port=controller packet=50540000000750540000000508060001080006040001505400000005010203040000000000000102030505 actions=table'",
+        "ovs-appctl -t ovs-ofctl ofctl/barrier", "ovs-appctl -t ovs-ofctl exit", "cat mon"],
+    "less than a datapath can": [
+        "ovs-ofctl -O OpenFlow13 add-flow br0 'in_port=1,tcp,actions=clone(ct(commit),output:2),mod_dl_src:80:81:81:81:81:81,output:3,2'",
+        "ovs-ofctl -O OpenFlow13 add-flow br0 'in_port=2,actions=check_pkt_larger(100)->reg0[0],resubmit(,4)'", "ovs-ofctl add-flow br0 table=4,reg0=1,actions=1",
+        *(f"ovs-appctl dpif/set-dp-features br0 {change}; ovs-appctl ofproto/trace br0 in_port=1,tcp; ovs-appctl ofproto/trace br0 in_port=2" for change in (
+            "clone false", "sample_nesting 2", "masked_set_action false", "check_pkt_len false", "sample_nesting -1", "sample_nesting 99"))],
     "addresses and routes": [
         "ovs-appctl ovs/route/show", "ovs-appctl netdev-dummy/ip4addr br0 10.9.0.1/24",
         "ovs-appctl netdev-dummy/ip6addr br0 fd00::1/64",

@@ -479,7 +479,7 @@ one(uint64_t number)
     flow_set_vlan_limit(2);
     random_flow(&flow);
     uint32_t payload = roll(80);
-    uint32_t size = frame_make(&flow, payload, made, sizeof made);
+    uint32_t size = frame_make(&flow, payload, true, made, sizeof made);
     CHECK(size);
     packet_init(&p, made, size, 0, 0);
     flow_extract(&p, &parsed);

@@ -50,14 +50,15 @@ class Replay:
                 if side == SWITCH:
                     peer.sendall(data)
                 else:
-                    self.heard.append(_read_message(peer))
-            while peer is not None and (data := _read_message(peer)):
+                    self.heard.append(read_message(peer))
+            while peer is not None and (data := read_message(peer)):
                 self.heard.append(data)
         except OSError:
             return                               # the client has gone: `heard` says how far it came
 
 
-def _read_message(peer: socket.socket) -> bytes:
+def read_message(peer: socket.socket) -> bytes:
+    """One message of OpenFlow, empty when the peer has gone."""
     head = _read(peer, 8)
     return head + _read(peer, struct.unpack("!BBHI", head)[2] - 8) if head else b""
 

@@ -29,6 +29,8 @@ assert utilities.ofctl.groups and utilities.ofctl.switch
 ROOT = Path(__file__).resolve().parents[2]
 BODIES, *ROWS = [json.loads(line) for line in (
     Path(__file__).parent / "data" / "transcripts.jsonl").read_text().splitlines()]
+FILES = {"flows.txt": "table=0,priority=10,in_port=1,actions=2\ntable=1,ip,actions=drop\n",
+         "groups.txt": "group_id=10,type=select,bucket=weight:5,actions=output:1\n"}
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
@@ -45,6 +47,8 @@ def test_commands_say_and_show_what_the_reference_did(version, tmp_path):
         "OVS_CTL_TIMEOUT": "10"})
     rows = [row for row in ROWS if row["version"] == version]
     assert len(rows) > 15
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
     for row in rows:
         messages = [message(said) for said in row["said"]]
         with Replay(tmp_path / "SW.mgmt", messages) as switch:

@@ -16,11 +16,12 @@ from utilities.ofctl.connection import (
 from utilities.ofctl.ports import known_numbers, port_names, table_names
 from utilities.ofctl.many import LEAST, Flow as Known, Reader, Sender
 from vswitchd.openflow.fields import INFO, NONE
-from vswitchd.openflow.framing import identify, open_frame
+from vswitchd.openflow.framing import Frame, OpenFlowError, identify, open_frame
 from vswitchd.openflow.match import EMPTY, Match, get, is_wild, prerequisites_hold
 from vswitchd.openflow.messages import encode
 from vswitchd.openflow.messages.flow import (
-    FlowMod, FlowStats, FlowStatsRequest, format_flags, format_flow_stats, iterate_flow_stats,
+    FlowMod, FlowStats, FlowStatsRequest, forget_ages, format_flags, format_flow_stats,
+    iterate_flow_stats, write_flow_stats,
 )
 from vswitchd.openflow.text import (
     FlowTextError, ParsedFlow, format_actions, format_match, note_normal, parse_flow,
@@ -323,6 +324,9 @@ def dump_flows(settings, arguments) -> None:
             print_message(data, settings)
         connection.close()
         return
+    if not settings.sort and not settings.has_json:
+        _dump_plain(settings, connection, request)
+        return
     flows = fetch_flows(connection, request)
     _sort(settings, flows)
     ports = port_names(settings, connection.name)
@@ -337,25 +341,43 @@ def dump_flows(settings, arguments) -> None:
     connection.close()
 
 
-def fetch_flows(connection: Connection, request: FlowStatsRequest) -> list[FlowStats]:
-    """All flows that a request selects, without their ages.  Raises Fatal."""
-    from vswitchd.openflow.error import OpenFlowError
-    flows: list[FlowStats] = []
+def _dump_plain(settings, connection: Connection, request: FlowStatsRequest) -> None:
+    """Prints the flows as they come, but not before all are known to be sound."""
+    frames = list(_fetch_frames(connection, request))
+    ports = port_names(settings, connection.name)
+    tables = table_names(settings, connection.name)
+    try:
+        texts = list(write_flow_stats(frames, ports, tables, settings.stats))
+    except OpenFlowError as error:
+        raise Fatal(f"dump flows ({error.name})") from None
+    sys.stdout.flush()
+    sys.stdout.buffer.writelines(texts)
+    sys.stdout.flush()
+    connection.close()
+
+
+def _fetch_frames(connection: Connection, request: FlowStatsRequest) -> Iterator[Frame]:
+    """The replies to a request.  Raises Fatal."""
     for data in connection.transact_parts(request):
         try:
             frame = open_frame(data)
             if frame.raw.kind == "OFPT_ERROR":
                 from vswitchd.openflow.messages.session import decode_error
                 raise Fatal(f"dump flows ({decode_error(frame).name})")
-            flows.extend(_forget_ages(flow) for flow in iterate_flow_stats(frame))
+        except OpenFlowError as error:
+            raise Fatal(f"dump flows ({error.name})") from None
+        yield frame
+
+
+def fetch_flows(connection: Connection, request: FlowStatsRequest) -> list[FlowStats]:
+    """All flows that a request selects, without their ages.  Raises Fatal."""
+    flows: list[FlowStats] = []
+    for frame in _fetch_frames(connection, request):
+        try:
+            flows.extend(forget_ages(flow) for flow in iterate_flow_stats(frame))
         except OpenFlowError as error:
             raise Fatal(f"dump flows ({error.name})") from None
     return flows
-
-
-def _forget_ages(flow: FlowStats) -> FlowStats:
-    from dataclasses import replace
-    return replace(flow, idle_age=None, hard_age=None)
 
 
 def _sort(settings, flows: list[FlowStats]) -> None:

@@ -90,7 +90,7 @@ def parse_group_mod(text: str, command: str, ports, tables) -> tuple[GroupMod, i
         raise FlowTextError('fields may only be specified with "selection_method=hash"')
     if kind == TYPES.index("indirect") and len(bucket_texts) > 1:
         raise FlowTextError("Indirect groups can have at most one bucket.")
-    usable = protocol.ANY
+    usable = protocol.WITH_BUCKET_COMMANDS if command == "remove_bucket" else protocol.ANY
     buckets = []
     for bucket_text in bucket_texts:
         bucket, said = _parse_bucket(bucket_text, kind, len(buckets), ports, tables)

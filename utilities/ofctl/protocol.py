@@ -11,6 +11,8 @@ OF10_STD, OF10_STD_TID, OF10_NXM, OF10_NXM_TID = 0x1, 0x2, 0x4, 0x8
 OF11_STD, OF12_OXM, OF13_OXM, OF14_OXM, OF15_OXM = 0x10, 0x20, 0x40, 0x80, 0x100
 ANY = 0x1FF
 OF13_UP = OF13_OXM | OF14_OXM | OF15_OXM
+# Group mods that change single buckets: those of OpenFlow 1.5, and of Nicira for 1.0.
+WITH_BUCKET_COMMANDS = OF10_STD | OF10_STD_TID | OF10_NXM | OF10_NXM_TID | OF15_OXM
 
 DUMP_ORDER = (OF15_OXM, OF14_OXM, OF13_OXM, OF12_OXM, OF11_STD, OF10_NXM, OF10_STD)
 """Formats in which flows are dumped, the most expressive first."""
@@ -110,11 +112,8 @@ def parse_sort_field(name: str | None) -> str | None:
 def settle(settings) -> None:
     """Makes versions and formats agree, and with --bundle.  Raises Fatal."""
     if settings.bundle:
-        versions = (settings.versions | {5}) & to_versions(OF13_UP)
-        if not versions:
-            raise Fatal("Bundle functionality requires OpenFlow 1.3+.")
-        settings.versions = versions
-        settings.protocols = of_versions(versions)
+        settings.versions = settings.versions & to_versions(OF13_UP) or frozenset((5,))
+        settings.protocols = of_versions(settings.versions)
     version_protocols = of_versions(settings.versions)
     if not settings.protocols & version_protocols:
         raise Fatal(

@@ -5,7 +5,7 @@ Only ovs-ofctl uses it.
 """
 
 from schema.openflow.messages import OF13
-from utilities.ofctl.connection import open_switch
+from utilities.ofctl.connection import open_switch, warn
 from vswitchd.openflow.framing import open_frame
 from vswitchd.openflow.messages.base import strip_name
 from vswitchd.openflow.messages.table import (
@@ -22,7 +22,7 @@ def fetch_table_names(settings, switch: str) -> dict[int, str]:
         frame = open_frame(data)
         if not frame.raw.is_stats:
             break
-        for number, name in iterate_table_names(frame):
+        for number, name in iterate_table_names(frame, warn):
             text = strip_name(name)
             if text:
                 names[number] = text

@@ -72,4 +72,5 @@ async def apply(actions: list[Action], switch: Switch, agent) -> None:
         if time.perf_counter() - started > SLICE:
             await trio.lowlevel.checkpoint()
             started = time.perf_counter()
+    switch.renumber()
     switch.publish()

@@ -35,9 +35,9 @@ def _control(bridge: Bridge) -> SetControllers:
 
 
 def _is_same_device(old: Interface, new: Interface) -> bool:
-    """Whether `old` can become `new` without being detached."""
-    return old.kind == new.kind and (
-        old.ofport_request == new.ofport_request or new.ofport_request is None)
+    """Whether `old` can become `new` without being detached, but perhaps for its OpenFlow port
+    number, which depends on those that others have now (Bridge.renumber)."""
+    return old.kind == new.kind
 
 
 def diff(old: Switch, new: Switch) -> list[Action]:

@@ -158,6 +158,7 @@ class BridgeAgent:
     def __init__(self, agent: "Agent", bridge: Bridge):
         self.agent = agent
         self.bridge = bridge
+        self.created_ms = face.now()
         self.service = Service(bridge, agent.settle, agent.codec, agent.datapath_of)
         self.scope = trio.CancelScope()
         self.connections: set[Connection] = set()
@@ -844,10 +845,10 @@ class BridgeAgent:
     def ports_changed(self) -> None:
         """Tells which ports came, went or changed."""
         self.follow_remotes()
-        for value in list(self.service.port_changes()):
+        for change in list(self.service.port_changes()):
             for connection in list(self.connections):
-                if connection.session.wants("port_status", value.reason):
-                    self.tell(connection, value)
+                if change.is_for(connection.session):
+                    self.tell(connection, change.value)
 
     def tables_changed(self) -> None:
         """Tells which tables became full, or have room again."""
@@ -1073,8 +1074,10 @@ class Agent:
 
     def dump_all_flows(self, bridge: Bridge) -> str:
         """bridge/dump-flows: all rules, hidden ones too."""
-        return "\n".join(tables.describe(rule, face.now())
-                         for rule in face.rules(bridge.handle, hidden=True))
+        now = face.now()
+        shown = [tables.describe(rule, now) for rule in face.rules(bridge.handle, hidden=True)]
+        return "\n".join(shown + tables.describe_hidden(
+            bridge.handle, self.bridges[bridge.name].created_ms, now))
 
     def datapath_of(self, handle: int) -> int:
         """The library's datapath of a bridge, 0 if there is no such bridge."""

@@ -132,7 +132,7 @@ def change_of(bridge: int, mod: GroupMod) -> face.GroupChange:
     if mod.command == "delete":
         return face.GroupChange(bridge, SEAM["GROUP_DELETE"], 0,
                                 _ANY if mod.group in (GROUP_ALL, GROUP_ANY) else mod.group)
-    if mod.group >= _MAX_GROUPS:
+    if mod.group > _MAX_GROUPS:
         raise OpenFlowError("OFPGMFC_INVALID_GROUP")
     command = SEAM["GROUP_ADD"] if mod.command == "add" else SEAM["GROUP_MODIFY"]
     if mod.command == "add_or_mod":

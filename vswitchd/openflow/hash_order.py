@@ -1,9 +1,12 @@
 """The order in which the reference tells of things that it keeps in a hash table by number.
 
-Controllers and scripts see meters in that order, so ours are told in it: `HashOrder` follows a
-chained table that doubles when it holds two entries a bucket (from one bucket at once to four),
-newest first in each chain, under MurmurHash3's mixing of a number and a zero. Any thread.
+Controllers and scripts see meters and the statistics of ports in that order, so ours are told in
+it: `HashOrder` follows a chained table that doubles when it holds two entries a bucket (from one
+bucket at once to four), newest first in each chain, under MurmurHash3's mixing of a number and a
+zero. Any thread.
 """
+
+from collections.abc import Iterable
 
 _ONES = 0xffffffff
 
@@ -26,11 +29,14 @@ def hash_number(number: int) -> int:
 
 
 class HashOrder:
-    """Numbers in the order of the reference's table."""
+    """Numbers in the order of the reference's table, which begins with `n_buckets`; `numbers` are
+    put in one after the other."""
 
-    def __init__(self) -> None:
-        self._buckets: list[list[int]] = [[]]
+    def __init__(self, numbers: Iterable[int] = (), n_buckets: int = 1) -> None:
+        self._buckets: list[list[int]] = [[] for _ in range(n_buckets)]
         self._count = 0
+        for number in numbers:
+            self.add(number)
 
     def add(self, number: int) -> None:
         """Puts in a number that is not there."""

@@ -7,10 +7,12 @@ too and sent by the agent. Control task only.
 Source: OpenFlow 1.0 to 1.5; the Nicira extensions as in ovs-ofctl(8).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from datapath import face
+from ovsdb_server import vlog
 from schema.flow.seam import SEAM
 from schema.openflow.limits import BUFFER_NONE, PORT_NONE, QUEUE_ALL, TABLE_ALL
 from vswitchd.config.desired import LOCAL
@@ -23,13 +25,14 @@ from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.features import N_TABLES, encoded_reply
 from vswitchd.openflow.framing import identify, name_raw
+from vswitchd.openflow.hash_order import HashOrder
 from vswitchd.openflow.match import Match
 from vswitchd.openflow.messages import (Message, bundle, flow, group, meter, monitor, packet,
                                         port, queue, session, table)
 from vswitchd.openflow.messages import switch as description
 from vswitchd.openflow.quick import serve as quick
 from vswitchd.openflow.quick.codec import Codec
-from vswitchd.openflow.session import OF10, OF11, OF13, OF14, Session, told_reason
+from vswitchd.openflow.session import OF10, OF11, OF13, OF14, OF15, Session, told_reason
 from vswitchd.openflow.table_settings import TableSettings
 from vswitchd.openflow.text import parse_match
 from vswitchd.switch.bridge import Bridge, BridgePort
@@ -52,6 +55,31 @@ _GROUP_MODS = ("OFPT_GROUP_MOD", "NXT_GROUP_MOD")
 _MAY_BE_GROUP_OR_PORT_MOD = (4, 15, 16)     # message types in some version: a quick first look
 _RFC2819 = 21                   # counters of frame sizes and the like, none of which is known
 PRIMARY_REQUEST = 0             # why a role changed
+_log = vlog.module("ofproto")
+_RATE = vlog.RateLimit(1, 5)
+
+
+def _shown(row: port.Port, version: int) -> port.Port:
+    """A port as far as a version shows it."""
+    if version == OF10:
+        return replace(row, state=row.state & ~PS_LIVE)
+    return replace(row, config=row.config & _CONFIG_11)
+
+
+class PortChange(NamedTuple):
+    """A PORT_STATUS, how the port was before, and who asked for the change."""
+
+    value: port.PortStatus
+    old: port.Port | None = None
+    source: Session | None = None
+
+    def is_for(self, conn: Session) -> bool:
+        """Whether a connection is to be told. Who asked for a change is not before OpenFlow 1.5,
+        and nobody is of what his version does not show."""
+        return (conn.wants("port_status", self.value.reason)
+                and not (conn is self.source and conn.version < OF15)
+                and (self.old is None
+                     or _shown(self.old, conn.version) != _shown(self.value.port, conn.version)))
 
 
 class Encoded(NamedTuple):
@@ -73,6 +101,11 @@ def _device_errors(row: BridgePort) -> dict[str, int]:
     return {names[name]: count for name, count in counts.items() if name in names}
 
 
+def _port_order(numbers: Collection[int]) -> HashOrder:
+    """Port numbers, in the order in which they came, in that in which statistics are told."""
+    return HashOrder(numbers, 4)
+
+
 def _is_one_of(message: bytes, kinds: tuple[str, ...]) -> bool:
     """Whether a message is of one of these kinds of group_mods and port_mods."""
     return message[1] in _MAY_BE_GROUP_OR_PORT_MOD and name_raw(identify(message)[0]) in kinds
@@ -91,6 +124,7 @@ class Service:
         self.meters = meters.Meters(bridge.datapath, bridge.handle)
         self.options = options.TlvMap()
         self.told: dict[int, port.Port] = {}    # ports as the controllers know them
+        self.asked: list[PortChange] = []       # what port_mods asked for: not told yet
         self.sessions: list[Session] = []       # of all connections
         self.generation_id: int | None = None   # of the last role request that had one
         self.fragments = 0
@@ -125,19 +159,28 @@ class Service:
         found = {row.ofport: self.describe(name, row) for name, row in self.bridge.ports.items()}
         return dict(sorted(found.items()))
 
-    def port_changes(self) -> Iterator[port.PortStatus]:
-        """What changed since the controllers were last told."""
+    def port_changes(self) -> Iterator[PortChange]:
+        """What changed since the controllers were last told. As in the reference, what a port_mod
+        asked for comes before what it led to; a new port is live only in a second message, and one
+        whose link goes down is not live in a message before."""
+        for asked in self.asked:
+            yield asked
+        self.asked.clear()
         now = self.ports()
         before, self.told = self.told, now
         for number, old in before.items():
             if number not in now or now[number].name != old.name:
-                yield port.PortStatus(DELETED, old)
+                yield PortChange(port.PortStatus(DELETED, old))
         for number, new in now.items():
             old = before.get(number)
             if old is None or old.name != new.name:
-                yield port.PortStatus(ADDED, new)
-            elif old != new:
-                yield port.PortStatus(MODIFIED, new)
+                old = replace(new, state=new.state & ~PS_LIVE)
+                yield PortChange(port.PortStatus(ADDED, old))
+            elif new.state & PS_LINK_DOWN and old.state & PS_LIVE:
+                before_last, old = old, replace(old, state=old.state & ~PS_LIVE)
+                yield PortChange(port.PortStatus(MODIFIED, old), before_last)
+            if old != new:
+                yield PortChange(port.PortStatus(MODIFIED, new), old)
 
     # -- requests
 
@@ -177,10 +220,20 @@ class Service:
     def set_config(self, conn: Session, value: session.SetConfig):
         conn.miss_send_len = value.miss_send_len
         self.follow_misses()
-        self.fragments = value.fragments
+        if conn.role != "secondary":
+            self.set_fragments(value.fragments)
         if value.invalid_ttl is not None:
             conn.wants_invalid_ttl = value.invalid_ttl
         return ()
+
+    def set_fragments(self, mode: int) -> None:
+        """Has IP fragments handled in another way, if there is one."""
+        name = session.FRAGMENTS[mode]
+        if name == "reassemble":
+            _log.warn(f"{self.bridge.name}: unsupported fragment handling mode {name}", _RATE)
+        elif mode != self.fragments:
+            self.fragments = mode
+            self.bridge.set_fragments(name)
 
     def barrier(self, conn: Session, value: session.BarrierRequest):
         yield session.BarrierReply()
@@ -354,12 +407,10 @@ class Service:
 
     def port_stats(self, conn: Session, value: port.PortStatsRequest):
         self.settle()
-        rows = self.bridge.ports.values()
-        if value.port != PORT_NONE:
-            rows = [row for row in rows if row.ofport == value.port]
-        yield port.PortStatsReply(tuple(
-            self.describe_counts(row)
-            for row in sorted(rows, key=lambda row: (row.ofport != LOCAL, row.ofport))))
+        rows = {row.ofport: row for row in self.bridge.ports.values()
+                if value.port in (PORT_NONE, row.ofport)}
+        yield port.PortStatsReply(tuple(self.describe_counts(rows[number])
+                                        for number in _port_order(rows)))
 
     def describe_counts(self, row: BridgePort) -> port.PortStats:
         """The statistics of a port."""
@@ -374,6 +425,7 @@ class Service:
 
     def port_mod(self, conn: Session, value: port.PortMod):
         row = self.port_to_change(value)
+        before = self.told.get(row.ofport)
         mask = value.mask & (_CONFIG_10 if conn.version == OF10 else _CONFIG_11)
         config = row.config & ~mask | value.config & mask
         is_down = not row.netdev.state().is_up
@@ -381,6 +433,13 @@ class Service:
             row.netdev.set_up(not config & PC_PORT_DOWN)
             if row.number is not None:
                 self.bridge.datapath.update(row.number)
+        if before and before.config != config:
+            # Others hear of the configuration first, and then of what came of it.
+            is_live = before.state & PS_LIVE and not config & PC_PORT_DOWN
+            asked = replace(before, config=config,
+                            state=before.state & ~PS_LIVE | PS_LIVE * bool(is_live))
+            self.asked.append(PortChange(port.PortStatus(MODIFIED, asked), before, conn))
+            self.told[row.ofport] = asked
         row.config = config & ~PC_PORT_DOWN
         self.bridge.is_published = False
         return ()
@@ -408,13 +467,12 @@ class Service:
         yield queue.QueueConfigReply(value.port, tuple(queue.QueueConfig(*row) for row in rows))
 
     def queues(self, wanted) -> list[tuple[int, int]]:
-        """(port, queue) of the queues that a request asks for, LOCAL first. A dummy device has
-        queue 0; other devices have none unless QoS is configured."""
+        """(port, queue) of the queues that a request asks for. A dummy device has queue 0; other
+        devices have none unless QoS is configured."""
         found = {row.ofport: row.netdev.kind for row in self.bridge.ports.values()}
         if wanted.port not in (PORT_NONE, *found):
             raise OpenFlowError("OFPQOFC_BAD_PORT")
-        return [(number, 0) for number in sorted(found, key=lambda number: (number != LOCAL,
-                                                                            number))
+        return [(number, 0) for number in _port_order(found)
                 if wanted.port in (PORT_NONE, number) and wanted.queue in (QUEUE_ALL, 0)
                 and found[number].startswith("dummy")]
 

@@ -15,7 +15,8 @@ _SINCE_14 = (3, 4, 5)           # action_set, group, packet_out
 
 # Kinds of asynchronous messages with a mask of 1 << reason, for primary or equal controllers and
 # for secondary ones: what is sent unless the controller asks otherwise.
-_PRIMARY = {"packet_in": 0b111111 & ~0b100, "port_status": 0b111, "flow_removed": 0b111111,
+_INVALID_TTL = 1 << 2
+_PRIMARY = {"packet_in": 0b111111 & ~_INVALID_TTL, "port_status": 0b111, "flow_removed": 0b111111,
             "role_status": 0, "table_status": 0, "requestforward": 0}
 _SECONDARY = {"packet_in": 0, "port_status": 0b111, "flow_removed": 0, "role_status": 0,
               "table_status": 0, "requestforward": 0}
@@ -40,7 +41,6 @@ class Session:
     role: str = "equal"
     is_demoted: bool = False            # another one took its role of primary: not told yet
     miss_send_len: int = MISS_SEND_LEN_DEFAULT
-    wants_invalid_ttl: bool = False
     packet_in_format: str = "standard"
     flow_format: str = "of"             # of NXT_SET_FLOW_FORMAT: how OpenFlow 1.0 flows are told
     table_in_command: bool = False      # NXT_FLOW_MOD_TABLE_ID
@@ -61,6 +61,17 @@ class Session:
         """A transaction id for a message of our own."""
         self.next_xid = (self.next_xid + 1) & 0xffffffff
         return self.next_xid
+
+    @property
+    def wants_invalid_ttl(self) -> bool:
+        """Whether packets whose TTL ran out come as packet-ins: by SET_CONFIG of OpenFlow 1.0 to
+        1.2, or like all others by the masks."""
+        return bool(self.primary["packet_in"] & _INVALID_TTL)
+
+    @wants_invalid_ttl.setter
+    def wants_invalid_ttl(self, is_wanted: bool) -> None:
+        mask = self.primary["packet_in"] & ~_INVALID_TTL
+        self.primary["packet_in"] = mask | _INVALID_TTL * is_wanted
 
     def mute(self) -> None:
         """Starts without any asynchronous message: Controller.enable_async_messages is false."""

@@ -24,8 +24,9 @@ N_TABLES = 255                  # table 254 is for rules of our own and is not t
 HIDDEN_TABLE = 254
 FAIL_OPEN_PRIORITY = 0xf0f0f0   # above every priority that a controller can use
 # Priority and match of the rules that the reference has in the hidden table; we need none, but who
-# would delete them must hear that he may not.
+# would delete them must hear that he may not, and who looks at all rules sees them.
 _HIDDEN = ((2, Match.of(recirc_id=0)), *((0, Match.of(reg0=number)) for number in (1, 2, 3)))
+N_HIDDEN = len(_HIDDEN)
 _ANY = face.ANY
 _ETHERNET = (0, 0xffffffff)
 _ADD, _MODIFY = SEAM["RULE_ADD"], SEAM["RULE_MODIFY"]
@@ -125,6 +126,18 @@ def describe(rule: face.Rule, now_ms: int) -> str:
     priority = f"priority={rule.priority}" if rule.priority != PRIORITY_DEFAULT else ""
     words += [",".join(filter(None, (priority, shown)))] if priority or shown else []
     return ", ".join(words) + f",actions={format_actions(source.unpack(rule.source)) or 'drop'}"
+
+
+def describe_hidden(bridge: int, created_ms: int, now_ms: int) -> list[str]:
+    """The hidden table as bridge/dump-flows shows it: what meets the packets that no rule matches."""
+    stats = face.unmatched_stats(bridge)
+    seconds = max(0, now_ms - created_ms) // 1000
+    rows = ((0, 0, "priority=2,recirc_id=0,actions=drop"),
+            (*stats[:2], "priority=0,reg0=0x1,actions=controller(reason=)"),
+            (*stats[2:4], "priority=0,reg0=0x2,actions=drop"),
+            (*stats[4:], "priority=0,reg0=0x3,actions=drop"))
+    return [f"table_id={HIDDEN_TABLE}, duration={seconds}s, n_packets={n_packets}, "
+            f"n_bytes={n_bytes}, {flow}" for n_packets, n_bytes, flow in rows]
 
 
 def filter_of(bridge: int, request: FlowStatsRequest) -> face.RuleFilter:

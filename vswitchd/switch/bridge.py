@@ -63,6 +63,7 @@ class Bridge:
         self.last_ofport = 0
         self.freed: set[int] = set()    # numbers that a port had: taken again only in need
         self.is_published = False
+        self.fragments = "normal"       # how OpenFlow has IP fragments handled
         self.handle = face.bridge_add(datapath.handle, self.settings())
 
     # -- settings
@@ -77,7 +78,13 @@ class Bridge:
         desired = self.desired
         return {"name": self.name, "mac_aging_s": desired.mac_aging,
                 "mac_table_size": desired.mac_table_size, "flood_vlans": desired.flood_vlans,
-                "forward_bpdu": desired.forward_bpdu, "mac": self.mac}
+                "forward_bpdu": desired.forward_bpdu, "mac": self.mac,
+                "fragments": self.fragments}
+
+    def set_fragments(self, mode: str) -> None:
+        """Handles IP fragments another way: normal, drop or nx-match."""
+        self.fragments = mode
+        face.bridge_set(self.handle, self.settings())
 
     def set(self, desired: DesiredBridge) -> None:
         """Follow changed settings."""
@@ -228,13 +235,33 @@ class Bridge:
         self.publish(bridges or {})
         port.netdev.close(cleanup)
 
+    def renumber(self, has_dummy: bool, bridges: "dict[str, Bridge]") -> None:
+        """Attaches anew the ports that request another number than they have, where it is free or
+        had by a port that does not request it, which then gets another one."""
+        holders = {port.ofport: name for name, port in self.ports.items()}
+        moving: list[str] = []
+        for name, port in self.ports.items():
+            request = self.wanted[name].ofport_request
+            if name in moving or port.ofport == LOCAL or request in (None, port.ofport):
+                continue
+            victim = holders.get(request)
+            if victim is None or self.wanted[victim].ofport_request != request:
+                for mover in filter(None, (name, victim)):
+                    moving.append(mover)
+                    del holders[self.ports[mover].ofport]
+        for name in moving:
+            self.drop(name, True, bridges)
+            self.former.pop(name)
+        for name in sorted(moving, key=lambda name: self.wanted[name].ofport_request is None):
+            self.add(self.wanted[name], has_dummy)
+
     def port_of(self, ofport: int) -> tuple[str, BridgePort] | None:
         """(name, port) of an OpenFlow port number."""
         return next(((name, port) for name, port in self.ports.items() if port.ofport == ofport),
                     None)
 
     def statistics(self, port: BridgePort) -> dict[str, int]:
-        """Interface.statistics of a port."""
+        """Interface.statistics of a port, as far as the datapath counts them."""
         if port.number is None:
             stats = self._patch_stats(port)
             names = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes")

@@ -39,7 +39,7 @@ class Datapath:
         self.has_dummy = has_dummy
         self.settings = settings
         self.features = face.FEATURES_ALL
-        self.numbers: dict[str, str] = {}       # features that are numbers, where they were set
+        self.numbers: dict[str, int] = {}       # features that are numbers and were set
         self.has_megaflows = True
         self.log_flags = 0
         self.handle = face.datapath_open(self.name, settings.max_idle_ms, settings.flow_limit,

@@ -113,6 +113,11 @@ class Switch:
         if not any(other.datapath is datapath for other in self.bridges.values()):
             self.close_datapath(datapath, cleanup)
 
+    def renumber(self) -> None:
+        """Gives ports the OpenFlow port numbers that they request now."""
+        for bridge in self.bridges.values():
+            bridge.renumber(self.dummy is not None, self.bridges)
+
     def publish(self) -> None:
         """Hands every bridge that changed to its datapath; peers of patch ports follow."""
         if all(bridge.is_published for bridge in self.bridges.values()):

@@ -7,6 +7,7 @@
 struct maker {
     uint8_t *frame;
     uint32_t size, max;
+    bool counts;                /* Payload bytes count up. */
     bool full;                  /* Did not fit. */
 };
 
@@ -31,7 +32,7 @@ static void
 put_payload(struct maker *m, uint32_t n)
 {
     uint8_t *p = put(m, NULL, n);
-    for (uint32_t i = 0; p && i < n; i++) {
+    for (uint32_t i = 0; m->counts && p && i < n; i++) {
         p[i] = i;
     }
 }
@@ -130,10 +131,10 @@ put_l4(struct maker *m, const struct flow *flow, bool is_ipv4,
 }
 
 uint32_t
-frame_make(const struct flow *flow, uint32_t payload_size, uint8_t *frame,
-           uint32_t max)
+frame_make(const struct flow *flow, uint32_t payload_size, bool counts,
+           uint8_t *frame, uint32_t max)
 {
-    struct maker m = { frame, 0, max, false };
+    struct maker m = { frame, 0, max, counts, false };
     struct packet p;
     be16 type = flow->eth_type;
     uint32_t l3, l4 = 0;
@@ -268,7 +269,7 @@ frame_make(const struct flow *flow, uint32_t payload_size, uint8_t *frame,
     if (m.full) {
         return 0;
     }
-    if (l4 && !(flow->nw_frag & FRAG_LATER)) {
+    if (l4 && !(flow->nw_frag & FRAG_LATER) && flow->nw_proto != PROTO_SCTP) {
         p.size = m.size;
         p.l3_ofs = l3;
         p.l4_ofs = l4;

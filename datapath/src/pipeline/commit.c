@@ -35,7 +35,7 @@ commit_key(struct xlate *x, enum key_type type, const void *key_,
         unsigned at = parts[i].offset;
         if (memcmp(key + at, base + at, parts[i].size)) {
             differs = true;
-        } else {
+        } else if (x->pipeline->features & DPF_MASKED_SET) {
             memset(mask + at, 0, parts[i].size);
         }
     }
@@ -643,10 +643,49 @@ commit_decap(struct xlate *x)
     base->packet_type = x->flow.packet_type;
 }
 
+/* A datapath without masked sets writes whole headers: all of one in which
+ * something differs then matters. */
+static void
+widen_sets(struct xlate *x)
+{
+    const struct flow *flow = &x->flow, *base = &x->base;
+    struct flow *wc = x->wc;
+
+    if (memcmp(flow->eth_src, base->eth_src, 6)
+        || memcmp(flow->eth_dst, base->eth_dst, 6)) {
+        memset(wc->eth_src, 0xff, 6);
+        memset(wc->eth_dst, 0xff, 6);
+    }
+    if (!flow->nw_proto) {
+        return;                 /* What is behind is not written. */
+    }
+    if (flow->nw_src != base->nw_src || flow->nw_dst != base->nw_dst
+        || memcmp(flow->ipv6_src, base->ipv6_src, 16)
+        || memcmp(flow->ipv6_dst, base->ipv6_dst, 16)
+        || flow->ipv6_label != base->ipv6_label
+        || flow->nw_tos != base->nw_tos || flow->nw_ttl != base->nw_ttl) {
+        if (flow->eth_type == CONSTANT_BE16(ETH_IPV6)) {
+            memset(wc->ipv6_src, 0xff, 16);
+            memset(wc->ipv6_dst, 0xff, 16);
+            wc->ipv6_label = be32_from(0xfffff);
+        } else {
+            wc->nw_src = wc->nw_dst = UINT32_MAX;
+        }
+        wc->nw_tos = wc->nw_ttl = wc->nw_proto = UINT8_MAX;
+    }
+    if (flow->tp_src != base->tp_src || flow->tp_dst != base->tp_dst) {
+        wc->tp_src = wc->tp_dst = UINT16_MAX;
+    }
+}
+
 void
 xlate_commit(struct xlate *x)
 {
     bool mpls_done = false;
+
+    if (UNLIKELY(!(x->pipeline->features & DPF_MASKED_SET))) {
+        widen_sets(x);
+    }
 
     if (x->pending_encap) {
         commit_encap(x);

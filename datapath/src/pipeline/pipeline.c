@@ -223,6 +223,9 @@ bridge_free(void *bridge_)
 {
     struct bridge *bridge = bridge_;
 
+    for (unsigned i = 0; i < N_MISSES; i++) {
+        counters_release(bridge->unmatched[i]);
+    }
     mac_table_destroy(&bridge->macs);
     conf_free(atomic_load(&bridge->conf));
     free(bridge);
@@ -496,6 +499,9 @@ bridge_add(uint32_t dp, const struct bridge_config *config, uint32_t *handle)
     for (unsigned i = 0; i < N_TABLES; i++) {
         bridge->tables[i].n_prefixes = UINT32_MAX;
         bridge->tables[i].max_flows = UINT32_MAX;
+    }
+    for (unsigned i = 0; i < N_MISSES; i++) {
+        bridge->unmatched[i] = counters_new(0);
     }
     bridge->handle = handle_add(&bridge_handles, bridge);
     struct bridge **link = &p->bridges;

@@ -153,6 +153,7 @@ struct rule {
     uint32_t handle;
     uint32_t refs;              /* Atomic. */
     uint64_t tag;
+    uint64_t number;            /* Of its creation; ascends in the list. */
     int64_t created_ms, modified_ms;
     uint64_t words[];           /* Of 'cls'. */
 };
@@ -275,6 +276,9 @@ struct meter_map {              /* Datapath meters of a bridge's meters. */
     struct bridge_meter entries[];      /* In ascending order of 'ofp'. */
 };
 
+/* How a table has no rule for a packet. */
+enum miss { MISS_NOTHING, MISS_PACKET_IN, MISS_FRAGMENT, N_MISSES };
+
 struct bridge {
     uint32_t handle;
     uint32_t refs;              /* Atomic. */
@@ -285,6 +289,7 @@ struct bridge {
     struct table tables[N_TABLES];
     struct meter_map *_Atomic meters;   /* Epoch; or NULL. */
     struct group *_Atomic groups[GROUP_HASH];
+    struct counters *unmatched[N_MISSES];
     uint32_t n_groups;
     bool watched;               /* Changes of rules are told. */
     bool dead;
@@ -346,6 +351,7 @@ struct pipeline {
     uint64_t staged;            /* Version that is open, or 0. */
     struct staged_change *changes;      /* Of that version. */
     uint32_t n_changes, allocated_changes;
+    uint64_t n_rules_made;
     struct bridge *bridges;
     struct port_map *_Atomic port_map;  /* Epoch. */
     struct rule *due, *last_due;        /* Rules with timeouts, by age. */

@@ -255,6 +255,7 @@ rule_insert(struct bridge *bridge, uint8_t table_id, struct program *program,
     rule->cls.conjunctions = program->conjunctions;
     rule->cls.n_conjunctions = program->n_conjunctions;
     rule->handle = handle_add(&rule_handles, rule);
+    rule->number = ++bridge->pipeline->n_rules_made;
     classifier_insert(table->cls, &rule->cls, value, mask, added);
     rule->previous = table->last;
     *(table->last ? &table->last->next : &table->first) = rule;
@@ -700,7 +701,7 @@ stage_addition(struct pipeline *p, struct bridge *bridge,
     struct rule *new = rule_insert(bridge, c->table, program,
                                    keep ? old->counters : counters_new(now_ms),
                                    c->priority, value, mask, version);
-    new->cookie = c->cookie == UINT64_MAX ? 0 : c->cookie;
+    new->cookie = c->cookie;
     new->flags = c->flags & (RF_SEND_FLOW_REM | RF_NO_PKT_COUNTS
                                  | RF_NO_BYT_COUNTS | RF_RESET_COUNTS | RF_CHECK_OVERLAP);
     new->idle_timeout = c->idle_timeout;
@@ -1086,9 +1087,24 @@ rule_get(uint64_t handle, uint8_t *buffer, uint32_t size, uint32_t *n_bytes)
            ? error_set(ENOBUFS, "the rule needs %u bytes", *n_bytes) : 0;
 }
 
+/* Returns the first rule of 'table' whose number is at least 'number': the one
+ * with 'handle' if it is still there. */
+static struct rule *
+rule_since(const struct table *table, uint32_t handle, uint64_t number)
+{
+    struct rule *rule = rule_find(handle);
+
+    if (!rule || rule->number != number) {
+        for (rule = table->first; rule && rule->number < number; ) {
+            rule = rule->next;
+        }
+    }
+    return rule;
+}
+
 int
 rules_dump(const struct rule_filter *filter, const uint8_t *match,
-           uint64_t *cursor, uint8_t *buffer, uint32_t size,
+           uint64_t cursor[2], uint8_t *buffer, uint32_t size,
            uint32_t *n_bytes, uint32_t *n_records)
 {
     struct bridge *bridge = bridge_find(filter->bridge);
@@ -1096,9 +1112,9 @@ rules_dump(const struct rule_filter *filter, const uint8_t *match,
     const struct flow *value = match ? (const void *) match : &any;
     const struct flow *mask = match
         ? (const void *) (match + sizeof *mask) : &any;
-    unsigned table_id = *cursor >> 32;
-    uint32_t index = *cursor;
-    uint32_t budget = 4096;     /* Handles looked at per call. */
+    unsigned table_id = cursor[0] >> 32;
+    uint32_t budget = 4096;     /* Rules looked at per call. */
+    struct rule *rule;
     struct cls_filter passes;
 
     *n_bytes = *n_records = 0;
@@ -1107,20 +1123,19 @@ rules_dump(const struct rule_filter *filter, const uint8_t *match,
     }
     cls_filter_init(&passes, value, mask);
     uint64_t version = atomic_load(&bridge->pipeline->version);
-    uint32_t n_slots = handle_n_slots(&rule_handles);
-    for (; table_id < N_TABLES; table_id++, index = 0) {
+    uint64_t from = cursor[1];
+    for (; table_id < N_TABLES; table_id++, from = 0) {
         struct table *table = &bridge->tables[table_id];
         if (!table->first
             || (filter->table != 255 && filter->table != table_id)) {
             continue;
         }
-        for (; index < n_slots; index++) {
-            struct rule *rule = handle_at(&rule_handles, index);
+        for (rule = from ? rule_since(table, cursor[0], from) : table->first;
+             rule; rule = rule->next) {
             if (!budget--) {
                 goto more;
             }
-            if (!rule || rule->bridge != bridge || rule->table != table_id
-                || !cls_rule_visible(&rule->cls, version)
+            if (!cls_rule_visible(&rule->cls, version)
                 || (rule->cls.priority > UINT16_MAX && !filter->hidden)
                 || !cookie_matches(rule, filter->cookie, filter->cookie_mask)
                 || !cls_filter_passes(&passes, &rule->cls)) {
@@ -1151,10 +1166,11 @@ rules_dump(const struct rule_filter *filter, const uint8_t *match,
             (*n_records)++;
         }
     }
-    *cursor = 0;
+    cursor[0] = cursor[1] = 0;
     return 0;
 more:
-    *cursor = (uint64_t) table_id << 32 | index;
+    cursor[0] = (uint64_t) table_id << 32 | rule->handle;
+    cursor[1] = rule->number;
     return 0;
 }
 
@@ -1176,6 +1192,28 @@ tables_stats_get(uint32_t handle, struct table_stats *stats, uint32_t n)
             stats[i].n_lookup = matched + count_get(&t->n_missed);
         }
     }
+    return 0;
+}
+
+int
+unmatched_stats_get(uint32_t handle, struct unmatched_stats *stats)
+{
+    struct bridge *bridge = bridge_find(handle);
+
+    if (!bridge) {
+        return error_set(ENODEV, "no bridge %u", handle);
+    }
+    const struct counters *sent = bridge->unmatched[MISS_PACKET_IN];
+    const struct counters *dropped = bridge->unmatched[MISS_NOTHING];
+    const struct counters *fragments = bridge->unmatched[MISS_FRAGMENT];
+    *stats = (struct unmatched_stats) {
+        .sent_packets = count_get(&sent->n_packets),
+        .sent_bytes = count_get(&sent->n_bytes),
+        .dropped_packets = count_get(&dropped->n_packets),
+        .dropped_bytes = count_get(&dropped->n_bytes),
+        .fragment_packets = count_get(&fragments->n_packets),
+        .fragment_bytes = count_get(&fragments->n_bytes),
+    };
     return 0;
 }
 

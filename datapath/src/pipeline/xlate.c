@@ -504,23 +504,26 @@ run_clone(struct xlate *x, const void *ops, uint32_t size, bool last)
     bool conntracked = x->conntracked, was_mpls = x->was_mpls;
     bool encap = x->pending_encap, decap = x->pending_decap;
     bool nested = !last && !ops_are_reversible(ops, size);
-    bool old_last = x->last_is_last;
+    bool old_last = x->last_is_last, sampled = false;
     struct flow base;
-    uint32_t start = 0;
+    uint32_t start = 0, head = sizeof(struct action_clone);
 
     x->last_is_last = last || nested;
 
     if (nested) {
+        uint64_t features = x->pipeline->features;
         xlate_commit(x);
         base = x->base;
-        bool can_clone = x->pipeline->features & DPF_CLONE;
-        start = actions_begin(x->actions,
-                              can_clone ? ACTION_CLONE : ACTION_SAMPLE,
-                              sizeof(struct action_clone));
-        if (!can_clone) {
-            struct action_sample *a
-                = (void *) (x->actions->buffer.data + start);
-            a->probability = UINT32_MAX;
+        sampled = !(features & DPF_CLONE);
+        if (!sampled) {
+            start = actions_begin(x->actions, ACTION_CLONE, head);
+        } else if (features & DPF_DEEP_SAMPLE) {
+            head = sizeof(struct action_sample);
+            start = actions_begin(x->actions, ACTION_SAMPLE, head);
+        } else {
+            REPORT(x, TRACE_NO_CLONE, 0, 0, 0);
+            x->last_is_last = old_last;
+            return;
         }
     }
     xlate_ops(x, ops, size, false);
@@ -529,10 +532,12 @@ run_clone(struct xlate *x, const void *ops, uint32_t size, bool last)
     }
     xlate_finish_freezing(x, 0);
     if (nested) {
-        if (x->actions->buffer.size == start + sizeof(struct action_clone)) {
+        if (x->actions->buffer.size == start + head) {
             x->actions->buffer.size = start;
-        } else {
-            actions_end(x->actions, start);
+        } else if (actions_end(x->actions, start) && sampled) {
+            struct action_sample *a
+                = (void *) (x->actions->buffer.data + start);
+            a->probability = UINT32_MAX;
         }
         x->base = base;
     }
@@ -658,6 +663,9 @@ output_to_patch(struct xlate *x, const struct conf_port *port, bool last)
 static void
 put_trunc(struct xlate *x, uint32_t max_len)
 {
+    if (!(x->pipeline->features & DPF_TRUNC)) {
+        x->out->slow_reasons |= SLOW_ACTION;
+    }
     struct action_trunc *t = actions_put(x->actions, ACTION_TRUNC, sizeof *t);
 
     t->max_len = max_len;
@@ -786,7 +794,6 @@ xlate_may_resubmit(struct xlate *x)
     return false;
 }
 
-enum miss { MISS_NOTHING, MISS_PACKET_IN, MISS_FRAGMENT };
 
 /* Looks the flow up in table '*table' (and those after it where its miss
  * configuration says so). */
@@ -804,6 +811,7 @@ lookup(struct xlate *x, uint8_t *table, uint32_t in_port, bool may_packet_in,
     if (flow->nw_frag & 1 && is_ip(flow)) {
         if (x->conf->config.flags & BRIDGE_DROP_FRAGS) {
             *miss = MISS_FRAGMENT;
+            credit_table(x, *table, true);
             return NULL;
         }
         if (!(x->conf->config.flags & BRIDGE_NX_MATCH_FRAGS)) {
@@ -892,11 +900,14 @@ run_rule(struct xlate *x, struct rule *rule, enum miss miss, bool clone,
         } else {
             xlate_ops(x, program_ops(p), p->size, false);
         }
-    } else if (miss == MISS_PACKET_IN) {
-        REPORT(x, TRACE_MISS_CONTROLLER, 0, 0, 0);
-        packet_in(x, UINT16_MAX, REASON_IMPLICIT_MISS, 0, 0, NULL, 0);
     } else {
-        REPORT(x, TRACE_DROP, 0, 0, 0);
+        credit_counters(x, x->bridge->unmatched[miss]);
+        if (miss == MISS_PACKET_IN) {
+            REPORT(x, TRACE_MISS_CONTROLLER, 0, 0, 0);
+            packet_in(x, UINT16_MAX, REASON_IMPLICIT_MISS, 0, 0, NULL, 0);
+        } else {
+            REPORT(x, TRACE_DROP, 0, 0, 0);
+        }
     }
     x->last_is_last = old_last;
     x->bucket_group = old_group;
@@ -2012,6 +2023,14 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
         }
         break;
     case OP_CHECK_PKT_LARGER:
+        if (!(x->pipeline->features & DPF_CHECK_PKT_LEN)) {
+            const struct op_check_pkt_larger *o = (const void *) op;
+            x->out->slow_reasons |= SLOW_ACTION;
+            subfield_set_u64(&o->dst,
+                             x->in->frame && x->in->frame_size > o->length,
+                             &x->flow);
+            break;
+        }
         op_check_larger(x, (const void *) op, next, end);
         return false;
     case OP_WRITE_ACTIONS: {
@@ -2278,6 +2297,8 @@ translate(struct xlate *x, struct frozen *frozen)
     if (!frozen && port && !may_receive(x, port)) {
         if (rule) {
             credit_rule(x, rule);
+        } else if (!has_ops) {
+            credit_counters(x, x->bridge->unmatched[miss]);
         }
         return;
     }

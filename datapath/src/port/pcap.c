@@ -19,7 +19,7 @@ pcap_open(const char *name)
         uint32_t magic;
         uint16_t major, minor;
         uint32_t zone, accuracy, snaplen, link;
-    } header = { 0xa1b2c3d4, 2, 4, 0, 0, 262144, 1 };
+    } header = { 0xa1b2c3d4, 2, 4, 0, 0, 1518, 1 };
     FILE *file = fopen(name, "wbe");
     if (!file) {
         return NULL;

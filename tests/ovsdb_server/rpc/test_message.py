@@ -75,7 +75,8 @@ def test_kinds_are_told_apart():
 
 
 @pytest.mark.parametrize("codec", [message.STANDARD, message.fast_codec()])
-@pytest.mark.parametrize("text", [b'{"a":NaN}', b'{"a":1,}', b'{"a":"\xff"}', b"{" * 2000])
+@pytest.mark.parametrize("text", [b'{"a":NaN}', b'{"a":1,}', b'{"a":"\xff"}', b"{" * 2000,
+                                  b"\xff", b'{"a":\xc3', b"{\xe9}"])
 def test_what_is_not_json_is_refused_by_both_codecs(codec, text):
     with pytest.raises(ProtocolError):
         decode(text, codec)

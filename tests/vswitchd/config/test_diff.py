@@ -41,7 +41,7 @@ def test_deleting_comes_first_so_that_names_are_free():
 def test_another_kind_or_number_means_another_device_and_options_do_not():
     old = Interface("p1", "a", "dummy", 1)
     for changed, expected in ((replace(old, kind="patch"), [DeleteInterface, AddInterface]),
-                              (replace(old, ofport_request=5), [DeleteInterface, AddInterface]),
+                              (replace(old, ofport_request=5), [SetInterface]),
                               (replace(old, options=(("pcap", "x"),)), [SetInterface]),
                               (replace(old, last_ofport=7), [])):
         actions = diff(Switch((bridge("br0", old),)), Switch((bridge("br0", changed),)))

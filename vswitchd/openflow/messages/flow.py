@@ -4,12 +4,9 @@ Values, wire form and text of one family; entered through `vswitchd.openflow.mes
 Ports are 16 bits, matches and actions as in `vswitchd.openflow.match` and `actions`.
 """
 
-import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
-from socket import inet_ntoa
 
 from schema.openflow.limits import (
     BUFFER_NONE, COOKIE_NONE, GROUP_ANY, PORT_NONE, PRIORITY_DEFAULT, TABLE_ALL,
@@ -29,6 +26,7 @@ from vswitchd.openflow.oxm import (
     decode_match, decode_match10, decode_nxm, encode_match, encode_nxm, put_entry,
 )
 from vswitchd.openflow.oxm_text import format_oxm
+from vswitchd.openflow.quick.lines import NICIRA, Lines, is_known
 from vswitchd.openflow.text import format_actions, format_match, note_normal
 
 COMMANDS = ("add", "modify", "modify_strict", "delete", "delete_strict")
@@ -637,16 +635,19 @@ def _stats_actions(data: bytes, version: int, start: int, end: int, decode=decod
 def iterate_flow_stats(frame: Frame) -> Iterator[FlowStats]:
     """Yields each flow of a reply."""
     data, version, offset = frame.body, frame.version, 0
-    if frame.raw.space == "NXST":
-        decode = _decode_stats_nx
-    elif version == OF10:
-        decode = _decode_stats10
-    else:
-        decode = _decode_stats15 if version >= OF15 else _decode_stats11
+    decode = _decoder_of(frame)
     while offset < len(data):
         flow, size = decode(data, offset, version)
         yield flow
         offset += size
+
+
+def _decoder_of(frame: Frame):
+    if frame.raw.space == "NXST":
+        return _decode_stats_nx
+    if frame.version == OF10:
+        return _decode_stats10
+    return _decode_stats15 if frame.version >= OF15 else _decode_stats11
 
 
 def _decode_stats10(data: bytes, offset: int, version: int):
@@ -812,144 +813,87 @@ def format_flow_head(flow: FlowStats, table_names: dict[int, str] | None, stats:
 
 
 def show_flow_stats_reply(frame: Frame, out: list[str], style: Style) -> None:
+    if len(frame.body) > _MANY:
+        lines = _lines_of(_kind_of(frame), style.port_names, style.table_names)
+        if lines is not None:
+            out += (text.decode("utf-8", "surrogateescape")
+                    for text in _write_entries(frame, lines))
+            return
+    for flow in iterate_flow_stats(frame):
+        out.append("\n " + format_flow_stats(flow, style.port_names, style.table_names))
+
+
+def write_flow_stats(frames: Iterable[Frame], port_names: dict[int, str] | None,
+                     table_names: dict[int, str] | None, stats: bool) -> Iterator[bytes]:
+    """The flows of replies without their ages, a line each with a blank in front."""
     lines = None
-    if len(frame.body) > _MANY and not style.port_names and not style.table_names:
-        lines = _lines_of(frame.raw.space == "NXST", frame.version)
-    if lines is None:
+    for frame in frames:
+        kind = _kind_of(frame)
+        if len(frame.body) > _MANY and is_known(kind):
+            if lines is None or lines.kind != kind:
+                lines = Lines(kind, port_names, table_names, stats, False, " ", "\n")
+            yield from _write_entries(frame, lines)
+            continue
         for flow in iterate_flow_stats(frame):
-            out.append("\n " + format_flow_stats(flow, style.port_names, style.table_names))
-        return
-    data, offset = frame.body, 0
-    while offset < len(data):
-        text, size = lines.read(data, offset)
-        out.append("\n " + text)
-        offset += size
+            text = format_flow_stats(forget_ages(flow), port_names, table_names, stats)
+            yield f" {text}\n".encode("utf-8", "surrogateescape")
 
 
-_MANY = 16384                   # bytes of a reply from which on its flows are taken to be alike
+def forget_ages(flow: FlowStats) -> FlowStats:
+    """The same flow without its ages."""
+    return replace(flow, idle_age=None, hard_age=None)
 
 
-@cache
-def _lines_of(is_nicira: bool, version: int) -> "_Lines | None":
-    """Remembers the flows of one kind of reply, None for those that are always read whole."""
-    if is_nicira or OF12 <= version < OF15:
-        return _Lines(is_nicira, version)
-    return None
+_MANY = 4096                    # bytes of a reply from which on it is written in C
 
 
-def _format_number(value: bytes) -> str:
-    return str(int.from_bytes(value, "big"))
+def _kind_of(frame: Frame) -> int:
+    return NICIRA if frame.raw.space == "NXST" else frame.version if frame.version > OF11 else -1
 
 
-class _Lines:
-    """Formats flow statistics whose matches are alike: they differ in addresses and ports alone.
-
-    The first match with the same other bytes is read the usual way, which makes a pattern of its
-    text; so are the next ones, to see whether that holds.
-    """
-
-    def __init__(self, is_nicira: bool, version: int) -> None:
-        self._is_nicira, self._version = is_nicira, version
-        self._decode = _decode_stats_nx if is_nicira else _decode_stats11
-        self._actions: dict[bytes, str] = {}
-        # By the bytes that are the same: pattern, order of the values, how often it held.
-        self._patterns: dict[bytes, list] = {}
-        which = 0 if is_nicira else version
-        self._kinds: dict[bytes, tuple] = {}
-        for name, form in _ALIKE.items():
-            for header in (INFO[name].headers[which], INFO[name].masked[which]
-                           if form is inet_ntoa else None):
-                if header is not None and len(header) == 4:
-                    self._kinds[header] = INFO[name].size, form
-
-    def read(self, data: bytes, offset: int) -> tuple[str, int]:
-        """The line of the entry at `offset` and the entry's size. Raises OpenFlowError."""
-        text = None
-        if len(data) - offset >= 56:
-            text, size = self._read_alike(data, offset)
-        if text is None:
-            flow, size = self._decode(data, offset, self._version)
-            text = format_flow_stats(flow)
-        return text, size
-
-    def _read_alike(self, data: bytes, offset: int) -> tuple[str | None, int]:
-        idle_age = hard_age = None
-        if self._is_nicira:
-            (size, table, sec, nsec, priority, idle, hard, length, idle_age, hard_age, cookie,
-             packets, octets) = _STATS_NX.unpack_from(data, offset)
-            idle_age = idle_age - 1 if idle_age else None
-            hard_age = hard_age - 1 if hard_age else None
-            odd, start = False, offset + 48
-        else:
-            (size, table, sec, nsec, priority, idle, hard, flags, importance, cookie, packets,
-             octets) = _STATS11.unpack_from(data, offset)
-            length = int.from_bytes(data[offset + 50:offset + 52], "big") - 4
-            odd = flags or importance or data[offset + 48:offset + 50] != b"\0\1"
-            start = offset + 52
-        end = offset + size
-        tail = (start + length - offset + 7 & ~7) + offset
-        if odd or length <= 0 or tail > end or end > len(data) or priority == PRIORITY_DEFAULT:
-            return None, size
-        match = self._format_match(data, offset, start, start + length)
-        actions = self._actions.get(data[tail:end])
-        if match is None or actions is None:
-            flow, _ = self._decode(data, offset, self._version)
-            if len(self._actions) < _MOST:
-                self._actions[data[tail:end]] = format_actions(flow.actions, None, None)
-            return None, size
-        head = FlowStats(EMPTY, priority, (), table, cookie, (sec, nsec), idle, hard, idle_age,
-                         hard_age, _known(packets), _known(octets))
-        return (f"{format_flow_head(head, None, True)}priority={priority},{match} "
-                f"actions={actions}"), size
-
-    def _format_match(self, data: bytes, offset: int, at: int, end: int) -> str | None:
-        same, values, kinds = [], [], self._kinds
-        while at < end:
-            header = data[at:at + 4]
-            follows = at + 4 + data[at + 3]
-            kind = kinds.get(header)
-            if kind is None:
-                same.append(data[at:follows])
-            else:
-                size, form = kind
-                values.append(form(data[at + 4:at + 4 + size]))
-                same += header, data[at + 4 + size:follows]
-            at = follows
-        key = b"".join(same)
-        found = self._patterns.get(key)
-        if found is None or found[2] < _HOLDS:
-            flow, _ = self._decode(data, offset, self._version)
-            text = format_match(flow.match)
-            if found is None and len(self._patterns) < _MOST:
-                self._learn(key, text, values)
-            elif found is not None and found[2] >= 0:
-                held = found[0] % tuple(values[index] for index in found[1]) == text
-                found[2] = found[2] + 1 if held else -1
-            return None
-        return found[0] % tuple([values[index] for index in found[1]])
-
-    def _learn(self, key: bytes, text: str, values: list[str]) -> None:
-        places = []
-        for index, value in enumerate(values):
-            found = [match.start(1) for match in re.finditer(
-                rf"=({re.escape(value)})(?=[,/]|$)", text)]
-            if len(found) != 1:
-                return                  # the next one may tell more
-            places.append((found[0], index))
-        pattern, at = "", 0
-        for place, index in sorted(places):
-            pattern += text[at:place].replace("%", "%%") + "%s"
-            at = place + len(values[index])
-        self._patterns[key] = [pattern + text[at:].replace("%", "%%"),
-                               [index for _, index in sorted(places)], 0]
+_last: list = [None, None, None, None]
 
 
-_HOLDS = 3                      # how often a pattern must have held
-_MOST = 4096                    # patterns, and lists of actions
-_ALIKE = {"ip_src": inet_ntoa, "ip_dst": inet_ntoa,
-          **{f"eth_{end}": lambda value: value.hex(":") for end in ("src", "dst")},
-          **{f"{protocol}_{end}": _format_number for protocol in ("tcp", "udp", "sctp")
-             for end in ("src", "dst")}}
+def _lines_of(kind: int, port_names: dict[int, str] | None,
+              table_names: dict[int, str] | None) -> Lines | None:
+    """What writes one kind of entries; it is kept, as the next reply will be alike."""
+    if not is_known(kind):
+        return None
+    if _last[0] is None or (_last[0].kind, _last[1], _last[2]) != (kind, port_names, table_names):
+        _last[:] = Lines(kind, port_names, table_names, before="\n "), port_names, table_names
+    return _last[0]
+
+
+def _write_entries(frame: Frame, lines: Lines) -> Iterator[bytes]:
+    """What `lines` writes of a reply; entries that it does not know are written here."""
+    data, version, at = frame.body, frame.version, 0
+    ports, tables, stats, ages, before, after = lines.how
+    decode = _decoder_of(frame)
+    while at < len(data):
+        text, at = lines.write(data, at)
+        yield text
+        if at >= len(data):
+            return
+        flow, size = decode(data, at, version)
+        if not ages:
+            flow = forget_ages(flow)
+        actions = data[_actions_at(data, at, lines.kind):at + size]
+        if lines.is_new(actions):
+            lines.learn(actions, format_actions(flow.actions, ports, tables))
+        text = format_flow_stats(flow, ports, tables, stats)
+        yield f"{before}{text}{after}".encode("utf-8", "surrogateescape")
+        at += size
+
+
+def _actions_at(data: bytes, at: int, kind: int) -> int:
+    """Where the actions of a sound entry begin."""
+    def padded(where: int) -> int:
+        return int.from_bytes(data[where:where + 2], "big") + 7 & ~7
+
+    if kind < OF15:
+        return at + 48 + padded(at + (18 if kind == NICIRA else 50))
+    at += 24 + padded(at + 26)
+    return at + padded(at + 2)
 
 
 @dataclass(frozen=True, slots=True)

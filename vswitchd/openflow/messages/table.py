@@ -327,12 +327,15 @@ def _encode_stats(s: TableStats, version: int) -> bytes:
                        f.max_entries, s.active, s.lookup, s.matched)
 
 
-def iterate_table_names(frame: Frame) -> Iterator[tuple[int, bytes]]:
-    """Yields (number, name) of each table that a statistics or features reply tells of."""
+def iterate_table_names(frame: Frame, warn: Warn) -> Iterator[tuple[int, bytes]]:
+    """Yields (number, name) of each table that a statistics or features reply tells of.  warn: told
+    of miss settings that do not exist."""
     data, version = frame.body, frame.version
     if frame.raw.kind == "OFPST_TABLE_REPLY":
         layout = {OF10: _ROW10, OF11: _ROW11, OF12: _ROW12}.get(version)
         for row in layout.iter_unpack(data) if layout else ():
+            if version != OF10:
+                _read_miss(row[-5], warn)
             yield row[0], row[1]
         return
     offset = 0

@@ -1,11 +1,14 @@
-"""Describes the C extension `vswitchd.openflow.quick._quick` to cffi, as datapath/build.py does.
+"""Describes the C extensions `_quick`, to cffi as datapath/build.py does, and `_lines`.
 
-`ffibuilder` is what setup.py hands to setuptools.
+`ffibuilder` and `LINES` are what setup.py hands to setuptools. `_lines` is for tools, which have no
+time to import cffi.
 """
 
 from cffi import FFI
+from setuptools import Extension
 
 from datapath.build import FLAGS, ROOT, SOURCE, declarations
+from vswitchd.openflow.quick import generate
 
 HERE = "vswitchd/openflow/quick"
 
@@ -14,3 +17,7 @@ ffibuilder.cdef(declarations(ROOT / HERE / "quick.h"))
 ffibuilder.set_source("vswitchd.openflow.quick._quick", '#include "quick.h"',
                       sources=[f"{HERE}/quick.c", f"{HERE}/plain.c"], include_dirs=[HERE, SOURCE],
                       extra_compile_args=FLAGS)
+
+generate.write()
+LINES = Extension("vswitchd.openflow.quick._lines", [f"{HERE}/lines.c"],
+                  include_dirs=[HERE, SOURCE], extra_compile_args=FLAGS)

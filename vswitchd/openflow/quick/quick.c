@@ -4,13 +4,12 @@
 #define _GNU_SOURCE
 #include "quick.h"
 #include "plain.h"
+#include "reading.h"
 #include <poll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include "api.h"
 #include "base/base.h"
-#include "generated/fields.h"
-#include "generated/flow.h"
 #include "generated/seam.h"
 
 #define OF10 1
@@ -201,204 +200,7 @@ quick_free(struct quick *q)
     }
 }
 
-/* ---- Numbers ---- */
-
-static uint64_t
-read_number(const uint8_t *p, uint32_t size)
-{
-    uint64_t x = 0;
-
-    while (size--) {
-        x = x << 8 | *p++;
-    }
-    return x;
-}
-
-static void
-write_number(uint8_t *p, uint32_t size, uint64_t x)
-{
-    while (size--) {
-        p[size] = x;
-        x >>= 8;
-    }
-}
-
-static bool
-is_zero(const uint8_t *p, uint32_t size)
-{
-    for (uint32_t i = 0; i < size; i++) {
-        if (p[i]) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static uint16_t read16(const uint8_t *p) { return read_number(p, 2); }
-static uint32_t read32(const uint8_t *p) { return read_number(p, 4); }
-
 /* ---- Matches ---- */
-
-struct match {
-    struct flow value, mask;
-};
-
-static bool
-prereq_holds(const struct flow *flow, uint8_t prereq)
-{
-    uint16_t type = be16_to(flow->eth_type);
-    bool ip4 = type == 0x0800, ip6 = type == 0x86dd, ip = ip4 || ip6;
-    bool first = !(flow->nw_frag & 2);
-    uint16_t nd_type = be16_to(flow->tp_src);
-    bool nd = ip6 && flow->nw_proto == 58 && !flow->tp_dst;
-
-    switch (prereq) {
-    case PREREQ_NONE:
-    case PREREQ_ETHERNET:
-        return true;
-    case PREREQ_VLAN:
-        return flow->vlan0_tci & CONSTANT_BE16(0x1000);
-    case PREREQ_ARP:
-        return type == 0x0806 || type == 0x8035;
-    case PREREQ_IPV4:
-        return ip4;
-    case PREREQ_IPV6:
-        return ip6;
-    case PREREQ_IP:
-        return ip;
-    case PREREQ_MPLS:
-        return type == 0x8847 || type == 0x8848;
-    case PREREQ_TCP:
-        return ip && flow->nw_proto == 6 && first;
-    case PREREQ_UDP:
-        return ip && flow->nw_proto == 17 && first;
-    case PREREQ_SCTP:
-        return ip && flow->nw_proto == 132 && first;
-    case PREREQ_ICMPV4:
-        return ip4 && flow->nw_proto == 1;
-    case PREREQ_ICMPV6:
-        return ip6 && flow->nw_proto == 58;
-    case PREREQ_ND:
-        return nd && (nd_type == 135 || nd_type == 136);
-    case PREREQ_ND_SOLICIT:
-        return nd && nd_type == 135;
-    case PREREQ_ND_ADVERT:
-        return nd && nd_type == 136;
-    default:
-        return false;
-    }
-}
-
-static const struct quick_field *
-field_find(const struct quick *q, uint32_t header)
-{
-    uint32_t low = 0, high = q->n_read;
-
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (q->read[middle].header < header) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < q->n_read && q->read[low].header == header
-        ? &q->read[low] : NULL;
-}
-
-/* A field of 16 bytes fills its container. */
-static bool
-read_wide(const struct quick_field *f, const uint8_t *p, struct match *match)
-{
-    uint8_t *value = (uint8_t *) &match->value + f->offset;
-    uint8_t *mask = (uint8_t *) &match->mask + f->offset;
-
-    if (!is_zero(mask, 16)) {
-        return false;
-    }
-    for (uint32_t i = 0; i < 16; i++) {
-        mask[i] = f->masked ? p[16 + i] : 0xff;
-        value[i] = p[i];
-        if (p[i] & ~mask[i]) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool
-read_field(const struct quick_field *f, const uint8_t *p, struct match *match)
-{
-    if (!prereq_holds(&match->value, f->prereq)) {
-        return false;
-    }
-    if (f->size == 16) {
-        return read_wide(f, p, match);
-    }
-    uint64_t full = f->length == 8 ? UINT64_MAX
-        : (UINT64_C(1) << 8 * f->length) - 1;
-    uint64_t v = read_number(p, f->length);
-    uint64_t m = f->masked ? read_number(p + f->length, f->length) : full;
-    uint8_t *value = (uint8_t *) &match->value + f->offset;
-    uint8_t *mask = (uint8_t *) &match->mask + f->offset;
-    uint64_t old_value = read_number(value, f->size);
-    uint64_t old_mask = read_number(mask, f->size);
-    uint64_t place = f->form == QUICK_PLAIN || f->form == QUICK_PCP
-        ? f->ones << f->shift : UINT64_MAX;
-
-    if (v & ~m || v & ~f->allowed || old_mask & place
-        || (m != full && (!m || !f->maskable))) {
-        return false;
-    }
-    switch (f->form) {
-    case QUICK_PLAIN:
-        v = (v & m & f->ones) << f->shift;
-        m = (m & f->ones) << f->shift;
-        break;
-    case QUICK_WHOLE:
-        v &= f->ones;
-        m = (UINT64_C(1) << 8 * f->size) - 1;
-        break;
-    case QUICK_PORT:
-        if (v >= 0xff00 && v < 0xffffff00) {
-            return false;
-        }
-        v &= 0xffff;
-        m = 0xffffffff;
-        break;
-    case QUICK_PORT16:
-        m = 0xffffffff;
-        break;
-    case QUICK_PCP:
-        v = v << 13 | 0x1000;
-        m = 0xf000;
-        break;
-    default:
-        return false;
-    }
-    write_number(value, f->size, old_value | v);
-    write_number(mask, f->size, old_mask | m);
-    return true;
-}
-
-static bool
-read_tlvs(const struct quick *q, const uint8_t *p, uint32_t size,
-          struct match *match)
-{
-    while (size) {
-        if (size < 4) {
-            return false;
-        }
-        const struct quick_field *f = field_find(q, read32(p));
-        uint32_t length = f ? 4 + f->length * (f->masked ? 2 : 1) : 0;
-        if (!f || length > size || !read_field(f, p + 4, match)) {
-            return false;
-        }
-        p += length;
-        size -= length;
-    }
-    return true;
-}
 
 /* Reads the 40-byte match of OpenFlow 1.0, unless it has what its layers do
  * not have. */
@@ -568,7 +370,7 @@ read_mod(const struct quick *q, uint8_t version, bool table_in_command,
         }
         uint32_t length = read16(p + 40), room = ROUND_UP(length, 8);
         if (room > size - 48
-            || !read_tlvs(q, p + 48, length, &mod->match)) {
+            || !read_tlvs(q->read, q->n_read, p + 48, length, &mod->match)) {
             return false;
         }
         actions = p + 48 + room;
@@ -579,7 +381,8 @@ read_mod(const struct quick *q, uint8_t version, bool table_in_command,
         }
         uint32_t length = read16(p + 50), room = ROUND_UP(length, 8);
         if (length < 4 || room > size - 48
-            || !read_tlvs(q, p + 52, length - 4, &mod->match)) {
+            || !read_tlvs(q->read, q->n_read, p + 52, length - 4,
+                          &mod->match)) {
             return false;
         }
         actions = p + 48 + room;
@@ -1387,12 +1190,12 @@ quick_dump(struct quick *q, struct quick_dump *d, uint8_t *out,
         }
         uint32_t n;
         d->at = d->size = 0;
-        if (dump(d->filter, d->match, &d->cursor, d->records, d->room,
+        if (dump(d->filter, d->match, d->cursor, d->records, d->room,
                  &d->size, &n)) {
             all.stop = QUICK_OTHER;     /* Nothing to skip: at == size. */
             break;
         }
-        d->is_last = !d->cursor;
+        d->is_last = !d->cursor[0];
     }
     *run = all;
 }

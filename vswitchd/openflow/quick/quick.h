@@ -133,7 +133,7 @@ struct quick_dump {             /* Statistics of rules on their way out. */
     void *rules_dump;           /* Of the switching library; its filter, */
     const void *filter;
     const uint8_t *match;       /* match or NULL, */
-    uint64_t cursor;            /* and cursor. */
+    uint64_t cursor[2];         /* and cursor. */
     uint8_t *records;           /* Read and not written yet: from 'at'... */
     uint32_t room, size, at;    /* ...to 'size'. */
     uint8_t is_last;            /* There are no more than these. */
