@@ -9,12 +9,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from datapath import face, match as packed_match, text
+from datapath import face, text
 from datapath.match import get_member
 from ovsdb_server.rpc.unixctl import Answer, Command, CommandError
 from schema.flow.fields import CT_STATE_BITS
 from vswitchd import detrace, dpctl, trace
-from vswitchd.openflow import groups, packed
+from vswitchd.openflow import groups, options, packed
 from vswitchd.openflow.action_text import parse_actions
 from vswitchd.openflow.action_types import Actions
 from vswitchd.openflow.compile import compile_actions
@@ -159,8 +159,9 @@ class TraceCommands:
             fields = parse_exact_flow(words[1], ports)
         except FlowTextError as error:
             raise CommandError(f"Bad openflow flow syntax: {error}") from None
-        value, _ = packed_match.pack_match({key: (number, (1 << 992) - 1)
-                                            for key, number in fields.items()})
+        value, _ = packed.pack(Match({    # as in the reference without options that have no place
+            key: (number, (1 << 992) - 1) for key, number in fields.items()
+            if options.option_number(key) in (None, *options.PLACES)}))
         return bridge, value
 
     def _of_datapath(self, datapath: Datapath, key: text.Values) -> tuple[Bridge, bytes]:

@@ -112,3 +112,25 @@ def test_fragments_are_handled_as_openflow_says(switch, mode, later, first):
         "ovs-ofctl: br2: setting fragment handling mode failed (this switch probably doesn't "
         "support mode \"reassemble\")\nnx-match")
     assert found == f"{told or mode}\n{later}\n{first}\n"
+
+
+def test_an_option_of_a_tunnel_can_be_matched_by_its_presence(switch):
+    trace = "ovs-appctl ofproto/trace br3 in_port=1,tun_dst=1.1.1.1"
+    assert switch.run(
+        "ovs-vsctl add-br br3 -- set bridge br3 datapath_type=dummy fail_mode=secure; "
+        "ovs-ofctl add-tlv-map br3 '{class=0xffff,type=0,len=4}->tun_metadata0'; "
+        "ovs-ofctl parse-flow tun_metadata0,actions=2; "
+        "ovs-ofctl add-flow br3 tun_metadata0,actions=2; "
+        "ovs-ofctl add-flow br3 priority=1,actions=3; ovs-ofctl --no-stats dump-flows br3; "
+        "for option in '' ,tun_metadata0=9 ,tun_metadata0=0 ,tun_metadata1=9; "
+        f"do {trace}$option | grep '^ 0'; done") == """\
+usable protocols: NXM,OXM
+chosen protocol: NXM-table_id
+NXT_FLOW_MOD (xid=0x1): ADD tun_metadata0 actions=output:2
+ tun_metadata0 actions=output:2
+ priority=1 actions=output:3
+ 0. priority 1
+ 0. tun_metadata0, priority 32768
+ 0. tun_metadata0, priority 32768
+ 0. priority 1
+"""

@@ -83,7 +83,7 @@ def _match_field(fields: FieldDict, info: Info, text: str, ports: Names | None) 
     value, mask = parse_value(info, text or "0/0", ports)
     put(fields, info, value, mask)
     add_ethernet(fields, info)
-    return info.usable(mask) if mask else ANY
+    return info.usable(mask) if mask or info.variable else ANY
 
 
 def _match_subfield(fields: FieldDict, name: str, text: str) -> int:
