@@ -22,6 +22,7 @@ from typing import NamedTuple
 from ovsdb_server.engine import datum
 from ovsdb_server.engine.atom import ZERO_UUID
 from ovsdb_server.engine.error import OvsdbError
+from ovsdb_server.engine.pace import Paced, at_once
 from ovsdb_server.engine.schema import Column, DatabaseSchema, Table
 from ovsdb_server.rpc.message import ERROR, NOTIFICATION, REPLY, REQUEST, Message
 
@@ -34,6 +35,10 @@ _SERVER_MONITOR_ID = "server"
 
 # Ways to monitor, best first; a server that lacks one answers "unknown method".
 _METHODS = ("monitor_cond_since", "monitor_cond", "monitor")
+
+
+# A message with more rows takes long.
+_MANY = 500
 
 
 class Request(NamedTuple):
@@ -82,6 +87,7 @@ class Core:
         self._min_index = 0
         self._server_rows: dict[str, dict] = {}
         self._relaxed: dict[Column, object] = {}
+        self._paced: Paced = at_once
 
     # The edge's verbs.
 
@@ -111,8 +117,12 @@ class Core:
         changes, self._changes = self._changes, {}
         return changes
 
-    def receive(self, message: Message) -> bool:
-        """Take one message; return whether it was ours (else: a reply to the edge's request)."""
+    def receive(self, message: Message, paced: Paced = at_once) -> bool:
+        """Take one message; return whether it was ours (else: a reply to the edge's request).
+
+        Between two things of `paced` the rows are not of one moment, and nobody may look at them.
+        """
+        self._paced = paced
         match message.kind:
             case "request":
                 if message.method == "echo":
@@ -125,6 +135,15 @@ class Core:
                     return False
                 self._reply(step, message)
         return True
+
+    @staticmethod
+    def is_large(message: Message) -> bool:
+        """Does a message tell of so many rows that it takes long to receive it?"""
+        updates = message.result if message.kind == REPLY else message.params
+        if type(updates) is list and updates:
+            updates = updates[-1]
+        return type(updates) is dict and _MANY < sum(
+            len(rows) for rows in updates.values() if type(rows) is dict)
 
     def new_id(self) -> int:
         """Return a request id that is not in use."""
@@ -223,17 +242,18 @@ class Core:
             return
         match _METHODS[self._method]:
             case "monitor_cond_since":
-                is_found, self.last_id, updates = message.result
+                is_found, last_id, updates = message.result
                 if is_found:
                     self._apply2(updates)
                 else:
                     self._replace(updates, self._row2)
+                self.last_id = last_id
             case "monitor_cond":
-                self.last_id = ZERO_UUID
                 self._replace(message.result, self._row2)
-            case _:
                 self.last_id = ZERO_UUID
+            case _:
                 self._replace(message.result, self._row1)
+                self.last_id = ZERO_UUID
         self.is_synced = True
         if self._lock is not None and not self.has_lock and not self.is_waiting_for_lock:
             self.is_waiting_for_lock = True
@@ -244,8 +264,8 @@ class Core:
         try:
             match message.method:
                 case "update3" if params[0] == _MONITOR_ID:
-                    self.last_id = params[1]
                     self._apply2(params[2])
+                    self.last_id = params[1]
                 case "update2" if params[0] == _MONITOR_ID:
                     self._apply2(params[1])
                 case "update2" if params[0] == _SERVER_MONITOR_ID:
@@ -278,14 +298,16 @@ class Core:
 
     def _replace(self, updates: dict, read) -> None:
         """Make the rows those of a full dump, and the changes what differs from before."""
-        self.n_dumps += 1
+        paced = self._paced
         for name, table_rows in self.rows.items():
-            fresh = {uuid: read(name, update) for uuid, update in updates.get(name, {}).items()}
-            for uuid in [uuid for uuid in table_rows if uuid not in fresh]:
+            fresh = {uuid: read(name, update)
+                     for uuid, update in paced(updates.get(name, {}).items())}
+            for uuid in paced([uuid for uuid in table_rows if uuid not in fresh]):
                 self._put(name, uuid, None)
-            for uuid, row in fresh.items():
+            for uuid, row in paced(fresh.items()):
                 if table_rows.get(uuid) != row:
                     self._put(name, uuid, row)
+        self.n_dumps += 1
 
     def _put(self, name: str, uuid: str, row: Row | None) -> None:
         table_rows = self.rows[name]
@@ -304,12 +326,12 @@ class Core:
 
     def _apply1(self, updates: dict) -> None:
         for name, rows in updates.items():
-            for uuid, update in rows.items():
+            for uuid, update in self._paced(rows.items()):
                 self._put(name, uuid, self._row1(name, update) if "new" in update else None)
 
     def _apply2(self, updates: dict) -> None:
         for name, rows in updates.items():
-            for uuid, update in rows.items():
+            for uuid, update in self._paced(rows.items()):
                 if "delete" in update:
                     self._put(name, uuid, None)
                 elif "modify" in update:

@@ -13,11 +13,14 @@ It reconnects with backoff, walks through several remotes separated by commas, k
 disconnected and tells only differences afterwards.  One trio thread.
 """
 
+from collections.abc import Awaitable, Callable
+
 import trio
 
 from ovsdb_server import vlog
 from ovsdb_server.client.core import Changes, Core, Rows
 from ovsdb_server.client.transaction import Status, Transaction
+from ovsdb_server.engine.pace import Paced
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.rpc import address, message
 from ovsdb_server.rpc.backoff import Backoff
@@ -45,6 +48,9 @@ class Feed:
     def _add(self, changes: Changes) -> None:
         for name, table in changes.items():
             mine = self._pending.setdefault(name, {})
+            if not mine:
+                mine.update(table)
+                continue
             for uuid, (old, new) in table.items():
                 if uuid in mine:
                     old = mine[uuid][0]
@@ -63,10 +69,12 @@ class Feed:
 
         The first return holds the first full copy.  It may be empty.
         """
+        await self.wait()
+        return self.take()
+
+    async def wait(self) -> None:
+        """Wait until there is something to `take`."""
         await self._event.wait()
-        self._event = trio.Event()
-        pending, self._pending = self._pending, {}
-        return {name: table for name, table in pending.items() if table}
 
     def take(self) -> Changes:
         """Return what is pending without waiting."""
@@ -81,18 +89,23 @@ class Replica:
 
     Args as of `core.Core`; `remotes`, one or more connection methods separated by commas;
     `probe_interval` in seconds for network remotes, 0 for none; `tls_context()` returns an
-    ssl.SSLContext or raises OSError.
+    ssl.SSLContext or raises OSError; `in_slices(call)` runs `call(paced)`, which takes long, while
+    others have turns (None: at one go).
     """
 
     def __init__(self, remotes: str, schema: DatabaseSchema, columns=None, lock: str | None = None,
                  probe_interval: float = PROBE_INTERVAL, leader_only: bool = True,
-                 max_backoff: float = 8.0, tls_context=None) -> None:
+                 max_backoff: float = 8.0, tls_context=None,
+                 in_slices: Callable[[Callable[[Paced], bool]], Awaitable[bool]] | None = None
+                 ) -> None:
         self._remotes = address.split_remotes(remotes)
         self._core = Core(schema, columns, lock, leader_only)
         self._lock_name = lock
         self._probe_interval = probe_interval
         self._max_backoff = max_backoff
         self._tls_context = tls_context
+        self._in_slices = in_slices
+        self._is_receiving = False
         self._feeds: list[Feed] = []
         self._channel: Channel | None = None
         self._calls: dict[object, _Call] = {}
@@ -203,7 +216,7 @@ class Replica:
                 for received in messages:
                     if _rpc_log.is_dbg:
                         _rpc_log.dbg(f"{channel.name}: received {message.describe(received)}")
-                    if not self._core.receive(received):
+                    if not await self._receive(received, channel):
                         self._finish_call(received)
                 self._send_output()
                 self._publish()
@@ -223,6 +236,20 @@ class Replica:
             return error.strerror or str(error)
         return ""
 
+    async def _receive(self, received: message.Message, channel: Channel) -> bool:
+        core = self._core
+        if self._in_slices is None or not core.is_large(received):
+            return core.receive(received)
+        # Who has an answer already must find what came before it.
+        self._publish()
+        self._is_receiving = True
+        try:
+            return await self._in_slices(lambda paced: core.receive(received, paced))
+        finally:
+            self._is_receiving = False
+            # What came meanwhile is only read now.
+            channel.received_at = trio.current_time()
+
     async def _probe(self, channel: Channel) -> None:
         interval = self._probe_interval
         while True:
@@ -233,7 +260,7 @@ class Replica:
             channel.send(message.encode_request("echo", [], _PROBE_ID))
             sent_at = trio.current_time()
             await trio.sleep_until(sent_at + interval)
-            if channel.received_at <= sent_at:
+            if channel.received_at <= sent_at and not self._is_receiving:
                 _reconnect_log.err(f"{channel.name}: no response to inactivity probe after "
                                    f"{interval:g} seconds, disconnecting")
                 channel.close()
@@ -253,6 +280,8 @@ class Replica:
         self._channel.send(data)
 
     def _publish(self) -> None:
+        if self._is_receiving:
+            return
         changes = self._core.take_changes()
         is_first = self._core.is_synced and not self._synced.is_set()
         if is_first:

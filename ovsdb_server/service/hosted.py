@@ -22,6 +22,7 @@ from ovsdb_server.engine.operations import is_write
 from ovsdb_server.engine.pace import Paced
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.engine.table import Delta, Row
+from ovsdb_server.service.hub import Hub
 from ovsdb_server.service.large import MANY_CHANGES, LargeTransaction, is_large
 from ovsdb_server.service.membership import Membership
 from ovsdb_server.quick.road import new_road
@@ -36,6 +37,16 @@ _transaction_log = vlog.module("transaction")
 
 
 _WRITE_LIMIT = vlog.RateLimit(5, 1)
+
+# Rows as another server has them, {table: {uuid: row}}; None: it has them no more.
+Copied = dict[str, dict[str, Row | None]]
+
+
+def _check_stored(execution: Execution) -> None:
+    """Raise OvsdbError if what another server said could not be stored."""
+    if execution.results:
+        failed = execution.results[-1]
+        raise OvsdbError(failed["error"], failed.get("details"))
 
 
 class HostedDatabase:
@@ -140,14 +151,16 @@ class HostedDatabase:
         if sum(map(len, delta.values())) <= MANY_CHANGES:
             database.commit(execution, self._write)
             return
+        is_kept = not isinstance(self.storage, Memory)
         record = self.storage.make_record(encode_delta_text(
             database.schema, delta, execution.comment, int(time.time() * 1000),
-            self.storage.as_diff, paced))
+            self.storage.as_diff, paced)) if is_kept else None
         atoms = None if self.history is None else delta_atoms(delta, paced)
         prepared = database.prepare(execution, paced)
         # Nobody has a turn from here on.
         try:
-            self.storage.write_record(record)
+            if is_kept:
+                self.storage.write_record(record)
         except OvsdbError as error:
             _log_log.warn(str(error).removeprefix("I/O error: "), _WRITE_LIMIT)
             execution.results.append(error.to_json())
@@ -186,8 +199,14 @@ class HostedDatabase:
         if (context.is_read_only or isinstance(self.storage, Memory)
                 or type(self.triggers) is not Triggers):
             return None
-        self.large = LargeTransaction(self.database, operations, context, self._commit_large,
-                                      finish, owns_delta=self.history is None)
+
+        def execute(paced: Paced) -> Execution:
+            execution = self.database.transact(operations, context, paced=paced)
+            if not execution.is_waiting:
+                self._commit_large(execution, paced)
+            return execution
+
+        self.large = LargeTransaction(execute, finish, owns_delta=self.history is None)
         return self.large
 
     def settle(self) -> None:
@@ -226,15 +245,49 @@ class HostedDatabase:
             self.database.note(delta)
         return reply, delta, is_durable
 
-    def replace(self, rows: dict[str, dict[str, Row | None]], comment: str) -> Execution:
+    def replace(self, rows: Copied, comment: str) -> Execution:
         """Make rows what another server says, as one commit.  Raises: OvsdbError."""
         self.settle()
         execution = self.database.replace(rows, comment)
         self.database.commit(execution, self._write)
-        if execution.results:
-            failed = execution.results[-1]
-            raise OvsdbError(failed["error"], failed.get("details"))
+        _check_stored(execution)
         return execution
+
+    async def replace_in_slices(self, read: Callable[[Paced], Copied], comment: str, hub: Hub,
+                                finish: Callable[[Execution], None]) -> None:
+        """As `replace`, of the many rows that `read(paced)` gives, while others are served.
+
+        `finish(execution)` is called as soon as they are in place.  Raises: what `read` does,
+        OvsdbError; then nothing has changed.
+        """
+        self.settle()
+        errors: list[Exception] = []
+
+        def execute(paced: Paced) -> Execution | None:
+            try:
+                execution = self.database.replace(read(paced), comment, paced)
+                self._commit_large(execution, paced)
+                _check_stored(execution)
+            except Exception as error:
+                errors.append(error)
+                return None
+            return execution
+
+        def end(execution: Execution | None) -> None:
+            self.large = None
+            if execution is not None:
+                finish(execution)
+            for session in large.waiting:
+                session.unblock()
+
+        self.large = large = LargeTransaction(execute, end, owns_delta=self.history is None)
+        try:
+            await large.run(hub)
+        finally:
+            if self.large is large:
+                end(None)
+        if errors:
+            raise errors[0]
 
     async def sync(self) -> None:
         """Wait until all that is written is on the disk.  Raises: OvsdbError."""

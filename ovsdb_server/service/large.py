@@ -12,19 +12,16 @@ from collections.abc import Callable
 
 import trio
 
-from ovsdb_server.engine.database import Context, Database, Execution
+from ovsdb_server.engine.database import Database, Execution
 from ovsdb_server.engine.pace import Paced
 from ovsdb_server.engine.table import Delta
 from ovsdb_server.service.hub import Hub
-from ovsdb_server.service.slices import Slices
+from ovsdb_server.service.slices import SLICE, Slices
 
 # Operations, rows looked at by a condition and rows changed, above which a transaction is large.
 MANY_OPERATIONS = 500
 MANY_ROWS = 5000
 MANY_CHANGES = 500
-
-# Seconds for which it runs before others have their turn.
-SLICE = 0.002
 
 # So many changed rows are dropped at a time.
 _DISCARDED = 500
@@ -61,30 +58,18 @@ def _is_look_up(table, where: object) -> bool:
 class LargeTransaction:
     """One of them; `run` returns when it is over.
 
-    `commit(execution, paced)` stores and applies what was decided; `finish(execution)` tells of
-    it, of None if it has failed by a defect of ours.  `owns_delta`: nobody else keeps what has
-    changed.
+    `execute(paced)` decides, stores and applies it; `finish(execution)` tells of it, of None if
+    nothing came of it.  `owns_delta`: nobody else keeps what has changed.
     """
 
-    def __init__(self, database: Database, operations: list, context: Context,
-                 commit: Callable[[Execution, Paced], None],
+    def __init__(self, execute: Callable[[Paced], Execution | None],
                  finish: Callable[[Execution | None], None], owns_delta: bool) -> None:
         self._owns_delta = owns_delta
         self._delta: Delta = {}
         self.waiting: list = []
-        self._database = database
-        self._operations = operations
-        self._context = context
-        self._commit = commit
         self._finish = finish
-        self._slices = Slices(self._execute)
+        self._slices = Slices(execute)
         self._is_finished = False
-
-    def _execute(self, paced: Paced) -> Execution:
-        execution = self._database.transact(self._operations, self._context, paced=paced)
-        if not execution.is_waiting:
-            self._commit(execution, paced)
-        return execution
 
     async def run(self, hub: Hub) -> None:
         """Run it, a slice in each turn of the event loop."""
@@ -116,14 +101,14 @@ class LargeTransaction:
         self._is_finished = True
         slices, finish = self._slices, self._finish
         # What was asked for is large and would otherwise wait for the garbage collector.
-        del self._slices, self._finish, self._operations
+        del self._slices, self._finish
         try:
             execution = slices.result
         except Exception:
             finish(None)
             raise
         finish(execution)
-        if self._owns_delta:
+        if self._owns_delta and execution is not None:
             self._delta = execution.delta
 
     def abandon(self) -> None:

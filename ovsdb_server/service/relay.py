@@ -16,12 +16,14 @@ from ovsdb_server.engine.atom import ZERO_UUID, random_uuid
 from ovsdb_server.engine.database import Database, Execution
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.history import History
+from ovsdb_server.engine.pace import Paced, at_once
 from ovsdb_server.engine.schema import DatabaseSchema
-from ovsdb_server.engine.table import Row
 from ovsdb_server.rpc import address, message
 from ovsdb_server.rpc.backoff import Backoff
 from ovsdb_server.rpc.stream import ProtocolError, connect
-from ovsdb_server.service.hosted import HostedDatabase
+from ovsdb_server.service.hosted import Copied, HostedDatabase
+from ovsdb_server.service.large import MANY_CHANGES
+from ovsdb_server.service.slices import run_slices
 from ovsdb_server.storage.memory import Memory
 
 _log = vlog.module("relay")
@@ -66,6 +68,7 @@ class Relay:
         self._last_id = ZERO_UUID
         self._n_dumps = 0
         self._connected = trio.Event()
+        self._applying = trio.Lock()
         self._scope = trio.CancelScope()
         self._grace: trio.CancelScope | None = None
 
@@ -84,7 +87,7 @@ class Relay:
         result = await self._replica.call(method, params)
         # The reply may only be passed on when the copy shows its effect.
         if self._feed is not None:
-            self._apply(self._feed.take())
+            await self._apply(self._feed)
         return result
 
     async def serve(self, server) -> None:
@@ -147,7 +150,8 @@ class Relay:
         self._replica = replica = Replica(
             self.remotes, schema, leader_only=False, probe_interval=self.settings[2],
             max_backoff=self.settings[3],
-            tls_context=lambda: self._server.tls_context(False))
+            tls_context=lambda: self._server.tls_context(False),
+            in_slices=lambda call: run_slices(call, self._server.hub))
         feed = self._feed = replica.subscribe()
         self._last_id, self._n_dumps = ZERO_UUID, 0
         self.hosted.history = None
@@ -155,10 +159,10 @@ class Relay:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(replica.serve)
                 while True:
-                    changes = await feed.next()
+                    await feed.wait()
                     if replica.server_schema is not None and replica.server_schema != schema:
                         break
-                    self._apply(changes)
+                    await self._apply(feed)
                     self._note_connection(replica.is_connected)
                 nursery.cancel_scope.cancel()
         finally:
@@ -189,39 +193,52 @@ class Relay:
             self.is_connected = False
             self._server.note_relay(self.hosted)
 
-    def _apply(self, changes: Changes) -> None:
-        """Commit changes of the source here."""
-        if changes or self._replica.last_id != self._last_id:
-            execution = self._commit(changes)
-            self._note_history()
-            if execution is not None and execution.delta:
-                self._server.after_commit(self.hosted, execution.delta)
+    async def _apply(self, feed: Feed) -> None:
+        """Commit here what the source has told, all of it in its order."""
+        async with self._applying:
+            if feed is not self._feed:
+                return
+            hosted, replica, changes = self.hosted, self._replica, feed.take()
+            last_id, n_dumps = replica.last_id, replica.n_dumps
+            if not changes and last_id == self._last_id:
+                return
+            hosted.storage.eid = last_id
 
-    def _note_history(self) -> None:
+            def finish(execution: Execution) -> None:
+                self._note_history(last_id, n_dumps)
+                if execution.delta:
+                    self._server.after_commit(hosted, execution.delta)
+
+            try:
+                if sum(map(len, changes.values())) > MANY_CHANGES:
+                    await hosted.replace_in_slices(lambda paced: self._rows(changes, paced),
+                                                   _COMMENT, self._server.hub, finish)
+                else:
+                    finish(hosted.replace(self._rows(changes, at_once), _COMMENT))
+            except OvsdbError as error:
+                _log.err(f"{self.name}: update from the source cannot be applied: {error}")
+                self._note_history(last_id, n_dumps)
+
+    def _note_history(self, last_id: str, n_dumps: int) -> None:
         """Know transactions by the source's ids, if it has such."""
-        hosted, replica = self.hosted, self._replica
-        self._last_id = replica.last_id
-        if replica.last_id == ZERO_UUID:
-            hosted.history = None
-        elif hosted.history is None or replica.n_dumps != self._n_dumps:
-            hosted.history = History()
-            hosted.history.begin(hosted.database, replica.last_id)
-        elif hosted.history.last_id != replica.last_id:
-            hosted.history.add(replica.last_id, {})
-        self._n_dumps = replica.n_dumps
-
-    def _commit(self, changes: Changes) -> Execution | None:
         hosted = self.hosted
-        hosted.storage.eid = self._replica.last_id
-        rows: dict[str, dict[str, Row | None]] = {}
+        self._last_id = last_id
+        if last_id == ZERO_UUID:
+            hosted.history = None
+        elif hosted.history is None or n_dumps != self._n_dumps:
+            hosted.history = History()
+            hosted.history.begin(hosted.database, last_id)
+        elif hosted.history.last_id != last_id:
+            hosted.history.add(last_id, {})
+        self._n_dumps = n_dumps
+
+    def _rows(self, changes: Changes, paced: Paced) -> Copied:
+        """Return changes of the source as rows of ours."""
+        rows: Copied = {}
         for name, table_changes in changes.items():
-            table = hosted.database.tables[name]
-            columns = table.schema.named_columns
+            columns = [column.name for column
+                       in self.hosted.database.tables[name].schema.named_columns]
             rows[name] = {uuid: None if new is None else (
-                (uuid,), (random_uuid(),), *(new[column.name] for column in columns))
-                for uuid, (_, new) in table_changes.items()}
-        try:
-            return hosted.replace(rows, _COMMENT)
-        except OvsdbError as error:
-            _log.err(f"{self.name}: update from the source cannot be applied: {error}")
-            return None
+                (uuid,), (random_uuid(),), *[new[column] for column in columns])
+                for uuid, (_, new) in paced(table_changes.items())}
+        return rows

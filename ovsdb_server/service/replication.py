@@ -7,6 +7,7 @@ sessions are read-only.  Source: ovsdb(7), "Active-Backup Database Service Model
 Runs as one task of the server.  Trio thread only.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import trio
@@ -14,13 +15,17 @@ import trio
 from ovsdb_server import vlog
 from ovsdb_server.engine import datum
 from ovsdb_server.engine.atom import ZERO_UUID
+from ovsdb_server.engine.database import Execution
 from ovsdb_server.engine.error import OvsdbError
+from ovsdb_server.engine.pace import Paced, at_once
 from ovsdb_server.engine.schema import DatabaseSchema, Table
 from ovsdb_server.engine.table import Row
 from ovsdb_server.rpc import address, message
 from ovsdb_server.rpc.backoff import Backoff
 from ovsdb_server.rpc.message import ERROR, NOTIFICATION, REPLY, REQUEST, Message
 from ovsdb_server.rpc.stream import CODEC, Channel, ProtocolError, connect
+from ovsdb_server.service.hosted import Copied
+from ovsdb_server.service.large import MANY_CHANGES
 
 _log = vlog.module("replication")
 _error_log = vlog.module("ovsdb_error")
@@ -247,11 +252,13 @@ class Replication:
                       if table not in self.excluded.get(name, ())}
             reply = await self._call(channel, "monitor", [name, name, tables])
             _log.info("Monitor request received. Resetting the database")
-            self._fill(name, reply)
+            await self._fill(name, reply)
             self._states[name] = "replicating"
         while True:
             while self._pending:
-                self._take(self._pending.pop(0))
+                await self._take(self._pending.pop(0))
+            # What came meanwhile is only read now.
+            channel.received_at = trio.current_time()
             self._pending += await self._receive(channel)
 
     async def _call(self, channel: Channel, method: str, params: list) -> object:
@@ -296,33 +303,47 @@ class Replication:
         _log.info(f"{name} {'cannot' if fault else 'can'} be replicated.")
         return not fault
 
-    def _take(self, msg: Message) -> None:
+    async def _take(self, msg: Message) -> None:
         if msg.kind == NOTIFICATION and msg.method == "update" and len(msg.params) == 2:
             name, updates = msg.params
             if name in self.server.databases:
-                self._apply(name, self._rows(name, updates))
+                await self._apply(name, lambda paced: self._rows(name, updates, paced),
+                                  sum(map(len, updates.values())))
 
-    def _fill(self, name: str, updates: dict) -> None:
+    async def _fill(self, name: str, updates: dict) -> None:
         """Make our tables hold the reply of a monitor and nothing else."""
-        rows = self._rows(name, updates)
-        for table, table_rows in self.server.databases[name].database.tables.items():
-            if table not in self.excluded.get(name, ()):
-                mine = rows.setdefault(table, {})
-                for uuid in table_rows.rows:
-                    mine.setdefault(uuid, None)
-        self._apply(name, rows)
+        tables = self.server.databases[name].database.tables
 
-    def _apply(self, name: str, rows: dict[str, dict[str, Row | None]]) -> None:
+        def read(paced: Paced) -> Copied:
+            rows = self._rows(name, updates, paced)
+            for table, table_rows in tables.items():
+                if table not in self.excluded.get(name, ()):
+                    mine = rows.setdefault(table, {})
+                    for uuid in paced(table_rows.rows):
+                        mine.setdefault(uuid, None)
+            return rows
+
+        await self._apply(name, read, sum(map(len, updates.values()))
+                          + sum(len(table.rows) for table in tables.values()))
+
+    async def _apply(self, name: str, read: Callable[[Paced], Copied], n_rows: int) -> None:
+        """Put the rows that `read` gives, about so many, in place as one commit."""
         hosted = self.server.databases[name]
-        execution = hosted.replace(rows, _COMMENT)
-        if execution.delta:
-            self.server.after_commit(hosted, execution.delta)
 
-    def _rows(self, name: str, updates: dict) -> dict[str, dict[str, Row | None]]:
+        def finish(execution: Execution) -> None:
+            if execution.delta:
+                self.server.after_commit(hosted, execution.delta)
+
+        if n_rows > MANY_CHANGES:
+            await hosted.replace_in_slices(read, _COMMENT, self.server.hub, finish)
+        else:
+            finish(hosted.replace(read(at_once), _COMMENT))
+
+    def _rows(self, name: str, updates: dict, paced: Paced) -> Copied:
         """Return table-updates as rows of ours; columns that the active lacks keep their value."""
         tables = self.server.databases[name].database.tables
         return {table: {uuid: _row(tables[table].schema, uuid, tables[table].rows.get(uuid),
-                                   update.get("new")) for uuid, update in changes.items()}
+                                   update.get("new")) for uuid, update in paced(changes.items())}
                 for table, changes in updates.items() if table in tables}
 
 

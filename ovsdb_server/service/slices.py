@@ -4,6 +4,7 @@
     work.advance(0.002)                          run for so long; is it over?
     work.result                                  what the call has returned, when it is over
     work.abandon()                               the call ends where it is
+    await run_slices(call, hub)                  all of it, a slice in each turn of the event loop
 
 The call is an ordinary function that goes over what is long by `paced(things)` (`engine.pace`).
 It has a thread, but that runs only during `advance`, which waits for it: there is never a moment
@@ -15,10 +16,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from threading import Lock, Thread
 
+import trio
+
 from ovsdb_server.engine.pace import Paced
+from ovsdb_server.service.hub import Hub
 
 # So many things are done between two looks at the clock.
 _STEP = 63
+
+# Seconds for which a call runs before others have their turn.
+SLICE = 0.002
 
 
 class _Abandoned(BaseException):
@@ -86,3 +93,16 @@ class Slices:
                 self._turn.acquire()
                 if self._is_abandoned:
                     raise _Abandoned
+
+
+async def run_slices(call: Callable[[Paced], object], hub: Hub) -> object:
+    """Run a call, a slice in each turn of the event loop; return what it returns."""
+    work = Slices(call)
+    hub.n_others += 1
+    try:
+        while not work.advance(SLICE):
+            await trio.lowlevel.checkpoint()
+    finally:
+        hub.n_others -= 1
+        work.abandon()
+    return work.result

@@ -38,10 +38,10 @@ from ovsdb_server.service.cluster.meeting import Meeting
 from ovsdb_server.service.cluster.proposer import Decision, Proposer, Request
 from ovsdb_server.service.cluster.supervisor import NoEtcd
 from ovsdb_server.service.hosted import HostedDatabase
-from ovsdb_server.service.large import MANY_CHANGES, SLICE, is_large
+from ovsdb_server.service.large import MANY_CHANGES, is_large
 from ovsdb_server.service.membership import (CANDIDATE, FOLLOWER, JOINING, LEADER, LEFT, MEMBER,
                                              ClusterError, Membership, Peer, Status)
-from ovsdb_server.service.slices import Slices
+from ovsdb_server.service.slices import SLICE, Slices
 from ovsdb_server.storage.cluster_file import Entry, nickname, short
 from ovsdb_server.storage.cluster_log import ClusterLog
 from ovsdb_server.storage.etcd import KV_COMPACT, KV_TXN, Keys, compact
