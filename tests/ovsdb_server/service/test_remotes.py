@@ -177,9 +177,9 @@ def test_another_probe_interval_keeps_the_listener_and_its_clients(server):
     assert server.log().count("listening on port") == 1
 
 
-def test_another_role_or_access_ends_the_sessions_not_the_listener(server, request):
-    if "reference" in request.node.callspec.id:
-        pytest.skip("3.1 lets go on who was there, and who comes later too")
+# 3.1 lets go on who was there, and who comes later too.
+@pytest.mark.parametrize("server", ["ours"], indirect=True)
+def test_another_role_or_access_ends_the_sessions_not_the_listener(server):
     talk = server.connect()
     manage(talk, {"target": "punix:a.sock"})
     wait_for(lambda: (server.directory / "a.sock").exists(), bool)
