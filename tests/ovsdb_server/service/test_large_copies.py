@@ -88,6 +88,7 @@ def test_all_of_a_large_update_is_seen_or_nothing(pair):
     assert "internal error" not in copy.log()
 
 
+@pytest.mark.long
 def test_a_copy_that_is_lost_in_the_midst_of_it_is_made_anew(pair):
     source, copy = pair
     big = fill(source)
@@ -130,5 +131,6 @@ def test_nobody_waits_for_the_largest(pair):
     run("change", SWEEP, is_done=lambda rows: rows == [{"n": 1}])
     run("delete", {"op": "delete", "table": "T", "where": []}, is_done=lambda rows: not rows)
     print(*[f"{wait * 1000:.0f} ms at {name}" for wait, name in sorted(waits)[-6:]], sep=", ")
-    assert len(waits) > 200 and max(waits)[0] < 1.0
+    # What a backup gets has all columns of the rows as they were, and is parsed at one go.
+    assert len(waits) > 200 and max(waits)[0] < (0.4 if copy.is_relay else 1.0)
     assert other.call("transact", "D", COUNT) == [{"rows": []}]
