@@ -168,8 +168,8 @@ def _long_option(name: str, options: Sequence[Option]) -> Option:
 class Settings:
     """What the options of this module ask for.
 
-    Paths are absolute, because a daemon may change its directory.  `log_file` and `pidfile` are
-    None when not asked for; `unixctl` None means the default place, "none" no control socket.
+    Paths are absolute, because a daemon may change its directory; only `log_file`, which is opened
+    before, stays as it was given.  `log_file` and `pidfile` are None when not asked for; `unixctl` None means the default place, "none" no control socket.
     """
 
     def __init__(self, program: str) -> None:
@@ -204,8 +204,8 @@ class Settings:
                 self.unixctl = (argument if argument == "none"
                                 else _under(run_directory(), argument))
             case "log-file":
-                self.log_file = (os.path.abspath(argument) if argument
-                                 else os.path.join(log_directory(), f"{self.program}.log"))
+                self.log_file = (os.path.join(log_directory(), f"{self.program}.log")
+                                 if argument is None else argument)
             case "verbose" | "syslog-method" | "syslog-target":
                 self._apply_logging(name, argument)
             case _:
@@ -256,7 +256,7 @@ class Daemon:
         """
         self = cls(settings)
         vlog.set_program(self.program)
-        if settings.log_file:
+        if settings.log_file is not None:
             # Before forking, so that a wrong name is reported at once.
             try:
                 vlog.open_file(settings.log_file)

@@ -386,10 +386,13 @@ def set_syslog_target(target: str) -> None:
 
 
 def open_file(path: str) -> None:
-    """Log to `path` from now on, appending.  Raises: OSError."""
+    """Log to `path` from now on, appending; a relative one starts where we are now.
+
+    Raises: OSError.
+    """
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o660)
     close_file()
-    LOG.file_path = path
+    LOG.file_path = os.path.abspath(path)
     LOG.file_fd = fd
     _vlog.info(f"opened log file {path}")
 

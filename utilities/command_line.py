@@ -406,16 +406,19 @@ class Log:
         return ""
 
     def open_file(self, path: str | None) -> None:
-        """Start logging to `path`, by default PROGRAM.log in the log directory.  Raises Fatal."""
-        directory = log_directory()
-        path = f"{directory}/{self.program}.log" if path is None else os.path.join(directory, path)
+        """Start logging to `path`, by default PROGRAM.log in the log directory.  Raises Fatal.
+
+        A relative name starts at the working directory, and is shown as it was given.
+        """
+        if path is None:
+            path = f"{log_directory()}/{self.program}.log"
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC,
                                  0o660)
         except OSError as error:
             self.log("vlog", WARN, f"failed to open {path} for logging: {error.strerror}")
             raise Fatal(None) from None
-        self._file_path = path
+        self._file_path = os.path.abspath(path)      # A daemon may leave the directory.
         self.log("vlog", INFO, f"opened log file {path}")
 
     def close_file(self) -> None:

@@ -22,23 +22,13 @@ def open_remote(remote: str, files: TlsFiles) -> Connection:
         return connect(remote)
     if files.complain():
         raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
-    authority = files.ca_certificate
-    tls = tls_of(files, None if authority == "none" else authority)
     try:
-        if files.bootstrap and not os.path.exists(authority):
-            _fetch_authority(remote, files)
-        return connect(remote, None, tls)
+        return connect(remote, None, tls_of(files))
     except OSError as error:
-        if not type(error).__name__.startswith("SSL"):
-            raise
-        # The ssl module is loaded by now.  Without a reason it is our list of ciphers.
-        from ovsdb_server.rpc.tls import NO_SUITE, describe_error
-        reason = getattr(error, "reason", None)
-        if not isinstance(reason, str):
-            what = "ciphersuites" if error.strerror == NO_SUITE else "cipher_list"
-            LOG.log("stream_ssl", ERR,
-                    f"SSL_CTX_set_{what}: error:0A0000B9:SSL routines::no cipher match")
-            raise OSError(errno.EPROTO, os.strerror(errno.EPROTO)) from None
+        if not isinstance(getattr(error, "reason", None), str):
+            raise               # Not an SSLError.
+        # The ssl module is loaded by now.
+        from ovsdb_server.rpc.tls import describe_error
         LOG.log("stream_ssl", WARN, f"SSL_connect: {describe_error(error)}")
         raise OSError(errno.EPROTO, os.strerror(errno.EPROTO)) from None
 
@@ -52,8 +42,8 @@ def _complain_of_syntax(remote: str, complaint: str) -> None:
                 f"{remote}: connect: {os.strerror(errno.EAFNOSUPPORT)}")
 
 
-def tls_of(files: TlsFiles, authority: str | None) -> Tls:
-    """Return the files for a connection; `authority` None means that anybody is trusted."""
+def tls_of(files: TlsFiles) -> Tls:
+    """Return the files for a connection, which learns the authority where it is not known yet."""
     certificate = files.certificate
     if files.peer_ca_certificate is not None:
         # Certificates that follow ours in the file are sent to the peer with it.
@@ -62,17 +52,41 @@ def tls_of(files: TlsFiles, authority: str | None) -> Tls:
             with open(path, "rb") as file:
                 os.write(fd, file.read())
         certificate = f"/proc/self/fd/{fd}"
+    authority, learn = files.ca_certificate, None
+    if files.bootstrap and not os.path.exists(authority):
+        authority, learn = None, lambda sock: _learn_authority(sock, files.ca_certificate)
+    elif authority == "none":
+        authority = None
     return Tls(files.private_key, certificate, authority, files.protocols, files.ciphers,
-               files.server_name, files.ciphersuites)
+               files.server_name, files.ciphersuites, _complain_once, learn)
 
 
-def _fetch_authority(remote: str, files: TlsFiles) -> None:
+_complaints: set[str] = set()
+
+
+def _complain_once(text: str) -> None:
+    """Log what is wrong with an option, for the first of several connections."""
+    if text not in _complaints:
+        _complaints.add(text)
+        LOG.log("stream_ssl", ERR, text)
+
+
+def _learn_authority(sock, path: str) -> None:
     """Save the certificate at the end of the peer's chain as our --bootstrap-ca-cert."""
-    from ovsdb_server.rpc.tls import save_authority     # Loads the ssl module.
-    with connect(remote, None, tls_of(files, None)) as connection:
-        chain = connection.peer_chain()
+    from ovsdb_server.rpc.tls import describe_authority, save_authority  # Loads the ssl module.
+    # The ssl module offers the chain publicly only from Python 3.13 on.
+    chain = sock._sslobj.get_unverified_chain() or ()
     if not chain:
-        LOG.log("stream_ssl", ERR, "could not obtain CA certificate from peer")
-        raise OSError(errno.EPROTO, os.strerror(errno.EPROTO))
-    if save_authority(files.ca_certificate, chain[-1]):
-        LOG.log("stream_ssl", INFO, f"successfully bootstrapped CA cert to {files.ca_certificate}")
+        LOG.log("stream_ssl", ERR, "could not bootstrap CA cert: no certificate presented by peer")
+        return
+    certificate = chain[-1].public_bytes(2)
+    try:
+        is_new = save_authority(path, certificate)
+    except OSError as error:
+        LOG.log("stream_ssl", ERR,
+                f"could not bootstrap CA cert: creating {path} failed: {error.strerror}")
+        raise
+    if is_new:
+        LOG.log("stream_ssl", INFO, f"successfully bootstrapped CA cert to {path}")
+        LOG.log("stream_ssl", INFO, describe_authority(path, certificate))
+        LOG.log("stream_ssl", INFO, "killing successful connection to retry using CA cert")

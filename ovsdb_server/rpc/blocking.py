@@ -6,7 +6,9 @@ and few modules of it, because each tool pays for the import at every start.  On
 """
 
 import errno
+import os
 import time
+from _collections_abc import Callable        # What collections.abc exports, already loaded.
 
 from ovsdb_server.rpc import address
 from ovsdb_server.rpc.message import (ERROR, NOTIFICATION, REPLY, REQUEST, Message, ProtocolError,
@@ -32,15 +34,19 @@ class Tls:
     """Files for ssl: remotes; `ca_certificate` None means that the peer is not verified.
 
     `protocols`, `ciphers` and `ciphersuites` limit what is offered, `server_name` is told to the
-    server (SNI).
+    server (SNI).  `complain(text)` is told which of these lists cannot be used; they are ignored
+    then.  `learn(sock)`, if not None, takes the authority from the first server that is called,
+    whoever it is; that connection is then given up, as the reference does.
     """
 
     __slots__ = ("private_key", "certificate", "ca_certificate", "protocols", "ciphers",
-                 "server_name", "ciphersuites")
+                 "server_name", "ciphersuites", "complain", "learn")
 
     def __init__(self, private_key: str, certificate: str, ca_certificate: str | None,
                  protocols: str | None = None, ciphers: str | None = None,
-                 server_name: str | None = None, ciphersuites: str | None = None) -> None:
+                 server_name: str | None = None, ciphersuites: str | None = None,
+                 complain: Callable[[str], object] = lambda text: None,
+                 learn: Callable[[object], object] | None = None) -> None:
         self.private_key = private_key
         self.certificate = certificate
         self.ca_certificate = ca_certificate
@@ -48,6 +54,8 @@ class Tls:
         self.ciphers = ciphers
         self.server_name = server_name
         self.ciphersuites = ciphersuites
+        self.complain = complain
+        self.learn = learn
 
 
 def connect(remote: str, timeout: float | None = None, tls: Tls | None = None) -> "Connection":
@@ -100,22 +108,24 @@ def wrap_tls(sock, is_server: bool, tls: Tls | None):
         raise ValueError("Private key must be configured to use SSL")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if is_server else ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    if tls.protocols:
-        from ovsdb_server.rpc.tls import limit_versions
-        limit_versions(context, tls.protocols)
-    if tls.ciphers:
-        context.set_ciphers(tls.ciphers)
-    if tls.ciphersuites:
-        from ovsdb_server.rpc.tls import set_ciphersuites
-        set_ciphersuites(context, tls.ciphersuites)
+    if not tls.protocols is tls.ciphers is tls.ciphersuites is None:
+        from ovsdb_server.rpc.tls import apply_limits
+        apply_limits(context, tls.protocols, tls.ciphers, tls.ciphersuites, tls.complain)
     context.load_cert_chain(tls.certificate, tls.private_key)
-    if tls.ca_certificate is None:
-        context.verify_mode = ssl.CERT_NONE
-    else:
+    if tls.ca_certificate is not None:
         context.load_verify_locations(tls.ca_certificate)
         context.verify_mode = ssl.CERT_REQUIRED
-    return context.wrap_socket(sock, server_side=is_server,
-                               server_hostname=None if is_server else tls.server_name)
+    elif is_server and tls.learn is not None:
+        context.verify_mode = ssl.CERT_REQUIRED     # Until then nobody is trusted who calls us.
+    else:
+        context.verify_mode = ssl.CERT_NONE
+    wrapped = context.wrap_socket(sock, server_side=is_server,
+                                  server_hostname=None if is_server else tls.server_name)
+    if tls.learn is None or is_server:
+        return wrapped
+    with wrapped:
+        tls.learn(wrapped)
+    raise OSError(errno.EPROTO, os.strerror(errno.EPROTO))
 
 
 class Connection:
@@ -158,14 +168,6 @@ class Connection:
             except (OSError, ValueError):
                 pass
         self._sock.close()
-
-    def peer_chain(self) -> list[bytes]:
-        """Return the certificates (DER) that a TLS peer sent, its own first; [] without TLS."""
-        # The ssl module offers the chain publicly only from Python 3.13 on.
-        tls = getattr(self._sock, "_sslobj", None)
-        if tls is None:
-            return []
-        return [certificate.public_bytes(2) for certificate in tls.get_unverified_chain() or ()]
 
     def call(self, method: str, params: list, timeout: float | None = None) -> object:
         """Send a request and return the result of its reply.

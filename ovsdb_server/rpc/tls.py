@@ -4,11 +4,10 @@ Imported only where TLS is spoken: loading `ssl` takes longer than starting Pyth
 """
 
 import ctypes
+import hashlib
 import os
 import ssl
-
-# What `set_ciphersuites` complains of.
-NO_SUITE = "no cipher suite match"
+from collections.abc import Callable
 
 
 class Context(ssl.SSLContext):
@@ -37,25 +36,61 @@ def save_authority(path: str, certificate: bytes) -> bool:
     return True
 
 
+# Names of the parts of a subject as OpenSSL shortens them; others stay as they are.
+_SHORT = {"countryName": "C", "stateOrProvinceName": "ST", "localityName": "L",
+          "organizationName": "O", "organizationalUnitName": "OU", "commonName": "CN"}
+
+
+def describe_authority(path: str, certificate: bytes) -> str:
+    """Return what a log says of an authority that was learned: its subject and fingerprint."""
+    import _ssl
+    subject = "".join(f"/{_SHORT.get(name, name)}={value}"
+                      for part in _ssl._test_decode_cert(path)["subject"] for name, value in part)
+    fingerprint = hashlib.sha1(certificate).hexdigest()
+    pairs = ":".join(fingerprint[i:i + 2] for i in range(0, len(fingerprint), 2))
+    return f"Trusting CA cert from {path} ({subject}) (fingerprint {pairs})"
+
+
 VERSIONS = {"TLSv1": ssl.TLSVersion.TLSv1, "TLSv1.1": ssl.TLSVersion.TLSv1_1,
             "TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
+
+
+def apply_limits(context: ssl.SSLContext, protocols: str | None, ciphers: str | None,
+                 ciphersuites: str | None, complain: Callable[[str], object]) -> None:
+    """Offer only what the lists name; a list that cannot be used is told and then ignored."""
+    if protocols is not None:
+        unknown = limit_versions(context, protocols)
+        if unknown is not None:
+            complain(f"{unknown}: SSL protocol not recognized" if unknown
+                     else "SSL protocol settings invalid")
+    if ciphers is not None:
+        try:
+            context.set_ciphers(ciphers)
+        except ssl.SSLError:
+            complain("SSL_CTX_set_cipher_list: error:0A0000B9:SSL routines::no cipher match")
+    if ciphersuites is not None:
+        try:
+            set_ciphersuites(context, ciphersuites)
+        except ssl.SSLError:
+            complain("SSL_CTX_set_ciphersuites: error:0A0000B9:SSL routines::no cipher match")
 
 
 def limit_versions(context: ssl.SSLContext, protocols: str) -> str | None:
     """Accept the versions in a list such as "TLSv1.2,TLSv1.3" or "TLSv1.2+".
 
-    Returns the first word that names no version, None if all do; with such a word the context
-    stays as it was.
+    Returns the first word that names no version, "" without any word, None if all is well; else
+    the context stays as it was.
     """
     words = protocols.replace(",", " ").split()
     for word in words:
         if word.rstrip("+") not in VERSIONS:
             return word
     chosen = [VERSIONS[word.rstrip("+")] for word in words]
-    if chosen:
-        context.minimum_version = min(chosen)
-        if not any(word.endswith("+") for word in words):
-            context.maximum_version = max(chosen)
+    if not chosen:
+        return ""
+    context.minimum_version = min(chosen)
+    if not any(word.endswith("+") for word in words):
+        context.maximum_version = max(chosen)
     return None
 
 
@@ -71,7 +106,7 @@ def set_ciphersuites(context: ssl.SSLContext, names: str) -> None:
     set_names = library.SSL_CTX_set_ciphersuites
     set_names.argtypes = ctypes.c_void_p, ctypes.c_char_p
     if set_names(pointer, names.encode()) != 1:
-        raise ssl.SSLError(0, NO_SUITE)
+        raise ssl.SSLError(0, "no cipher suite match")
 
 
 def describe_error(error: ssl.SSLError) -> str:

@@ -15,8 +15,8 @@ import ssl
 from typing import NamedTuple
 
 from ovsdb_server import vlog
-from ovsdb_server.rpc.tls import (Context, describe_error, limit_versions, save_authority,
-                                  set_ciphersuites)
+from ovsdb_server.rpc.tls import (Context, apply_limits, describe_authority, describe_error,
+                                  save_authority)
 
 _log = vlog.module("stream_ssl")
 
@@ -128,20 +128,8 @@ def _load_own(context: ssl.SSLContext, files: TlsFiles) -> None:
 
 def _limit(context: ssl.SSLContext, files: TlsFiles) -> None:
     """Apply the lists of versions and ciphers; one that cannot be used is logged and ignored."""
-    if files.protocols:
-        unknown = limit_versions(context, files.protocols)
-        if unknown is not None:
-            _log.err(f"{unknown}: SSL protocol not recognized")
-    if files.ciphers:
-        try:
-            context.set_ciphers(files.ciphers)
-        except ssl.SSLError:
-            _log.err("SSL_CTX_set_cipher_list: error:0A0000B9:SSL routines::no cipher match")
-    if files.ciphersuites:
-        try:
-            set_ciphersuites(context, files.ciphersuites)
-        except ssl.SSLError:
-            _log.err("SSL_CTX_set_ciphersuites: error:0A0000B9:SSL routines::no cipher match")
+    apply_limits(context, files.protocols or None, files.ciphers or None,
+                 files.ciphersuites or None, _log.err)
 
 
 def _signature(path: str | None) -> tuple | None:
@@ -208,9 +196,12 @@ def learn_authority(files: TlsFiles, sock: ssl.SSLSocket) -> None:
         raise OSError(errno.EPROTO, os.strerror(errno.EPROTO))
     path = files.ca_certificate
     try:
-        is_new = save_authority(path, chain[-1].public_bytes(2))
+        certificate = chain[-1].public_bytes(2)
+        is_new = save_authority(path, certificate)
     except OSError as error:
         _log.err(f"could not bootstrap CA cert: creating {path} failed: {error.strerror}")
         raise
     if is_new:
         _log.info(f"successfully bootstrapped CA cert to {path}")
+        _log.info(describe_authority(path, certificate))
+        _log.info("killing successful connection to retry using CA cert")

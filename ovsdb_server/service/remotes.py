@@ -25,6 +25,7 @@ _log = vlog.module("ovsdb_jsonrpc_server")
 _socket_log = vlog.module("socket_util")
 _unix_log = vlog.module("stream_unix")
 _rpc_log = vlog.module("jsonrpc")
+_signals_log = vlog.module("fatal_signal")
 _reconnect_log = vlog.module("reconnect")
 _ssl_log = vlog.module("stream_ssl")
 
@@ -81,6 +82,7 @@ class Remote:
             text = error.strerror or str(error)
             if text != self.last_error:
                 if self._parsed.is_unix:
+                    _clear_away(self._parsed.path)
                     _unix_log.err(f"{self._parsed.path}: binding failed: {text}")
                 else:
                     _socket_log.err(f"{self.target.partition(chr(58))[2]}: bind: {text}")
@@ -257,6 +259,14 @@ class Remote:
 
 _ACCEPT_LIMIT = vlog.RateLimit(5, 5)
 _HANDSHAKE_LIMIT = vlog.RateLimit(10, 10)
+
+
+def _clear_away(path: str) -> None:
+    """Remove the file of a socket that could not be bound, and say if there is none."""
+    try:
+        os.unlink(path)
+    except OSError as error:
+        _signals_log.warn(f'could not unlink "{path}" ({os.strerror(error.errno)})')
 
 
 def _set_dscp(sock: socket.socket, dscp: int | None) -> None:

@@ -112,6 +112,14 @@ def test_log_file_has_milliseconds(tmp_path, monkeypatch) -> None:
     assert re.fullmatch(stamp + r"00002\|vsctl\|INFO\|text", second)
 
 
+def test_a_relative_log_file_starts_in_the_working_directory(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("OVS_SYSLOG_METHOD", "null")
+    monkeypatch.setenv("OVS_LOGDIR", "/nonexistent")
+    monkeypatch.chdir(tmp_path)
+    Log().open_file("x.log")
+    assert (tmp_path / "x.log").read_text().endswith("|opened log file x.log\n")
+
+
 def test_the_tools_share_one_log() -> None:
     assert isinstance(LOG, Log)
 

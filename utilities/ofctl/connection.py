@@ -310,8 +310,7 @@ def _wrap_tls(settings, sock: socket.socket):
     files = settings.tls
     if files.complain():
         raise OSError(errno.ENOPROTOOPT, "")
-    authority = files.ca_certificate
-    return wrap_tls(sock, False, tls_of(files, None if authority == "none" else authority))
+    return wrap_tls(sock, False, tls_of(files))
 
 
 def print_message(data: bytes, settings, extra: int = 1, port_names=None, table_names=None,

@@ -80,13 +80,15 @@ def _watch(session: Session, version: int, arguments: list[str], condition: str 
            last_id: str = ZERO_UUID) -> None:
     """Monitor, print, go to the background if wanted, and print until the end."""
     schema = session.fetch_schema()
+    name, groups = arguments[0], arguments[1:]
     where = None
     if condition is not None:
+        if name not in schema.tables:
+            raise Fatal(f'{session.database} does not have a table named "{name}"')
         try:
             where = read_json(condition)
         except JsonError as error:
             raise Fatal(f'"{condition}": {error}') from None
-    name, groups = arguments[0], arguments[1:]
     monitored: dict[str, _Monitored] = {}
     requests = {}
     if name == "ALL" and version == 1:
@@ -95,8 +97,8 @@ def _watch(session: Session, version: int, arguments: list[str], condition: str 
                                                                         None)
     else:
         if name not in schema.tables:
-            prefix = f"{session.server}: " if where is None else ""
-            raise Fatal(f'{prefix}{session.database} does not have a table named "{name}"')
+            raise Fatal(f'{session.server}: {session.database} does not have a table named '
+                        f'"{name}"')
         table = schema.tables[name]
         if where is not None:
             try:

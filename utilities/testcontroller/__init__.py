@@ -390,8 +390,7 @@ class _Controller:
         files = self.settings.tls
         if files.complain():
             raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
-        authority = files.ca_certificate
-        return wrap_tls(sock, is_server, tls_of(files, None if authority == "none" else authority))
+        return wrap_tls(sock, is_server, tls_of(files))
 
     def _call(self, caller: _Caller, now: float) -> None:
         if caller.switch is not None or now < caller.due:

@@ -229,7 +229,13 @@ def set_column(ctx: Context, table: SchemaTable, row: Row, argument: str) -> Non
     _require_mutable(table, row, column)
     type_ = column.type
     if key is None:
-        ctx.transaction.write(row, column, spoken(parse_text, type_, text, ctx.symbols))
+        value = spoken(parse_text, type_, text, ctx.symbols)
+        if row.mutations is not None and column.name in row.mutations:
+            # Keys that the same command has set stay, as in the reference.
+            before = row.values.get(column.name, type_.default)
+            value = union(type_, tuple(pair for pair in row.read(column) if pair not in before),
+                          value)
+        ctx.transaction.write(row, column, value)
         ctx.note_change(table, column.name)
         return
     if not type_.is_map:

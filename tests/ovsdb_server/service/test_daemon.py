@@ -66,6 +66,22 @@ def test_the_parent_returns_when_everything_is_there(server):
         server.log().splitlines()[0])
 
 
+def test_a_relative_log_file_starts_where_the_server_does(server):
+    done = server.start("--log-file=some.log")
+    assert "|vlog|INFO|opened log file some.log\n" in done.stderr
+    (server.directory / "some.log").rename(server.directory / "old.log")
+    assert server.appctl("vlog/reopen").returncode == 0
+    assert "opened log file" in (server.directory / "some.log").read_text()
+
+
+@pytest.mark.parametrize("name", ["", "nosuch/some.log"])
+def test_a_log_file_that_cannot_be_opened_ends_the_start(server, name):
+    done = server.start(f"--log-file={name}")
+    assert done.returncode == 1
+    assert done.stderr.endswith(f"|vlog|WARN|failed to open {name} for logging: "
+                                "No such file or directory\n")
+
+
 def test_warnings_only_on_the_console_means_silence(server):
     done = server.start("--log-file", "-vconsole:warn")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -99,6 +99,19 @@ def test_both_forms_are_remotes_until_their_text_or_row_goes(server):
         assert f"|ovsdb_jsonrpc_server|INFO|{target}: remote deconfigured\n" in server.log()
 
 
+def test_a_socket_that_cannot_be_bound_is_told(server):
+    talk = server.connect()
+    manage(talk, {"target": "punix:/nonexistent/a.sock"})
+    wait_for(server.log, lambda log: "listen failed" in log)
+    # The reference says so again each time that it reads the table.
+    assert [line.split("|", 2)[2] for line in server.log().splitlines()
+            if "|WARN|" in line or "|ERR|" in line][:3] == [
+        'fatal_signal|WARN|could not unlink "/nonexistent/a.sock" (No such file or directory)',
+        "stream_unix|ERR|/nonexistent/a.sock: binding failed: No such file or directory",
+        "ovsdb_jsonrpc_server|ERR|punix:/nonexistent/a.sock: listen failed: "
+        "No such file or directory"]
+
+
 def test_the_status_of_listeners_counts_their_connections(server):
     talk = server.connect()
     manage(talk, {"target": "punix:a.sock"}, {"target": "ptcp:0:127.0.0.1"},
