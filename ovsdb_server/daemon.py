@@ -169,7 +169,8 @@ class Settings:
     """What the options of this module ask for.
 
     Paths are absolute, because a daemon may change its directory; only `log_file`, which is opened
-    before, stays as it was given.  `log_file` and `pidfile` are None when not asked for; `unixctl` None means the default place, "none" no control socket.
+    before, stays as it was given.  `log_file` and `pidfile` are None when not asked for; `unixctl`
+    None means the default place, "none" no control socket.
     """
 
     def __init__(self, program: str) -> None:
