@@ -65,6 +65,10 @@ class Connection:
                 raise Fatal(f"connecting to {self.name} ({reason})") from None
             raise Fatal(f"{self.remote.removeprefix('unix:')}: failed to open socket "
                         f"({reason})") from None
+        self.hear_hello(versions)
+
+    def hear_hello(self, versions: frozenset[int]) -> None:
+        """Agrees on a version when hello has been said.  Raises Fatal."""
         data = self.receive_bytes(f"{self.name}: failed to connect to socket")
         header = parse_header(data)
         if header.type != 0:
@@ -140,6 +144,10 @@ class Connection:
             warn(error.module, f"{self.remote}: {error.reason}")
             raise Fatal(f"OpenFlow receive failed ({os.strerror(errno.EPROTO)})") from None
 
+    def put_back(self, data: bytes) -> None:
+        """Lets bytes that somebody else has received be read here."""
+        self._feed(data)
+
     def take_waiting(self) -> list[bytes]:
         """Messages that were read while something else was waited for."""
         messages, self._waiting = self._waiting, []
@@ -171,7 +179,10 @@ class Connection:
 
     def transact_parts(self, value):
         """Sends a statistics request and yields each part of the answer, or the error."""
-        xid = self.send(value)
+        yield from self.receive_parts(self.send(value))
+
+    def receive_parts(self, xid: int):
+        """Yields each part of the answer to a statistics request, or the error."""
         while True:
             data = self.receive_xid(xid)
             yield data
@@ -183,7 +194,7 @@ class Connection:
         """Sends messages and a barrier; returns the first error that came back, if any."""
         barrier = next_xid()
         self.send_messages([*messages, self._barriers()[0] + barrier.to_bytes(4, "big")])
-        return self._await(barrier, {int.from_bytes(data[4:8], "big") for data in messages})
+        return self.await_barrier(barrier, {int.from_bytes(data[4:8], "big") for data in messages})
 
     def _barriers(self) -> tuple[bytes, bytes]:
         """A barrier request and its reply, without their numbers."""
@@ -210,12 +221,12 @@ class Connection:
                 if not answer:
                     raise Fatal("OpenFlow receive failed (End of file)")
                 self._feed(answer)
-                error = self._await(barrier, {int.from_bytes(data[4:8], "big")})
+                error = self.await_barrier(barrier, {int.from_bytes(data[4:8], "big")})
             if error is not None:
                 return error
         return None
 
-    def _await(self, barrier: int, numbers: set[int]) -> bytes | None:
+    def await_barrier(self, barrier: int, numbers: set[int]) -> bytes | None:
         """Waits for the answer to a barrier; returns the first error about one of `numbers`."""
         error = None
         while True:

@@ -5,7 +5,7 @@ Each function takes (settings, arguments) and returns an exit code or None for 0
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from schema.openflow.limits import BUFFER_NONE, PORT_CONTROLLER
 from utilities.command_line import Fatal
@@ -102,9 +102,9 @@ def open_for_changes(settings, switch: str, usable: int) -> tuple[Connection, in
     raise AssertionError
 
 
-def agree_for_dump(settings, connection: Connection, usable: int) -> int:
-    """Agrees on the flow format in which flows come back."""
-    current = protocol.of_version(connection.version)
+def agree_for_dump(settings, connection: Connection, usable: int, current: int = 0) -> int:
+    """Agrees on the flow format in which flows come back; `current` is spoken already."""
+    current = current or protocol.of_version(connection.version)
     for want in protocol.DUMP_ORDER:
         if want & usable & settings.protocols:
             current = try_protocol(settings, connection, want, current)
@@ -116,10 +116,11 @@ def agree_for_dump(settings, connection: Connection, usable: int) -> int:
 
 def send_silent(settings, connection: Connection, messages: list[bytes]) -> None:
     """Sends messages that have no answer; prints the error and ends if one comes."""
-    _end_by(settings, connection.transact_silent(messages))
+    end_by(settings, connection.transact_silent(messages))
 
 
-def _end_by(settings, error: bytes | None) -> None:
+def end_by(settings, error: bytes | None) -> None:
+    """Prints an error and ends, if there is one."""
     if error is not None:
         sys.stdout.flush()
         print_message(error, settings, 2, file=sys.stderr)
@@ -217,7 +218,7 @@ def send_flows(settings, switch: str, flows: list, ports=None, tables=None) -> N
     if settings.bundle:
         send_bundle(settings, connection, list(make_all()))
     else:
-        _end_by(settings, connection.transact_each(make_all()))
+        end_by(settings, connection.transact_each(make_all()))
     connection.close()
 
 
@@ -319,15 +320,27 @@ def _prepare_dump(settings, arguments, aggregate: bool):
 
 def dump_flows(settings, arguments) -> None:
     connection, request = _prepare_dump(settings, arguments, False)
+    show_flows(settings, connection, connection.transact_parts(request))
+
+
+def dump_all(settings, connection: Connection, usable: int, current: int) -> None:
+    """Dumps all flows of a connected switch; `current` is the flow format that is spoken."""
+    chosen = agree_for_dump(settings, connection, usable, current)
+    request = FlowStatsRequest(EMPTY, form="nxm" if chosen & protocol.OF10_NXM else "of")
+    show_flows(settings, connection, connection.transact_parts(request))
+
+
+def show_flows(settings, connection: Connection, replies: Iterable[bytes]) -> None:
+    """Prints the flows of replies, as the options say."""
     if not settings.sort and not settings.show_names() and settings.stats:
-        for data in connection.transact_parts(request):
+        for data in replies:
             print_message(data, settings)
         connection.close()
         return
     if not settings.sort and not settings.has_json:
-        _dump_plain(settings, connection, request)
+        _show_plain(settings, connection, replies)
         return
-    flows = fetch_flows(connection, request)
+    flows = fetch_flows(replies)
     _sort(settings, flows)
     ports = port_names(settings, connection.name)
     tables = table_names(settings, connection.name)
@@ -341,9 +354,9 @@ def dump_flows(settings, arguments) -> None:
     connection.close()
 
 
-def _dump_plain(settings, connection: Connection, request: FlowStatsRequest) -> None:
+def _show_plain(settings, connection: Connection, replies: Iterable[bytes]) -> None:
     """Prints the flows as they come, but not before all are known to be sound."""
-    frames = list(_fetch_frames(connection, request))
+    frames = list(_open_replies(replies))
     ports = port_names(settings, connection.name)
     tables = table_names(settings, connection.name)
     try:
@@ -356,9 +369,9 @@ def _dump_plain(settings, connection: Connection, request: FlowStatsRequest) -> 
     connection.close()
 
 
-def _fetch_frames(connection: Connection, request: FlowStatsRequest) -> Iterator[Frame]:
-    """The replies to a request.  Raises Fatal."""
-    for data in connection.transact_parts(request):
+def _open_replies(replies: Iterable[bytes]) -> Iterator[Frame]:
+    """The replies to a request for flows.  Raises Fatal."""
+    for data in replies:
         try:
             frame = open_frame(data)
             if frame.raw.kind == "OFPT_ERROR":
@@ -369,10 +382,10 @@ def _fetch_frames(connection: Connection, request: FlowStatsRequest) -> Iterator
         yield frame
 
 
-def fetch_flows(connection: Connection, request: FlowStatsRequest) -> list[FlowStats]:
-    """All flows that a request selects, without their ages.  Raises Fatal."""
+def fetch_flows(replies: Iterable[bytes]) -> list[FlowStats]:
+    """All flows of replies, without their ages.  Raises Fatal."""
     flows: list[FlowStats] = []
-    for frame in _fetch_frames(connection, request):
+    for frame in _open_replies(replies):
         try:
             flows.extend(forget_ages(flow) for flow in iterate_flow_stats(frame))
         except OpenFlowError as error:
@@ -438,7 +451,7 @@ def _put_side(table: _Table, flow, side: int, cookie: int) -> None:
 
 def _read_switch_side(connection: Connection, chosen: int, side: int, table: _Table) -> None:
     form = "nxm" if chosen & (protocol.OF10_NXM | protocol.OF10_NXM_TID) else "of"
-    for flow in fetch_flows(connection, FlowStatsRequest(EMPTY, form=form)):
+    for flow in fetch_flows(connection.transact_parts(FlowStatsRequest(EMPTY, form=form))):
         _put_side(table, flow, side, flow.cookie)
 
 

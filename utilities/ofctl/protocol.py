@@ -4,7 +4,6 @@ A flow format ("protocol") is one bit: OpenFlow 1.0 with or without NXM and with
 ids in flow_mods, and one for each later version.  Used by all of ovs-ofctl.
 """
 
-from schema.openflow.messages import VERSION_NAMES
 from utilities.command_line import Fatal
 
 OF10_STD, OF10_STD_TID, OF10_NXM, OF10_NXM_TID = 0x1, 0x2, 0x4, 0x8
@@ -82,6 +81,7 @@ def parse_protocols(text: str) -> int:
 
 def parse_versions(text: str) -> frozenset[int]:
     """The versions that -O names.  Raises Fatal."""
+    from schema.openflow.messages import VERSION_NAMES      # Few runs need it.
     names = {name.lower(): version for version, name in VERSION_NAMES.items()}
     versions = set()
     for word in text.replace(",", " ").split():
@@ -93,6 +93,7 @@ def parse_versions(text: str) -> frozenset[int]:
 
 
 def format_versions(versions) -> str:
+    from schema.openflow.messages import VERSION_NAMES
     return ", ".join(VERSION_NAMES[v] for v in sorted(versions))
 
 

@@ -58,7 +58,6 @@ _EXTENSIONS = ("_bisect", "_datetime", "_heapq", "_json", "_posixsubprocess", "_
 
 # Which modules a tool needs for nearly all that it does, besides its own; or a module, when it is
 # loaded.  Their packs are found out by importing them.
-_OFCTL = "utilities.ofctl.protocol"
 _PACKS = {
     "ovs-appctl": ("utilities.appctl",),
     "ovs-dpctl": ("utilities.dpctl",),
@@ -66,7 +65,8 @@ _PACKS = {
     "ovs-vsctl": ("utilities.vsctl", "utilities.schema_file"),
     "ovsdb-client": ("utilities.ovsdb_client",),
     "ovsdb-tool": ("utilities.ovsdb_tool",),
-    _OFCTL: ("utilities.ofctl.protocol", "utilities.ofctl.connection", "utilities.ofctl.ports"),
+    "utilities.ofctl.connection": ("utilities.ofctl.connection", "utilities.ofctl.ports"),
+    "utilities.ofctl.short": ("utilities.ofctl.short",),
     "utilities.ofctl.flows": ("utilities.ofctl.flows",),
     "utilities.ofctl.switch": ("utilities.ofctl.switch",),
     "utilities.vsctl.command": ("utilities.vsctl.command", "utilities.table",
@@ -198,8 +198,6 @@ def make_bundle(venv: Path, site: str, root: Path = ROOT) -> bytes:
     table = {"": bundle.add_value(rows), "=": bundle.add_value(_compile_texts(root, rows))}
     for name, modules in _PACKS.items():
         known = [] if name in PROGRAMS else [*_ALWAYS, name.rpartition(".")[0]]
-        if name.startswith("utilities.ofctl.") and name != _OFCTL:
-            known += _PACKS[_OFCTL]
         members = [member for member in _import_order(root, rows, known, [*_ALWAYS, *modules])
                    if member != name]
         if members:

@@ -9,8 +9,6 @@ import os
 from collections.abc import Mapping
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
 
-from vswitchd.openflow.value_text import format_name
-
 _NAME = "vswitchd.openflow.quick._lines"
 _MOST = 4096                    # lists of actions that are remembered
 NICIRA = 0                      # the kind of Nicira's entries; others are the version's
@@ -40,6 +38,7 @@ def is_known(kind: int) -> bool:
 def _encode(names: Mapping[int, str] | None, quoted: bool) -> dict[int, bytes] | None:
     if not names:
         return None
+    from vswitchd.openflow.value_text import format_name    # seldom needed and slow to import
     return {number: (format_name(name) if quoted else name).encode("utf-8", "surrogateescape")
             for number, name in names.items()}
 

@@ -1,0 +1,170 @@
+"""dump-flows and del-flows do the same on the short way as on the usual one, whatever a switch says.
+
+A switch in this process answers by a script and keeps what it was told; each command runs against
+it both ways.
+"""
+
+import re
+import socket
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from utilities.command_line import Fatal
+from utilities.ofctl import Settings, connection, flows, short
+from vswitchd.openflow.framing import Splitter
+from vswitchd.openflow.messages import encode
+from vswitchd.openflow.messages.flow import FlowStats, FlowStatsReply
+from vswitchd.openflow.text import parse_flow
+
+HELLO = bytes.fromhex("0600000800000001")
+BITMAP = bytes.fromhex("0600001000000001000100080000007e")
+ONLY_13 = bytes.fromhex("04000010000000010001000800000010")
+ECHO = bytes.fromhex("0102000800000063")
+ERROR = bytes.fromhex("0101000c0000000000010003")
+FLOWS = ("priority=5,tcp,tp_dst=80,actions=output:1", "actions=drop",
+         "table=1,ip,in_port=2,actions=learn(table=2,idle_timeout=3),ct(commit)")
+_ENTRIES = 24
+
+
+def _flow(text: str) -> FlowStats:
+    flow = parse_flow(text)
+    return FlowStats(flow.match, flow.priority, flow.actions, flow.table, 7, (3, 5_000_000), 0, 0, 4,
+                     5, 6, 7)
+
+
+def replies(*parts: tuple[int, ...]) -> bytes:
+    """The parts of a reply with some of FLOWS each."""
+    out = b""
+    for index, part in enumerate(parts):
+        data = bytearray(encode(FlowStatsReply(tuple(_flow(FLOWS[n]) for n in part), "nxm"), 1, 0))
+        data[11] = index + 1 < len(parts)
+        out += data
+    return out
+
+
+class Script(NamedTuple):
+    """What a switch says to a hello, to flow_mods and formats, before barriers, to requests."""
+
+    hello: bytes = HELLO
+    to_change: bytes = b""
+    to_stats: bytes = replies((0, 1))
+    hangs_up: bool = False              # Behind that.
+
+
+class FakeSwitch:
+    """A switch at `path` that follows a script; `told` is all that it was sent."""
+
+    def __init__(self, path: Path, script: Script) -> None:
+        self._script = script
+        self.told: list[bytes] = []
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                peer, _ = self._listener.accept()
+            except OSError:
+                return
+            splitter = Splitter()
+            with peer:
+                while data := peer.recv(65536):
+                    splitter.feed(data)
+                    if not all([self._answer(peer, message) for message in splitter.messages()]):
+                        break
+
+    def _answer(self, peer: socket.socket, message: bytes) -> bool:
+        self.told.append(message)
+        xid, script, goes_on = message[4:8], self._script, True
+        match message[1]:
+            case 0:
+                answer = script.hello
+            case 5:
+                answer = b"\1\6\0\x20" + xid + bytes(24)
+            case 4 | 14:
+                answer = script.to_change
+            case 18:
+                answer = b"\1\x13\0\x08" + xid
+            case 16 if message[8:10] == b"\0\3":
+                answer = b"\1\x11\0\x0c" + xid + bytes.fromhex("00030000")
+            case 16:
+                answer, goes_on = script.to_stats, not script.hangs_up
+            case _:
+                answer = b""
+        splitter = Splitter()
+        splitter.feed(answer)
+        # Answers have the number of the question; what nobody asked for has its own.
+        out = b"".join(part if part in (ECHO, HELLO, BITMAP, ONLY_13) else part[:4] + xid + part[8:]
+                       for part in splitter.messages())
+        try:
+            peer.sendall(out)
+        except OSError:
+            pass                        # It has hung up, but may have said something before.
+        return goes_on
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(5)
+
+
+SCRIPTS = {
+    "usual": Script(), "parts": Script(to_stats=replies((0, 1), (1, 1, 0), ())),
+    "bitmap": Script(hello=BITMAP), "other version": Script(hello=ONLY_13),
+    "no hello": Script(hello=ERROR), "error": Script(to_change=ERROR, to_stats=ERROR),
+    "no NXM": Script(to_change=ERROR),
+    "something between": Script(to_change=ECHO, to_stats=ECHO + replies((0, 0))),
+    "rare flow": Script(to_stats=replies((0, 1), (0, 2, 1), (1,))),
+    "rare flow first": Script(to_stats=replies((2,), (0,))),
+    "error behind a part": Script(to_stats=replies((0,), ())[:-_ENTRIES] + ERROR),
+    "gone": Script(to_stats=replies((0,), ())[:-_ENTRIES], hangs_up=True),
+    "gone at once": Script(to_stats=b"", hangs_up=True),
+}
+
+
+def run(directory: Path, script: Script, command, stats: bool, capfdbinary) -> tuple:
+    """What a command prints, what it ends with, and what it said to the switch."""
+    switch = FakeSwitch(directory / "br0.mgmt", script)
+    settings = Settings()
+    settings.stats = stats
+    settings.protocols &= 0xF
+    connection._xid = 0
+    flows.port_names.__globals__["_known"].clear()
+    flows.table_names.__globals__["_tables"].cache_clear()
+    try:
+        end = command(settings, ["br0"])
+    except Fatal as fatal:
+        end = str(fatal.text)
+    finally:
+        switch.close()
+        (directory / "br0.mgmt").unlink()
+    out, log = capfdbinary.readouterr()
+    return end, out, re.sub(rb"(?m)^.*?\|.*?\|", b"", log), switch.told
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("stats", [True, False])
+def test_dumps_are_the_same_both_ways(name, stats, tmp_path, monkeypatch, capfdbinary):
+    monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))
+    usual, found = (run(tmp_path, SCRIPTS[name], command, stats, capfdbinary)
+                    for command in (flows.dump_flows, short.dump_flows))
+    assert found == usual
+    assert usual[-1], "the switch was told nothing"
+
+
+@pytest.mark.parametrize("name", ["usual", "bitmap", "error", "something between"])
+def test_deletions_are_the_same_both_ways(name, tmp_path, monkeypatch, capfdbinary):
+    monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))
+    usual, found = (run(tmp_path, SCRIPTS[name], command, True, capfdbinary)
+                    for command in (flows.del_flows, short.del_flows))
+    if name == "bitmap":
+        assert found[-1][1:] == usual[-1]
+        found = (*found[:-1], usual[-1])        # Begun anew once the hello was heard.
+    assert found == usual
+    assert any(message[1] == 14 for message in usual[-1])
