@@ -54,3 +54,16 @@ def run_script(pair: Pair, script: Path) -> None:
             failures.append(str(error))
     assert not failures, "\n\n".join(failures)
     pair.compare_databases()
+
+
+@pytest.mark.parametrize("arguments", ["list-ports nosuch", "frob", "get o . nosuch", "get o"])
+def test_what_ends_a_run_is_logged_too(pairs, arguments: str) -> None:
+    pair = pairs(False)
+    logs = []
+    pair.compare("ovs-vsctl", main, ["--no-wait", "--log-file=v.log", "-vPATTERN:file:%c|%p|%m",
+                                     *arguments.split()], False)
+    for server in pair.sides:
+        lines = (server.directory / "v.log").read_text().splitlines()
+        logs.append([line for line in lines if "|ERR|" in line])
+        (server.directory / "v.log").unlink()
+    assert logs[0] == logs[1] and len(logs[0]) == 1

@@ -8,11 +8,12 @@ that takes long is announced.  With --plan the commit is only rehearsed, and tol
 
 import sys
 
-from utilities.command_line import (DBG, INFO, LOG, NO_ARGUMENT, REQUIRED_ARGUMENT, TABLE_OPTIONS,
-                                    TLS_OPTIONS, VERBOSE_OPTIONS, WARN, Fatal, TlsFiles,
-                                    announce_wait, apply_log_option, default_remote, end_wait,
-                                    flush_output, log_directory, parse_options, parse_seconds, print_error,
-                                    print_options, print_version, run_tool, time_limit, write_text)
+from utilities.command_line import (DBG, ERR, INFO, LOG, NO_ARGUMENT, OFF, REQUIRED_ARGUMENT,
+                                   TABLE_OPTIONS, TLS_OPTIONS, VERBOSE_OPTIONS, WARN, Fatal,
+                                   TlsFiles, announce_wait, apply_log_option, default_remote,
+                                   end_wait, flush_output, log_directory, parse_options,
+                                   parse_seconds, print_error, print_options, print_version,
+                                   run_tool, time_limit, write_text)
 
 PROGRAM = "ovs-vsctl"
 
@@ -63,7 +64,18 @@ class Settings:
 
 def main(argv: list[str] | None = None) -> int:
     """Run ovs-vsctl with `argv`, which lacks the program's name; return the exit code."""
-    return run_tool(PROGRAM, _run, sys.argv[1:] if argv is None else argv)
+    return run_tool(PROGRAM, _run_and_log, sys.argv[1:] if argv is None else argv)
+
+
+def _run_and_log(argv: list[str]) -> int:
+    """Do as `_run`; what ends it is also logged, but for the console, where it is printed."""
+    try:
+        return _run(argv)
+    except Fatal as fatal:
+        if fatal.text is not None:
+            LOG.set_level("db_ctl_base", "console", OFF)
+            LOG.log("db_ctl_base", ERR, fatal.text)
+        raise
 
 
 def _schema_version() -> str:
