@@ -9,11 +9,11 @@ that takes long is announced.  With --plan the commit is only rehearsed, and tol
 import sys
 
 from utilities.command_line import (DBG, ERR, INFO, LOG, NO_ARGUMENT, OFF, REQUIRED_ARGUMENT,
-                                   TABLE_OPTIONS, TLS_OPTIONS, VERBOSE_OPTIONS, WARN, Fatal,
-                                   TlsFiles, announce_wait, apply_log_option, default_remote,
-                                   end_wait, flush_output, log_directory, parse_options,
-                                   parse_seconds, print_error, print_options, print_version,
-                                   run_tool, time_limit, write_text)
+                                    TABLE_OPTIONS, TLS_OPTIONS, VERBOSE_OPTIONS, WARN, Fatal,
+                                    TlsFiles, announce_wait, apply_log_option, default_remote,
+                                    end_wait, flush_output, log_directory, parse_options,
+                                    parse_seconds, print_error, print_options, print_version,
+                                    run_tool, time_limit, write_text)
 
 PROGRAM = "ovs-vsctl"
 
