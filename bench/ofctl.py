@@ -2,7 +2,7 @@
 
     python bench/ofctl.py [COUNT...]        counts of flows, 10000 and 100000 if none is given
 
-Ours is started as `make build` makes it. The clients take turns with one switch; the best of five
+Ours is started as `make build` makes it. The clients take turns with one switch; the best of three
 rounds counts.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from flows import Switch, program, write_flows
 from vsctl_start import make_launchers
 
-ROUNDS = 5
+ROUNDS = 3
 
 
 def time_client(switch: Switch, command: list[str], *args: str) -> float:
