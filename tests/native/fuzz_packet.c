@@ -495,6 +495,9 @@ one(uint64_t number)
     }
     check_parsers_agree(&p);
     if (!(flow.nw_frag & FRAG_ANY)) {
+        if (flow.nw_proto == PROTO_SCTP) {
+            checksum_transport(&p);     /* frame_make() leaves it at 0. */
+        }
         check_checksums(&p);
         run_partial(&p);
         run_segments(&p);
