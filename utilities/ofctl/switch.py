@@ -116,12 +116,11 @@ def set_frags(settings, arguments) -> None:
 
 # Ports and queues.
 
+# (bit of the port's configuration, whether it is set); with "no" or "no-" before it the other way.
 _PORT_ACTIONS = {
-    "up": (0x1, False), "down": (0x1, True), "stp": (0x2, False), "no-stp": (0x2, True),
-    "receive": (0x4, False), "no-receive": (0x4, True), "receive-stp": (0x8, False),
-    "no-receive-stp": (0x8, True), "flood": (0x10, False), "no-flood": (0x10, True),
-    "forward": (0x20, False), "no-forward": (0x20, True), "packet-in": (0x40, False),
-    "no-packet-in": (0x40, True),
+    "up": (0x1, False), "down": (0x1, True), "stp": (0x2, False), "receive": (0x4, False),
+    "receive-stp": (0x8, False), "flood": (0x10, False), "forward": (0x20, False),
+    "packet-in": (0x40, False),
 }
 
 
@@ -131,9 +130,13 @@ def mod_port(settings, arguments) -> None:
     port = find_port(settings, switch, name)
     if port is None:
         raise Fatal(f"{switch}: couldn't find port `{name}'")
-    if action not in _PORT_ACTIONS:
+    plain = action.lower()
+    is_negated = plain.startswith("no")
+    plain = plain.removeprefix("no").removeprefix("-") if is_negated else plain
+    if plain not in _PORT_ACTIONS:
         raise Fatal(f"unknown mod-port command '{action}'")
-    mask, on = _PORT_ACTIONS[action]
+    mask, on = _PORT_ACTIONS[plain]
+    on = on != is_negated
     connection = open_switch(settings, switch)
     send_silent(settings, connection, PortMod(port.number, port.mac, mask if on else 0, mask))
     connection.close()

@@ -757,12 +757,12 @@ def decode_instructions(data: bytes, version: int, start: int = 0, end: int | No
                         debug: bool = False) -> Actions:
     """Decodes the instructions of a flow (OpenFlow 1.0: its actions) and verifies their order.
 
-    The flows of a switch have few different actions, so the last few thousand are remembered.
+    The flows of a switch have few different actions, so the last few hundred are remembered.
     """
     return _decode_instructions(bytes(data[start:end]), version, debug)
 
 
-@lru_cache(4096)
+@lru_cache(256)
 def _decode_instructions(data: bytes, version: int, debug: bool) -> Actions:
     end = len(data)
     if version == 1:

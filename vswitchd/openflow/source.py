@@ -45,7 +45,7 @@ def pack(actions: Actions) -> bytes:
     return marshal.dumps(_plain(tuple(actions)), _FORMAT) if actions else b""
 
 
-@lru_cache(4096)
+@lru_cache(256)
 def unpack(source: bytes) -> Actions:
     """The actions of such bytes, or of what the library says of a learned rule."""
     if source.startswith(MARK):

@@ -20,7 +20,7 @@ def test_a_learning_switch_on_os_ken_works(version, tmp_path):
     assert [line.split(" of ")[0] for line in lines if line.startswith("PacketIn")] == [
         f"PacketIn: port {port} reason {0 if version == 4 else 1}" for port in (1, 2)]
     assert [line.split()[1] for line in lines if line.startswith("PortStatus")] == [
-        "added", "config=1", "deleted"]
+        "added", *["config=0"] * (version == 4), "config=1", "config=1", "deleted"]
     assert sum(line.startswith("FlowRemoved") for line in lines) == 1
     assert "role                : " + ("master" if version == 4 else "other") in str(
         told["ovs-vsctl --columns=is_connected,role list controller"])
