@@ -158,12 +158,13 @@ class Relay:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(replica.serve)
-                while True:
+                # `forward` may take what the feed has while this waits for its turn to apply, so
+                # the schema is looked at on both sides of that.
+                while replica.server_schema in (None, schema):
                     await feed.wait()
-                    if replica.server_schema is not None and replica.server_schema != schema:
-                        break
-                    await self._apply(feed)
-                    self._note_connection(replica.is_connected)
+                    if replica.server_schema in (None, schema):
+                        await self._apply(feed)
+                        self._note_connection(replica.is_connected)
                 nursery.cancel_scope.cancel()
         finally:
             self._replica = self._feed = None

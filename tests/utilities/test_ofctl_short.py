@@ -142,6 +142,7 @@ def run(directory: Path, script: Script, command, stats: bool, capfdbinary) -> t
     except Fatal as fatal:
         end = str(fatal.text)
     finally:
+        connection._xid = 0             # other tests run programs in forks of this process
         switch.close()
         (directory / "br0.mgmt").unlink()
     out, log = capfdbinary.readouterr()
