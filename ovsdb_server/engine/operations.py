@@ -413,7 +413,10 @@ def execute(transaction: Transaction, json, number: int, total: int) -> dict:
         parser.fail(f'No operation "{name}"')
     parser.finish()
     if error is not None:
-        raise error
+        try:
+            raise error
+        finally:
+            del error       # It knows this frame: together they would be a cycle.
     if operation.is_write:
         transaction.check_may_write(name)
     return result

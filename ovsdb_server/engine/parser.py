@@ -85,4 +85,9 @@ class Parser:
                 self.fail(f"Member '{unused[0]}' and {len(unused) - 1} other member"
                           f"{'s' if len(unused) > 2 else ''} are present but not allowed here.")
         if self.error is not None:
-            raise self.error
+            # It will know the frames that know this parser: together they would be a cycle.
+            error, self.error = self.error, None
+            try:
+                raise error
+            finally:
+                del error

@@ -323,6 +323,7 @@ class Splitter:
     def clear(self) -> None:
         """Forget what has come of a message: there will not be more."""
         self._chunks.clear()
+        self.failure = None
 
     def pass_over(self, size: int) -> None:
         """Count `size` bytes of whole messages that the owner has found by itself."""

@@ -86,8 +86,10 @@ class Channel:
             self._is_closed = True
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
-            # The collector may come to a session much later.
+            # Nothing that leads back to those who have raised or wait: else all of this would
+            # only go when the collector comes, and it comes seldom.
             self._splitter.clear()
+            self._failure = None
             self._backlog.clear()
             self._has_backlog.set()
             self._drained.set()

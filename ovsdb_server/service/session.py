@@ -167,6 +167,7 @@ class Session:
                     nursery.cancel_scope.cancel()
         finally:
             self._is_ending = True
+            self._nursery = None
             server.sessions.discard(self)
             if not channel.is_closed:
                 server.hub.forget(channel.socket, self)

@@ -1,5 +1,6 @@
 """Databases: waiting transactions, storage errors, comments, access control, conversion."""
 
+import gc
 import json
 
 import orjson
@@ -261,3 +262,22 @@ def test_a_string_that_no_journal_can_hold_is_refused(triggers):
     assert _run(triggers, plain(name="a\0b"))[0]["error"] == "syntax error"
     assert _run(triggers, plain(name="\ud800"))[0]["error"] == "constraint violation"
     assert "uuid" in _run(triggers, plain(name="\U0001f600"))[0]
+
+
+@pytest.mark.parametrize("operations", [
+    [plain(name=5)],
+    [plain(name="x"), {"op": "abort"}],
+    [wait("Plain", [{"name": "x"}], columns=["name"], timeout=0)],
+    [{"op": "nope"}],
+    [plain(name="x"), update("Plain", {"name": "y"}), delete("Plain")],
+])
+def test_a_transaction_leaves_nothing_to_the_cycle_collector(triggers, operations):
+    """It comes seldom to a server, so what waits for it grows with the requests."""
+    _run(triggers, *operations)
+    gc.collect()
+    gc.disable()
+    try:
+        _run(triggers, *operations)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
