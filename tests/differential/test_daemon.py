@@ -33,11 +33,11 @@ SCRIPTS = {
         "ovs-ofctl dump-flows br0", "ovs-ofctl -O OpenFlow13 dump-flows br0",
         "ovs-ofctl --no-stats dump-flows br0 table=3", "ovs-ofctl dump-flows br0 cookie=5/-1",
         "ovs-ofctl dump-flows br0 out_port=3", "ovs-ofctl dump-aggregate br0 table=0",
-        "ovs-ofctl mod-flows br0 'in_port=1,actions=3'", "ovs-ofctl dump-flows br0 | sed s/duration=[^,]*// | sort",
+        "ovs-ofctl mod-flows br0 'in_port=1,actions=3'", "ovs-ofctl dump-flows br0 | sed -E 's/(duration|idle_age|hard_age)=[^,]*, //g' | sort",
         "ovs-ofctl --strict mod-flows br0 'priority=9,tcp,tp_dst=80,actions=drop'",
-        "ovs-ofctl dump-flows br0 | sed s/duration=[^,]*// | sort", "ovs-ofctl del-flows br0 tcp",
+        "ovs-ofctl dump-flows br0 | sed -E 's/(duration|idle_age|hard_age)=[^,]*, //g' | sort", "ovs-ofctl del-flows br0 tcp",
         "ovs-ofctl --strict del-flows br0 'table=3,priority=8,ip,nw_src=10.0.0.0/8'",
-        "ovs-ofctl dump-flows br0 | sed s/duration=[^,]*// | sort", "ovs-appctl bridge/dump-flows br0 | grep -v table_id=254",
+        "ovs-ofctl dump-flows br0 | sed -E 's/(duration|idle_age|hard_age)=[^,]*, //g' | sort", "ovs-appctl bridge/dump-flows br0 | grep -v table_id=254",
         "ovs-ofctl del-flows br0", "ovs-ofctl dump-flows br0"],
     "flow errors": [
         "ovs-ofctl add-flow br0 'table=254,actions=1'", "ovs-ofctl -O OpenFlow13 add-flow br0 'actions=group:7'",
@@ -48,8 +48,8 @@ SCRIPTS = {
     "files of flows": [
         "printf 'in_port=1,actions=2\\nin_port=2,actions=1\\n' > flows; ovs-ofctl add-flows br0 flows",
         "printf 'in_port=1,actions=3\\nin_port=3,actions=1\\n' > other; ovs-ofctl diff-flows br0 other | sort",
-        "ovs-ofctl replace-flows br0 other", "ovs-ofctl dump-flows br0 | sed s/duration=[^,]*// | sort",
-        "ovs-ofctl --bundle -O OpenFlow14 add-flows br0 flows", "ovs-ofctl dump-flows br0 | sed s/duration=[^,]*// | sort"],
+        "ovs-ofctl replace-flows br0 other", "ovs-ofctl dump-flows br0 | sed -E 's/(duration|idle_age|hard_age)=[^,]*, //g' | sort",
+        "ovs-ofctl --bundle -O OpenFlow14 add-flows br0 flows", "ovs-ofctl dump-flows br0 | sed -E 's/(duration|idle_age|hard_age)=[^,]*, //g' | sort"],
     "packets": [
         "ovs-ofctl add-flow br0 'in_port=1,tcp,actions=dec_ttl,set_field:00:00:00:00:00:09->eth_dst,2,push_vlan:0x8100,set_field:4196->vlan_vid,3' -O OpenFlow13",
         f"ovs-appctl netdev-dummy/receive p1 '{TCP}'", f"ovs-appctl netdev-dummy/receive p1 '{TCP}'",
