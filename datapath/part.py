@@ -67,6 +67,15 @@ def parse_int(text: str) -> int:
     return int(text, 0) if not re.fullmatch(r"0[0-9]+", text) else int(text, 8)
 
 
+def parse_pairs(body: str) -> dict[str, str]:
+    """key=value pairs of a body without nesting; a bare word has the value ""."""
+    found = {}
+    for word in filter(None, (word.strip() for word in body.split(","))):
+        key, _, value = word.partition("=")
+        found[key] = value
+    return found
+
+
 FRAG_NAMES = {"no": 0, "first": FRAG_ANY, "later": FRAG_ANY | FRAG_LATER}
 FRAG_TEXT = {value: name for name, value in FRAG_NAMES.items()}
 

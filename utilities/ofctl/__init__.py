@@ -6,13 +6,12 @@ are in `Settings`, which every command gets.  Nothing here but the start; connec
 `connection.py`.
 """
 
-import os
 import sys
 
 from utilities.command_line import (
-    INFO, LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, TLS_OPTIONS, VERBOSE_OPTIONS, Fatal,
-    TlsFiles, apply_log_option, parse_options, parse_seconds, print_option_list, print_version,
-    run_tool, time_limit,
+    INFO, LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, TLS_OPTIONS, VERBOSE_OPTIONS,
+    Fatal, TlsFiles, apply_log_option, parse_options, parse_seconds, print_option_list,
+    print_version, run_tool, time_limit,
 )
 
 PROGRAM = "ovs-ofctl"
@@ -292,8 +291,7 @@ def _list() -> int:
 
 
 def _help() -> int:
+    from utilities.help_parts import fill
     from utilities.ofctl.help import TEXT
-    rundir = os.environ.get("OVS_RUNDIR") or "/var/run/openvswitch"
-    logdir = os.environ.get("OVS_LOGDIR") or "/var/log/openvswitch"
-    sys.stdout.write(TEXT.format(rundir=rundir, logdir=logdir))
+    sys.stdout.write(fill(TEXT, PROGRAM))
     return 0
