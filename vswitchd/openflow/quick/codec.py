@@ -79,8 +79,8 @@ class Dump:
 
 
 class Codec:
-    """The quick codec of one daemon. One that does not know plain ones has to learn the meaning of each
-    list of actions."""
+    """The quick codec of one daemon. One that does not know plain ones has to learn the meaning of
+    each list of actions."""
 
     def __init__(self, knows_plain: bool = True) -> None:
         read = read_rows()
@@ -130,8 +130,8 @@ class Codec:
 
     def converse(self, version: int, table_in_command: bool, dp: int, bridge: int, fd: int,
                  data: bytes, lingers: bool = True) -> Talk:
-        """Carries out flow_mods and packet-outs and answers barriers of a peer for as long as it says
-        nothing else and says it at once; `data` has been received already."""
+        """Carries out flow_mods and packet-outs and answers barriers of a peer for as long as it
+        says nothing else and says it at once; `data` has been received already."""
         talk, changes = self._talk, self._changes
         talk.fd, talk.version, talk.table_in_command = fd, version, table_in_command
         talk.dp, talk.bridge = dp, bridge

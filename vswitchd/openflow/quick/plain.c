@@ -45,6 +45,9 @@ get_int(const uint8_t **p, const uint8_t *end, char type, uint32_t *x)
     return true;
 }
 
+_Static_assert(sizeof(struct op_output) == 2 * sizeof(uint64_t),
+               "room of a program, see struct plain");
+
 struct list {
     struct plain *plain;
     uint8_t *source;            /* Where it goes on. */

@@ -466,8 +466,8 @@ place_term(struct quick *q, struct term *term, uint8_t *blob,
 void
 quick_decode(struct quick *q, uint8_t version, uint8_t table_in_command,
              uint32_t bridge, const uint8_t *data, uint32_t size,
-             void *rows_, uint32_t max_rows, struct quick_item *items, uint8_t *blob,
-             uint32_t blob_size, struct quick_run *run)
+             void *rows_, uint32_t max_rows, struct quick_item *items,
+             uint8_t *blob, uint32_t blob_size, struct quick_run *run)
 {
     struct rule_change *rows = rows_;
     struct mod mod;
@@ -551,6 +551,9 @@ publish(const struct quick_calls *calls, uint32_t dp,
     if (stage(version, rows, n, blob, blob_size)) {
         for (done = 0; done < n && !rows[done].error; done++) {
             continue;
+        }
+        if (done == n) {
+            done = 0;           /* No rule's fault: Python will say what. */
         }
     }
     return commit(version) ? 0 : done;

@@ -200,8 +200,8 @@ def count_packet_ins(codec: Codec, bridge: int, records: bytes, at: int) -> tupl
     return run.n, at + run.used
 
 
-def tell(codec: Codec, bridge: int, session: Session, records: bytes, start: int, end: int) -> tuple[
-        Run, bytes]:
+def tell(codec: Codec, bridge: int, session: Session, records: bytes, start: int, end: int
+         ) -> tuple[Run, bytes]:
     """Packet-ins of these records for a connection."""
     told = bytearray(_NOBODY)
     for reason in range(len(told)):
