@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable
 
 from ovsdb_server.rpc import address
-from utilities.command_line import DBG, INFO, LOG, WARN, Fatal, run_directory
+from utilities.command_line import DBG, ERR, INFO, LOG, WARN, Fatal, run_directory
 from vswitchd.openflow.framing import OpenFlowError, Splitter, identify, parse_header
 from vswitchd.openflow.messages import decode, encode
 from vswitchd.openflow.print import format_message
@@ -27,6 +27,11 @@ def next_xid() -> int:
     global _xid
     _xid += 1
     return _xid
+
+
+def complain(module: str, level: str, text: str) -> None:
+    """Log what a parser has to say, at "WARN" or "ERR"."""
+    LOG.log(module, ERR if level == "ERR" else WARN, text)
 
 
 def warn(module: str, text: str) -> None:

@@ -179,6 +179,8 @@ def parse_group(settings, arguments) -> None:
         raise Fatal(str(error)) from None
     print(f"usable protocols: {protocol.format_protocols(usable)}")
     allowed = usable & settings.protocols if settings.protocols_given else usable
+    if not allowed:
+        raise Fatal("no usable protocol")
     version = min(protocol.to_versions(allowed & -allowed))
     print(f"chosen version: {VERSION_NAMES[version]}")
     print_message(encode(mod, version, next_xid()), settings, 0)

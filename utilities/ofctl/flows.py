@@ -11,7 +11,7 @@ from schema.openflow.limits import BUFFER_NONE, PORT_CONTROLLER
 from utilities.command_line import Fatal
 from utilities.ofctl import protocol
 from utilities.ofctl.connection import (
-    Connection, next_xid, note, open_switch, print_message, warn,
+    Connection, complain, next_xid, note, open_switch, print_message, warn,
 )
 from utilities.ofctl.ports import known_numbers, port_names, table_names
 from utilities.ofctl.many import LEAST, Flow as Known, Reader, Sender
@@ -26,9 +26,9 @@ from vswitchd.openflow.messages.flow import (
 from vswitchd.openflow.text import (
     FlowTextError, ParsedFlow, format_actions, format_match, note_normal, parse_flow,
 )
-from vswitchd.openflow.value_text import warn_to
+from vswitchd.openflow.value_text import complain_to
 
-warn_to(warn)
+complain_to(complain)
 
 _TABLE_ANY = 255
 _TOGETHER = 256                 # messages that are sent at once

@@ -4,6 +4,8 @@ Each function takes (settings, arguments) and returns an exit code or None for 0
 """
 
 import re
+from dataclasses import replace
+from itertools import count
 
 from schema.openflow.limits import (
     BUCKET_ALL, BUCKET_FIRST, BUCKET_LAST, GROUP_ALL, GROUP_ANY, PORT_MAX, PORT_NONE,
@@ -20,17 +22,9 @@ from vswitchd.openflow.messages.group import (
 from vswitchd.openflow.text import (
     FlowTextError, key_values, parse_actions, parse_group, parse_port,
 )
+from vswitchd.openflow.value_text import parse_u16, parse_u32, parse_u64
 
 _VERBS = ("add", "modify", "add_or_mod", "delete", "insert_bucket", "remove_bucket")
-
-
-def parse_u32(text: str) -> int:
-    """A number of 32 bits.  Raises FlowTextError."""
-    try:
-        number = int(text, 0)
-    except ValueError:
-        raise FlowTextError(f"invalid numeric format {text}") from None
-    return number & 0xFFFFFFFF
 
 
 def parse_group_mod(text: str, command: str, ports, tables) -> tuple[GroupMod, int]:
@@ -39,7 +33,7 @@ def parse_group_mod(text: str, command: str, ports, tables) -> tuple[GroupMod, i
     if bucket_texts and command in ("delete", "remove_bucket"):
         raise FlowTextError("bucket is not needed")
     group, kind, command_bucket = None, None, None
-    method, parameter, fields = "", 0, ()
+    method, parameter, fields = None, 0, ()
     for key, value in key_values(head):
         if key == "command_bucket_id":
             if command not in ("insert_bucket", "remove_bucket"):
@@ -71,7 +65,7 @@ def parse_group_mod(text: str, command: str, ports, tables) -> tuple[GroupMod, i
         elif key == "selection_method_param":
             if command in ("delete", "insert_bucket", "remove_bucket"):
                 raise FlowTextError("selection method param is not needed")
-            parameter = _parse_u64(value)
+            parameter = parse_u64(value)
         elif key == "fields":
             if command in ("delete", "insert_bucket", "remove_bucket"):
                 raise FlowTextError("fields are not needed")
@@ -88,56 +82,66 @@ def parse_group_mod(text: str, command: str, ports, tables) -> tuple[GroupMod, i
         raise FlowTextError('selection_method_param is only allowed with "selection_method"')
     if fields and method != "hash":
         raise FlowTextError('fields may only be specified with "selection_method=hash"')
-    if kind == TYPES.index("indirect") and len(bucket_texts) > 1:
-        raise FlowTextError("Indirect groups can have at most one bucket.")
-    usable = protocol.WITH_BUCKET_COMMANDS if command == "remove_bucket" else protocol.ANY
+    usable = protocol.ANY
+    if command == "remove_bucket" or method is not None and not bucket_texts:
+        usable = protocol.WITH_BUCKET_COMMANDS
     buckets = []
     for bucket_text in bucket_texts:
-        bucket, said = _parse_bucket(bucket_text, kind, len(buckets), ports, tables)
+        bucket, said = _parse_bucket(bucket_text, kind, ports, tables)
         usable &= said
         buckets.append(bucket)
-    if kind not in (None, 1) and any(b.weight for b in buckets):
-        raise FlowTextError("Only select groups can have bucket weights.")
-    return GroupMod(command, GROUP_ALL if group is None else group, kind or 0, tuple(buckets),
+        if kind not in (None, TYPES.index("select")) and bucket.weight:
+            raise FlowTextError("Only select groups can have bucket weights.")
+    if kind == TYPES.index("indirect") and len(buckets) > 1:
+        raise FlowTextError("Indirect groups can have at most one bucket.")
+    return GroupMod(command, GROUP_ALL if group is None else group, kind or 0, _numbered(buckets),
                     BUCKET_ALL if command_bucket is None else command_bucket,
-                    Selection(method, parameter, fields)), usable
+                    Selection(method or "", parameter, fields)), usable
+
+
+def _numbered(buckets: list[Bucket]) -> tuple[Bucket, ...]:
+    """Give the buckets that have no number (None) the least ones that are free."""
+    taken = {bucket.bucket_id for bucket in buckets}
+    free = (number for number in count() if number not in taken)
+    return tuple(bucket if bucket.bucket_id is not None else replace(bucket, bucket_id=next(free))
+                 for bucket in buckets)
 
 
 def _split_buckets(text: str) -> tuple[str, list[str]]:
-    parts = re.split(r"[,\s]*\bbucket=", text)
-    return parts[0], [part.rstrip(", \t") for part in parts[1:]]
-
-
-def _parse_u64(text: str) -> int:
-    try:
-        return int(text, 0) & (1 << 64) - 1
-    except ValueError:
-        raise FlowTextError(f"invalid numeric format {text}") from None
+    head, *buckets = text.split("bucket=")
+    return head, [bucket.rstrip(", \t") for bucket in buckets]
 
 
 def _parse_fields(text: str) -> tuple[tuple[str, int], ...]:
     from vswitchd.openflow.fields import INFO
     from vswitchd.openflow.text import parse_value
     fields = []
-    for key, value in key_values(text):
+    pairs = list(key_values(text))
+    for number, (key, value) in enumerate(pairs):
         info = INFO.get(key)
+        rest = ",".join(key for key, _ in pairs[number + 1:])
         if info is None:
-            raise FlowTextError(f"unknown field {key}")
+            raise FlowTextError(f"{rest}: unknown field {key}")
         if any(name == info.name for name, _ in fields):
             raise FlowTextError(f"{key}: duplicate field")
-        fields.append((info.name, parse_value(info, value)[0] if value else info.full))
+        bits, mask = parse_value(info, value) if value else (info.full, info.full)
+        if mask != info.full:
+            raise FlowTextError(f"{value}: wildcards not allowed here")
+        if not bits:
+            raise FlowTextError(
+                f"{rest}: values are wildcards here and must not be all-zeros")
+        fields.append((info.name, bits))
     return tuple(fields)
 
 
-def _parse_bucket(text: str, kind: int | None, index: int, ports, tables) -> tuple[Bucket, int]:
+def _parse_bucket(text: str, kind: int | None, ports, tables) -> tuple[Bucket, int]:
+    """(bucket, whose number is None unless it is given; usable flow formats)."""
     weight, watch_port, watch_group, bucket_id = None, PORT_NONE, GROUP_ANY, None
     words = []
     for key, value in key_values(text):
         match key.lower():
             case "weight":
-                if not value.isdigit() or int(value) > 0xFFFF:
-                    raise FlowTextError(f'invalid weight "{value}"')
-                weight = int(value)
+                weight = parse_u16(value, "weight")
             case "watch_port":
                 port = parse_port(value, ports)
                 if port is None or (port >= PORT_MAX and port != PORT_NONE):
@@ -145,7 +149,7 @@ def _parse_bucket(text: str, kind: int | None, index: int, ports, tables) -> tup
                 watch_port = port
             case "watch_group":
                 watch_group = parse_u32(value)
-                if watch_group > 0xFFFFFF00 and watch_group != GROUP_ANY:
+                if watch_group > 0xFFFFFF00:
                     raise FlowTextError(f"invalid watch_group id {watch_group}")
             case "bucket_id":
                 bucket_id = parse_u32(value)
@@ -153,17 +157,18 @@ def _parse_bucket(text: str, kind: int | None, index: int, ports, tables) -> tup
                     raise FlowTextError(f"invalid bucket_id id {bucket_id}")
             case "action" | "actions":
                 words.append(value)
+            case "":
+                raise FlowTextError("unknown action ")
             case _:
                 words.append(f"{key}({value})" if value else key)
     if not words:
         raise FlowTextError("bucket must specify actions")
-    actions, usable = parse_actions(",".join(words), ports, tables)
-    if kind == 3 and watch_port == PORT_NONE and watch_group == GROUP_ANY:
+    if kind == TYPES.index("ff") and watch_port == PORT_NONE and watch_group == GROUP_ANY:
         raise FlowTextError("fast failover bucket requires watch_port or watch_group")
+    actions, usable = parse_actions(",".join(words), ports, tables)
     if weight is None:
-        weight = 1 if kind == 1 else 0
-    return Bucket(index if bucket_id is None else bucket_id, actions, weight, watch_port,
-                  watch_group), usable
+        weight = 1 if kind == TYPES.index("select") else 0
+    return Bucket(bucket_id, actions, weight, watch_port, watch_group), usable
 
 
 def _send_groups(settings, switch: str, groups) -> None:

@@ -298,7 +298,7 @@ def is_wild(fields: FieldDict, info: Info) -> bool:
 
 def add_ethernet(fields: FieldDict, info: Info) -> None:
     """Matching a packet's own field means Ethernet packets unless a packet type is given."""
-    if info.prereq is not Prereq.NONE and "packet_type" not in fields:
+    if info.prereq not in (Prereq.NONE, Prereq.CT) and "packet_type" not in fields:
         fields["packet_type"] = (0, 0xffffffff)
 
 

@@ -80,6 +80,8 @@ _PT_ETH = (0, 0xffffffff)
 
 def _match_field(fields: FieldDict, info: Info, text: str, ports: Names | None) -> int:
     """Matches a field as its text says; returns the protocols that can carry it."""
+    if info.variable and info.name in fields:
+        raise FlowTextError(f"field {info.name} set multiple times")
     value, mask = parse_value(info, text or "0/0", ports)
     put(fields, info, value, mask)
     add_ethernet(fields, info)
@@ -89,7 +91,7 @@ def _match_field(fields: FieldDict, info: Info, text: str, ports: Names | None) 
 def _match_subfield(fields: FieldDict, name: str, text: str) -> int:
     info, offset, n_bits, rest = parse_subfield(name)
     if rest:
-        raise FlowTextError(f"{name}: unexpected input following field syntax")
+        raise FlowTextError("unexpected input following field syntax")
     value, rest, large = sized_integer(text, 128)
     if rest or large or not text:
         raise FlowTextError(f"{name}: cannot parse integer value: {text}")
