@@ -1,4 +1,4 @@
-"""One field of an attribute in text: how its value and mask are written and read, and where it lies.
+"""One field of an attribute in text: how its value and mask are written and read, and its place.
 
 `Part` is a row of the tables of `text.py` (keys) and `tunnel_text.py` (tunnels); a `Key` is an
 attribute with its parts. Values are those of `text.py`: {member of struct flow: int}.

@@ -62,8 +62,9 @@ _LSE = 96                       # mpls_lse is one 128-bit container, outermost l
 
 def _mpls(index: int) -> tuple[Part, ...]:
     at = _LSE - 32 * index
-    return (Part("label", "mpls_lse", DEC_0X, at + 12, 20), Part("tc", "mpls_lse", DEC_DEC, at + 9, 3),
-            Part("ttl", "mpls_lse", DEC_0X, at, 8), Part("bos", "mpls_lse", DEC_DEC, at + 8, 1))
+    return (Part("label", "mpls_lse", DEC_0X, at + 12, 20),
+            Part("tc", "mpls_lse", DEC_DEC, at + 9, 3), Part("ttl", "mpls_lse", DEC_0X, at, 8),
+            Part("bos", "mpls_lse", DEC_DEC, at + 8, 1))
 
 
 MPLS = tuple(_mpls(index) for index in range(3))
@@ -200,7 +201,8 @@ def _layers(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: boo
 
 
 def _tcp_flags(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: bool) -> str:
-    value, care = key.get("tcp_flags", 0), None if mask is None else mask.get("tcp_flags", 0) & 0xfff
+    value = key.get("tcp_flags", 0)
+    care = None if mask is None else mask.get("tcp_flags", 0) & 0xfff
     if care == 0:
         return "tcp_flags(0/0)" if value and verbose else ""
     if not value and not care:

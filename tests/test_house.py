@@ -192,6 +192,20 @@ def test_each_python_file_says_what_it_is(path):
     assert ast.get_docstring(ast.parse(path.read_text())), path
 
 
+WIDTHS = {".py": 100, ".c": 79, ".h": 79, ".inl": 79}
+
+
+def test_lines_keep_to_their_width():
+    """Of what is read most; tests and benchmarks hold recorded lines."""
+    paths = [path for top in OURS[:-1] for path in sorted((ROOT / top).rglob("*"))
+             if path.suffix in WIDTHS and "generated" not in path.parts]
+    assert len(paths) > 300
+    found = [f"{path.relative_to(ROOT)}:{number}" for path in paths
+             for number, line in enumerate(path.read_text().splitlines(), 1)
+             if len(line) > WIDTHS[path.suffix]]
+    assert found == []
+
+
 C_SOURCE = ROOT / "datapath" / "src"
 C_FILES = sorted(path for path in C_SOURCE.rglob("*")
                  if path.suffix in (".c", ".h", ".inl") and "generated" not in path.parts)

@@ -242,7 +242,7 @@ class TraceCommands:
         return self._explain(_arguments(args[:-1]), actions)
 
     def detrace(self, args: list[str]) -> str:
-        """The rules and groups behind a megaflow, named by its ufid or described as it is dumped."""
+        """The rules and groups behind a megaflow, named by its ufid or as it is dumped."""
         wanted = args[0]
         if not wanted.startswith("ufid:") and "(" not in wanted:
             raise CommandError("failed to parse ufid")

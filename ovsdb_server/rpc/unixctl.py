@@ -40,8 +40,8 @@ class Command(NamedTuple):
     """One row of the table.
 
     `handler(args)` returns the text of the answer, an `Answer` where JSON says more than that text
-    in quotes, None for an empty one, or a JSON value; it may be async.  It raises CommandError, ValueError, LookupError or OSError to
-    answer with an error.  `max_args` None means any number.
+    in quotes, None for an empty one, or a JSON value; it may be async.  It raises CommandError,
+    ValueError, LookupError or OSError to answer with an error.  `max_args` None means any number.
     """
 
     name: str

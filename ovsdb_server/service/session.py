@@ -1,9 +1,10 @@
 """A client's session: the methods of RFC 7047 section 4.1 and ovsdb-server(7), one at a time.
 
-A `Session` takes requests from a `Channel` when the `Hub` gives it a turn, answers them from the `Server`'s databases and sends
-updates of its monitors.  Order is kept as clients rely on it: before any reply goes out, what the
-session's monitors have to tell goes out.  While the peer does not read, no request of it is taken
-and updates merge in the engine's change sets, so a slow reader costs bounded memory.
+A `Session` takes requests from a `Channel` when the `Hub` gives it a turn, answers them from the
+`Server`'s databases and sends updates of its monitors.  Order is kept as clients rely on it: before
+any reply goes out, what the session's monitors have to tell goes out.  While the peer does not
+read, no request of it is taken and updates merge in the engine's change sets, so a slow reader
+costs bounded memory.
 
 Each method is a row of `_METHODS`.  Trio thread only.
 """

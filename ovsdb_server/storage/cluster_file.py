@@ -159,8 +159,9 @@ class Entry(NamedTuple):
     """An entry of the log.
 
     At most one kind of content: a transaction (`eid` with `data`, and `schema` when it changes
-    that; `data` None then means that each server converts what it has; of a large one it is text), `servers` {sid: address},
-    or an `election_timer`; none of them in the entry with which a leader begins its term.
+    that; `data` None then means that each server converts what it has; of a large one it is text),
+    `servers` {sid: address}, or an `election_timer`; none of them in the entry with which a leader
+    begins its term.
     """
 
     term: int

@@ -3,9 +3,9 @@
 The C enum `trace_kind` and the text of `ofproto/trace` (`vswitchd/trace.py`) are derived from this
 table. An event is (kind, depth, source, rule, four arguments); `depth` is its place in the tree.
 In a text, `{N}` is argument N in decimal, `{N:x}` in hexadecimal, `{N:mac}` an Ethernet address,
-`{N:reserved}` an OpenFlow port's number or reserved name, `{N:bundle}` the name of the Port with that bundle id,
-`{N:bridge}` the name of a bridge, `{N:field}` a match field. `{rule}` is the match and
-priority of the event's rule, `{action}` its source action, `{subfield}` and `{value}` the bits
+`{N:reserved}` an OpenFlow port's number or reserved name, `{N:bundle}` the name of the Port with
+that bundle id, `{N:bridge}` the name of a bridge, `{N:field}` a match field. `{rule}` is the match
+and priority of the event's rule, `{action}` its source action, `{subfield}` and `{value}` the bits
 {field, offset << 16 | bits, high, low} in the arguments, `{members}` the actions of the `member`
 events that follow, `{learned}` the flow in the `part` events that follow.
 

@@ -340,7 +340,8 @@ def compile_program(path: Path, venv: Path) -> str:
 def write_tools(venv: Path, site: str, names: list[str], root: Path = ROOT) -> str:
     """Make the tools called `names` in `venv`/bin, and their bundle; return "" or why not.
 
-    `site` is the directory of the requirements, `root` the checkout.  When it cannot be done, or what was made does not work, nothing is changed.
+    `site` is the directory of the requirements, `root` the checkout.  When it cannot be done, or
+    what was made does not work, nothing is changed.
     """
     library = venv / LIBRARY_NAME
     if _is_up_to_date(venv, names, root):

@@ -45,8 +45,9 @@ class Importer:
     """Finds and loads the modules of a bundle; a member of sys.meta_path.
 
     `packs` says where in the bundle the packs are, {name: (offset, size)}, and as "" the table of
-    all modules, as "=" the compiled texts; `roots` are the directories of the sources (see build.py); `extensions` are the
-    files of the standard library's modules in C, which need no looking for.
+    all modules, as "=" the compiled texts; `roots` are the directories of the sources (see
+    build.py); `extensions` are the files of the standard library's modules in C, which need no
+    looking for.
     """
 
     def __init__(self, bundle: memoryview, packs: dict[str, tuple], roots: tuple[str, str],

@@ -37,7 +37,7 @@ struct early {
     uint32_t is_package;
 };
 
-/* The beginning of a bundle; all offsets are from there, strings end in NUL. */
+/* The beginning of a bundle; offsets are from there, strings end in NUL. */
 struct bundle {
     char magic[8];
     uint32_t size;              /* Of the whole file. */

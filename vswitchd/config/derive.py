@@ -275,7 +275,8 @@ def derive(tables: Snapshot, dummy: str | None = None, system: bool = True,
     """What the database asks for, and what is wrong with it.
 
     `dummy` is None without --enable-dummy, else "", "override" or "system"; `system` is False with
-    --disable-system; `run_directory` may hold the sockets of controllers. Complexity: linear in the rows reachable from Open_vSwitch.bridges.
+    --disable-system; `run_directory` may hold the sockets of controllers. Complexity: linear in the
+    rows reachable from Open_vSwitch.bridges.
     """
     derivation = _Derivation(tables, dummy, system, run_directory)
     return derivation.switch(), tuple(derivation.complaints)

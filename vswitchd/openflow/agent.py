@@ -985,8 +985,7 @@ async def open_stream(parsed: address.Remote) -> trio.SocketStream:
     """A stream to an active remote. Raises OSError."""
     if parsed.is_unix:
         return trio.SocketStream(trio.socket.from_stdlib_socket(address.connect_unix(parsed.path)))
-    stream = await trio.open_tcp_stream(parsed.host, parsed.port)
-    return stream
+    return await trio.open_tcp_stream(parsed.host, parsed.port)
 
 
 async def write_all(stream, receive: trio.MemoryReceiveChannel, connection: Connection,

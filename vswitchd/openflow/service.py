@@ -32,7 +32,7 @@ from vswitchd.openflow.messages import (Message, bundle, flow, group, meter, mon
 from vswitchd.openflow.messages import switch as description
 from vswitchd.openflow.quick import serve as quick
 from vswitchd.openflow.quick.codec import Codec
-from vswitchd.openflow.session import OF10, OF11, OF13, OF14, OF15, Session, told_reason
+from vswitchd.openflow.session import OF10, OF11, OF13, OF15, Session, told_reason
 from vswitchd.openflow.table_settings import TableSettings
 from vswitchd.openflow.text import parse_match
 from vswitchd.switch.bridge import Bridge, BridgePort

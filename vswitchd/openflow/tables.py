@@ -129,7 +129,7 @@ def describe(rule: face.Rule, now_ms: int) -> str:
 
 
 def describe_hidden(bridge: int, created_ms: int, now_ms: int) -> list[str]:
-    """The hidden table as bridge/dump-flows shows it: what meets the packets that no rule matches."""
+    """The hidden table as bridge/dump-flows shows it: what meets packets that no rule matches."""
     stats = face.unmatched_stats(bridge)
     seconds = max(0, now_ms - created_ms) // 1000
     rows = ((0, 0, "priority=2,recirc_id=0,actions=drop"),

@@ -153,7 +153,7 @@ void cache_quiesce(struct cache *);
 /* Rebuilds the key and mask of a megaflow as flows. */
 void megaflow_flow(const struct megaflow *, struct flow *flow);
 
-/* Rebuilds the flow, wildcarded bits included, that a megaflow was made for. */
+/* Rebuilds the flow, wildcarded bits too, that a megaflow was made for. */
 void megaflow_seen(const struct megaflow *, struct flow *flow);
 
 /* Returns 128 bits that identify key and mask. */

@@ -1,8 +1,9 @@
 /* mac.c: MAC learning tables and the seam's functions for them.
  *
- * One table per bridge, keyed by (MAC, VLAN), guarded by its own lock, which is
- * held for a lookup at most.  Learned MACs age out `mac_aging_s` seconds after
- * their last use; the one used longest ago makes room when the table is full.
+ * One table per bridge, keyed by (MAC, VLAN), guarded by its own lock, which
+ * is held for a lookup at most.  Learned MACs age out `mac_aging_s` seconds
+ * after their last use; the one used longest ago makes room when the table is
+ * full.
  * Any thread; the seam's functions: control thread. */
 #include "pipeline/private.h"
 
@@ -262,7 +263,8 @@ macs_dump(uint32_t handle, uint64_t *cursor, struct mac_entry *entries,
             e->vlan = m->vlan;
             e->bundle = m->bundle;
             e->ofp = m->ofp ? m->ofp
-                     : b && b->config.n_members ? b->members[0] : RESERVED_NONE;
+                     : b && b->config.n_members ? b->members[0]
+                     : RESERVED_NONE;
             e->is_static = m->is_static;
             e->age_s = m->is_static ? 0 : (now_ms - m->used_ms) / 1000;
         }

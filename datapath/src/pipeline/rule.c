@@ -703,7 +703,8 @@ stage_addition(struct pipeline *p, struct bridge *bridge,
                                    c->priority, value, mask, version);
     new->cookie = c->cookie;
     new->flags = c->flags & (RF_SEND_FLOW_REM | RF_NO_PKT_COUNTS
-                                 | RF_NO_BYT_COUNTS | RF_RESET_COUNTS | RF_CHECK_OVERLAP);
+                             | RF_NO_BYT_COUNTS | RF_RESET_COUNTS
+                             | RF_CHECK_OVERLAP);
     new->idle_timeout = c->idle_timeout;
     new->hard_timeout = c->hard_timeout;
     new->importance = c->importance;

@@ -106,7 +106,7 @@ void xlate_ops(struct xlate *, const void *ops, uint32_t size,
                bool in_group);
 bool xlate_may_resubmit(struct xlate *);
 void xlate_freeze(struct xlate *);
-/* Ends with recirc() to go on in 'table'; returns its id, 0 if not freezing. */
+/* Ends with recirc() to go on in 'table'; returns its id, 0: no freezing. */
 uint32_t xlate_finish_freezing(struct xlate *, uint8_t table);
 /* Runs a set of actions in the order that OpenFlow prescribes. */
 void xlate_action_set(struct xlate *, const void *ops, uint32_t size,

@@ -179,7 +179,8 @@ def _decode_nx_mod(frame: Frame, table_in_command: bool) -> FlowMod:
     actions = decode_instructions(body, frame.version, offset)
     return FlowMod(name, match, priority, actions, table, cookie, mask, new_cookie, idle, hard, 0,
                    buffer_id, out_port, GROUP_ANY,
-                   _read_flags(flags, command, frame.version, bool(idle or hard)), "nxm", table_in_command)
+                   _read_flags(flags, command, frame.version, bool(idle or hard)), "nxm",
+                   table_in_command)
 
 
 def _decode_nx_match(body: bytes, start: int, length: int, cookie: bool, strict: bool = True):

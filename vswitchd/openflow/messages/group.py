@@ -618,6 +618,7 @@ def show_group_features_reply(frame: Frame, out: list[str], style: Style) -> Non
                f"    Capabilities:  {value.capabilities:#x}\n")
     for index, title in enumerate(titles):
         if value.types >> index & 1:
-            out.append(f"    {title} group:\n       max_groups={hash_hex(value.max_groups[index])}\n"
+            out.append(f"    {title} group:\n"
+                       f"       max_groups={hash_hex(value.max_groups[index])}\n"
                        f"       actions: {describe_actions(value.actions[index], frame.version)}"
                        "\n")

@@ -11,8 +11,8 @@ from schema.openflow.limits import TABLE_ALL
 from schema.openflow.messages import OF10, OF11, OF12, OF13, OF14, OF15
 from vswitchd.openflow.framing import Frame, OpenFlowError
 from vswitchd.openflow.messages.base import (
-    NO_ERROR_NAME, Property, Style, describe_bits, hash_hex, pack_name, pack_property, read_properties,
-    strip_name, unknown_property,
+    NO_ERROR_NAME, Property, Style, describe_bits, hash_hex, pack_name, pack_property,
+    read_properties, strip_name, unknown_property,
 )
 
 MISS = {0: "controller", 1: "continue", 2: "drop"}
@@ -183,8 +183,8 @@ def describe_actions(bits: int, version: int) -> str:
     return describe_action_names(actions_from_bits(bits, version))
 
 
-_INSTRUCTION_NAMES = ((6, "meter"), (4, "apply_actions"), (5, "clear_actions"), (3, "write_actions"),
-                      (2, "write_metadata"), (1, "goto_table"))
+_INSTRUCTION_NAMES = ((6, "meter"), (4, "apply_actions"), (5, "clear_actions"),
+                      (3, "write_actions"), (2, "write_metadata"), (1, "goto_table"))
 """(type, name) in the order of the text."""
 
 
@@ -515,9 +515,9 @@ def _encode_features(f: TableFeatures, version: int) -> bytes:
     props += pack_property(8, _put_fields(f.match, f.mask, version))
     props += pack_property(10, _put_fields(f.wildcard, frozenset(), version))
     capabilities = (_EVICTION if f.eviction else 0) | (_VACANCY if f.vacancy else 0)
-    return _FEATURES.pack(64 + len(props), f.table, f.command, 0, pack_name(f.name, 32), f.metadata_match,
-                          f.metadata_write, capabilities if version >= OF14 else 0,
-                          f.max_entries) + props
+    return _FEATURES.pack(64 + len(props), f.table, f.command, 0, pack_name(f.name, 32),
+                          f.metadata_match, f.metadata_write,
+                          capabilities if version >= OF14 else 0, f.max_entries) + props
 
 
 def encode_table_features_reply(value: TableFeaturesReply, version: int):
@@ -681,7 +681,8 @@ class TablePrinter:
         if f.instructions and before is not None and f.instructions == before.instructions:
             out.append("      (same instructions)\n")
         elif f.instructions:
-            names = " ".join(name for kind, name in _INSTRUCTION_NAMES if f.instructions >> kind & 1)
+            names = " ".join(name for kind, name in _INSTRUCTION_NAMES
+                             if f.instructions >> kind & 1)
             out.append(f"      instructions: {names}\n")
         if f.write == f.apply == ActionFeatures():
             return
@@ -984,4 +985,5 @@ def encode_table_status(value: TableStatus, version: int):
 
 def show_table_status(frame: Frame, out: list[str], style: Style) -> None:
     value = decode_table_status(frame)
-    out.append(f" reason={_STATUS_REASONS[value.reason]}\ntable_desc:-" + _describe_desc(value.desc, style))
+    out.append(f" reason={_STATUS_REASONS[value.reason]}\ntable_desc:-"
+               + _describe_desc(value.desc, style))

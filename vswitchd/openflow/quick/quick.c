@@ -532,7 +532,7 @@ time_us(void)
     return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
 }
 
-/* Stages and publishes 'n' changes; returns how many, as one may be refused. */
+/* Stages and publishes 'n' changes; returns how many: one may be refused. */
 static uint32_t
 publish(const struct quick_calls *calls, uint32_t dp,
         struct rule_change *rows, uint32_t n, const uint8_t *blob,
