@@ -64,12 +64,14 @@ class Server:
     remotes, db: ones unresolved, with their policy (None: by kind); `tls` names the files as
     configured; `active_names`, databases that --config-file has as the active of a pair.
     `note_file(path, exists)` is told of socket files,
-    `note_setting()` that a command has changed what is served.
+    `note_setting()` that a command has changed what is served, and `note_cluster_opened()` that
+    a clustered database is.
     """
 
     def __init__(self, note_file=lambda path, exists: None,
                  note_setting=lambda: None) -> None:
         self.note_setting = note_setting
+        self.note_cluster_opened = lambda: None
         self.databases: dict[str, HostedDatabase] = {}
         self.sessions: set[Session] = set()
         self.locks = Locks()
@@ -91,6 +93,7 @@ class Server:
         self._deadline_changed = trio.Event()
         self._status_changed = trio.Event()
         self._next_collection = 0.0
+        self._relay_probe_interval: float | None = None
         self._self = new_server_database()
         self.add_database(self._self)
 
@@ -102,9 +105,20 @@ class Server:
             hosted.storage.as_diff = self.has_column_diff
         self.disconnect_unaware(f"adding {hosted.name} database")
         self.databases[hosted.name] = hosted
+        if hosted.relay is not None and self._relay_probe_interval is not None:
+            hosted.relay.set_probe_interval(self._relay_probe_interval)
+        if hosted.cluster is not None:
+            self.note_cluster_opened()
         self._write_server_row(hosted)
         if self._nursery is not None:
             self._start(hosted)
+
+    def set_relay_probe_interval(self, seconds: float) -> None:
+        """Change after how long a silence the sources of all relays are asked; 0, never."""
+        self._relay_probe_interval = seconds
+        for hosted in self.databases.values():
+            if hosted.relay is not None:
+                hosted.relay.set_probe_interval(seconds)
 
     def _start(self, hosted: HostedDatabase) -> None:
         """Do beside everything else what a database wants done."""
@@ -129,7 +143,7 @@ class Server:
         hosted = self.databases[name]
         hosted.settle()
         self._part_from(hosted)
-        self.disconnect_unaware(f"removing {name} database")
+        self.disconnect_unaware(f"removing {name} database by user request")
         del self.databases[name]
         self._change_server_rows([_delete_row(hosted.uuid)])
         hosted.close()
