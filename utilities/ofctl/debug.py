@@ -32,6 +32,14 @@ def read_hex(text: str) -> bytes:
     return bytes(data)
 
 
+def _read_hex_alone(text: str) -> bytes:
+    """As `read_hex`, for those who say it in other words."""
+    try:
+        return read_hex(text)
+    except Fatal:
+        raise Fatal("Trailing garbage in hex data") from None
+
+
 def _write(text: str) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
@@ -78,11 +86,13 @@ def encode_hello(settings, arguments) -> None:
     from vswitchd.openflow.messages import encode
     from vswitchd.openflow.messages.base import hex_dump
     from vswitchd.openflow.messages.session import Hello
-    bits = int(arguments[0], 0)
-    versions = frozenset(v for v in range(1, 32) if bits >> v & 1)
+    from vswitchd.openflow.value_text import c_integer
+    found = c_integer(arguments[0])
+    versions = frozenset(v for v in range(1, 32) if found and found[0] >> v & 1)
     if not versions:
         raise Fatal(f"{arguments[0]}: no OpenFlow version")
-    data = encode(Hello(versions), max(versions), 1)
+    highest = max(versions)
+    data = bytes([highest]) + encode(Hello(versions), min(highest, 6), 1)[1:]
     print(hex_dump(data, False), end="")
     print_message(data, settings, 0)
 
@@ -107,17 +117,23 @@ def encode_error_reply(settings, arguments) -> None:
     from vswitchd.openflow.messages import encode
     from vswitchd.openflow.messages.base import hex_dump
     from vswitchd.openflow.messages.session import answer_error, has_code
-    name, request = arguments[0], read_hex(arguments[1])
+    name = arguments[0]
     if name not in {error.name for error in ERRORS}:
         raise Fatal(f'unknown error "{name}"')
+    request = _read_hex_alone(arguments[1])
     if len(request) < HEADER_SIZE:
         raise Fatal("Request too short")
     header = parse_header(request)
     if header.length != len(request):
         raise Fatal("Request size inconsistent")
-    if not has_code(name, header.version):
-        LOG.log("ofp_errors", ERR, f"cannot encode {name} for OpenFlow 1.{header.version - 1}")
-    data = encode(answer_error(name, request), header.version, header.xid)
+    version = header.version
+    if not 1 <= version <= 6:
+        LOG.log("ofp_errors", ERR,
+                f"cannot encode error for unknown OpenFlow version 0x{version:02x}")
+        version = 1
+    if not has_code(name, version):
+        LOG.log("ofp_errors", ERR, f"cannot encode {name} for OpenFlow 1.{version - 1}")
+    data = encode(answer_error(name, request), version, header.xid)
     print(hex_dump(data, False), end="")
 
 
@@ -134,15 +150,14 @@ def _parse_wire(settings, arguments, decode_list, encode_list) -> None:
     from utilities.ofctl import protocol
     from vswitchd.openflow.error import OpenFlowError
     from vswitchd.openflow.text import format_actions
-    version = min(protocol.parse_versions(arguments[0]), default=1)
+    version = protocol.version_named(arguments[0])
+    if version is None:
+        raise Fatal(f"{arguments[0]}: not a valid OpenFlow version")
     for line in sys.stdin:
         text = line.split("#", 1)[0]
         if not text.strip():
             continue
-        try:
-            data = read_hex(text)
-        except Fatal:
-            raise Fatal("Trailing garbage in hex data") from None
+        data = _read_hex_alone(text)
         try:
             actions = decode_list(data, version)
             _write(f"actions={format_actions(actions)}\n")
@@ -200,9 +215,9 @@ def _parse_tlvs(settings, version: int) -> None:
     from vswitchd.openflow.oxm_text import format_oxm, parse_oxm as read_oxm
     from vswitchd.openflow.value_text import FlowTextError
     for line in sys.stdin:
-        text = line.split("#", 1)[0].strip()
-        if not text:
-            _write(line)
+        text = line.rstrip("\n").split("#", 1)[0]
+        if not text.strip():
+            _write(line if line.endswith("\n") else line + "\n")
             continue
         try:
             data = read_oxm(text)
@@ -228,7 +243,7 @@ def parse_nxm(settings, arguments) -> None:
 
 def parse_oxm(settings, arguments) -> None:
     from utilities.ofctl import protocol
-    version = min(protocol.parse_versions(arguments[0]), default=0)
-    if version < 3:
-        raise Fatal(f"invalid OXM version {arguments[0]}")
+    version = protocol.version_named(arguments[0])
+    if version is None or version < 3:
+        raise Fatal(f"{arguments[0]}: not a valid version for OXM")
     _parse_tlvs(settings, version)
