@@ -17,7 +17,6 @@ Everything is called in the trio thread.
 import gc
 import math
 import sys
-import traceback
 from collections.abc import Callable
 
 import trio
@@ -31,7 +30,7 @@ from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.engine.table import Delta, count_atoms
 from ovsdb_server.service import targets
 from ovsdb_server.service.hosted import HostedDatabase, new_server_database
-from ovsdb_server.service.hub import Hub
+from ovsdb_server.service.hub import Hub, guard, log_defect
 from ovsdb_server.service.locks import Locks, Notice
 from ovsdb_server.service.membership import Membership
 from ovsdb_server.service.relay import Relay
@@ -317,7 +316,7 @@ class Server:
             finally:
                 self.hub.n_others -= 1
             for call in calls:
-                call(error)
+                guard(call, error)
         del self._durable[hosted]
 
     def notify(self, notices: list[Notice]) -> None:
@@ -335,7 +334,7 @@ class Server:
         try:
             await function(*args)
         except Exception as error:
-            _log.err("internal error: " + "".join(traceback.format_exception(error)))
+            log_defect(_log, error)
 
     # Copies of active servers.
 

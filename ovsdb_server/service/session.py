@@ -424,8 +424,7 @@ class Session:
 
     async def _stream(self, reply: _Held) -> None:
         """Send a reply in pieces, as fast as the peer reads; others have turns in between."""
-        channel, hub, streamed = self.channel, self.server.hub, self._streamed
-        hub.n_others += 1
+        channel, streamed = self.channel, self._streamed
         try:
             for piece in reply.pieces:
                 if channel.is_closed:
@@ -435,18 +434,12 @@ class Session:
                 if piece:
                     channel.send(piece)
                 if channel.n_backlog > _BACKLOG_MAX:
-                    hub.n_others -= 1
-                    try:
-                        await channel.flush()
-                    finally:
-                        hub.n_others += 1
+                    await channel.flush()
                 else:
-                    await trio.lowlevel.checkpoint()
+                    await self.server.hub.give_way()
         except Exception:
             self.disconnect("internal error")
             raise
-        finally:
-            hub.n_others -= 1
         self._is_streaming = False
         self._announce(reply.monitor)
         self._release_held()

@@ -41,7 +41,7 @@ from ovsdb_server.service.hosted import HostedDatabase
 from ovsdb_server.service.large import MANY_CHANGES, is_large
 from ovsdb_server.service.membership import (CANDIDATE, FOLLOWER, JOINING, LEADER, LEFT, MEMBER,
                                              ClusterError, Membership, Peer, Status)
-from ovsdb_server.service.slices import SLICE, Slices
+from ovsdb_server.service.slices import Slices
 from ovsdb_server.storage.cluster_file import Entry, nickname, short
 from ovsdb_server.storage.cluster_log import ClusterLog
 from ovsdb_server.storage.etcd import KV_COMPACT, KV_TXN, Keys, compact
@@ -300,14 +300,7 @@ class ClusterMember(Membership):
 
     async def _run_slices(self, work: _Work) -> None:
         """Run something long, a slice in each turn of the event loop."""
-        hub = self.server.hub
-        hub.n_others += 1
-        try:
-            while not work.slices.advance(SLICE):
-                await trio.lowlevel.checkpoint()
-        finally:
-            hub.n_others -= 1
-            work.slices.abandon()
+        await work.slices.run(self.server.hub)
         if work is self._work:
             self._step()
 
