@@ -32,3 +32,11 @@ def load(name: str, suffix: str = STABLE) -> _Module:
     loader.exec_module(module)
     sys.modules[name] = module
     return module
+
+
+def find(name: str, suffix: str = STABLE) -> _Module | None:
+    """Do as `load`, for those who can do without: None if the extension is not built."""
+    try:
+        return load(name, suffix)
+    except NotBuilt:
+        return None

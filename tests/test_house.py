@@ -19,7 +19,7 @@ CODEC = tuple(f"vswitchd.openflow.{name}" for name in (
     "action_decoder", "action_encoder", "action_layout", "action_order", "oxm_text",
     "consistency", "error", "learned", "messages", "framing", "text", "print", "packed", "source",
     "session", "compile", "decompile", "options", "packet_text", "compose_packet", "oxm_text",
-    "features", "quick.lines"))
+    "features", "quick.lines", "quick.shapes"))
 CODEC_USES = ("schema", "datapath.match", "datapath.program", "datapath.text",
               "datapath.action_text", *CODEC)
 DECIDING = tuple(f"vswitchd.config.{name}" for name in ("desired", "derive", "diff", "actions"))

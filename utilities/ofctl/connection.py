@@ -29,6 +29,13 @@ def next_xid() -> int:
     return _xid
 
 
+def reserve_xids(count: int) -> int:
+    """The first of the next `count` message numbers of this process, which are then taken."""
+    global _xid
+    _xid += count
+    return _xid - count + 1
+
+
 def complain(module: str, level: str, text: str) -> None:
     """Log what a parser has to say, at "WARN" or "ERR"."""
     LOG.log(module, ERR if level == "ERR" else WARN, text)
@@ -118,6 +125,19 @@ class Connection:
         else:
             self.send_bytes(b"".join(messages))
 
+    def send_many(self, data: bytes) -> None:
+        """Sends a lot of messages, taking in meanwhile what the peer has to say."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                readable, writable, _ = select.select([self.sock], [self.sock], [])
+                if readable:
+                    self._receive()
+                if writable:
+                    rest = rest[self.sock.send(rest, socket.MSG_DONTWAIT):]
+        except OSError as error:
+            raise Fatal(f"failed to send packet to switch ({os.strerror(error.errno)})") from None
+
     def send(self, value) -> int:
         """Encodes and sends one message; returns its number."""
         xid = next_xid()
@@ -126,16 +146,18 @@ class Connection:
 
     def receive_bytes(self, trouble: str | None = None) -> bytes:
         """Waits for one message.  Raises Fatal when the peer has gone."""
-        trouble = trouble or "OpenFlow receive failed"
         while not self._waiting:
-            try:
-                data = self.sock.recv(65536)
-            except OSError as error:
-                raise Fatal(f"{trouble} ({os.strerror(error.errno)})") from None
-            if not data:
-                raise Fatal(f"{trouble} (End of file)")
-            self._feed(data)
+            self._receive(trouble or "OpenFlow receive failed")
         return self._waiting.pop(0)
+
+    def _receive(self, trouble: str = "OpenFlow receive failed") -> None:
+        try:
+            data = self.sock.recv(65536)
+        except OSError as error:
+            raise Fatal(f"{trouble} ({os.strerror(error.errno)})") from None
+        if not data:
+            raise Fatal(f"{trouble} (End of file)")
+        self._feed(data)
 
     def _feed(self, data: bytes) -> None:
         self._splitter.feed(data)
@@ -206,30 +228,39 @@ class Connection:
         kind = 18 if self.version == 1 else 20
         return bytes((self.version, kind, 0, 8)), bytes((self.version, kind + 1, 0, 8))
 
+    def is_direct(self) -> bool:
+        """True if somebody may write to and read from the socket itself: nobody wants to see
+        messages, and none is waiting."""
+        return (type(self.sock) is socket.socket and not self._waiting
+                and not self._splitter.pending and not LOG.is_enabled("vconn", DBG))
+
     def transact_each(self, messages: Iterable[bytes]) -> bytes | None:
         """Sends messages with a barrier behind each; returns the first error that came back."""
-        request, reply = self._barriers()
-        is_quick = not LOG.is_enabled("vconn", DBG)
         for data in messages:
-            if not is_quick or self._waiting or self._splitter.pending:
-                error = self.transact_silent([data])
-            else:
-                barrier = next_xid()
-                number = barrier.to_bytes(4, "big")
-                self.send_bytes(data + request + number)
-                try:
-                    answer = self.sock.recv(65536)
-                except OSError as failure:
-                    raise Fatal(f"OpenFlow receive failed ({os.strerror(failure.errno)})") from None
-                if answer == reply + number:
-                    continue
-                if not answer:
-                    raise Fatal("OpenFlow receive failed (End of file)")
-                self._feed(answer)
-                error = self.await_barrier(barrier, {int.from_bytes(data[4:8], "big")})
+            error = self.transact_silent([data])
             if error is not None:
                 return error
         return None
+
+    def transact_many(self, messages: bytes) -> bytes | None:
+        """The same for messages that lie one behind the other and have no numbers yet, in C."""
+        from vswitchd.openflow.quick.shapes import LIBRARY      # Only many flows need it.
+        request, reply = (int.from_bytes(words, "big") for words in self._barriers())
+        at, number, error = 0, next_xid(), None
+        answer: bytes | None = b""
+        while error is None:
+            try:
+                at, number, answer = LIBRARY.exchange(self.sock.fileno(), messages, at, number,
+                                                      request, reply)
+            except OSError as failure:
+                raise Fatal(f"OpenFlow receive failed ({os.strerror(failure.errno)})") from None
+            if answer is None:
+                break
+            if not answer:
+                raise Fatal("OpenFlow receive failed (End of file)")
+            self._feed(answer)
+            error = self.await_barrier(number - 1, {number - 2})
+        return error
 
     def await_barrier(self, barrier: int, numbers: set[int]) -> bytes | None:
         """Waits for the answer to a barrier; returns the first error about one of `numbers`."""

@@ -5,16 +5,16 @@ Each function takes (settings, arguments) and returns an exit code or None for 0
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from schema.openflow.limits import BUFFER_NONE, PORT_CONTROLLER
 from utilities.command_line import Fatal
 from utilities.ofctl import protocol
 from utilities.ofctl.connection import (
-    Connection, complain, next_xid, note, open_switch, print_message, warn,
+    Connection, complain, next_xid, note, open_switch, print_message, reserve_xids, warn,
 )
 from utilities.ofctl.ports import known_numbers, port_names, table_names
-from utilities.ofctl.many import LEAST, Flow as Known, Reader, Sender
+from utilities.ofctl.many import LineError, Made, Maker, is_for_many, message_at
 from vswitchd.openflow.fields import INFO, NONE
 from vswitchd.openflow.framing import Frame, OpenFlowError, identify, open_frame
 from vswitchd.openflow.match import EMPTY, Match, get, is_wild, prerequisites_hold
@@ -102,6 +102,16 @@ def open_for_changes(settings, switch: str, usable: int) -> tuple[Connection, in
     raise AssertionError
 
 
+def guess_protocol(settings, usable: int) -> int:
+    """What `open_for_changes` most likely agrees on, 0 if nothing."""
+    version = max(settings.versions)
+    allowed = usable & settings.protocols
+    if allowed & protocol.of_version(version):
+        return protocol.of_version(version)
+    return next((1 << bit for bit in range(9) if allowed & 1 << bit
+                 and protocol.to_versions(1 << bit) == {version}), 0)
+
+
 def agree_for_dump(settings, connection: Connection, usable: int, current: int = 0) -> int:
     """Agrees on the flow format in which flows come back; `current` is spoken already."""
     current = current or protocol.of_version(connection.version)
@@ -140,16 +150,20 @@ def _parse(settings, text: str, command: str, ports, tables) -> ParsedFlow:
     return flow
 
 
-def read_lines(name: str) -> list[tuple[int, str]]:
-    """(number, text) of the lines of a file that say something; '-' is stdin.  Raises Fatal."""
+def read_file(name: str) -> bytes:
+    """What is in a file; '-' is stdin.  Raises Fatal."""
     try:
         if name == "-":
-            text = sys.stdin.read()
-        else:
-            with open(name, encoding="utf-8", errors="surrogateescape") as file:
-                text = file.read()
+            return sys.stdin.buffer.read()
+        with open(name, "rb") as file:
+            return file.read()
     except OSError as error:
         raise Fatal(f"{name}: open failed ({error.strerror})") from None
+
+
+def read_lines(name: str, data: bytes | None = None) -> list[tuple[int, str]]:
+    """(number, text) of the lines of a file that say something; '-' is stdin.  Raises Fatal."""
+    text = (read_file(name) if data is None else data).decode("utf-8", "surrogateescape")
     lines = []
     for number, line in enumerate(text.splitlines(), 1):
         line = line.split("#", 1)[0].strip(" \t\r\n")
@@ -158,24 +172,34 @@ def read_lines(name: str) -> list[tuple[int, str]]:
     return lines
 
 
-def read_flows(settings, name: str, command: str, ports, tables,
-               has_notes: bool = True, may_be_known: bool = False) -> list:
-    """The flows of a file, with notes on odd ones; where they `may_be_known`, as `many.Flow` if
-    there are many of a shape.  Raises Fatal with file and line."""
-    def parse(line: str) -> tuple[ParsedFlow, bool]:
-        flow = parse_flow(line, command, ports, tables)
-        is_normal = not has_notes or note_normal(flow.match, note) is flow.match
-        return flow, is_normal and flow.command == "add"
-
-    lines, flows = read_lines(name), []
-    read = Reader(parse).read if may_be_known and len(lines) >= LEAST else (
-        lambda line: parse(line)[0])
-    for number, line in lines:
+def read_flows(settings, name: str, command: str, ports, tables, has_notes: bool = True,
+               data: bytes | None = None) -> list[ParsedFlow]:
+    """The flows of a file, with notes on odd ones.  Raises Fatal with file and line."""
+    flows = []
+    for number, line in read_lines(name, data):
         try:
-            flows.append(read(line))
+            flow = parse_flow(line, command, ports, tables)
         except FlowTextError as error:
             raise Fatal(f"{name}:{number}: {error}") from None
+        if has_notes:
+            note_normal(flow.match, note)
+        flows.append(flow)
     return flows
+
+
+def _read_silently(line: str, ports, tables, tell: bool) -> tuple[ParsedFlow, bool]:
+    """A flow of a file, and whether there is nothing to note or warn of; only if `tell`, this is
+    done.  Raises FlowTextError."""
+    heard = []
+    complain_to(lambda *words: heard.append((complain, words)))
+    try:
+        flow = parse_flow(line, "auto", ports, tables)
+        note_normal(flow.match, lambda *words: heard.append((note, words)))
+    finally:
+        complain_to(complain)
+        for listener, words in heard if tell else ():
+            listener(*words)
+    return flow, not heard
 
 
 # Changing.
@@ -192,42 +216,105 @@ def _change(settings, arguments, command: str) -> None:
     send_flows(settings, switch, flows)
 
 
-def send_flows(settings, switch: str, flows: list, ports=None, tables=None) -> None:
+def send_flows(settings, switch: str, flows: list[ParsedFlow]) -> None:
     """Sends flow_mods, in a bundle if asked for."""
     usable = protocol.ANY
     for flow in flows:
         usable &= flow.usable
+    connection, chosen = open_for_changes(settings, switch, _limit(settings, usable))
+    messages = (encode(*make_flow_mod(flow, chosen), next_xid()) for flow in flows)
     if settings.bundle:
-        usable &= protocol.OF13_UP
-    connection, chosen = open_for_changes(settings, switch, usable)
-
-    def make(flow: ParsedFlow, xid: int) -> bytes:
-        return encode(*make_flow_mod(flow, chosen), xid)
-
-    def make_line(line: str) -> bytes:
-        return make(parse_flow(line, "auto", ports, tables), 0)
-
-    def make_all() -> Iterator[bytes]:
-        sender = Sender(make_line)
-        for flow in flows:
-            xid = next_xid()
-            data = sender.encode(flow, xid) if type(flow) is Known else None
-            yield data or make(flow if type(flow) is ParsedFlow else
-                               parse_flow(flow.line, "auto", ports, tables), xid)
-
-    if settings.bundle:
-        send_bundle(settings, connection, list(make_all()))
+        send_bundle(settings, connection, list(messages))
     else:
-        end_by(settings, connection.transact_each(make_all()))
+        end_by(settings, connection.transact_each(messages))
     connection.close()
+
+
+def _limit(settings, usable: int) -> int:
+    """Those of the flow formats that can carry bundles, too, if one is asked for."""
+    return usable & protocol.OF13_UP if settings.bundle else usable
+
+
+def _send_many(settings, switch: str, name: str, data: bytes, ports, tables) -> None:
+    """Sends the flow_mods of a file with many flows.  Raises Fatal."""
+    def choose(usable: int) -> int:
+        return guess_protocol(settings, _limit(settings, usable))
+
+    maker = Maker(lambda line, tell: _read_silently(line, ports, tables, tell), choose,
+                  lambda flow, chosen: encode(*make_flow_mod(flow, chosen), 0))
+    try:
+        made = maker.make(data)
+        connection, chosen = open_for_changes(settings, switch, _limit(settings, made.usable))
+        if chosen != made.chosen:
+            made = maker.make(data, lambda usable: chosen)
+    except LineError as error:
+        raise Fatal("{}:{}: {}".format(name, *error.args)) from None
+    if not connection.is_direct():
+        messages = _number(made)
+        if settings.bundle:
+            send_bundle(settings, connection, list(messages))
+        else:
+            end_by(settings, connection.transact_each(messages))
+    elif settings.bundle:
+        _send_large_bundle(settings, connection, made)
+    else:
+        end_by(settings, connection.transact_many(made.messages))
+    connection.close()
+
+
+def _number(made: Made) -> Iterator[bytes]:
+    """The messages one by one, with their numbers."""
+    at, data = 0, made.messages
+    while at < len(data):
+        end = at + int.from_bytes(data[at + 2:at + 4], "big")
+        yield data[at:at + 4] + next_xid().to_bytes(4, "big") + data[at + 8:end]
+        at = end
+
+
+_BUNDLE_FLAGS = 3               # atomic, ordered
 
 
 def send_bundle(settings, connection: Connection, messages: list[bytes]) -> None:
     """Lets the switch take all messages or none.  Raises Fatal after printing the errors."""
-    from vswitchd.openflow.messages.bundle import BundleAdd, BundleControl
+    from vswitchd.openflow.messages.bundle import BundleAdd
+    sent = {int.from_bytes(data[4:8], "big"): data for data in messages}
+
+    def send_adds() -> None:
+        for start in range(0, len(messages), _TOGETHER):
+            connection.send_messages([
+                encode(BundleAdd(0, _BUNDLE_FLAGS, data), connection.version,
+                       int.from_bytes(data[4:8], "big"))
+                for data in messages[start:start + _TOGETHER]])
+
+    _carry_bundle(settings, connection, send_adds, sent.get)
+
+
+def _send_large_bundle(settings, connection: Connection, made: Made) -> None:
+    """The same for messages that are all of multiples of eight bytes, and may be many."""
+    from vswitchd.openflow.messages.bundle import BundleAdd
+    from vswitchd.openflow.quick.shapes import LIBRARY
+    first = reserve_xids(made.count)
+    head = encode(BundleAdd(0, _BUNDLE_FLAGS, message_at(made.messages, 0)), connection.version, 0)
+    data = LIBRARY.wrap(made.messages, head[:_BUNDLE_HEAD], first)
+
+    def find(number: int) -> bytes | None:
+        if not 0 <= number - first < made.count:
+            return None
+        return message_at(data, number - first)[_BUNDLE_HEAD:]
+
+    _carry_bundle(settings, connection, lambda: connection.send_many(data), find)
+
+
+_BUNDLE_HEAD = 16               # bytes of an addition to a bundle in front of the message
+
+
+def _carry_bundle(settings, connection: Connection, send_adds: Callable[[], None],
+                  find: Callable[[int], bytes | None]) -> None:
+    """Opens a bundle, lets `send_adds` fill it, and commits it; `find` finds what was sent under a
+    number."""
+    from vswitchd.openflow.messages.bundle import BundleControl
     from vswitchd.openflow.messages.session import BarrierRequest
-    flags, version = 3, connection.version
-    sent: dict[int, bytes] = {}
+    controls: dict[int, bytes] = {}
     failed = False
 
     def collect(until: int) -> None:
@@ -236,37 +323,23 @@ def send_bundle(settings, connection: Connection, messages: list[bytes]) -> None
         while True:
             reply = connection.receive_bytes()
             number = int.from_bytes(reply[4:8], "big")
-            if identify(reply)[0].kind == "OFPT_ERROR" and number in sent:
-                failed = True
-                _print_bundle_error(settings, reply, sent[number])
+            if identify(reply)[0].kind == "OFPT_ERROR":
+                request = controls.get(number) or find(number)
+                if request is not None:
+                    failed = True
+                    _print_bundle_error(settings, reply, request)
             if number == until:
                 return
 
     def control(kind: int) -> None:
         xid = next_xid()
-        sent[xid] = encode(BundleControl(0, kind, flags), version, xid)
-        connection.send_bytes(sent[xid])
+        controls[xid] = encode(BundleControl(0, kind, _BUNDLE_FLAGS), connection.version, xid)
+        connection.send_bytes(controls[xid])
         collect(xid)
-
-    if messages:
-        # The head of an addition hangs on the message's length alone.
-        first = encode(BundleAdd(0, flags, messages[0]), version, 0)
-        head, kind = first[8:len(first) - len(messages[0])], first[:2]
-
-    def wrap(data: bytes, xid: int) -> bytes:
-        if len(data) % 8:
-            return encode(BundleAdd(0, flags, data), version, xid)
-        return kind + (8 + len(head) + len(data)).to_bytes(2, "big") + data[4:8] + head + data
 
     control(0)
     if not failed:
-        for start in range(0, len(messages), _TOGETHER):
-            adds = []
-            for data in messages[start:start + _TOGETHER]:
-                xid = int.from_bytes(data[4:8], "big")
-                sent[xid] = data
-                adds.append(wrap(data, xid))
-            connection.send_messages(adds)
+        send_adds()
         collect(connection.send(BarrierRequest()))
         control(6 if failed else 4)
     if failed:
@@ -289,8 +362,12 @@ def add_flow(settings, arguments) -> None:
 def add_flows(settings, arguments) -> None:
     switch, name = arguments
     ports, tables = known_numbers(settings, switch)
-    flows = read_flows(settings, name, "auto", ports, tables, may_be_known=True)
-    send_flows(settings, switch, flows, ports, tables)
+    data = read_file(name)
+    if is_for_many(data):
+        _send_many(settings, switch, name, data, ports, tables)
+    else:
+        flows = read_flows(settings, name, "auto", ports, tables, data=data)
+        send_flows(settings, switch, flows)
 
 
 def mod_flows(settings, arguments) -> None:

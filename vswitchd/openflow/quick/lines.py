@@ -13,14 +13,7 @@ _MOST = 4096                    # lists of actions that are remembered
 NICIRA = 0                      # the kind of Nicira's entries; others are the version's
 
 
-def _load():
-    try:
-        return extension.load("vswitchd.openflow.quick._lines", extension.VERSIONED)
-    except extension.NotBuilt:
-        return None
-
-
-LIBRARY = _load()
+LIBRARY = extension.find("vswitchd.openflow.quick._lines", extension.VERSIONED)
 
 
 def is_known(kind: int) -> bool:
