@@ -154,6 +154,12 @@ def format_actions(actions: bytes, ports: Mapping[int, str] | None = None) -> st
     return ",".join(texts) or "drop"
 
 
+def format_slow_path(reasons: int) -> str:
+    """The actions of a flow whose packets are translated one by one, for these SLOW_* bits."""
+    names = [name for name, bit in SLOW_REASONS.items() if reasons & bit]
+    return f"userspace(pid=0,slow_path({','.join(names)}))"
+
+
 def _fixed(kind: Type, body: bytes) -> tuple:
     return _LAYOUT[kind].unpack_from(body)
 

@@ -20,15 +20,18 @@ from vswitchd.switch.virtual import Dummy
 
 
 _PAYLOAD = 64                   # bytes behind the headers of a packet given as a flow
+_SYN_FIN_RST = 0x007
 
 
 def _has_payload(key: text.Values) -> bool:
-    """Whether a packet of this flow carries data: TCP, UDP, ICMP, but not neighbor discovery."""
+    """Whether a packet of this flow carries data: TCP, UDP, ICMP, but not neighbor
+    discovery, nor what begins or ends a connection."""
     if key.get("eth_type") not in (0x0800, 0x86dd) or key.get("nw_frag", 0) & FRAG_LATER:
         return False
     protocol = key.get("nw_proto")
     is_discovery = protocol == 58 and key.get("tp_src") in (135, 136)
-    return protocol in (1, 6, 17, 58) and not is_discovery
+    opens_or_closes = protocol == 6 and key.get("tcp_flags", 0) & _SYN_FIN_RST
+    return protocol in (1, 6, 17, 58) and not is_discovery and not opens_or_closes
 
 
 class Commands:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from datapath import face, text
-from datapath.action_text import format_actions, parse_actions
+from datapath.action_text import format_actions, format_slow_path, parse_actions
 from ovsdb_server.rpc.unixctl import Command, CommandError
 from schema.flow.seam import SEAM
 from vswitchd.config.desired import Interface
@@ -67,12 +67,18 @@ def format_counts(record: Record) -> str:
                                   flow.tcp_flags)
 
 
+def format_flow_actions(flow: face.Flow, ports: dict[int, str] | None = None) -> str:
+    """What a megaflow does, or why its packets take the slow path."""
+    return (format_slow_path(flow.slow_reasons) if flow.slow_reasons else
+            format_actions(flow.actions, ports))
+
+
 def format_record(record: Record, ports: dict[int, str] | None, verbose: bool) -> str:
     """One line of a dump."""
     flow = record.flow
     line = text.format_flow(record.key, record.mask, ports, verbose)
     statistics = format_counts(record)
-    actions = format_actions(flow.actions, ports)
+    actions = format_flow_actions(flow, ports)
     if verbose:
         return (f"ufid:{format_ufid(flow.ufid)}, {line}, {statistics}, dp:ovs, actions:{actions}, "
                 f"dp-extra-info:miniflow_bits({_bits(flow.mask)})")

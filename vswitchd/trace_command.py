@@ -252,6 +252,7 @@ class TraceCommands:
                 if dpctl.is_named(record, wanted, datapath.port_numbers()):
                     bridge, flow = self._of_datapath(datapath, record.key)
                     traced = face.trace(datapath.handle, flow, bridge.handle)
+                    face.forget_traces()
                     return detrace.format_origin(traced.events)
         raise CommandError("UFID was not found")
 

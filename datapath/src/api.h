@@ -441,6 +441,10 @@ int flow_trace(uint32_t dp, uint32_t start_bridge, const uint8_t *flow,
                uint8_t *final_flow, uint8_t *mask,
                uint8_t *actions, uint32_t max_actions, struct translation *);
 
+/* Gives back what traces kept so that a trace of what comes back finds it:
+ * the frozen states that they made.  Control thread. */
+void flow_trace_forget(void);
+
 struct frozen_record {          /* Followed by stack (entries of 24 bytes: a
                                  * right-adjusted value and u64 bits), action
                                  * set, remaining ops, userdata, each padded to

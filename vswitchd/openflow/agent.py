@@ -713,12 +713,18 @@ class BridgeAgent:
         _connmgr.info(f"{self.bridge.name}<->{connection.session.name}: sending {error.name} "
                       f"error reply to {what} message", _ERROR_RATE)
 
-    @staticmethod
-    def complain(error: OpenFlowError) -> None:
-        """Logs what is wrong with a message."""
+    def complain(self, error: OpenFlowError) -> None:
+        """Logs what is wrong with a message. A bad match is worth a debug line only, unless the
+        error says itself that it is more."""
         for module, text in error.log or ((error.module, error.reason),):
-            if text:
-                vlog.module(module).warn(text, _limit(module))
+            if not text:
+                continue
+            log = vlog.module(module)
+            if module == "nx_match" and not error.log:
+                log.dbg(text)
+            else:
+                log.warn(f"{self.bridge.name}: {text}" if module == "ofproto" else text,
+                         _limit(module))
 
     async def probe(self, connection: Connection, scope: trio.CancelScope) -> None:
         """Sends an echo request after silence; ends the connection if it stays silent."""

@@ -46,7 +46,9 @@ def add(bundles: dict[int, Bundle], value: BundleAdd) -> None:
     if bundle.flags != value.flags:
         del bundles[value.bundle]
         raise OpenFlowError("OFPBFC_BAD_FLAGS")
-    messages.decode(value.message)
+    decoded = messages.decode(value.message).value
+    if isinstance(decoded, FlowMod) and not decoded.command.startswith("delete"):
+        tables.check_permission(decoded)
     bundle.added.append(value.message)
 
 

@@ -29,6 +29,7 @@ _HIDDEN = ((2, Match.of(recirc_id=0)), *((0, Match.of(reg0=number)) for number i
 N_HIDDEN = len(_HIDDEN)
 _ANY = face.ANY
 _ETHERNET = (0, 0xffffffff)
+_HIDDEN_FIELDS = "(add_flow) only internal flows can set non-default values to hidden fields"
 _ADD, _MODIFY = SEAM["RULE_ADD"], SEAM["RULE_MODIFY"]
 
 
@@ -57,18 +58,28 @@ def _would_change_hidden(mod: FlowMod) -> bool:
     return mod.command != "delete_strict" or (mod.priority, match) in _HIDDEN
 
 
+def check_permission(mod: FlowMod) -> None:
+    """Raises OFPBRC_EPERM if a flow_mod is about what only rules of our own may be."""
+    if mod.table == HIDDEN_TABLE and _would_change_hidden(mod):
+        raise OpenFlowError("OFPBRC_EPERM")
+    if COMMANDS.index(mod.command) <= SEAM["RULE_MODIFY_STRICT"] and (
+            "dp_hash" in mod.match.fields or mod.match.fields.get("recirc_id", (0, 0))[0]):
+        raise OpenFlowError("OFPBRC_EPERM", _HIDDEN_FIELDS, "ofproto")
+
+
 def change_of(bridge: int, mod: FlowMod, tag: int = 0) -> face.RuleChange:
     """A flow_mod as a change of the library's tables. Raises OpenFlowError."""
     command = COMMANDS.index(mod.command)
     table = mod.table
     if table == TABLE_ALL and command == _ADD:
         table = 0
-    elif table == HIDDEN_TABLE and _would_change_hidden(mod):
-        raise OpenFlowError("OFPBRC_EPERM")
+    elif table == HIDDEN_TABLE:
+        check_permission(mod)
     actions, program = mod.actions, b""
     if command <= SEAM["RULE_MODIFY_STRICT"]:
         actions, _ = check(actions, mod.match, table=table, n_tables=N_TABLES)
         program = compile_actions(actions)
+        check_permission(mod)
     flags = mod.flags
     if command in (_MODIFY, SEAM["RULE_MODIFY_STRICT"]) and mod.new_cookie != COOKIE_NONE:
         # Before OpenFlow 1.2 a modification has a cookie to set, and adds what it does not find.

@@ -134,6 +134,7 @@ pipeline_close(struct pipeline *p)
         return;
     }
     flow_trace_forget();
+    rules_follow_shortened(p);
     while (p->bridges) {
         bridge_del(p->bridges->handle);
     }

@@ -161,6 +161,11 @@ struct rule {
 void rule_ref(struct rule *);
 void rule_unref(struct rule *);
 struct rule *rule_find(uint64_t handle);
+/* Lowers a rule's timeouts to so many seconds; 0: leaves them.  Any thread. */
+void rule_shorten(struct pipeline *, struct rule *, uint16_t idle,
+                  uint16_t hard);
+/* Has expiry look at rules whose timeouts came down.  Control thread. */
+void rules_follow_shortened(struct pipeline *);
 /* Gives back what a bridge's tables hold; the pipeline's mutex is held. */
 void bridge_rules_destroy(struct bridge *);
 
@@ -366,6 +371,7 @@ struct pipeline {
     uint32_t n_learned;         /* Atomic; written under learn_lock. */
     uint32_t allocated_learned;
     struct learned *orphans;    /* Deletions that a commit brought about. */
+    struct shortened *shortened;        /* Guarded by learn_lock. */
 };
 
 extern struct pipeline_hooks pipeline_hooks;
@@ -521,8 +527,5 @@ struct credits {
     struct pipeline *pipeline;
     struct credit entries[];
 };
-
-/* Gives back what flow_trace() kept. */
-void flow_trace_forget(void);
 
 #endif /* private.h */

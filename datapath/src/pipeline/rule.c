@@ -1300,6 +1300,62 @@ rules_watch(uint32_t handle, bool watched)
 
 /* Timeouts. */
 
+struct shortened {              /* A rule to be looked at by expiry. */
+    struct shortened *next;
+    struct rule *rule;          /* A reference. */
+};
+
+/* Lowers a timeout to 'limit' seconds, if that is not 0 ("no timeout"). */
+static bool
+shorten(uint16_t *timeout, uint16_t limit)
+{
+    uint16_t now = __atomic_load_n(timeout, __ATOMIC_RELAXED);
+    bool lowers = limit && (!now || now > limit);
+
+    if (lowers) {
+        __atomic_store_n(timeout, limit, __ATOMIC_RELAXED);
+    }
+    return lowers;
+}
+
+void
+rule_shorten(struct pipeline *p, struct rule *rule, uint16_t idle,
+             uint16_t hard)
+{
+    bool lowers_idle = shorten(&rule->idle_timeout, idle);
+
+    if (shorten(&rule->hard_timeout, hard) || lowers_idle) {
+        struct shortened *s = xzalloc(sizeof *s);
+        rule_ref(rule);
+        s->rule = rule;
+        lock_take(&p->learn_lock);
+        s->next = p->shortened;
+        __atomic_store_n(&p->shortened, s, __ATOMIC_RELAXED);
+        lock_drop(&p->learn_lock);
+    }
+}
+
+void
+rules_follow_shortened(struct pipeline *p)
+{
+    if (!__atomic_load_n(&p->shortened, __ATOMIC_RELAXED)) {
+        return;
+    }
+    lock_take(&p->learn_lock);
+    struct shortened *next, *s = p->shortened;
+    __atomic_store_n(&p->shortened, NULL, __ATOMIC_RELAXED);
+    lock_drop(&p->learn_lock);
+    for (; s; s = next) {
+        next = s->next;
+        if (!s->rule->dead) {
+            due_add(p, s->rule);
+            p->next_expiry_ms = MIN(p->next_expiry_ms, clock_now());
+        }
+        rule_unref(s->rule);
+        free(s);
+    }
+}
+
 static int64_t
 rule_deadline(const struct rule *rule, uint8_t *reason)
 {
@@ -1328,7 +1384,8 @@ pipeline_deadline(const struct pipeline *p_)
     struct pipeline *p = (struct pipeline *) p_;
     int64_t deadline = p->due ? p->next_expiry_ms : INT64_MAX;
 
-    if (__atomic_load_n(&p->n_learned, __ATOMIC_RELAXED)) {
+    if (__atomic_load_n(&p->n_learned, __ATOMIC_RELAXED)
+        || __atomic_load_n(&p->shortened, __ATOMIC_RELAXED)) {
         return clock_now();
     }
     for (struct bridge *b = p->bridges; b; b = b->next) {
@@ -1343,6 +1400,7 @@ pipeline_expire(struct pipeline *p, int64_t now_ms, uint64_t *n_work)
 {
     uint64_t n = learn_apply(p);
 
+    rules_follow_shortened(p);
     for (struct bridge *b = p->bridges; b; b = b->next) {
         const struct conf *conf = bridge_conf(b);
         if (mac_deadline(&b->macs, conf) <= now_ms) {

@@ -150,17 +150,6 @@ credits_unref(struct credits *credits)
     }
 }
 
-/* Lowers a timeout to 'limit' seconds; 0 is no timeout. */
-static void
-shorten(uint16_t *timeout, uint16_t limit)
-{
-    uint16_t now = __atomic_load_n(timeout, __ATOMIC_RELAXED);
-
-    if (limit && (!now || now > limit)) {
-        __atomic_store_n(timeout, limit, __ATOMIC_RELAXED);
-    }
-}
-
 void
 credits_settle(struct credits *credits, uint64_t n_packets, uint64_t n_bytes,
                int64_t used_ms, uint16_t tcp_flags)
@@ -202,8 +191,7 @@ credits_settle(struct credits *credits, uint64_t n_packets, uint64_t n_bytes,
         case CREDIT_FIN_TIMEOUT:
             if (tcp_flags & 5) {        /* FIN or RST. */
                 struct rule *rule = c->object;
-                shorten(&rule->idle_timeout, c->vlan);
-                shorten(&rule->hard_timeout, c->bundle);
+                rule_shorten(credits->pipeline, rule, c->vlan, c->bundle);
             }
             break;
         case CREDIT_LEARN:
@@ -1188,7 +1176,17 @@ depends_on_proto(const struct op_set_field *op)
 
     return (prereq == PREREQ_IP || prereq == PREREQ_IPV4
             || prereq == PREREQ_IPV6)
-           && op->field != FIELD_IP_DSCP && op->field != FIELD_NW_TOS;
+           && op->field != FIELD_IP_DSCP;
+}
+
+/* A tag that comes into being with its number has the usual type. */
+static void
+complete_tag(struct xlate *x, unsigned field)
+{
+    if (fields[field].offset == offsetof(struct flow, vlan0_tci)
+        && x->flow.vlan0_tci && !x->flow.vlan0_tpid) {
+        x->flow.vlan0_tpid = CONSTANT_BE16(ETH_VLAN);
+    }
 }
 
 static void
@@ -1202,6 +1200,7 @@ op_set_field(struct xlate *x, const struct op_set_field *op)
             MASK_ALL(x, nw_proto);
         }
         field_set(f, op->value, op->mask, &x->flow);
+        complete_tag(x, op->field);
     } else {
         REPORT(x, TRACE_PREREQUISITES, op->field, 0, 0);
     }
@@ -1234,6 +1233,7 @@ op_move(struct xlate *x, const struct op_move *op)
         subfield_mask(&op->src, x->wc);
         subfield_mask(&op->dst, x->wc);
         subfield_copy(&op->src, &x->flow, &op->dst, &x->flow);
+        complete_tag(x, op->dst.field);
         report_subfield(x, &op->dst);
     } else {
         REPORT(x, TRACE_MOVE_REFUSED, op->dst.field, 0, 0);
@@ -1263,6 +1263,7 @@ op_pop(struct xlate *x, const struct op_pop *op)
     memcpy(&entry, x->stack.data + x->stack.size, sizeof entry);
     subfield_mask(&op->dst, x->wc);
     subfield_write(&op->dst, entry.value, &x->flow);
+    complete_tag(x, op->dst.field);
     report_subfield(x, &op->dst);
 }
 
@@ -1817,6 +1818,7 @@ op_check_larger(struct xlate *x, const struct op_check_pkt_larger *op,
 {
     struct flow flow = x->flow, base;
     bool conntracked = x->conntracked, was_mpls = x->was_mpls;
+    bool exits = false;
     struct saved_buffers saved;
 
     xlate_commit(x);
@@ -1840,6 +1842,7 @@ op_check_larger(struct xlate *x, const struct op_check_pkt_larger *op,
         x->base = base;
         x->conntracked = conntracked;
         x->was_mpls = was_mpls;
+        exits |= larger && x->exit;
         x->exit = false;
     }
     if (actions_end(x->actions, start)) {
@@ -1848,8 +1851,10 @@ op_check_larger(struct xlate *x, const struct op_check_pkt_larger *op,
         a->length = op->length;
         a->greater_size = begun[0] - begun[1];
     }
+    /* The rest of this list has been done, twice.  Other lists go on, unless
+     * the larger frame's ended them. */
     x->action_set.size = 0;
-    x->exit = true;             /* The rest has been done, twice. */
+    x->exit = exits;
 }
 
 /* Translates one op; returns false if the list ends with it. */
@@ -1869,9 +1874,11 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
         const struct op_output_reg *o = (const void *) op;
         uint64_t port = subfield_u64(&o->src, &x->flow);
         subfield_mask(&o->src, x->wc);
-        REPORT(x, TRACE_OUTPUT_PORT, port, 0, 0);
         if (port <= UINT16_MAX) {
+            REPORT(x, TRACE_OUTPUT_PORT, port, 0, 0);
             output_action(x, port, o->max_len, false, last);
+        } else {
+            REPORT(x, TRACE_PORT_TOO_LARGE, port, 0, 0);
         }
         break;
     }
