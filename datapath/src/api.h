@@ -135,7 +135,7 @@ struct bridge_port {            /* An OpenFlow port. */
     char name[64];
 };
 
-struct bundle {                 /* A Port record: NORMAL switches them. */
+struct bundle {                 /* A Port: what NORMAL switches among. */
     uint32_t id;                /* Not 0. */
     uint16_t vlan_mode;         /* VLAN_ACCESS, VLAN_TRUNK, ... */
     uint16_t vlan;              /* Access or native VLAN. */

@@ -8,28 +8,9 @@ import sys
 from schema.openflow.limits import HEADER_SIZE
 from utilities.command_line import ERR, LOG, Fatal
 from utilities.ofctl.connection import note, print_message, warn
+from utilities.ofctl.hex_text import read_hex
 from vswitchd.openflow.framing import parse_header
 from vswitchd.openflow.print import format_message
-
-
-def read_hex(text: str) -> bytes:
-    """The bytes that hexadecimal digits, with blanks between bytes, stand for.  Raises Fatal."""
-    data = bytearray()
-    position = 0
-    while True:
-        while position < len(text) and text[position] in " \t\r\n":
-            position += 1
-        pair = text[position:position + 2]
-        if len(pair) < 2:
-            break
-        try:
-            data += bytes.fromhex(pair)
-        except ValueError:
-            break
-        position += 2
-    if text[position:].strip():
-        raise Fatal("trailing garbage following hex bytes")
-    return bytes(data)
 
 
 def _read_hex_alone(text: str) -> bytes:

@@ -13,6 +13,7 @@ from utilities.ofctl import protocol
 from utilities.ofctl.connection import (
     Connection, complain, next_xid, note, open_switch, print_message, reserve_xids, warn,
 )
+from utilities.ofctl.hex_text import read_hex
 from utilities.ofctl.ports import known_numbers, port_names, table_names
 from utilities.ofctl.many import LineError, Made, Maker, is_for_many, message_at
 from vswitchd.openflow.fields import INFO, NONE
@@ -629,7 +630,6 @@ def _make_change(command: str, key, version: _Version, chosen: int) -> bytes:
 
 def read_packet(text: str) -> bytes:
     """The bytes of a packet in hexadecimal; needs an Ethernet header.  Raises Fatal."""
-    from utilities.ofctl.debug import read_hex
     try:
         data = read_hex(text)
     except Fatal:

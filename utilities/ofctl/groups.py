@@ -13,7 +13,9 @@ from schema.openflow.limits import (
 from utilities.command_line import Fatal
 from utilities.ofctl import protocol
 from utilities.ofctl.connection import next_xid, note, open_switch
-from utilities.ofctl.flows import open_for_changes, read_lines, send_bundle, send_silent
+from utilities.ofctl.flows import (
+    make_flow_mod, open_for_changes, parse_packet_out, read_lines, send_bundle, send_silent,
+)
 from utilities.ofctl.ports import known_numbers
 from vswitchd.openflow.messages import encode
 from vswitchd.openflow.messages.group import (
@@ -467,7 +469,6 @@ def _parse_tuple(text: str):
 
 def bundle(settings, arguments) -> None:
     """Sends the flow_mods, group_mods and packet-outs of a file in one bundle."""
-    from utilities.ofctl.flows import make_flow_mod, parse_packet_out
     from vswitchd.openflow.text import note_normal, parse_flow
     switch, name = arguments
     settings.bundle = True
