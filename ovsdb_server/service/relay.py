@@ -214,7 +214,7 @@ class Relay:
             def finish(execution: Execution) -> None:
                 self._note_history(last_id, n_dumps)
                 if execution.delta:
-                    self._server.after_commit(hosted, execution.delta)
+                    self._server.after_commit(hosted)
 
             try:
                 if sum(map(len, changes.values())) > MANY_CHANGES:

@@ -331,7 +331,7 @@ class Replication:
 
         def finish(execution: Execution) -> None:
             if execution.delta:
-                self.server.after_commit(hosted, execution.delta)
+                self.server.after_commit(hosted)
 
         if n_rows > MANY_CHANGES:
             await hosted.replace_in_slices(read, _COMMENT, self.server.hub, finish)

@@ -27,7 +27,7 @@ from ovsdb_server.engine.atom import ZERO_UUID, random_uuid
 from ovsdb_server.engine.database import Context, Database
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.schema import DatabaseSchema
-from ovsdb_server.engine.table import Delta, count_atoms
+from ovsdb_server.engine.table import count_atoms
 from ovsdb_server.service import targets
 from ovsdb_server.service.hosted import HostedDatabase, new_server_database
 from ovsdb_server.service.hub import Hub, guard, log_defect
@@ -230,13 +230,13 @@ class Server:
         if failed is not None:
             raise OvsdbError(failed["error"], failed.get("details"), failed.get("syntax"))
         if execution.delta:
-            self.after_commit(hosted, execution.delta)
+            self.after_commit(hosted)
             if hosted.cluster is not None:
                 self.spawn(hosted.sync)
 
     # Commits.
 
-    def after_commit(self, hosted: HostedDatabase, delta: Delta) -> None:
+    def after_commit(self, hosted: HostedDatabase) -> None:
         """Do what follows from a commit: waiting transactions, monitors, remotes in tables."""
         if len(hosted.triggers) and hosted.large is None:
             self._run_triggers(hosted)
@@ -283,7 +283,7 @@ class Server:
                     sequence = hosted.database.sequence
                     self._run_triggers(hosted)
                     if hosted.database.sequence != sequence:
-                        self.after_commit(hosted, {})
+                        self.after_commit(hosted)
 
     def call_when_durable(self, hosted: HostedDatabase,
                           call: Callable[[OvsdbError | None], None]) -> None:

@@ -572,7 +572,7 @@ class Session:
             return _LATER
         self._reply_to_transaction(request.id, hosted, execution)
         if execution.delta:
-            self.server.after_commit(hosted, execution.delta)
+            self.server.after_commit(hosted)
         return _LATER
 
     def _transact_quickly(self, method: object, params: object, id: object, n_members: int
@@ -614,7 +614,7 @@ class Session:
         else:
             self.channel.send(reply)        # Nobody listens for debug messages, see above.
         if delta:
-            self.server.after_commit(hosted, delta)
+            self.server.after_commit(hosted)
 
     # Large transactions.
 
@@ -650,7 +650,7 @@ class Session:
             if key in self._transactions:
                 self.finish(key, hosted, execution)
             if execution.delta:
-                self.server.after_commit(hosted, execution.delta)
+                self.server.after_commit(hosted)
 
     def _wait_behind(self, large: LargeTransaction, request: Message) -> None:
         """Put a request off, and all that follow it, until a large transaction is over."""

@@ -412,8 +412,3 @@ def join_cluster(path: str, name: str, local_address: str, remotes: list[str],
                     tuple(dict.fromkeys(remotes)))
     create_file(path, encode(header))
     return header
-
-
-def is_sole_server(header: Header, servers: dict[str, str]) -> bool:
-    """Is this server the only member of a cluster whose members are `servers`?"""
-    return servers.keys() == {header.server_id}

@@ -734,7 +734,7 @@ def parse_flows_command(settings, arguments) -> None:
 _WATCH_FLAGS = {"initial": 1, "add": 2, "delete": 4, "modify": 8, "actions": 16, "own": 32}
 
 
-def parse_watch(settings, switch: str, text: str, version: int):
+def parse_watch(settings, switch: str, text: str):
     """The request that `monitor ... watch:SPEC` sends.  Raises Fatal."""
     from vswitchd.openflow.messages.monitor import FlowMonitorRequest, FlowMonitorRequests
     from vswitchd.openflow.text import key_values, parse_group, parse_match, parse_port

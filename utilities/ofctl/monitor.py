@@ -93,7 +93,7 @@ def monitor(settings, arguments) -> None:
 def _watch(settings, connection: Connection, text: str) -> None:
     from utilities.ofctl.flows import parse_watch
     from utilities.ofctl.switch import dump
-    dump(settings, connection, parse_watch(settings, connection.name, text, connection.version))
+    dump(settings, connection, parse_watch(settings, connection.name, text))
     sys.stdout.flush()
 
 

@@ -234,7 +234,7 @@ class ClusterMember(Membership):
             if not execution.is_waiting:
                 self._finish([(request.token, execution)])
                 if execution.delta:
-                    self.server.after_commit(hosted, execution.delta)
+                    self.server.after_commit(hosted)
         self.server.note_waiting()
 
     def _kick(self) -> None:
@@ -435,7 +435,7 @@ class ClusterMember(Membership):
         self._note_commit()
         self._finish(finished)
         if has_changed:
-            self.server.after_commit(self.hosted, {})
+            self.server.after_commit(self.hosted)
         self._trim_when_due()
 
     def _apply(self, entries: list[Entry]) -> None:
@@ -456,7 +456,7 @@ class ClusterMember(Membership):
                 self._store(entry)
         self._note_commit()
         if has_changed:
-            self.server.after_commit(self.hosted, {})
+            self.server.after_commit(self.hosted)
         if any(entry.servers is not None for entry in entries):
             self._note_servers()
         self._trim_when_due()
@@ -494,7 +494,7 @@ class ClusterMember(Membership):
             self._note_commit()
             if token is not None:
                 self._finish([(token, execution)])
-            self.server.after_commit(hosted, {})
+            self.server.after_commit(hosted)
             self._trim_when_due()
 
         self._begin(_Work(call, finish))
