@@ -209,6 +209,7 @@ MONITORS = [
     "-f csv monitor-cond-since ordinals 11111111-1111-1111-1111-111111111111 '[true]' ordinals "
     "number,!initial",
     "-f csv --timestamp monitor ordinals ordinals number,!initial",
+    "-f html --timestamp monitor ordinals ordinals number,!initial",
 ]
 
 

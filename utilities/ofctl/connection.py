@@ -330,7 +330,8 @@ def _connect_inet(settings, kind: str, rest: str, name: str) -> Connection:
         warn("stream", "The default OpenFlow port number has changed from 6633 to 6653")
         port = _OPENFLOW_PORT
     try:
-        sock = socket.create_connection((host, port))
+        # As bytes, a name in ASCII takes no codec to look up.
+        sock = socket.create_connection((host.encode() if host.isascii() else host, port))
     except socket.gaierror:
         LOG.log("stream_tcp", 2, f"{kind}:{host}:{port}: connect: "
                 f"{os.strerror(errno.EAFNOSUPPORT)}")

@@ -168,6 +168,8 @@ def run(name: str, bundle: memoryview, offset: int, size: int, root: str, stdlib
     packs, extensions = marshal.loads(bundle[offset:offset + size])
     importer = Importer(bundle, packs, (root, stdlib), extensions)
     sys.meta_path.insert(1, importer)   # After what is built in.
+    # It was there before there was any importer, and does not know where its codecs are.
+    sys.modules["encodings"].__path__ = [f"{stdlib}/encodings"]
     if name in packs:
         importer.load_pack(name)
     gc.set_threshold(_COLLECT_AFTER, 10, 10)
