@@ -71,7 +71,7 @@ COMMANDS: tuple[tuple[str, int, int, str, str, bool], ...] = (
     ("add-flow", 2, 2, "switch flow", "flows.add_flow", True),
     ("add-flows", 2, 2, "switch file", "flows.add_flows", True),
     ("mod-flows", 2, 2, "switch flow", "flows.mod_flows", True),
-    ("del-flows", 1, 2, "switch [flow]", "short.del_flows", True),
+    ("del-flows", 1, 2, "switch [flow]", "flows.del_flows", True),
     ("replace-flows", 2, 2, "switch file", "flows.replace_flows", True),
     ("diff-flows", 2, 2, "source1 source2", "flows.diff_flows", False),
     ("add-meter", 2, 2, "switch meter", "groups.add_meter", True),
