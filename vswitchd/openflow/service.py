@@ -17,7 +17,7 @@ from schema.flow.seam import SEAM
 from schema.openflow.limits import BUFFER_NONE, PORT_NONE, QUEUE_ALL, TABLE_ALL
 from vswitchd.config.desired import LOCAL
 from vswitchd.openflow import (bundles, continuations, groups, messages, meters, options, packed,
-                               tables)
+                               source, tables)
 from vswitchd.openflow.action_types import Output, SetQueue
 from vswitchd.openflow.actions import encode_actions
 from vswitchd.openflow.compile import compile_actions
@@ -551,7 +551,7 @@ class Service:
         program = compile_actions(actions)
         face.packets_inject([face.Injection(self.dp, self.bridge.handle, in_port, value.data,
                                             program, metadata)])
-        if "tun_metadata" not in repr(actions):         # where these lie hangs on the bridge
+        if not source.options_in(source.pack(actions)):
             self.codec.learn_output(conn.version, encode_actions(value.actions, conn.version),
                                     program)
         self.settle()

@@ -4,7 +4,6 @@ The library's tables are the only truth: a flow_mod becomes a `face.RuleChange`,
 back and turns their source actions and packed matches into codec values. Control task only.
 """
 
-import re
 from collections.abc import Iterator
 
 from datapath import face
@@ -164,8 +163,7 @@ def used_options(bridge: int) -> set[int]:
     """Numbers of the tunnel options that rules of a bridge match on or set."""
     found: set[int] = set()
     for rule in face.rules(bridge):
-        text = repr(source.unpack(rule.source))
-        found.update(int(number) for number in re.findall(r"tun_metadata(\d+)", text))
+        found |= source.options_in(rule.source)
         found.update(number for number in map(options.option_number, packed.unpack(
             rule.value, rule.mask).fields) if number is not None)
     return found

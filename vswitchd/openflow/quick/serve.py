@@ -116,8 +116,7 @@ def teach(codec: Codec, bridge: int, message: bytes,
             compiled = tables.change_of(bridge, mod)
         except OpenFlowError:
             return              # it is refused each time, by those who can say why
-    # Where tunnel options lie hangs on the bridge.
-    if b"tun_metadata" not in compiled.source:
+    if not source.options_in(compiled.source):
         codec.learn(compiled.program, compiled.source)
 
 
