@@ -45,6 +45,18 @@ SCRIPTS = {
         "ovs-ofctl -O OpenFlow13 add-flow br0 'check_overlap,priority=5,ip,actions=1'",
         "ovs-ofctl -O OpenFlow13 add-flow br0 'check_overlap,priority=5,tcp,actions=1'",
         "ovs-ofctl add-flow br0 'foo=1,actions=1'", "ovs-ofctl dump-flows nobridge"],
+    "wrong words": [
+        "ovs-ofctl -O OpenFlow15 add-meter br0 'meter1,kbps,bands=type=drop,rate=1000'",
+        "ovs-ofctl -O OpenFlow15 add-meter br0 'meter=1 pktps bands=type=dscp_remark,rate=10,prec_level=256'",
+        "ovs-ofctl -O OpenFlow15 dump-meter br0 'meter==1'", "ovs-ofctl -O OpenFlow15 meter-stats br0 =1",
+        "ovs-ofctl -O OpenFlow15 mod-table br0 1 ''", "ovs-ofctl -O OpenFlow15 mod-table br0 1 vacancy:5",
+        "ovs-ofctl -O OpenFlow15 mod-table br0 1 vacancy:90,5", "ovs-ofctl -O OpenFlow15 mod-table br0 300 evict",
+        "ovs-ofctl mod-port br0 LOCAL up", "ovs-ofctl dump-groups br0 x", "ovs-ofctl dump-table-features br0",
+        "ovs-ofctl -O OpenFlow14 insert-buckets br0 group_id=1,command_bucket_id=last,bucket=output:1",
+        "ovs-ofctl -O OpenFlow15 del-groups br0 group_id=4294967295", "ovs-ofctl dump-ports br0 0x10",
+        "ovs-ofctl packet-out br0 'in_port=x,packet=5054 actions=2'", "ovs-ofctl -O OpenFlow14 queue-get-config br0 ''",
+        "ovs-ofctl ct-flush br0 zone=5 x=1", "ovs-ofctl ct-flush br0 ct_nw_proto=300", "ovs-ofctl ct-flush br0 ct_tp_src=1",
+        "ovs-ofctl ct-flush br0 ct_nw_src=1.1.1.1,icmp_id=1", "ovs-ofctl ct-flush br0 ct_nw_src=1.1.1.1,ct_ipv6_src=::1"],
     "files of flows": [
         "printf 'in_port=1,actions=2\\nin_port=2,actions=1\\n' > flows; ovs-ofctl add-flows br0 flows",
         "printf 'in_port=1,actions=3\\nin_port=3,actions=1\\n' > other; ovs-ofctl diff-flows br0 other | sort",

@@ -17,6 +17,7 @@ from utilities.command_line import DBG, ERR, INFO, LOG, WARN, Fatal, run_directo
 from vswitchd.openflow.framing import OpenFlowError, Splitter, identify, parse_header
 from vswitchd.openflow.messages import decode, encode
 from vswitchd.openflow.print import format_message
+from vswitchd.openflow.value_text import complain_to
 
 _OPENFLOW_PORT = 6653
 _xid = 0
@@ -41,7 +42,18 @@ def complain(module: str, level: str, text: str) -> None:
     LOG.log(module, ERR if level == "ERR" else WARN, text)
 
 
+complain_to(complain)
+
+
+_WARNINGS_MAX = 5
+_warned: dict[str, int] = {}
+
+
 def warn(module: str, text: str) -> None:
+    """Log a warning about a message, the same one so often at most."""
+    _warned[text] = _warned.get(text, 0) + 1
+    if _warned[text] > _WARNINGS_MAX:
+        return
     LOG.log(module, WARN, text)
 
 

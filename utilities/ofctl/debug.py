@@ -43,12 +43,12 @@ def ofp_parse(settings, arguments) -> None:
     while offset < len(data):
         left = len(data) - offset
         if left < 8:
-            raise Fatal(f"{name}: unexpected end of file")
+            raise Fatal(f"{name}: unexpected end of file mid-message")
         length = parse_header(data[offset:]).length
         if length < 8:
             raise Fatal(f"{name}: {length}-byte message is too short for OpenFlow")
         if length > left:
-            raise Fatal(f"{name}: unexpected end of file")
+            raise Fatal(f"{name}: unexpected end of file mid-message")
         _write(format_message(data[offset:offset + length], settings.verbosity + 1, None, None,
                               warn, note))
         offset += length

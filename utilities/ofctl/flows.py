@@ -11,7 +11,7 @@ from schema.openflow.limits import BUFFER_NONE, PORT_CONTROLLER
 from utilities.command_line import Fatal
 from utilities.ofctl import protocol
 from utilities.ofctl.connection import (
-    Connection, complain, next_xid, note, open_switch, print_message, reserve_xids, warn,
+    Connection, next_xid, note, open_switch, print_message, reserve_xids, warn,
 )
 from utilities.ofctl.hex_text import read_hex
 from utilities.ofctl.ports import known_numbers, port_names, table_names
@@ -27,9 +27,6 @@ from vswitchd.openflow.messages.flow import (
 from vswitchd.openflow.text import (
     FlowTextError, ParsedFlow, format_actions, format_match, note_normal, parse_flow,
 )
-from vswitchd.openflow.value_text import complain_to
-
-complain_to(complain)
 
 _TABLE_ANY = 255
 _TOGETHER = 256                 # messages that are sent at once
@@ -668,7 +665,7 @@ def packet_out(settings, arguments) -> None:
 def parse_packet_out(text: str, ports, tables):
     """(PacketOut, usable flow formats) of `in_port=P packet=HEX actions=A`.  Raises Fatal."""
     from vswitchd.openflow.messages.packet import PacketOut
-    from vswitchd.openflow.text import key_values, parse_actions, parse_match
+    from vswitchd.openflow.text import key_values, parse_actions, parse_match, parse_port
     at = text.find("action")
     equals = text.find("=", at) if at >= 0 else -1
     action_text = text[equals + 1:] if equals >= 0 else None
@@ -685,7 +682,11 @@ def parse_packet_out(text: str, ports, tables):
                 raise Fatal(f"field {key} missing value")
             if key not in INFO:
                 raise Fatal(f"unknown keyword {key}")
-            metadata = metadata or key != "in_port"
+            if key == "in_port":
+                if parse_port(value, ports) is None:
+                    raise Fatal(f"{value} is not a valid OpenFlow port")
+            else:
+                metadata = True
             words.append(f"{key}={value}")
     try:
         match, usable = parse_match(",".join(words), ports)

@@ -10,6 +10,7 @@ from itertools import count
 from schema.openflow.limits import (
     BUCKET_ALL, BUCKET_FIRST, BUCKET_LAST, GROUP_ALL, GROUP_ANY, PORT_MAX, PORT_NONE,
 )
+from schema.openflow.messages import OF10, OF15
 from utilities.command_line import Fatal
 from utilities.ofctl import protocol
 from utilities.ofctl.connection import next_xid, note, open_switch
@@ -24,7 +25,7 @@ from vswitchd.openflow.messages.group import (
 from vswitchd.openflow.text import (
     FlowTextError, key_values, parse_actions, parse_group, parse_port,
 )
-from vswitchd.openflow.value_text import parse_u16, parse_u32, parse_u64
+from vswitchd.openflow.value_text import parse_u8, parse_u16, parse_u32, parse_u64
 
 _VERBS = ("add", "modify", "add_or_mod", "delete", "insert_bucket", "remove_bucket")
 
@@ -49,7 +50,7 @@ def parse_group_mod(text: str, command: str, ports, tables) -> tuple[GroupMod, i
                 group = GROUP_ALL
             else:
                 group = parse_u32(value)
-                if group > 0xFFFFFF00 and command != "delete":
+                if group > 0xFFFFFF00 and (command != "delete" or group != GROUP_ALL):
                     raise FlowTextError(f"invalid group id {group}")
         elif key == "type":
             if command in ("delete", "insert_bucket", "remove_bucket"):
@@ -182,6 +183,8 @@ def _send_groups(settings, switch: str, groups) -> None:
     connection, _ = open_for_changes(settings, switch, usable)
     messages = []
     for mod, _ in groups:
+        if mod.command == "insert_bucket" and OF10 < connection.version < OF15:
+            raise Fatal("insert-bucket needs OpenFlow 1.5 or later ('-O OpenFlow15')")
         data = encode(mod, connection.version, next_xid())
         if settings.bundle:
             messages.append(data)
@@ -275,27 +278,60 @@ def dump_group_stats(settings, arguments) -> None:
 # Meters.
 
 
-def _parse_meter_mod(text: str, command: str):
+class _Words:
+    """Cuts a meter's text into names and, if asked for, their values."""
+
+    _NAME = re.compile(r"[=, \t\r\n]*([^=, \t\r\n]*)[=, \t\r\n]?")
+    _VALUE = re.compile(r"[, \t\r\n]*([^, \t\r\n]*)[, \t\r\n]?")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+
+    def _next(self, pattern: re.Pattern) -> str:
+        found = pattern.match(self._text, self._at)
+        self._at = found.end()
+        return found[1]
+
+    def name(self) -> str:
+        """The next name, "" at the end."""
+        return self._next(self._NAME)
+
+    def value_of(self, name: str) -> str:
+        """What follows.  Raises FlowTextError if nothing does."""
+        value = self._next(self._VALUE)
+        if not value:
+            raise FlowTextError(f"field {name} missing value")
+        return value
+
+
+def parse_meter_mod(text: str, command: str):
+    """The MeterMod that a meter's text means; "delete" needs no more than its number.
+
+    Raises FlowTextError.
+    """
     from vswitchd.openflow.messages.meter import BANDS, FLAGS, Band, MeterConfig, MeterMod
-    head, *rest = re.split(r"[,\s]*\bbands?=", text, maxsplit=1)
+    head, *rest = re.split(r"bands?=", text, maxsplit=1)
     if command != "delete" and (not rest):
         raise FlowTextError("must specify bands")
     meter, flags = None, 0
-    for key, value in key_values(head):
-        if key in FLAGS and not value:
+    words = _Words(head)
+    while key := words.name():
+        if key in FLAGS:
             flags |= FLAGS[key]
-        elif not value:
-            raise FlowTextError(f"field {key} missing value")
-        elif key == "meter":
-            meter = _parse_meter(value, command)
-        else:
+            continue
+        value = words.value_of(key)
+        if key != "meter":
             raise FlowTextError(f"unknown keyword {key}")
+        meter = _parse_meter(value, command)
     if meter is None:
         raise FlowTextError("must specify 'meter'")
     if command != "delete" and not flags & 3:
         raise FlowTextError("meter must specify either 'kbps' or 'pktps'")
     bands: list[dict] = []
-    for key, value in key_values(re.sub(r"\bbands?=", "", rest[0]) if rest else ""):
+    words = _Words(re.sub(r"bands?=", "", rest[0]) if rest else "")
+    while key := words.name():
+        value = words.value_of(key)
         if key == "type":
             if value not in BANDS:
                 raise FlowTextError(f"field type unknown value {value}")
@@ -309,7 +345,7 @@ def _parse_meter_mod(text: str, command: str):
         elif key == "prec_level":
             if bands[-1]["type"] != "dscp_remark":
                 raise FlowTextError("Only 'dscp_remark' band may have 'prec_level'")
-            bands[-1]["prec_level"] = parse_u32(value)
+            bands[-1]["prec_level"] = parse_u8(value, "prec_level")
         else:
             raise FlowTextError(f"unknown keyword {key}")
     for band in bands:
@@ -336,7 +372,7 @@ def _change_meter(settings, arguments, command: str) -> None:
     switch = arguments[0]
     text = arguments[1] if len(arguments) > 1 else "meter=all"
     try:
-        mod = _parse_meter_mod(text, command)
+        mod = parse_meter_mod(text, command)
     except FlowTextError as error:
         raise Fatal(str(error)) from None
     connection, _ = open_for_changes(settings, switch, protocol.OF13_UP)
@@ -402,9 +438,9 @@ def ct_flush(settings, arguments) -> None:
     while words and words[0].startswith(("zone=", "mark=", "labels=")):
         key, _, text = words.pop(0).partition("=")
         if key == "zone":
-            if not text.isdigit() or int(text) > 0xFFFF:
+            if not text.isdigit():
                 raise Fatal("Failed to parse zone")
-            zone = int(text)
+            zone = int(text) & 0xFFFF
         else:
             masked[key] = _parse_masked(key, text, 32 if key == "mark" else 128)
     sides, protocol_number = [], 0
@@ -435,33 +471,58 @@ def _parse_masked(key: str, text: str, bits: int) -> tuple[int, int]:
     return pair
 
 
+_ICMP_PROTOCOLS = (1, 58)
+_TUPLE_NUMBERS = {"ct_tp_src": ("src_port", 0xFFFF), "ct_tp_dst": ("dst_port", 0xFFFF),
+                  "icmp_id": ("icmp_id", 0xFFFF), "icmp_type": ("icmp_type", 0xFF),
+                  "icmp_code": ("icmp_code", 0xFF)}
+
+
 def _parse_tuple(text: str):
-    """(one direction of a connection, protocol) of `ct_nw_src=...,ct_tp_dst=...`."""
+    """(one direction of a connection, protocol) of `ct_nw_src=...,ct_tp_dst=...`.
+
+    Raises FlowTextError.
+    """
     from ipaddress import IPv4Address, IPv6Address
 
     from vswitchd.openflow.messages.switch import CtTuple
     members: dict = {}
-    number = 0
-    ports = {"ct_tp_src": "src_port", "ct_tp_dst": "dst_port", "icmp_id": "icmp_id",
-             "icmp_type": "icmp_type", "icmp_code": "icmp_code"}
+    number = family = 0
     for key, value in key_values(text):
         if not value:
             raise FlowTextError(f"field {key} missing value")
         try:
-            if key in ("ct_nw_src", "ct_nw_dst"):
-                members[key[-3:]] = bytes(10) + b"\xff\xff" + IPv4Address(value).packed
-            elif key in ("ct_ipv6_src", "ct_ipv6_dst"):
-                members[key[-3:]] = IPv6Address(value).packed
+            if key in ("ct_nw_src", "ct_nw_dst", "ct_ipv6_src", "ct_ipv6_dst"):
+                mine = 4 if key.startswith("ct_nw") else 6
+                address = IPv4Address(value) if mine == 4 else IPv6Address(value)
+                if family not in (0, mine):
+                    raise FlowTextError(f"the L3 protocol does not match {value}")
+                family = mine
+                members[key[-3:]] = bytes(10) + b"\xff\xff" + address.packed if (
+                    mine == 4) else address.packed
             elif key == "ct_nw_proto":
-                number = int(value) & 0xFF
-            elif key in ports:
-                members[ports[key]] = int(value) & (0xFF if key.endswith(("type", "code"))
-                                                    else 0xFFFF)
+                number = _bounded(value, 0xFF)
+            elif key in _TUPLE_NUMBERS:
+                name, most = _TUPLE_NUMBERS[key]
+                members[name] = _bounded(value, most)
             else:
-                raise FlowTextError(f"invalid field {key}")
+                raise FlowTextError(f"invalid conntrack tuple field: {key}")
         except ValueError:
             raise FlowTextError(f"failed to parse field {key}") from None
+    has_ports = not members.keys().isdisjoint(("src_port", "dst_port"))
+    has_icmp = not members.keys().isdisjoint(("icmp_id", "icmp_type", "icmp_code"))
+    if has_icmp and number not in _ICMP_PROTOCOLS or has_ports and number in _ICMP_PROTOCOLS:
+        raise FlowTextError("invalid L4 fields")
+    if has_ports and not number:
+        raise FlowTextError("port is set without protocol")
     return CtTuple(**members), number
+
+
+def _bounded(text: str, most: int) -> int:
+    """A number up to `most`.  Raises ValueError."""
+    number = int(text)
+    if not 0 <= number <= most:
+        raise ValueError(text)
+    return number
 
 
 # Bundles of mixed messages.

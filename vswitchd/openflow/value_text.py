@@ -285,6 +285,8 @@ def parse_group(text: str) -> int | None:
         return number
     if text.isdecimal() and int(text) <= 0xffffff00:
         return int(text)
+    warn("ofp_group", f"{text} is not a valid group ID.  (Valid group IDs are 32-bit "
+         "nonnegative integers or the keywords ANY or ALL.)")
     return None
 
 

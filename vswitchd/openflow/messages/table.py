@@ -14,6 +14,7 @@ from vswitchd.openflow.messages.base import (
     NO_ERROR_NAME, Property, Style, describe_bits, hash_hex, pack_name, pack_property,
     read_properties, strip_name, unknown_property,
 )
+from vswitchd.openflow.value_text import FlowTextError
 
 MISS = {0: "controller", 1: "continue", 2: "drop"}
 _MISS_NUMBERS = {name: number for number, name in MISS.items()}
@@ -867,8 +868,11 @@ def encode_table_mod(value: TableMod, version: int):
     return "OFPT_TABLE_MOD", struct.pack("!B3xI", value.table, config) + props
 
 
-def parse_table_mod(table: int, text: str) -> tuple[TableMod | None, frozenset[int]]:
-    """What a setting of `mod-table` means, and the versions that can say it."""
+def parse_table_mod(table: int, text: str) -> tuple[TableMod, frozenset[int]]:
+    """What a setting of `mod-table` means, and the versions that can say it.
+
+    Raises FlowTextError.
+    """
     if text in _MISS_NUMBERS:
         return TableMod(table, _MISS_NUMBERS[text]), frozenset((2, 3))
     newer = frozenset((5, 6))
@@ -876,11 +880,23 @@ def parse_table_mod(table: int, text: str) -> tuple[TableMod | None, frozenset[i
         return TableMod(table, eviction=text == "evict"), newer
     if text == "novacancy":
         return TableMod(table, vacancy=False), newer
-    if text.startswith("vacancy:"):
-        low, _, high = text[8:].partition(",")
-        if low.isdigit() and high.isdigit() and int(low) <= 100 and int(high) <= 100:
-            return TableMod(table, vacancy=Vacancy(int(low), int(high))), newer
-    return None, newer
+    name, _, limits = text.partition(":")
+    if name not in ("", "vacancy"):
+        raise FlowTextError(f"invalid table_mod setting {text}")
+    down, up, *_ = [*filter(None, limits.split(",")), "", ""]
+    vacancy = Vacancy(_parse_percentage(down, "down"), _parse_percentage(up, "up"))
+    if vacancy.up < vacancy.down:
+        raise FlowTextError("Invalid vacancy range, vacancy up should be greater than vacancy "
+                            "down (OFPBPC_BAD_VALUE)")
+    return TableMod(table, vacancy=vacancy), newer
+
+
+def _parse_percentage(text: str, which: str) -> int:
+    if not text:
+        raise FlowTextError(f"Vacancy {which} value missing")
+    if not text.isdecimal() or int(text) > 100:
+        raise FlowTextError(f'Invalid vacancy {which} value "{text}"')
+    return int(text)
 
 
 def _describe_eviction_flags(flags: int) -> str:
