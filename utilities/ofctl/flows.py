@@ -11,7 +11,7 @@ from schema.openflow.limits import BUFFER_NONE, PORT_CONTROLLER
 from utilities.command_line import Fatal
 from utilities.ofctl import protocol
 from utilities.ofctl.connection import (
-    Connection, next_xid, note, open_switch, print_message, reserve_xids, warn,
+    Connection, complain, next_xid, note, open_switch, print_message, reserve_xids, warn,
 )
 from utilities.ofctl.hex_text import read_hex
 from utilities.ofctl.ports import known_numbers, port_names, table_names
@@ -27,6 +27,7 @@ from vswitchd.openflow.messages.flow import (
 from vswitchd.openflow.text import (
     FlowTextError, ParsedFlow, format_actions, format_match, note_normal, parse_flow,
 )
+from vswitchd.openflow.value_text import complain_to
 
 _TABLE_ANY = 255
 _TOGETHER = 256                 # messages that are sent at once

@@ -1,4 +1,4 @@
-"""ovs-ofctl commands about the switch itself: show, statistics, ports, meters, probing.
+"""ovs-ofctl commands about the switch itself: show, statistics, ports, probing.
 
 Each function takes (settings, arguments) and returns an exit code or None for 0.
 """
@@ -6,10 +6,9 @@ Each function takes (settings, arguments) and returns an exit code or None for 0
 import sys
 import time
 
-from schema.openflow.limits import METER_ALL, PORT_NONE, QUEUE_ALL
+from schema.openflow.limits import PORT_NONE, QUEUE_ALL
 from schema.openflow.messages import OF10, OF13, VERSION_NAMES
 from utilities.command_line import Fatal
-from utilities.ofctl import protocol
 from utilities.ofctl.connection import Connection, next_xid, open_switch, print_message
 from utilities.ofctl.ports import fetch_ports, find_port, port_names, port_number, table_names
 from vswitchd.openflow.framing import identify, open_frame, parse_header
@@ -198,48 +197,6 @@ def queue_get_config(settings, arguments) -> None:
     else:
         dump(settings, connection, QueueConfigRequest(port, queue))
     connection.close()
-
-
-# Meters.
-
-
-def require_protocols(settings, usable: int) -> None:
-    """Raises Fatal if no allowed flow format is among the usable ones."""
-    if not usable & settings.protocols:
-        raise Fatal(f"none of the usable flow formats ({protocol.format_protocols(usable)}) is "
-                    "among the allowed flow formats "
-                    f"({protocol.format_protocols(settings.protocols)})")
-
-
-def _meter_request(settings, arguments, make) -> None:
-    from utilities.ofctl.groups import parse_meter_mod
-    from vswitchd.openflow.value_text import FlowTextError
-    meter = METER_ALL
-    if len(arguments) > 1:
-        try:
-            meter = parse_meter_mod(arguments[1], "delete").config.meter
-        except FlowTextError as error:
-            raise Fatal(str(error)) from None
-    require_protocols(settings, protocol.OF13_UP)
-    connection = open_switch(settings, arguments[0])
-    dump(settings, connection, make(meter))
-    connection.close()
-
-
-def dump_meters(settings, arguments) -> None:
-    from vswitchd.openflow.messages.meter import MeterConfigRequest
-    _meter_request(settings, arguments, MeterConfigRequest)
-
-
-def meter_stats(settings, arguments) -> None:
-    from vswitchd.openflow.messages.meter import MeterStatsRequest
-    _meter_request(settings, arguments, MeterStatsRequest)
-
-
-def meter_features(settings, arguments) -> None:
-    from vswitchd.openflow.messages.meter import MeterFeaturesRequest
-    require_protocols(settings, protocol.OF13_UP)
-    dump_trivial(settings, arguments[0], MeterFeaturesRequest())
 
 
 # Other requests.
