@@ -69,7 +69,7 @@ COMMANDS: tuple[tuple[str, int, int, str, str, bool], ...] = (
     ("queue-stats", 1, 3, "switch [port [queue]]", "switch.queue_stats", False),
     ("queue-get-config", 1, 3, "switch [port [queue]]", "switch.queue_get_config", False),
     ("add-flow", 2, 2, "switch flow", "flows.add_flow", True),
-    ("add-flows", 2, 2, "switch file", "flows.add_flows", True),
+    ("add-flows", 2, 2, "switch file", "many.add_flows", True),
     ("mod-flows", 2, 2, "switch flow", "flows.mod_flows", True),
     ("del-flows", 1, 2, "switch [flow]", "flows.del_flows", True),
     ("replace-flows", 2, 2, "switch file", "flows.replace_flows", True),

@@ -7,10 +7,11 @@ through the whole process, as in Open vSwitch.  Only ovs-ofctl uses it; trio is 
 
 import errno
 import os
-import select
-import socket
 import sys
 from collections.abc import Iterable
+
+# The C module: see ovsdb_server/rpc/address.py.
+import _socket
 
 from ovsdb_server.rpc import address
 from utilities.command_line import DBG, ERR, INFO, LOG, WARN, Fatal, run_directory
@@ -64,7 +65,7 @@ def note(module: str, text: str) -> None:
 class Connection:
     """A connected peer.  name: as the user gave it; version: what was agreed on."""
 
-    def __init__(self, sock: socket.socket, name: str, remote: str) -> None:
+    def __init__(self, sock: _socket.socket, name: str, remote: str) -> None:
         self.sock = sock
         self.name = name
         self.remote = remote
@@ -139,6 +140,7 @@ class Connection:
 
     def send_many(self, data: bytes) -> None:
         """Sends a lot of messages, taking in meanwhile what the peer has to say."""
+        import select                   # Few runs need it.
         rest = memoryview(data)
         try:
             while rest:
@@ -146,7 +148,7 @@ class Connection:
                 if readable:
                     self._receive()
                 if writable:
-                    rest = rest[self.sock.send(rest, socket.MSG_DONTWAIT):]
+                    rest = rest[self.sock.send(rest, _socket.MSG_DONTWAIT):]
         except OSError as error:
             raise Fatal(f"failed to send packet to switch ({os.strerror(error.errno)})") from None
 
@@ -241,10 +243,10 @@ class Connection:
         return bytes((self.version, kind, 0, 8)), bytes((self.version, kind + 1, 0, 8))
 
     def is_direct(self) -> bool:
-        """True if somebody may write to and read from the socket itself: nobody wants to see
-        messages, and none is waiting."""
-        return (type(self.sock) is socket.socket and not self._waiting
-                and not self._splitter.pending and not LOG.is_enabled("vconn", DBG))
+        """True if somebody may write to and read from the socket itself: it has no TLS around it,
+        nobody wants to see messages, and none is waiting."""
+        return not (hasattr(self.sock, "pending") or self._waiting or self._splitter.pending
+                    or LOG.is_enabled("vconn", DBG))
 
     def transact_each(self, messages: Iterable[bytes]) -> bytes | None:
         """Sends messages with a barrier behind each; returns the first error that came back."""
@@ -313,7 +315,7 @@ def connect(settings, name: str, suffix: str = "mgmt") -> Connection:
     for path in (name, f"{rundir}/{name}.{suffix}", f"{rundir}/{short}.{suffix}"):
         full = os.path.join(rundir, path)
         try:
-            return Connection(address.connect_unix(full), name, f"unix:{path}")
+            return Connection(address.connect_unix(full, is_plain=True), name, f"unix:{path}")
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -328,7 +330,7 @@ def _connect_method(settings, name: str) -> Connection:
     try:
         if kind == "unix":
             path = os.path.join(run_directory(), rest)
-            return Connection(address.connect_unix(path), name, name)
+            return Connection(address.connect_unix(path, is_plain=True), name, name)
         if kind in ("tcp", "ssl"):
             return _connect_inet(settings, kind, rest, name)
         raise OSError(errno.EAFNOSUPPORT, "")
@@ -337,6 +339,7 @@ def _connect_method(settings, name: str) -> Connection:
 
 
 def _connect_inet(settings, kind: str, rest: str, name: str) -> Connection:
+    import socket                       # Bridges of this machine need less.
     host, port = _split_host(rest)
     if port is None:
         warn("stream", "The default OpenFlow port number has changed from 6633 to 6653")
@@ -364,7 +367,7 @@ def _split_host(rest: str) -> tuple[str, int | None]:
     return rest, None
 
 
-def _wrap_tls(settings, sock: socket.socket):
+def _wrap_tls(settings, sock: _socket.socket):
     from ovsdb_server.rpc.blocking import wrap_tls      # Only ssl: remotes pay for this.
     from utilities.remote import tls_of
     files = settings.tls
@@ -389,4 +392,5 @@ def print_message(data: bytes, settings, extra: int = 1, port_names=None, table_
 
 def readable(*peers, timeout: float | None = None) -> list:
     """Those of `peers` that have something to read."""
+    import select                       # Few runs need it.
     return select.select(peers, [], [], timeout)[0]

@@ -11,11 +11,10 @@ from schema.openflow.limits import BUFFER_NONE, PORT_CONTROLLER
 from utilities.command_line import Fatal
 from utilities.ofctl import protocol
 from utilities.ofctl.connection import (
-    Connection, complain, next_xid, note, open_switch, print_message, reserve_xids, warn,
+    Connection, next_xid, note, open_switch, print_message, warn,
 )
 from utilities.ofctl.hex_text import read_hex
 from utilities.ofctl.ports import known_numbers, port_names, table_names
-from utilities.ofctl.many import LineError, Made, Maker, is_for_many, message_at
 from vswitchd.openflow.fields import INFO, NONE
 from vswitchd.openflow.framing import Frame, OpenFlowError, identify, open_frame
 from vswitchd.openflow.match import EMPTY, Match, get, is_wild, prerequisites_hold
@@ -186,21 +185,6 @@ def read_flows(settings, name: str, command: str, ports, tables, has_notes: bool
     return flows
 
 
-def _read_silently(line: str, ports, tables, tell: bool) -> tuple[ParsedFlow, bool]:
-    """A flow of a file, and whether there is nothing to note or warn of; only if `tell`, this is
-    done.  Raises FlowTextError."""
-    heard = []
-    complain_to(lambda *words: heard.append((complain, words)))
-    try:
-        flow = parse_flow(line, "auto", ports, tables)
-        note_normal(flow.match, lambda *words: heard.append((note, words)))
-    finally:
-        complain_to(complain)
-        for listener, words in heard if tell else ():
-            listener(*words)
-    return flow, not heard
-
-
 # Changing.
 
 
@@ -220,7 +204,7 @@ def send_flows(settings, switch: str, flows: list[ParsedFlow]) -> None:
     usable = protocol.ANY
     for flow in flows:
         usable &= flow.usable
-    connection, chosen = open_for_changes(settings, switch, _limit(settings, usable))
+    connection, chosen = open_for_changes(settings, switch, limit_protocols(settings, usable))
     messages = (encode(*make_flow_mod(flow, chosen), next_xid()) for flow in flows)
     if settings.bundle:
         send_bundle(settings, connection, list(messages))
@@ -229,48 +213,12 @@ def send_flows(settings, switch: str, flows: list[ParsedFlow]) -> None:
     connection.close()
 
 
-def _limit(settings, usable: int) -> int:
+def limit_protocols(settings, usable: int) -> int:
     """Those of the flow formats that can carry bundles, too, if one is asked for."""
     return usable & protocol.OF13_UP if settings.bundle else usable
 
 
-def _send_many(settings, switch: str, name: str, data: bytes, ports, tables) -> None:
-    """Sends the flow_mods of a file with many flows.  Raises Fatal."""
-    def choose(usable: int) -> int:
-        return guess_protocol(settings, _limit(settings, usable))
-
-    maker = Maker(lambda line, tell: _read_silently(line, ports, tables, tell), choose,
-                  lambda flow, chosen: encode(*make_flow_mod(flow, chosen), 0))
-    try:
-        made = maker.make(data)
-        connection, chosen = open_for_changes(settings, switch, _limit(settings, made.usable))
-        if chosen != made.chosen:
-            made = maker.make(data, lambda usable: chosen)
-    except LineError as error:
-        raise Fatal("{}:{}: {}".format(name, *error.args)) from None
-    if not connection.is_direct():
-        messages = _number(made)
-        if settings.bundle:
-            send_bundle(settings, connection, list(messages))
-        else:
-            end_by(settings, connection.transact_each(messages))
-    elif settings.bundle:
-        _send_large_bundle(settings, connection, made)
-    else:
-        end_by(settings, connection.transact_many(made.messages))
-    connection.close()
-
-
-def _number(made: Made) -> Iterator[bytes]:
-    """The messages one by one, with their numbers."""
-    at, data = 0, made.messages
-    while at < len(data):
-        end = at + int.from_bytes(data[at + 2:at + 4], "big")
-        yield data[at:at + 4] + next_xid().to_bytes(4, "big") + data[at + 8:end]
-        at = end
-
-
-_BUNDLE_FLAGS = 3               # atomic, ordered
+BUNDLE_FLAGS = 3               # atomic, ordered
 
 
 def send_bundle(settings, connection: Connection, messages: list[bytes]) -> None:
@@ -281,33 +229,14 @@ def send_bundle(settings, connection: Connection, messages: list[bytes]) -> None
     def send_adds() -> None:
         for start in range(0, len(messages), _TOGETHER):
             connection.send_messages([
-                encode(BundleAdd(0, _BUNDLE_FLAGS, data), connection.version,
+                encode(BundleAdd(0, BUNDLE_FLAGS, data), connection.version,
                        int.from_bytes(data[4:8], "big"))
                 for data in messages[start:start + _TOGETHER]])
 
-    _carry_bundle(settings, connection, send_adds, sent.get)
+    carry_bundle(settings, connection, send_adds, sent.get)
 
 
-def _send_large_bundle(settings, connection: Connection, made: Made) -> None:
-    """The same for messages that are all of multiples of eight bytes, and may be many."""
-    from vswitchd.openflow.messages.bundle import BundleAdd
-    from vswitchd.openflow.quick.shapes import LIBRARY
-    first = reserve_xids(made.count)
-    head = encode(BundleAdd(0, _BUNDLE_FLAGS, message_at(made.messages, 0)), connection.version, 0)
-    data = LIBRARY.wrap(made.messages, head[:_BUNDLE_HEAD], first)
-
-    def find(number: int) -> bytes | None:
-        if not 0 <= number - first < made.count:
-            return None
-        return message_at(data, number - first)[_BUNDLE_HEAD:]
-
-    _carry_bundle(settings, connection, lambda: connection.send_many(data), find)
-
-
-_BUNDLE_HEAD = 16               # bytes of an addition to a bundle in front of the message
-
-
-def _carry_bundle(settings, connection: Connection, send_adds: Callable[[], None],
+def carry_bundle(settings, connection: Connection, send_adds: Callable[[], None],
                   find: Callable[[int], bytes | None]) -> None:
     """Opens a bundle, lets `send_adds` fill it, and commits it; `find` finds what was sent under a
     number."""
@@ -332,7 +261,7 @@ def _carry_bundle(settings, connection: Connection, send_adds: Callable[[], None
 
     def control(kind: int) -> None:
         xid = next_xid()
-        controls[xid] = encode(BundleControl(0, kind, _BUNDLE_FLAGS), connection.version, xid)
+        controls[xid] = encode(BundleControl(0, kind, BUNDLE_FLAGS), connection.version, xid)
         connection.send_bytes(controls[xid])
         collect(xid)
 
@@ -356,17 +285,6 @@ def _print_bundle_error(settings, reply: bytes, request: bytes) -> None:
 
 def add_flow(settings, arguments) -> None:
     _change(settings, arguments, "add")
-
-
-def add_flows(settings, arguments) -> None:
-    switch, name = arguments
-    ports, tables = known_numbers(settings, switch)
-    data = read_file(name)
-    if is_for_many(data):
-        _send_many(settings, switch, name, data, ports, tables)
-    else:
-        flows = read_flows(settings, name, "auto", ports, tables, data=data)
-        send_flows(settings, switch, flows)
 
 
 def mod_flows(settings, arguments) -> None:

@@ -1,20 +1,30 @@
-"""Many flows of few shapes: their flow_mods without reading each as if it were the only one.
+"""ovs-ofctl add-flows: many flows are often of few shapes, and need not all be read one by one.
 
-`Maker` lets C make the flow_mods of a file (`vswitchd.openflow.quick.shapes`); flows of
+`Maker` lets C make the flow_mods of a file by shapes (`vswitchd.openflow.quick.shapes`); flows of
 shapes that are new or odd are read and encoded the usual way. Flow_mods are made for one flow
 format, which hangs on what all flows need: where another turns out to be the one, all is made anew.
-Only ovs-ofctl uses it.
+Other files, which are small or have odd characters, are for `flows.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from utilities.command_line import Fatal
+from utilities.ofctl.connection import Connection, complain, next_xid, note, reserve_xids
+from utilities.ofctl.flows import (
+    BUNDLE_FLAGS, carry_bundle, end_by, guess_protocol, limit_protocols, make_flow_mod,
+    open_for_changes, read_file, read_flows, send_bundle, send_flows,
+)
+from utilities.ofctl.ports import known_numbers
 from utilities.ofctl.protocol import ANY
+from vswitchd.openflow.messages import encode
 from vswitchd.openflow.quick.shapes import END, LIBRARY, NEW, Teacher, make_shapes
-from vswitchd.openflow.text import FlowTextError, ParsedFlow
+from vswitchd.openflow.text import FlowTextError, ParsedFlow, note_normal, parse_flow
+from vswitchd.openflow.value_text import complain_to
 
-LEAST = 200                     # lines for which this is worth the while
+_LEAST = 200                    # lines for which shapes are worth the while
 _PLAIN = bytes((9, 10, *range(32, 127)))
+_BUNDLE_HEAD = 16               # bytes of an addition to a bundle in front of the message
 
 
 class LineError(Exception):
@@ -32,9 +42,8 @@ class Made(NamedTuple):
 
 
 def is_for_many(data: bytes) -> bool:
-    """True if a `Maker` can have the text of a file, and that is worth the while."""
-    return (LIBRARY is not None and data.count(b"\n") >= LEAST
-            and not data.translate(None, _PLAIN))
+    """True if a `Maker` can have the text of a file."""
+    return LIBRARY is not None and not data.translate(None, _PLAIN)
 
 
 class Maker:
@@ -104,3 +113,82 @@ def message_at(messages: bytes, index: int) -> bytes:
     for _ in range(index):
         at += int.from_bytes(messages[at + 2:at + 4], "big")
     return messages[at:at + int.from_bytes(messages[at + 2:at + 4], "big")]
+
+
+def _read_silently(line: str, ports, tables, tell: bool) -> tuple[ParsedFlow, bool]:
+    """A flow of a file, and whether there is nothing to note or warn of; only if `tell`, this is
+    done.  Raises FlowTextError."""
+    heard = []
+    complain_to(lambda *words: heard.append((complain, words)))
+    try:
+        flow = parse_flow(line, "auto", ports, tables)
+        note_normal(flow.match, lambda *words: heard.append((note, words)))
+    finally:
+        complain_to(complain)
+        for listener, words in heard if tell else ():
+            listener(*words)
+    return flow, not heard
+
+
+def add_flows(settings, arguments) -> None:
+    """The command; takes (settings, arguments) as those in `flows.py`."""
+    switch, name = arguments
+    ports, tables = known_numbers(settings, switch)
+    data = read_file(name)
+    if data.count(b"\n") >= _LEAST and is_for_many(data):
+        _send_many(settings, switch, name, data, ports, tables)
+    else:
+        flows = read_flows(settings, name, "auto", ports, tables, data=data)
+        send_flows(settings, switch, flows)
+
+
+def _send_many(settings, switch: str, name: str, data: bytes, ports, tables) -> None:
+    """Sends the flow_mods of a file with many flows.  Raises Fatal."""
+    def choose(usable: int) -> int:
+        return guess_protocol(settings, limit_protocols(settings, usable))
+
+    maker = Maker(lambda line, tell: _read_silently(line, ports, tables, tell), choose,
+                  lambda flow, chosen: encode(*make_flow_mod(flow, chosen), 0))
+    try:
+        made = maker.make(data)
+        connection, chosen = open_for_changes(settings, switch,
+                                              limit_protocols(settings, made.usable))
+        if chosen != made.chosen:
+            made = maker.make(data, lambda usable: chosen)
+    except LineError as error:
+        raise Fatal("{}:{}: {}".format(name, *error.args)) from None
+    if not connection.is_direct():
+        messages = _number(made)
+        if settings.bundle:
+            send_bundle(settings, connection, list(messages))
+        else:
+            end_by(settings, connection.transact_each(messages))
+    elif settings.bundle:
+        _send_large_bundle(settings, connection, made)
+    else:
+        end_by(settings, connection.transact_many(made.messages))
+    connection.close()
+
+
+def _number(made: Made) -> Iterator[bytes]:
+    """The messages one by one, with their numbers."""
+    at, data = 0, made.messages
+    while at < len(data):
+        end = at + int.from_bytes(data[at + 2:at + 4], "big")
+        yield data[at:at + 4] + next_xid().to_bytes(4, "big") + data[at + 8:end]
+        at = end
+
+
+def _send_large_bundle(settings, connection: Connection, made: Made) -> None:
+    """Lets the switch take all messages, each of a multiple of eight bytes, or none."""
+    from vswitchd.openflow.messages.bundle import BundleAdd
+    first = reserve_xids(made.count)
+    head = encode(BundleAdd(0, BUNDLE_FLAGS, message_at(made.messages, 0)), connection.version, 0)
+    data = LIBRARY.wrap(made.messages, head[:_BUNDLE_HEAD], first)
+
+    def find(number: int) -> bytes | None:
+        if not 0 <= number - first < made.count:
+            return None
+        return message_at(data, number - first)[_BUNDLE_HEAD:]
+
+    carry_bundle(settings, connection, lambda: connection.send_many(data), find)

@@ -35,7 +35,8 @@ class _Peer:
     """
 
     def __init__(self, path: str, name: str, xid: int) -> None:
-        self._socket = address.connect_unix(os.path.join(run_directory(), path))
+        self._socket = address.connect_unix(os.path.join(run_directory(), path),
+                                            is_plain=True)
         self._path, self._name, self.xid = path, name, xid - 1
         self._received = b""
 

@@ -69,6 +69,7 @@ _PACKS = {
     "utilities.ofctl.connection": ("utilities.ofctl.connection", "utilities.ofctl.ports"),
     "utilities.ofctl.short": ("utilities.ofctl.short",),
     "utilities.ofctl.flows": ("utilities.ofctl.flows",),
+    "utilities.ofctl.many": ("utilities.ofctl.many",),
     "utilities.ofctl.switch": ("utilities.ofctl.switch",),
     "utilities.vsctl.command": ("utilities.vsctl.command", "utilities.table",
                                 "utilities.database"),
