@@ -1,7 +1,7 @@
 """The one door to the compiled library: `lib`, `ffi` and `check`.
 
 Loads `datapath/_dp.abi3.so` and refuses a library that was made from other tables than the Python
-beside it.  Used by `face.py`, `upcall.py` and `stats.py` only. Any thread.
+beside it.  Used by `face.py` and `upcall.py` only.  Any thread.
 """
 
 import os

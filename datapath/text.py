@@ -3,7 +3,7 @@
 A key is a `struct flow` whose in_port is a datapath port number; a mask is another one. Here both
 are dicts {member name: int} (`unpack`, `pack` turn them into bytes): a missing member is 0, byte
 arrays are big-endian integers. `KEYS` says once how each attribute is written and which packets
-have it; printing, parsing and validation walk it. Text of datapath actions is in `actions_text.py`.
+have it; printing, parsing and validation walk it. Text of datapath actions is in `action_text.py`.
 
 Source: facts of ovs-dpctl(8) and ovs-actions(7); numbers are OVS_KEY_ATTR_*. Pure Python, needs no
 compiled library; any thread.

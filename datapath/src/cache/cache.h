@@ -8,8 +8,8 @@
  * the other words of its flow are zero.  So a subtable's mask is kept in two
  * parts: its projection on keys, and the 'outer' words.  A plain frame is
  * looked up by its key alone, in megaflows whose outer words are zero
- * ('plain'); others by key and outer words.  hash_word(0) is 0, so both give
- * the same hash.
+ * ('plain'); others by key and outer words.  The hash of a word that is 0 is
+ * 0, so both give the same hash.
  *
  * Signatures.  In front of the subtables, a table of 64-byte buckets of eight
  * {32-bit hash, slot} entries remembers which megaflow a key hit.  An entry

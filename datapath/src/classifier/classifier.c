@@ -1434,9 +1434,3 @@ cls_rule_is_catchall(const struct cls_rule *rule)
 {
     return !rule->subtable->mask.n;
 }
-
-unsigned
-classifier_count(const struct classifier *cls)
-{
-    return cls->n_rules;
-}

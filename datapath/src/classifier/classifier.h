@@ -148,6 +148,4 @@ void cls_rule_expand(const struct cls_rule *, struct flow *value,
 /* Tells whether the rule matches everything. */
 bool cls_rule_is_catchall(const struct cls_rule *);
 
-unsigned classifier_count(const struct classifier *);
-
 #endif /* classifier.h */

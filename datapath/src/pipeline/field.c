@@ -172,17 +172,6 @@ bits_copy(const uint8_t *src, unsigned src_size, unsigned src_bit,
 }
 
 void
-field_mask_all(const struct field *f, struct flow *wc)
-{
-    uint8_t ones[16], tos = wc->nw_tos;
-
-    memset(ones, 0xff, sizeof ones);
-    bits_copy(ones, 16, 0, (uint8_t *) wc + f->offset, f->size, f->shift,
-              f->width);
-    keep_ecn(f, wc, tos);
-}
-
-void
 subfield_mask(const struct subfield *s, struct flow *wc)
 {
     const struct field *f = &fields[s->field];

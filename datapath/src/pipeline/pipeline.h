@@ -90,7 +90,6 @@ void pipeline_translate(const struct xlate_in *, struct xlate_out *);
  * the list and repeats the side effects ('tcp_flags' of all packets seen). */
 void credits_settle(struct credits *, uint64_t n_packets, uint64_t n_bytes,
                     int64_t used_ms, uint16_t tcp_flags);
-void credits_ref(struct credits *);
 void credits_unref(struct credits *);
 
 /* Stores in '*flow' what belongs to the pipeline in frozen state 'id':

@@ -42,7 +42,6 @@
 #define RESERVED_FLOOD 0xfffb
 #define RESERVED_ALL 0xfffc
 #define RESERVED_CONTROLLER 0xfffd
-#define RESERVED_LOCAL 0xfffe
 #define RESERVED_NONE 0xffff
 
 #define ODP_NONE UINT32_MAX
@@ -432,8 +431,6 @@ typedef uint32_t stage_one(struct pipeline *, void *change,
 int changes_stage(uint64_t version, void *changes, uint32_t n, size_t size,
                   size_t error_offset, stage_one *, const uint8_t *blob,
                   uint32_t blob_size);
-void rules_committed(struct pipeline *, struct staged_change *);
-void rules_aborted(struct pipeline *, struct staged_change *);
 void groups_committed(struct staged_change *);
 void groups_aborted(struct staged_change *);
 /* Stages the removal of every rule of 'bridge' that outputs to 'group'. */

@@ -133,12 +133,6 @@ credit_release(struct pipeline *p, struct credit *c)
 }
 
 void
-credits_ref(struct credits *credits)
-{
-    __atomic_add_fetch(&credits->refs, 1, __ATOMIC_RELAXED);
-}
-
-void
 credits_unref(struct credits *credits)
 {
     if (credits

@@ -126,7 +126,6 @@ bool flow_push_mpls(struct flow *, unsigned n, be16 eth_type,
 /* field.c: bits of fields; 'bytes' is a container with the field in place. */
 bool field_has_prereq(enum prereq, const struct flow *, struct flow *wc);
 void field_mask(const struct field *, const uint8_t *mask, struct flow *wc);
-void field_mask_all(const struct field *, struct flow *wc);
 void field_set(const struct field *, const uint8_t *value,
                const uint8_t *mask, struct flow *);
 void subfield_mask(const struct subfield *, struct flow *wc);
