@@ -43,7 +43,6 @@ class Feed:
     def __init__(self, rows: Rows) -> None:
         self._pending: Changes = {name: {uuid: (None, row) for uuid, row in table.items()}
                                   for name, table in rows.items() if table}
-        self._is_synced = False
         self._event = trio.Event()
 
     def _add(self, changes: Changes) -> None:

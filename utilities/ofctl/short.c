@@ -244,7 +244,8 @@ static int
 time_limit(void)
 {
     const char *text = getenv("OVS_CTL_TIMEOUT");
-    long seconds = text ? strtol(text, NULL, 10) : 0;
+    bool is_number = text && !text[strspn(text, "0123456789")];
+    long seconds = is_number ? strtol(text, NULL, 10) : 0;
 
     return seconds <= 0 ? -1 : seconds < 1000000 ? seconds * 1000 : 1000000000;
 }

@@ -48,16 +48,13 @@ class Dummy(Netdev):
             self.mtu = self.interface.mtu_request
 
     def set_mac(self, mac: str) -> None:
-        if mac != self.mac:
-            self.mac = mac
-            self.touched += 1
+        self.mac = mac
 
     def set_mtu(self, mtu: int) -> None:
         self.mtu = self.interface.mtu_request or mtu
 
     def set_up(self, is_up: bool) -> None:
         self.is_up = is_up
-        self.touched += 1
 
     def config(self) -> PortConfig:
         options = self.options
