@@ -5,6 +5,7 @@ returns the answer's text or raises CommandError with the reference's sentence. 
 datapath (dpctl/*) are in `dpctl.py`, those that translate packets in `trace.py`. Control task only.
 """
 
+import re
 from collections.abc import Callable
 from ipaddress import IPv4Interface, IPv6Interface
 
@@ -139,9 +140,10 @@ class Commands:
         return "\n".join(lines)
 
     def _vlan(self, word: str) -> int:
-        if not word.isdigit() or int(word) > 4095:
-            raise CommandError(f"Invalid vlan {word}") from None
-        return int(word)
+        number = int((re.match(r"\s*\d+", word) or ["0"])[0])
+        if number > 4095:
+            raise CommandError(f"Invalid vlan {word}")
+        return number
 
     @staticmethod
     def _mac(word: str) -> str:
@@ -153,7 +155,7 @@ class Commands:
             pass
         raise CommandError("bad MAC address")
 
-    def fdb_add(self, args: list[str]) -> None:
+    def fdb_add(self, args: list[str]) -> str | None:
         bridge = self.bridge(args[0])
         port = bridge.ports.get(args[1])
         if port is None and args[1].isdigit():
@@ -161,7 +163,14 @@ class Commands:
             port = found[1] if found else None
         if port is None:
             raise CommandError("software error, odp port is present but no ofp port")
-        face.mac_set(bridge.handle, self._mac(args[3]), self._vlan(args[2]), port.ofport)
+        mac, vlan = self._mac(args[3]), self._vlan(args[2])
+        old = next((entry for entry in face.macs(bridge.handle)
+                    if (entry.mac, entry.vlan) == (mac, vlan)), None)
+        face.mac_set(bridge.handle, mac, vlan, port.ofport)
+        if old is None or (old.is_static and old.ofp == port.ofport):
+            return None
+        kind = "static" if old.is_static else "dynamic"
+        return f"Overriding already existing {kind} entry on {old.ofp}"
 
     def fdb_del(self, args: list[str]) -> None:
         bridge = self.bridge(args[0])

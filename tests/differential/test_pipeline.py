@@ -333,6 +333,43 @@ SCRIPTS["the end of connections"] = [
     _FIN, _FIN, _FIN.replace("dst=9", "dst=10"), "ovs-appctl revalidator/wait", "ovs-ofctl --no-stats dump-flows br0",
     *["ovs-appctl time/warp 4000 500", f"{O13} dump-flows br0 | sed 's/idle_age=[0-9]*//'"] * 2]
 
+_FDB = "ovs-appctl fdb/show br0 | sort"
+
+
+def _broadcast(port: int, host: int, tag: str = "") -> str:
+    """The line that has a broadcast frame of a host come in, with a tag's "vid=V,pcp=P" if given."""
+    line = udp(port, in_port=port).replace("50:54:00:00:00:05", f"50:54:00:00:01:{host:02x}").replace(
+        "50:54:00:00:00:07", "ff:ff:ff:ff:ff:ff")
+    return line if not tag else line.replace("eth_type(0x0800),", f"eth_type(0x8100),vlan({tag}),encap("
+                                             "eth_type(0x0800),").replace(")'", "))'")
+
+
+SCRIPTS["who is where"] = [
+    "ovs-vsctl set bridge br0 other_config:mac-table-size=3", "ovs-ofctl add-flow br0 actions=normal",
+    *(_broadcast(port, port) for port in (1, 2, 3)), "ovs-appctl fdb/add br0 p3 0 50:54:00:00:01:01",
+    "ovs-appctl fdb/add br0 p3 0 50:54:00:00:01:01", "ovs-appctl fdb/add br0 p2 0x 50:54:00:00:01:01", _FDB,
+    "ovs-appctl fdb/stats-show br0",
+    *(f"ovs-appctl ofproto/trace br0 in_port=1,dl_src=50:54:00:00:02:0{host},dl_dst=50:54:00:00:01:0{host}"
+      for host in (1, 3)),
+    "ovs-vsctl set port p3 trunks=0,1", _FDB, "ovs-vsctl set port p2 other_config:priority-tags=if-nonzero", _FDB,
+    _broadcast(3, 4), "ovs-vsctl set bridge br0 flood_vlans=7", _FDB, _broadcast(3, 5), "ovs-vsctl del-port p3", _FDB,
+    *(f"ovs-appctl ofproto/trace br0 in_port=1,dl_dst={mac} | grep -c reserved"
+      for mac in ("00:e0:2b:00:00:04", "00:e0:2b:00:00:05", "01:00:0c:cc:cc:c7", "01:00:0c:cc:cc:c8"))]
+
+SCRIPTS["ports that are down and tags that say nothing"] = [
+    "ovs-ofctl add-flow br0 actions=normal", "ovs-ofctl mod-port br0 p1 down",
+    "ovs-appctl netdev-dummy/set-admin-state p2 down", *(_broadcast(port, port) for port in (1, 2, 3)),
+    *(f"ovs-ofctl dump-ports br0 {port}; ovs-vsctl get interface p{port} admin_state link_state" for port in (1, 2)),
+    "ovs-ofctl mod-port br0 p2 no-receive",
+    *(f"ovs-appctl ofproto/trace br0 in_port=2,dl_dst={mac}" for mac in ("01:80:c2:00:00:00", "ff:ff:ff:ff:ff:ff")),
+    "ovs-ofctl mod-port br0 p2 receive",
+    "ovs-vsctl set port p1 tag=99 -- set port br0 tag=98 -- set port p2 tag=10 -- set port p3 trunks=10",
+    *(f"ovs-vsctl set port p3 vlan_mode={mode} tag=10 other_config:priority-tags={tags}; "
+      f"ovs-appctl ofproto/trace br0 in_port={port},{tag}dl_dst=ff:ff:ff:ff:ff:ff | tail -1"
+      for mode in ("native-untagged", "native-tagged", "access") for tags in ("always", "if-nonzero", "never")
+      for port, tag in ((2, ""), (2, "dl_vlan=0,dl_vlan_pcp=5,"))),
+    _broadcast(2, 9, "vid=0,pcp=3"), "ovs-appctl dpctl/dump-flows | grep -c 'vid=0,pcp=3)'"]
+
 
 def answer(switch: Switch, name: str) -> str:
     """What the lines of a script print; the switch is closed."""
@@ -344,7 +381,7 @@ def answer(switch: Switch, name: str) -> str:
 
 
 # What random traces and quicker tests see as well.
-_LONG = ("meter changes", "exit ends more than its list", "connections traced", "tunnel options")
+_LONG = ("meter changes", "the end of connections", "exit ends more than its list", "connections traced", "tunnel options")
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long if name in _LONG else ())

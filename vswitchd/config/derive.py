@@ -36,6 +36,11 @@ def integer(text: str | None, default: int, low: int, high: int) -> int:
     return value if low <= value <= high else default
 
 
+def bounded(text: str | None, default: int, low: int, high: int) -> int:
+    """`text` as a number, or the bound that it goes beyond; `default` where it is none."""
+    return min(max(integer(text, default, -(1 << 63), 1 << 63), low), high)
+
+
 def mac_address(text: str | None) -> str | None:
     """`text` as six pairs of lowercase digits; None where it is no MAC."""
     if text is None or not _MAC.fullmatch(text):
@@ -244,8 +249,8 @@ class _Derivation:
             else None,
             config.get("datapath-id"), self.hwaddr(uuid, config.get("hwaddr"), name),
             config.get("dp-desc"), config.get("dp-sn"),
-            integer(config.get("mac-aging-time"), 300, 15, 3600),
-            integer(config.get("mac-table-size"), 8192, 10, 1_000_000),
+            bounded(config.get("mac-aging-time"), 300, 15, 3600),
+            bounded(config.get("mac-table-size"), 8192, 10, 1_000_000),
             vlan_set(row["flood_vlans"]), is_true(config.get("forward-bpdu")),
             self.flow_tables(row), integer(config.get("controller-queue-size"), 100, 1, 512))
 

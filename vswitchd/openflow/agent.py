@@ -680,6 +680,7 @@ class BridgeAgent:
         if not self.bridge.is_published:
             self.agent.publish()
             self.ports_changed()
+            self.agent.report()
         await trio.lowlevel.checkpoint()
 
     def carry_out(self, session: Session, decoded: messages.Message) -> list:

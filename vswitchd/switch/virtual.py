@@ -59,7 +59,8 @@ class Dummy(Netdev):
     def config(self) -> PortConfig:
         options = self.options
         both = options.get("pcap", "")
-        return PortConfig(self.kind, self.name, self.mac, self.mtu, self.is_up,
+        # What is down is not live, but passes frames all the same, as in the reference.
+        return PortConfig(self.kind, self.name, self.mac, self.mtu,
                           n_rxq=(integer(options.get("n_rxq"), 1, 1, 1 << 16)
                                  if self.kind == "dummy-pmd" else 1),
                           sends_to_queue="stream" in options or "pstream" in options,

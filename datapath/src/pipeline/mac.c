@@ -83,6 +83,25 @@ remove_mac(struct mac_table *t, struct mac *m)
     free(m);
 }
 
+void
+mac_table_flush(struct mac_table *t, uint32_t bundle)
+{
+    lock_take(&t->lock);
+    while (!bundle && t->oldest) {
+        remove_mac(t, t->oldest);
+    }
+    for (uint32_t i = 0; bundle && i < t->n_hash; i++) {
+        struct mac *next;
+        for (struct mac *m = t->hash[i]; m; m = next) {
+            next = m->next;
+            if (m->bundle == bundle) {
+                remove_mac(t, m);
+            }
+        }
+    }
+    lock_drop(&t->lock);
+}
+
 static struct mac *
 add_mac(struct mac_table *t, const uint8_t *address, uint16_t vlan)
 {
@@ -291,7 +310,9 @@ mac_set(uint32_t handle, const struct mac_entry *entry)
     } else {
         m = add_mac(t, entry->mac, entry->vlan);
     }
-    m->bundle = entry->bundle;
+    const struct conf_port *port = conf_port(bridge_conf(bridge), entry->ofp);
+    m->bundle = entry->bundle ? entry->bundle
+                : port && port->bundle ? port->bundle->config.id : 0;
     m->ofp = entry->ofp;
     m->is_static = entry->is_static;
     m->used_ms = clock_now();
@@ -335,12 +356,7 @@ macs_flush(uint32_t handle)
     if (!bridge) {
         return error_set(ENODEV, "no bridge %u", handle);
     }
-    struct mac_table *t = &bridge->macs;
-    lock_take(&t->lock);
-    while (t->oldest) {
-        remove_mac(t, t->oldest);
-    }
-    lock_drop(&t->lock);
+    mac_table_flush(&bridge->macs, 0);
     pipeline_changed(bridge->pipeline);
     return 0;
 }

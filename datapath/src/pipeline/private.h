@@ -262,6 +262,8 @@ struct mac_table {
 
 void mac_table_init(struct mac_table *);
 void mac_table_destroy(struct mac_table *);
+/* Forgets what was learned; with 'bundle' not 0, all that is on it. */
+void mac_table_flush(struct mac_table *, uint32_t bundle);
 /* Stores the bundle of a MAC; false: unknown. */
 bool mac_lookup(struct mac_table *, const struct conf *, const uint8_t *mac,
                 uint16_t vlan, int64_t now_ms, uint32_t *bundle,

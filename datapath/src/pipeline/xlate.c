@@ -564,13 +564,9 @@ static bool run_table(struct xlate *, uint32_t in_port, uint8_t table,
                       bool last);
 
 static bool
-may_receive(struct xlate *x, const struct conf_port *port)
+may_receive(const struct conf_port *port)
 {
-    static const uint8_t stp[6] = { 0x01, 0x80, 0xc2, 0, 0, 0 };
-    bool is_stp = !memcmp(x->flow.eth_dst, stp, 6);
-
-    return !(port->config.config & (is_stp ? PORT_NO_RECV_STP
-                                    : PORT_NO_RECV));
+    return !(port->config.config & PORT_NO_RECV);
 }
 
 static void
@@ -616,7 +612,7 @@ output_to_patch(struct xlate *x, const struct conf_port *port, bool last)
         xlate_report(x, TRACE_BRIDGE, bridge->handle, 0, 0, 0);
         x->trace_depth++;
     }
-    if (may_receive(x, peer)) {
+    if (may_receive(peer)) {
         if (peer->bundle) {
             xlate_mirror(x, peer->bundle, peer->bundle->mirrors_in);
         }
@@ -2295,7 +2291,7 @@ translate(struct xlate *x, struct frozen *frozen)
             x->trace_depth++;
         }
     }
-    if (!frozen && port && !may_receive(x, port)) {
+    if (!frozen && port && !may_receive(port)) {
         if (rule) {
             credit_rule(x, rule);
         } else if (!has_ops) {
