@@ -13,7 +13,7 @@ import pytest
 
 from tests.conformance import oskentests
 from tests.conformance.controllers import Suite, require
-from tests.system.network import wait
+from tests.system.network import Namespace, wait
 
 pytestmark = [pytest.mark.system, require]
 

@@ -48,19 +48,21 @@ class Dummy(Netdev):
             self.mtu = self.interface.mtu_request
 
     def set_mac(self, mac: str) -> None:
-        self.mac = mac
+        if mac != self.mac:
+            self.mac = mac
+            self.touched += 1
 
     def set_mtu(self, mtu: int) -> None:
         self.mtu = self.interface.mtu_request or mtu
 
     def set_up(self, is_up: bool) -> None:
         self.is_up = is_up
+        self.touched += 1
 
     def config(self) -> PortConfig:
         options = self.options
         both = options.get("pcap", "")
-        # What is down is not live, but passes frames all the same, as in the reference.
-        return PortConfig(self.kind, self.name, self.mac, self.mtu,
+        return PortConfig(self.kind, self.name, self.mac, self.mtu, self.is_up,
                           n_rxq=(integer(options.get("n_rxq"), 1, 1, 1 << 16)
                                  if self.kind == "dummy-pmd" else 1),
                           sends_to_queue="stream" in options or "pstream" in options,
