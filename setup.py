@@ -107,6 +107,6 @@ def compile_changed(compiler, sources, output_dir=None, macros=None, include_dir
 
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from vswitchd.openflow.quick.build import LINES  # noqa: E402  (the root was not on the path)
+from vswitchd.openflow.quick.build import FOR_TOOLS  # noqa: E402  (the root was not on the path)
 setup(cffi_modules=[f"{builder}:ffibuilder" for builder in BUILDERS],
-      ext_modules=[ROAD, LINES], cmdclass={"build_ext": IncrementalBuild})
+      ext_modules=[ROAD, *FOR_TOOLS], cmdclass={"build_ext": IncrementalBuild})

@@ -16,7 +16,7 @@ from itertools import accumulate
 
 from datapath import text
 from datapath.header_text import format_header, parse_header
-from datapath.part import TextError, Values, width
+from datapath.part import TextError, Values, hash_x, parse_pairs, width
 from datapath.text import format_port
 from datapath.tunnel_text import format_tunnel
 from schema.flow.fields import OFFSET
@@ -139,10 +139,6 @@ def record(kind: Type, *fixed, tail: bytes = b"") -> bytes:
 
 # ---- printing
 
-def _hash_x(value: int) -> str:
-    return f"{value:#x}" if value else "0"
-
-
 def records(actions: bytes):
     """(type, body, tail) of each record; `body` is everything after the head."""
     at = 0
@@ -156,6 +152,12 @@ def format_actions(actions: bytes, ports: Mapping[int, str] | None = None) -> st
     """A list of actions; "drop" for an empty one. `ports`: names to print instead of numbers."""
     texts = [_FORMATS[kind](body, ports) for kind, body in records(actions)]
     return ",".join(texts) or "drop"
+
+
+def format_slow_path(reasons: int) -> str:
+    """The actions of a flow whose packets are translated one by one, for these SLOW_* bits."""
+    names = [name for name, bit in SLOW_REASONS.items() if reasons & bit]
+    return f"userspace(pid=0,slow_path({','.join(names)}))"
 
 
 def _fixed(kind: Type, body: bytes) -> tuple:
@@ -181,7 +183,7 @@ def _format_userspace(body: bytes, ports) -> str:
     elif kind == CONTROLLER:
         words.append(f"controller(reason={reason},dont_send={int(bool(flags & 1))},"
                      f"continuation={int(bool(flags & 2))},recirc_id={recirc},"
-                     f"rule_cookie={_hash_x(cookie)},controller_id={controller},"
+                     f"rule_cookie={hash_x(cookie)},controller_id={controller},"
                      f"max_len={max_len})")
     elif kind == SFLOW:
         vlan = _be(tci)
@@ -260,7 +262,7 @@ def _format_set(body: bytes, ports) -> str:
         member = _SET_KEYS[number][0][0]
         mask = masks[member]
         suffix = "" if mask == 0xffffffff else f"/{mask:#x}"
-        return f"set({name}({_hash_x(values[member])}{suffix}))"
+        return f"set({name}({hash_x(values[member])}{suffix}))"
     if number == 21:
         values, masks = ({"mpls_lse": half["mpls_lse"] << 96} for half in (values, masks))
         return f"set({text.format_labels(text.MPLS[0], values, masks)})"
@@ -295,7 +297,7 @@ def _format_ct(body: bytes, ports) -> str:
     if zone:
         words.append(f"zone={zone}")
     if mark_mask:
-        words.append(f"mark={_hash_x(mark)}/{mark_mask:#x}")
+        words.append(f"mark={hash_x(mark)}/{mark_mask:#x}")
     if any(label_mask):
         exact = label_mask == b"\xff" * 16
         words.append(f"label={_be(label):#x}" + ("" if exact else f"/{_be(label_mask):#x}"))
@@ -339,7 +341,7 @@ def _format_push_nsh(body: bytes, ports) -> str:
     if mdtype == 1:
         return f"push_nsh({words}," + ",".join(
             f"c{n + 1}=0x{_be(metadata[4 * n:4 * n + 4]):x}" for n in range(4)) + ")"
-    return f"push_nsh({words},md2={_hash_x(_be(metadata))})"
+    return f"push_nsh({words},md2={hash_x(_be(metadata))})"
 
 
 def _format_check_len(body: bytes, ports) -> str:
@@ -489,21 +491,12 @@ class _Parser:
         self.at += len(literal)
 
 
-def _pairs(body: str) -> dict[str, str]:
-    """key=value pairs of a body without nesting; a bare word has the value ""."""
-    found = {}
-    for word in filter(None, (word.strip() for word in body.split(","))):
-        key, _, value = word.partition("=")
-        found[key] = value
-    return found
-
-
 def _int(value: str) -> int:
     return int(value, 0)
 
 
 def _parse_push_vlan(parser: _Parser) -> bytes:
-    pairs = _pairs(parser.body())
+    pairs = parse_pairs(parser.body())
     vid, pcp = _int(pairs["vid"]), _int(pairs["pcp"])
     if vid > 0xfff or pcp > 7:
         raise ValueError(pairs)
@@ -514,7 +507,7 @@ def _parse_push_vlan(parser: _Parser) -> bytes:
 
 def _parse_mpls(kind: Type) -> Callable[[_Parser], bytes]:
     def parse(parser: _Parser) -> bytes:
-        pairs = {key: _int(value) for key, value in _pairs(parser.body()).items()}
+        pairs = {key: _int(value) for key, value in parse_pairs(parser.body()).items()}
         lse = pairs["label"] << 12 | pairs["tc"] << 9 | pairs["bos"] << 8 | pairs["ttl"]
         return record(kind, pairs["eth_type"].to_bytes(2, "big"), 0, lse.to_bytes(4, "big"), 0)
     return parse
@@ -591,7 +584,7 @@ def _parse_hash(parser: _Parser) -> bytes:
 
 
 def _parse_push_eth(parser: _Parser) -> bytes:
-    pairs = _pairs(parser.body())
+    pairs = parse_pairs(parser.body())
     return record(Type.PUSH_ETH, *(bytes.fromhex(pairs[key].replace(":", ""))
                                    for key in ("dst", "src")))
 
@@ -602,7 +595,7 @@ def _words(number: int) -> bytes:
 
 
 def _parse_push_nsh(parser: _Parser) -> bytes:
-    pairs = _pairs(parser.body())
+    pairs = parse_pairs(parser.body())
     path = _int(pairs.get("spi", "0")) << 8 | _int(pairs.get("si", "255"))
     mdtype = _int(pairs.get("mdtype", "1"))
     metadata = (b"".join(_int(pairs.get(f"c{n}", "0")).to_bytes(4, "big") for n in range(1, 5))
@@ -650,7 +643,7 @@ def _parse_ct(parser: _Parser) -> bytes:
                 high = _address(match["high"].strip("[]"))[1] if match["high"] else low
             if match["port"]:
                 ports = int(match["port"]), int(match["port_max"] or match["port"])
-    pairs = _pairs(body)
+    pairs = parse_pairs(body)
     if not _CT_WORDS.issuperset(pairs) or {"commit", "force_commit"} <= pairs.keys():
         raise ValueError(body)
     flags |= (Ct.COMMIT if "commit" in pairs else 0) | (
@@ -674,7 +667,7 @@ _CONTROLLER_WORDS = frozenset(("reason", "dont_send", "continuation", "recirc_id
 def _parse_userspace(parser: _Parser) -> bytes:
     body = parser.body()
     nested = {name: inner for name, inner in re.findall(r"(\w+)\(([^()]*)\)", body)}
-    pairs = _pairs(re.sub(r"\w+\([^()]*\)", "", body))
+    pairs = parse_pairs(re.sub(r"\w+\([^()]*\)", "", body))
     kind, flags, reason, data = RAW, 0, 0, b""
     values: dict[str, int] = {}
     tci = 0
@@ -684,7 +677,7 @@ def _parse_userspace(parser: _Parser) -> bytes:
             continue
         kind = {"slow_path": SLOW_PATH, "controller": CONTROLLER, "sFlow": SFLOW,
                 "flow_sample": FLOW_SAMPLE, "ipfix": IPFIX}[name]
-        inner_pairs = _pairs(inner)
+        inner_pairs = parse_pairs(inner)
         if kind == SLOW_PATH:
             reason = (_int(inner) if inner.strip().isdigit() else
                       sum(SLOW_REASONS[word] for word in inner_pairs))
@@ -719,7 +712,7 @@ def _parse_number(kind: Type) -> Callable[[_Parser], bytes]:
 
 
 def _parse_psample(parser: _Parser) -> bytes:
-    pairs = _pairs(parser.body())
+    pairs = parse_pairs(parser.body())
     cookie = bytes.fromhex(pairs.get("cookie", "").removeprefix("0x"))
     return record(Type.PSAMPLE, _int(pairs["group"]), cookie, len(cookie), 0)
 
@@ -746,12 +739,13 @@ _PARSERS: dict[str, Callable[[_Parser], bytes]] = {
     "sample": _parse_sample, "recirc": _parse_number(Type.RECIRC), "hash": _parse_hash,
     "push_mpls": _parse_mpls(Type.PUSH_MPLS), "add_mpls": _parse_mpls(Type.ADD_MPLS),
     "pop_mpls": lambda parser: record(
-        Type.POP_MPLS, _int(_pairs(parser.body())["eth_type"]).to_bytes(2, "big"), 0),
+        Type.POP_MPLS, _int(parse_pairs(parser.body())["eth_type"]).to_bytes(2, "big"), 0),
     "ct": _parse_ct, "trunc": _parse_number(Type.TRUNC), "push_eth": _parse_push_eth,
     "push_nsh": _parse_push_nsh, "pop_nsh": _empty(Type.POP_NSH),
     "meter": _parse_number(Type.METER), "clone": _parse_clone, "check_pkt_len": _parse_check_len,
     "dec_ttl": _parse_dec_ttl, "psample": _parse_psample, "tnl_push": _parse_tnl_push,
-    "tnl_pop": lambda parser: record(Type.TNL_POP, parser.port(parser.body())), "lb_output": _parse_number(Type.LB_OUTPUT),
+    "tnl_pop": lambda parser: record(Type.TNL_POP, parser.port(parser.body())),
+    "lb_output": _parse_number(Type.LB_OUTPUT),
 }
 _WORDS: dict[str, bytes] = {
     "pop_vlan": record(Type.POP_VLAN), "pop_eth": record(Type.POP_ETH),

@@ -894,6 +894,11 @@ def trace(dp: int, flow: bytes, bridge: int = 0, frame: bytes = b"", learn: bool
                  ffi.buffer(mask)[:], ffi.buffer(actions, result.actions_size)[:])
 
 
+def forget_traces() -> None:
+    """Ends a series of traces: recirculation ids that they took are free again."""
+    lib.flow_trace_forget()
+
+
 class Frozen(NamedTuple):
     """How a frame goes on that comes back with a recirculation id, or is resumed.
 

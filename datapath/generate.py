@@ -2,8 +2,9 @@
 
 `flow.h` holds struct flow and the stage boundaries, `fields.h` the match fields with their place in
 it, `ops.h` the ops of a program, `drops.h` the drop reasons, `seam.h` the flags and codes of api.h,
-`layout.h` a number that changes when any of them does. The library returns that number by dp_layout() and the face refuses one that
-differs from `LAYOUT`, so Python and C can never disagree about an offset.
+`layout.h` a number that changes when any of them does. The library returns that number by
+dp_layout() and the face refuses one that differs from `LAYOUT`, so Python and C can never disagree
+about an offset.
 
 Called by `build.py`; `datapath/ffi.py` reads LAYOUT. Any thread; imports schema only.
 """

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import IntEnum
 
 from datapath.part import (format_ip, format_ip6, format_mac, hash_x, parse_int, parse_ip,
-                           parse_ip6, parse_mac)
+                           parse_ip6, parse_mac, parse_pairs)
 from datapath.tunnel_text import format_option, parse_options, unpack_options
 
 
@@ -127,7 +127,7 @@ _PART = re.compile(r"\s*,?\s*(\w+)(?:=(\d+)|\()")
 
 
 def parse_header(body: str) -> tuple[int, bytes]:
-    """(kind of the tunnel, header). Raises ValueError, KeyError, struct.error."""
+    """(kind of the tunnel, header). Raises ValueError, LookupError, struct.error."""
     numbers: dict[str, int] = {}
     header, names, at = b"", [], 0
     while body[at:].strip():
@@ -159,26 +159,18 @@ _STACKS: dict[int, tuple[list[str], ...]] = {
 }
 
 
-def _pairs(body: str) -> dict[str, str]:
-    found = {}
-    for word in filter(None, (word.strip() for word in body.split(","))):
-        key, _, value = word.partition("=")
-        found[key] = value
-    return found
-
-
 def _numbers(body: str) -> dict[str, int]:
-    return {key: parse_int(value) if value else 1 for key, value in _pairs(body).items()}
+    return {key: parse_int(value) if value else 1 for key, value in parse_pairs(body).items()}
 
 
 def _parse_eth(body: str) -> bytes:
-    pairs = _pairs(body)
+    pairs = parse_pairs(body)
     return _ETHERNET.pack(parse_mac(pairs["dst"]).to_bytes(6, "big"),
                           parse_mac(pairs["src"]).to_bytes(6, "big"), parse_int(pairs["dl_type"]))
 
 
 def _parse_ipv4(body: str) -> bytes:
-    pairs = _pairs(body)
+    pairs = parse_pairs(body)
     return _IP.pack(0x45, parse_int(pairs["tos"]), 0, 0, parse_int(pairs["frag"]),
                     parse_int(pairs["ttl"]), parse_int(pairs["proto"]), 0,
                     parse_ip(pairs["src"]).to_bytes(4, "big"),
@@ -186,7 +178,7 @@ def _parse_ipv4(body: str) -> bytes:
 
 
 def _parse_ipv6(body: str) -> bytes:
-    pairs = _pairs(body)
+    pairs = parse_pairs(body)
     first = 6 << 28 | parse_int(pairs["tclass"]) << 20 | parse_int(pairs["label"])
     return _IP6.pack(first, 0, parse_int(pairs["proto"]), parse_int(pairs["hlimit"]),
                      parse_ip6(pairs["src"]).to_bytes(16, "big"),

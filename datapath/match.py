@@ -1,8 +1,8 @@
 """Matches and flows in the library's form: values and masks laid out as `struct flow`.
 
 `pack_match` turns {field: (value, mask)} with the names of schema/flow/fields.py into two byte
-strings, `unpack_match` turns them back. Integers are host values of a field's own width; all that
-is known about places comes from the field table. Pure Python, needs no compiled library; any
+strings, `unpack_flow` reads fields of a flow. Integers are host values of a field's own width; all
+that is known about places comes from the field table. Pure Python, needs no compiled library; any
 thread.
 """
 

@@ -1,4 +1,4 @@
-"""One field of an attribute in text: how its value and mask are written and read, and where it lies.
+"""One field of an attribute in text: how its value and mask are written and read, and its place.
 
 `Part` is a row of the tables of `text.py` (keys) and `tunnel_text.py` (tunnels); a `Key` is an
 attribute with its parts. Values are those of `text.py`: {member of struct flow: int}.
@@ -65,6 +65,15 @@ def parse_ip6(text: str) -> int:
 
 def parse_int(text: str) -> int:
     return int(text, 0) if not re.fullmatch(r"0[0-9]+", text) else int(text, 8)
+
+
+def parse_pairs(body: str) -> dict[str, str]:
+    """key=value pairs of a body without nesting; a bare word has the value ""."""
+    found = {}
+    for word in filter(None, (word.strip() for word in body.split(","))):
+        key, _, value = word.partition("=")
+        found[key] = value
+    return found
 
 
 FRAG_NAMES = {"no": 0, "first": FRAG_ANY, "later": FRAG_ANY | FRAG_LATER}

@@ -1,7 +1,8 @@
 """Programs: compiled OpenFlow actions, packed as the ops of schema/flow/ops.py.
 
-`pack_op` makes one op, `unpack_ops` reads them back; a program is the concatenation of its ops. Layouts are derived from the op
-table: nothing here knows a code or an offset. Pure Python, needs no compiled library; any thread.
+`pack_op` makes one op, `unpack_ops` reads them back; a program is the concatenation of its ops.
+Layouts are derived from the op table: nothing here knows a code or an offset. Pure Python, needs no
+compiled library; any thread.
 """
 
 import struct

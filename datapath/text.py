@@ -3,7 +3,7 @@
 A key is a `struct flow` whose in_port is a datapath port number; a mask is another one. Here both
 are dicts {member name: int} (`unpack`, `pack` turn them into bytes): a missing member is 0, byte
 arrays are big-endian integers. `KEYS` says once how each attribute is written and which packets
-have it; printing, parsing and validation walk it. Text of datapath actions is in `actions_text.py`.
+have it; printing, parsing and validation walk it. Text of datapath actions is in `action_text.py`.
 
 Source: facts of ovs-dpctl(8) and ovs-actions(7); numbers are OVS_KEY_ATTR_*. Pure Python, needs no
 compiled library; any thread.
@@ -62,8 +62,9 @@ _LSE = 96                       # mpls_lse is one 128-bit container, outermost l
 
 def _mpls(index: int) -> tuple[Part, ...]:
     at = _LSE - 32 * index
-    return (Part("label", "mpls_lse", DEC_0X, at + 12, 20), Part("tc", "mpls_lse", DEC_DEC, at + 9, 3),
-            Part("ttl", "mpls_lse", DEC_0X, at, 8), Part("bos", "mpls_lse", DEC_DEC, at + 8, 1))
+    return (Part("label", "mpls_lse", DEC_0X, at + 12, 20),
+            Part("tc", "mpls_lse", DEC_DEC, at + 9, 3), Part("ttl", "mpls_lse", DEC_0X, at, 8),
+            Part("bos", "mpls_lse", DEC_DEC, at + 8, 1))
 
 
 MPLS = tuple(_mpls(index) for index in range(3))
@@ -200,7 +201,8 @@ def _layers(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: boo
 
 
 def _tcp_flags(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: bool) -> str:
-    value, care = key.get("tcp_flags", 0), None if mask is None else mask.get("tcp_flags", 0) & 0xfff
+    value = key.get("tcp_flags", 0)
+    care = None if mask is None else mask.get("tcp_flags", 0) & 0xfff
     if care == 0:
         return "tcp_flags(0/0)" if value and verbose else ""
     if not value and not care:

@@ -185,7 +185,8 @@ def format_tunnel(key: Mapping[str, int], mask: Mapping[str, int] | None = None,
                            verbose)]
     if any(part.get(key) for part in _GBP):
         words.append(_wrap("vxlan(gbp({}))", _format_parts(_GBP, key, mask, verbose)))
-    if key.get("tun_flags", 0) & RAW and (mask is None or mask.get("tun_flags", 0) & RAW or verbose):
+    if key.get("tun_flags", 0) & RAW and (
+            mask is None or mask.get("tun_flags", 0) & RAW or verbose):
         options = zip(*_get_options(key, mask))
         words.append(f"geneve({''.join(format_option(*pair) for pair in options)})")
     if version := key.get("tun_erspan_ver"):

@@ -78,8 +78,8 @@ def take_records(queue: Queue) -> Iterator[bytes]:
 
 def unpack(records: bytes, at: int) -> tuple[Upcall, int]:
     """The record that begins at `at`, and where the next one begins."""
-    (size, kind, reason, dp, bridge, odp, ofp, cookie, rule, tag, table, controller,
-     max_len, recirc, flow_size, data_size, frame_size, total, when) = _HEAD.unpack_from(records, at)
+    (size, kind, reason, dp, bridge, odp, ofp, cookie, rule, tag, table, controller, max_len,
+     recirc, flow_size, data_size, frame_size, total, when) = _HEAD.unpack_from(records, at)
     flow = at + _HEAD.size
     data = flow + flow_size + -flow_size % 8
     frame = data + data_size + -data_size % 8

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ovsdb_server import vlog
+from ovsdb_server.rpc.address import run_directory
 
 VERSION = "4.0.90"
 
@@ -84,11 +85,6 @@ Logging options:
 def help_text(program: str) -> str:
     """Return the part of --help about the options of this module."""
     return HELP.format(program=program, rundir=run_directory(), logdir=log_directory())
-
-
-def run_directory() -> str:
-    """Return where sockets and pidfiles live."""
-    return os.environ.get("OVS_RUNDIR") or "/var/run/openvswitch"
 
 
 def log_directory() -> str:

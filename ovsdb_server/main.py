@@ -21,11 +21,10 @@ from ovsdb_server.daemon import (OPTIONS, PLAIN_CAPABILITIES, VERSION, Daemon, O
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.rpc.unixctl import CommandError
 from ovsdb_server.rpc.unixctl import Server as ControlServer
-from ovsdb_server.service.commands import commands
+from ovsdb_server.service.commands import cluster_commands, commands
 from ovsdb_server.service.config_file import ConfigError, apply_config
 from ovsdb_server.service.opening import open_database
 from ovsdb_server.service.relay import Relay, split_argument
-from ovsdb_server.service.replication import parse_excluded
 from ovsdb_server.service.server import Server
 from ovsdb_server.service.targets import RemoteError
 from ovsdb_server.rpc.tls_files import TlsFiles
@@ -144,10 +143,6 @@ class _Arguments:
             case "sync-from":
                 self.source = argument
             case "sync-exclude-tables":
-                try:
-                    parse_excluded(argument)
-                except ValueError as error:
-                    raise OptionError(str(error)) from None
                 self.excluded = argument
             case "active":
                 self.is_active = True
@@ -246,6 +241,9 @@ class _Runner:
             except OSError as error:
                 raise StartError(f"{path}: could not initialize control socket "
                                  f"({error.strerror})") from None
+            server.note_cluster_opened = lambda: control.add(cluster_commands(server))
+            if any(hosted.cluster for hosted in server.databases.values()):
+                server.note_cluster_opened()
             daemon.unlink_at_exit(path)
         async with trio.open_nursery() as nursery:
             if control is not None:

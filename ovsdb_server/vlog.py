@@ -9,6 +9,7 @@ library only: tools may use it.
 """
 
 import os
+import re
 import socket
 import sys
 import threading
@@ -317,6 +318,10 @@ def set_level(logger_name: str | None, destination: int | None, level: int) -> N
         logger.threshold = max(logger.levels)
 
 
+# Two words and what follows the separator after them.
+_WORDS = re.compile(r"[ ,:]*([^ ,:]*)[ ,:]*([^ ,:]*)(?:[ ,:](.*))?", re.DOTALL)
+
+
 def set_levels(spec: str) -> None:
     """Apply one specification of -v or vlog/set.  Raises: VlogError with the reference's text.
 
@@ -324,20 +329,15 @@ def set_levels(spec: str) -> None:
     spaces, in any order, of which each is a destination, a level or a module; what is not
     named means all, and no level means DBG.
     """
-    if spec.startswith("PATTERN:"):
-        name, _, pattern = spec[8:].partition(":")
-        if name.lower() not in DESTINATIONS and name.lower() != "any":
-            raise VlogError(f'unknown destination "{name}"')
-        for index, known in enumerate(DESTINATIONS):
-            if name.lower() in (known, "any"):
-                LOG.patterns[index] = pattern
-        return
-    if spec.startswith("FACILITY:"):
-        facility = spec[9:].lower()
-        if facility not in _FACILITIES:
-            raise VlogError("invalid facility")
-        LOG.facility = _FACILITIES[facility]
-        return
+    match _WORDS.match(spec).groups(""):
+        case first, name, pattern if first.upper() == "PATTERN":
+            _set_pattern(name.lower(), pattern)
+            return
+        case first, name, _ if first.upper() == "FACILITY":
+            if name.lower() not in _FACILITIES:
+                raise VlogError("invalid facility")
+            LOG.facility = _FACILITIES[name.lower()]
+            return
     destination = level = logger_name = None
     for word in spec.replace(":", " ").replace(",", " ").split():
         lower = word.lower()
@@ -358,6 +358,17 @@ def set_levels(spec: str) -> None:
         else:
             raise VlogError(f'no destination, level, or module "{word}"')
     set_level(logger_name, destination, DBG if level is None else level)
+
+
+def _set_pattern(name: str, pattern: str) -> None:
+    """Set the pattern of the destination `name`, or of any.  Raises: VlogError."""
+    if not name:
+        raise VlogError("missing destination")
+    if name not in DESTINATIONS and name != "any":
+        raise VlogError(f'unknown destination "{name}"')
+    for index, known in enumerate(DESTINATIONS):
+        if name in (known, "any"):
+            LOG.patterns[index] = pattern
 
 
 def apply_verbose(argument: str | None) -> None:

@@ -1,1 +1,4 @@
-"""Declarations: database schemas, the field, op and drop tables, OpenFlow tables. Imports nothing of ours."""
+"""Declarations: database schemas, field, op and drop tables, OpenFlow; where the C extensions are.
+
+Imports nothing of ours.
+"""

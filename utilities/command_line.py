@@ -323,6 +323,17 @@ _MODULES = frozenset(
     "vlog vsctl vswitchd vtep_ctl".split())
 
 
+def _split_two_words(text: str) -> tuple[str, str, str]:
+    """Return two words, "" where there is none, and what follows the separator after them."""
+    words = []
+    for _ in range(2):
+        text = text.lstrip(" ,:")
+        size = next((n for n, letter in enumerate(text) if letter in " ,:"), len(text))
+        words.append(text[:size])
+        text = text[size:]
+    return words[0], words[1], text[1:]
+
+
 class Log:
     """Levels per module and destination, and where the lines go.
 
@@ -366,20 +377,20 @@ class Log:
                 del self._module_levels[key]
 
     def _set_levels(self, specification: str) -> str:
-        head, colon, rest = specification.partition(":")
-        if colon and head.upper() == "PATTERN":
-            name, colon, pattern = rest.partition(":")
-            if not colon:
-                return "missing destination" if not name else "missing pattern"
+        head, name, rest = _split_two_words(specification)
+        if head.upper() == "PATTERN":
+            if not name:
+                return "missing destination"
             if name.lower() not in _DESTINATIONS + ("any",):
                 return f'unknown destination "{name}"'
-            for destination in _DESTINATIONS if name == "any" else (name.lower(),):
-                self._patterns[destination] = pattern
+            name = name.lower()
+            for destination in _DESTINATIONS if name == "any" else (name,):
+                self._patterns[destination] = rest
             return ""
-        if colon and head.upper() == "FACILITY":
-            if rest not in _FACILITIES:
+        if head.upper() == "FACILITY":
+            if name.lower() not in _FACILITIES:
                 return "invalid facility"
-            self._facility = _FACILITIES.index(rest)
+            self._facility = _FACILITIES.index(name.lower())
             return ""
         module = destination = level = None
         for word in specification.replace(",", " ").replace(":", " ").split():

@@ -386,7 +386,7 @@ class Database:
             return from_json(type_ or column.type, value)
         except OvsdbError:
             # The server's schema allows what ours does not: take it without the constraints.
-            return _lenient_datum(column, value)
+            return _lenient_datum(value)
 
     def run(self, block: bool) -> None:
         """Take the messages that arrived; with `block` wait for at least one.
@@ -449,7 +449,7 @@ class Database:
                 return message.error
 
 
-def _lenient_datum(column: Column, value) -> tuple:
+def _lenient_datum(value) -> tuple:
     def atom(json):
         return json[1] if type(json) is list else json
     if type(value) is list and value[0] == "set":

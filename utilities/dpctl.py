@@ -120,7 +120,8 @@ def _help() -> None:
     for name, (usage, *_) in _COMMANDS.items():
         if name != "help":
             print(f"  {name} {usage}".rstrip())
-    print("\nCommands are carried out by the running ovs-vswitchd, whose datapaths they are about;\n"
+    print("\n"
+          "Commands are carried out by the running ovs-vswitchd, whose datapaths they are about;\n"
           "parse-actions and normalize-actions need no daemon.\n\n"
           "Options:\n"
           "  -s, --statistics        print statistics for port or flow\n"

@@ -1,8 +1,9 @@
 """vlog/* and coverage/* of a tool that stays: what its control socket answers about its log.
 
 `log_commands()` gives rows {name: (usage, fewest and most arguments, function)}; a function takes
-the arguments and returns (result, None) or (None, error).  For detached runs of ovsdb-client and
-ovs-ofctl, which import this only then; the daemons have `ovsdb_server.vlog`, whose texts are these.
+the arguments and returns (result, None) or (None, error).  For ovs-testcontroller and detached
+runs of ovsdb-client and ovs-ofctl, which import this only then; the daemons have
+`ovsdb_server.vlog`, whose texts are these.
 """
 
 from collections.abc import Callable

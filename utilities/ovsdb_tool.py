@@ -14,8 +14,8 @@ from _collections_abc import Callable        # What collections.abc exports, alr
 from ovsdb_server.engine.error import OvsdbError, json_text
 from ovsdb_server.engine.schema import DatabaseSchema
 from utilities.command_line import (ERR, LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT,
-                                    VERSION, WARN, Fatal, apply_log_option, log_directory,
-                                    parse_options, print_option_list, print_version, run_tool)
+                                    VERSION, WARN, Fatal, apply_log_option, parse_options,
+                                    print_option_list, print_version, run_tool)
 
 PROGRAM = "ovsdb-tool"
 
@@ -49,16 +49,9 @@ usage: ovsdb-tool [OPTIONS] COMMAND [ARG...]
   [-m]... show-log [DB]   print DB's log entries
 The default DB is {db}.
 The default SCHEMA is {schema}.
+"""
 
-Logging options:
-  -vSPEC, --verbose=SPEC   set logging levels
-  -v, --verbose            set maximum verbosity level
-  --log-file[=FILE]        enable logging to specified FILE
-                           (default: {log})
-  --syslog-method=(libc|unix:file|udp:ip:port)
-                           specify how to send messages to syslog daemon
-  --syslog-target=HOST:PORT  also send syslog msgs to HOST:PORT via UDP
-
+_OTHER_HELP = """
 Other options:
   -m, --more                  increase show-log verbosity
   --rbac-role=ROLE            RBAC role for transact and query commands
@@ -623,8 +616,9 @@ def _value_text(table, name: str, json) -> str:
 
 
 def _help(_options: _Options) -> int:
-    sys.stdout.write(_HELP.format(db=_default_db(), schema=_default_schema(),
-                                  log=f"{log_directory()}/{PROGRAM}.log"))
+    from utilities.help_parts import LOGGING, fill
+    sys.stdout.write(fill(_HELP + LOGGING + _OTHER_HELP, PROGRAM, db=_default_db(),
+                          schema=_default_schema()))
     return 0
 
 

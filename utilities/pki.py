@@ -256,9 +256,9 @@ def _make_authority(settings: Settings, name: str, date: str) -> None:
         shutil.copyfile(settings.dsa_parameters, f"{home}/dsaparam.pem")
     _new_key(settings, "ca.cnf", "private/cakey.pem", "careq.pem", cwd=home)
     os.chmod(f"{home}/private/cakey.pem", 0o700)
-    _openssl(settings, "ca", "-config", "ca.cnf", "-batch", "-notext", "-selfsign", "-create_serial",
-             "-extensions", "ca_cert", "-days", DAYS, "-keyfile", "private/cakey.pem",
-             "-in", "careq.pem", "-out", "cacert.pem", cwd=home)
+    _openssl(settings, "ca", "-config", "ca.cnf", "-batch", "-notext", "-selfsign",
+             "-create_serial", "-extensions", "ca_cert", "-days", DAYS,
+             "-keyfile", "private/cakey.pem", "-in", "careq.pem", "-out", "cacert.pem", cwd=home)
 
 
 def _write(path: str, text: str) -> None:
@@ -319,8 +319,9 @@ def sign(settings: Settings, name: str, kind: str = "switch") -> None:
 
 def _sign(settings: Settings, authority: str, source: str, target: str) -> None:
     try:
-        _openssl(settings, "ca", "-config", "ca.cnf", "-batch", "-notext", "-extensions", "usr_cert",
-                 "-in", os.path.abspath(source), "-out", f"{os.path.abspath(target)}.new",
+        _openssl(settings, "ca", "-config", "ca.cnf", "-batch", "-notext",
+                 "-extensions", "usr_cert", "-in", os.path.abspath(source),
+                 "-out", f"{os.path.abspath(target)}.new",
                  cwd=authority)
         os.replace(f"{target}.new", target)
     finally:

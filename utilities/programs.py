@@ -1,8 +1,9 @@
 """The programs of the suite: the one table of their names and modules, and how each starts.
 
 A launcher in `.venv/bin` (written by `utilities.launcher`) is started by the kernel under the
-program's own name, and calls `start(name)` or, from C, `start_tool(name)`.  Each module offers `main(argv) -> int`, with `argv`
-lacking the program's name.  Imports next to nothing: this is on every tool's way to its work.
+program's own name, and calls `start(name)` or, from C, `start_tool(name)`.  Each module offers
+`main(argv) -> int`, with `argv` lacking the program's name.  Imports next to nothing: this is on
+every tool's way to its work.
 """
 
 import _signal

@@ -162,7 +162,7 @@ _HTML_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 def _html_text(table: Table, style: Style) -> str:
     out = []
     if table.timestamp is not None:
-        out.append(f"<p>{_escape_html(table.timestamp)}</p>\n")
+        out.append(f"{table.timestamp}\n")
     out.append("<table border=1>\n")
     if table.caption is not None:
         out.append(f"    <caption>{_escape_html(table.caption)}</caption>\n")

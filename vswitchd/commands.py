@@ -21,18 +21,18 @@ from vswitchd.switch.virtual import Dummy
 
 
 _PAYLOAD = 64                   # bytes behind the headers of a packet given as a flow
-_FIN_SYN_RST = 7                # flags of TCP segments that carry nothing
+_SYN_FIN_RST = 0x007
 
 
 def _has_payload(key: text.Values) -> bool:
-    """Whether a packet of this flow carries data: TCP, UDP, ICMP, but not neighbor discovery."""
+    """Whether a packet of this flow carries data: TCP, UDP, ICMP, but not neighbor
+    discovery, nor what begins or ends a connection."""
     if key.get("eth_type") not in (0x0800, 0x86dd) or key.get("nw_frag", 0) & FRAG_LATER:
         return False
     protocol = key.get("nw_proto")
-    if protocol == 6 and key.get("tcp_flags", 0) & _FIN_SYN_RST:
-        return False
     is_discovery = protocol == 58 and key.get("tp_src") in (135, 136)
-    return protocol in (1, 6, 17, 58) and not is_discovery
+    opens_or_closes = protocol == 6 and key.get("tcp_flags", 0) & _SYN_FIN_RST
+    return protocol in (1, 6, 17, 58) and not is_discovery and not opens_or_closes
 
 
 class Commands:
@@ -140,9 +140,10 @@ class Commands:
         return "\n".join(lines)
 
     def _vlan(self, word: str) -> int:
-        if not word.isdigit() or int(word) > 4095:
-            raise CommandError(f"Invalid vlan {word}") from None
-        return int(word)
+        number = int((re.match(r"\s*\d+", word) or ["0"])[0])
+        if number > 4095:
+            raise CommandError(f"Invalid vlan {word}")
+        return number
 
     @staticmethod
     def _mac(word: str) -> str:
@@ -154,7 +155,7 @@ class Commands:
             pass
         raise CommandError("bad MAC address")
 
-    def fdb_add(self, args: list[str]) -> None:
+    def fdb_add(self, args: list[str]) -> str | None:
         bridge = self.bridge(args[0])
         port = bridge.ports.get(args[1])
         if port is None and args[1].isdigit():
@@ -162,7 +163,14 @@ class Commands:
             port = found[1] if found else None
         if port is None:
             raise CommandError("software error, odp port is present but no ofp port")
-        face.mac_set(bridge.handle, self._mac(args[3]), self._vlan(args[2]), port.ofport)
+        mac, vlan = self._mac(args[3]), self._vlan(args[2])
+        old = next((entry for entry in face.macs(bridge.handle)
+                    if (entry.mac, entry.vlan) == (mac, vlan)), None)
+        face.mac_set(bridge.handle, mac, vlan, port.ofport)
+        if old is None or (old.is_static and old.ofp == port.ofport):
+            return None
+        kind = "static" if old.is_static else "dynamic"
+        return f"Overriding already existing {kind} entry on {old.ofp}"
 
     def fdb_del(self, args: list[str]) -> None:
         bridge = self.bridge(args[0])
@@ -265,6 +273,8 @@ class Commands:
 
     def _add_address(self, args: list[str], parse: Callable, kind: str, version: str,
                      n_bits: int) -> str:
+        if len(args) < 2:
+            raise CommandError("netdev and address are needed")
         netdev, text = self.dummy(args[0]), args[1]
         prefix = text.partition("/")[2]
         if prefix.isdecimal() and int(prefix) > n_bits:
@@ -327,17 +337,17 @@ class Commands:
         return "\n".join(lines)
 
     def set_flow_limit(self, args: list[str]) -> str:
-        digits = re.match(r"\s*\d+", args[0])        # as atoi() reads it
-        limit = int(digits[0]) if digits else 0
-        self.switch.set_flow_limit(limit)
-        return f"set flow_limit to {limit}"
+        if not args[0].isdigit():
+            raise CommandError("invalid flow limit")
+        self.switch.set_flow_limit(int(args[0]))
+        return f"set flow_limit to {args[0]}"
 
     # -- bridge/*
 
     def bridge_dump_flows(self, args: list[str]) -> str:
         bridge = self.bridge(args[-1], "Unknown bridge")
         self.settle()
-        return self.agent.dump_all_flows(bridge, "--offload-stats" in args[:-1])
+        return self.agent.dump_all_flows(bridge)
 
     def bridge_reconnect(self, args: list[str]) -> None:
         bridges = ([self.bridge(args[0], "Unknown bridge")] if args
@@ -358,8 +368,6 @@ class Commands:
         return "Route Table:"
 
     def qos_show_types(self, args: list[str]) -> str:
-        if self.switch.netdev(args[0]) is None:
-            raise CommandError("no such interface")
         return f"No QoS types supported for interface: {args[0]}"
 
     def rows(self) -> tuple[Command, ...]:
@@ -368,7 +376,7 @@ class Commands:
             Command("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, self.bridge_dump_flows),
             Command("bridge/reconnect", "[bridge]", 0, 1, self.bridge_reconnect),
             Command("dpif/dump-dps", "", 0, 0, self.dump_dps),
-            Command("dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, None,
+            Command("dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, 3,
                     self.dpif_dump_flows),
             Command("dpif/set-dp-features", "bridge", 1, 3, self.set_dp_features),
             Command("dpif/show", "", 0, 0, self.dpif_show),
@@ -382,16 +390,16 @@ class Commands:
             Command("ofproto/list", "", 0, 0, self.ofproto_list),
             Command("ovs/route/show", "", 0, 0, self.route_show),
             Command("qos/show-types", "interface", 1, 1, self.qos_show_types),
-            Command("revalidator/pause", None, 0, 0, self.revalidator_pause),
+            Command("revalidator/pause", "", 0, 0, self.revalidator_pause),
             Command("revalidator/purge", "", 0, 0, self.revalidator_purge),
-            Command("revalidator/resume", None, 0, 0, self.revalidator_resume),
+            Command("revalidator/resume", "", 0, 0, self.revalidator_resume),
             Command("revalidator/wait", "", 0, 0, self.revalidator_wait),
             Command("upcall/disable-megaflows", "", 0, 0, lambda args: self.megaflows(False)),
             Command("upcall/disable-ufid", "", 0, 0, lambda args: "Datapath dumping tersely using "
                     "UFID disabled"),
             Command("upcall/enable-megaflows", "", 0, 0, lambda args: self.megaflows(True)),
             Command("upcall/enable-ufid", "", 0, 0, lambda args: "Datapath dumping tersely using "
-                    "UFID enabled for supported datapaths"),
+                    "UFID enabled"),
             Command("upcall/set-flow-limit", "flow-limit-number", 1, 1, self.set_flow_limit),
             Command("upcall/show", "", 0, 0, self.upcall_show),
         )
@@ -402,9 +410,9 @@ class Commands:
             Command("dpif-dummy/change-port-number", "dp port new-number", 3, 3,
                     self.change_port_number),
             Command("netdev-dummy/conn-state", "[netdev]", 0, 1, self.dummy_conn_state),
-            Command("netdev-dummy/ip4addr", "[netdev] ipaddr/mask-prefix-len", 2, 2,
+            Command("netdev-dummy/ip4addr", "[netdev] ipaddr/mask-prefix-len", 1, 2,
                     self.dummy_ip4addr),
-            Command("netdev-dummy/ip6addr", "[netdev] ip6addr", 2, 2, self.dummy_ip6addr),
+            Command("netdev-dummy/ip6addr", "[netdev] ip6addr", 1, 2, self.dummy_ip6addr),
             Command("netdev-dummy/receive", "name [--qid queue_id] packet|flow [--len packet_len]",
                     2, None, self.dummy_receive),
             Command("netdev-dummy/set-admin-state", "[netdev] up|down", 1, 2,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from datapath import face, text
-from datapath.action_text import format_actions, parse_actions
+from datapath.action_text import format_actions, format_slow_path, parse_actions
 from ovsdb_server.rpc.unixctl import Command, CommandError
 from schema.flow.seam import SEAM
 from vswitchd.config.desired import Interface
@@ -60,19 +60,24 @@ def is_named(record: Record, written: str, ports: dict[str, int]) -> bool:
                for name, bits in mask.items())
 
 
-def format_counts(record: Record) -> str:
+def format_counts(flow: face.Flow) -> str:
     """"packets:1, bytes:60, used:0.1s" of a megaflow."""
-    flow = record.flow
     return text.format_statistics(flow.n_packets, flow.n_bytes, flow.used_ms, face.now(),
                                   flow.tcp_flags)
+
+
+def format_flow_actions(flow: face.Flow, ports: dict[int, str] | None = None) -> str:
+    """What a megaflow does, or why its packets take the slow path."""
+    return (format_slow_path(flow.slow_reasons) if flow.slow_reasons else
+            format_actions(flow.actions, ports))
 
 
 def format_record(record: Record, ports: dict[int, str] | None, verbose: bool) -> str:
     """One line of a dump."""
     flow = record.flow
     line = text.format_flow(record.key, record.mask, ports, verbose)
-    statistics = format_counts(record)
-    actions = format_actions(flow.actions, ports)
+    statistics = format_counts(flow)
+    actions = format_flow_actions(flow, ports)
     if verbose:
         return (f"ufid:{format_ufid(flow.ufid)}, {line}, {statistics}, dp:ovs, actions:{actions}, "
                 f"dp-extra-info:miniflow_bits({_bits(flow.mask)})")
@@ -398,7 +403,7 @@ class Dpctl:
         if record is None:
             raise CommandError(_NO_FLOW)
         face.flow_del(datapath.handle, record.flow.key, record.flow.mask)
-        return format_counts(record) if "-s" in args or "--statistics" in args else None
+        return format_counts(record.flow) if "-s" in args or "--statistics" in args else None
 
     def del_flows(self, args: list[str]) -> None:
         datapath, others = ((self.choose(args, 0) if len(args) != 1 or self.find(args[0])

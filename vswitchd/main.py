@@ -1,7 +1,7 @@
 """ovs-vswitchd: the program. `main(argv)` reads the options, becomes a daemon and serves.
 
-Neighbours: `ovsdb_server/daemon.py` (options and life of every daemon), `supervisor.py` (the tasks),
-`commands.py` (the appctl table). Source: ovs-vswitchd(8).
+Neighbours: `ovsdb_server/daemon.py` (options and life of every daemon), `supervisor.py` (the
+tasks), `commands.py` (the appctl table). Source: ovs-vswitchd(8).
 """
 
 import ctypes

@@ -4,10 +4,10 @@ While vlog has dpif, dpif_netdev or netdev_dummy at DBG, the library is asked fo
 they are printed here in the reference's form. Control task only.
 """
 
-from datapath import action_text, face, text, upcall as upcalls
+from datapath import face, text, upcall as upcalls
 from ovsdb_server import vlog
 from schema.flow.seam import SEAM
-from vswitchd.dpctl import format_ufid
+from vswitchd.dpctl import format_counts, format_flow_actions, format_ufid
 from vswitchd.openflow import packed
 from vswitchd.openflow.text import format_flow
 from vswitchd.switch.switch import Switch
@@ -58,8 +58,7 @@ def _print_flow(title: str, flow: face.Flow, is_new: bool) -> None:
     ufid = format_ufid(flow.ufid)
     if is_new:
         _netdev.dbg(f"flow_add: ufid:{ufid} mega_ufid:{ufid} {text.format_flow(key, mask)}, "
-                    f"actions:{action_text.format_actions(flow.actions)}")
+                    f"actions:{format_flow_actions(flow)}")
         return
-    statistics = text.format_statistics(flow.n_packets, flow.n_bytes, flow.used_ms, face.now(),
-                                        flow.tcp_flags)
-    _dpif.dbg(f"{title}: flow_del ufid:{ufid} {text.format_flow(key, verbose=True)}, {statistics}")
+    _dpif.dbg(f"{title}: flow_del ufid:{ufid} {text.format_flow(key, verbose=True)}, "
+              f"{format_counts(flow)}")

@@ -59,6 +59,9 @@ _SLOW = {
 }
 
 
+_NOTHING = 0xffffffff           # what a bucket watches that watches no port, or no group
+
+
 class Names(NamedTuple):
     """What the text needs to know of the switch.
 
@@ -190,6 +193,9 @@ class _Writer:
                     return self.names.bundle(bridge, number)
                 case "reserved":
                     return RESERVED_PORTS.get(number, str(number))
+                case "watched":
+                    watched = (number >> 32, number & 0xffffffff)
+                    return " and ".join(f"port {each}" for each in watched if each != _NOTHING)
                 case "bridge":
                     return self.names.bridge(number)
                 case "field":
@@ -404,6 +410,14 @@ def trace_flow(dp: int, bridge: int, flow: bytes, names: Names, frame: bytes = b
     frames that come back from connection tracking, in order; then trk|new.
     Raises: DatapathError.
     """
+    try:
+        return _trace_all(dp, bridge, flow, names, frame, learn, program, actions, ct_next)
+    finally:
+        face.forget_traces()
+
+
+def _trace_all(dp: int, bridge: int, flow: bytes, names: Names, frame: bytes, learn: bool,
+               program: bytes | None, actions: Actions, ct_next: Sequence[int]) -> Account:
     traced = face.trace(dp, flow, bridge, frame, learn, program)
     out, translations = _section(flow, flow, traced, names, actions)
     waiting = _returning(flow, traced.events)

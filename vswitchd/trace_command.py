@@ -242,7 +242,7 @@ class TraceCommands:
         return self._explain(_arguments(args[:-1]), actions)
 
     def detrace(self, args: list[str]) -> str:
-        """The rules and groups behind a megaflow, named by its ufid or described as it is dumped."""
+        """The rules and groups behind a megaflow, named by its ufid or as it is dumped."""
         wanted = args[0]
         if not wanted.startswith("ufid:") and "(" not in wanted:
             raise CommandError("failed to parse ufid")
@@ -252,6 +252,7 @@ class TraceCommands:
                 if dpctl.is_named(record, wanted, datapath.port_numbers()):
                     bridge, flow = self._of_datapath(datapath, record.key)
                     traced = face.trace(datapath.handle, flow, bridge.handle)
+                    face.forget_traces()
                     return detrace.format_origin(traced.events)
         raise CommandError("UFID was not found")
 

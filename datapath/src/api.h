@@ -86,11 +86,11 @@ struct port_config {
     uint32_t odp;               /* Datapath port number, chosen by Python. */
     int32_t fd;                 /* Open tap descriptor, or -1. */
     int32_t ifindex;            /* Of a system port. */
-    uint32_t mtu;               /* Largest layer 3 size, for the egress check. */
+    uint32_t mtu;               /* Largest layer 3 size, checked at egress. */
     uint32_t n_rxq;             /* Receive queues. */
     uint32_t flags;             /* PORT_UP, PORT_OFFLOADS, PORT_TX_TO_QUEUE. */
     uint8_t mac[8];             /* 6 bytes used. */
-    char rx_pcap[256];          /* File that gets every frame received, or "". */
+    char rx_pcap[256];          /* File that gets received frames, or "". */
     char tx_pcap[256];          /* File that gets every frame sent, or "". */
 };
 
@@ -117,7 +117,7 @@ struct bridge_config {
     char name[64];
     uint32_t mac_aging_s;       /* Idle time after which a MAC is forgotten. */
     uint32_t mac_table_size;    /* Most MACs. */
-    uint32_t flags;             /* BRIDGE_FORWARD_BPDU, BRIDGE_DROP_FRAGS, ... */
+    uint32_t flags;             /* BRIDGE_FORWARD_BPDU, BRIDGE_DROP_FRAGS... */
     uint32_t miss_len;          /* Bytes of a frame sent on a table miss. */
     uint64_t flood_vlans[64];   /* Bitmap of VLANs that are not learned. */
     uint8_t mac[8];             /* The LOCAL port's. */
@@ -135,12 +135,12 @@ struct bridge_port {            /* An OpenFlow port. */
     char name[64];
 };
 
-struct bundle {                 /* A Port record: what NORMAL switches among. */
+struct bundle {                 /* A Port: what NORMAL switches among. */
     uint32_t id;                /* Not 0. */
     uint16_t vlan_mode;         /* VLAN_ACCESS, VLAN_TRUNK, ... */
     uint16_t vlan;              /* Access or native VLAN. */
     uint16_t qinq_tpid;
-    uint16_t flags;             /* BUNDLE_PROTECTED, BUNDLE_PRIORITY_TAGS, ... */
+    uint16_t flags;             /* BUNDLE_PROTECTED, BUNDLE_PRIORITY_TAGS... */
     uint32_t bond_mode;         /* 0: no bond. */
     uint32_t active_ofp;        /* Active member of a bond. */
     uint32_t first_member;      /* Index into the array of members. */
@@ -217,7 +217,7 @@ struct rule_change {            /* A flow_mod. */
     uint64_t cookie_match, cookie_mask;     /* Filter. */
     uint64_t tag;               /* Returned in events: owner connection. */
     uint32_t program_offset, program_size;  /* Compiled ops in 'blob'. */
-    uint32_t source_offset, source_size;    /* Opaque source actions in 'blob'. */
+    uint32_t source_offset, source_size;    /* Opaque source in 'blob'. */
     uint32_t match_offset;      /* In 'blob': struct flow value, then mask. */
     uint32_t error;             /* Out: 0 or RULE_E_*. */
     uint32_t n_affected;        /* Out: rules added, changed or deleted. */
@@ -251,8 +251,8 @@ struct rule_filter {
 };
 
 struct rule_record {            /* Followed by match value, match mask and the
-                                 * source actions; 'size' counts all, rounded up
-                                 * to 8. */
+                                 * source actions; 'size' counts all, rounded
+                                 * up to 8. */
     uint32_t size;
     uint32_t bridge;
     uint64_t rule;              /* Handle. */
@@ -395,7 +395,7 @@ struct flow_record {            /* Followed by key, mask and the flow that it
     int64_t used_ms;            /* 0: never. */
     uint32_t tcp_flags;
     uint32_t actions_size;
-    uint32_t origin;            /* FLOW_TRANSLATED or FLOW_STATIC (flow_put). */
+    uint32_t origin;            /* FLOW_TRANSLATED, FLOW_STATIC (flow_put). */
     uint32_t slow_reasons;
 };
 int flows_dump(uint32_t dp, uint64_t *cursor, uint8_t *buffer, uint32_t size,
@@ -441,6 +441,10 @@ int flow_trace(uint32_t dp, uint32_t start_bridge, const uint8_t *flow,
                uint8_t *final_flow, uint8_t *mask,
                uint8_t *actions, uint32_t max_actions, struct translation *);
 
+/* Gives back what traces kept so that a trace of what comes back finds it:
+ * the frozen states that they made.  Control thread. */
+void flow_trace_forget(void);
+
 struct frozen_record {          /* Followed by stack (entries of 24 bytes: a
                                  * right-adjusted value and u64 bits), action
                                  * set, remaining ops, userdata, each padded to
@@ -470,7 +474,7 @@ struct injection {              /* A frame to be put through a program or
     uint32_t flags;             /* INJECT_TABLES: through the tables instead.
                                  * INJECT_RESUME: 'program' is a struct
                                  * frozen_record to go on with, 'in_port' odp,
-                                 * 'flow' holds what belongs to the pipeline. */
+                                 * 'flow' holds what is the pipeline's. */
 };
 
 /* Queues frames on an inject ring in order; without workers they run in the
@@ -490,9 +494,9 @@ int frame_compose(const uint8_t *flow, uint32_t payload_size, bool counts,
 
 /* ---- Upcalls ---- */
 
-struct upcall_record {          /* One entry of a queue.  Followed by struct flow
-                                 * (where 'flow_size' is not 0), data, frame;
-                                 * each padded to 8. */
+struct upcall_record {          /* One entry of a queue.  Followed by struct
+                                 * flow (where 'flow_size' is not 0), data,
+                                 * frame; each padded to 8. */
     uint32_t size;              /* All of it. */
     uint16_t kind;              /* UPCALL_*. */
     uint16_t reason;
@@ -512,7 +516,7 @@ struct upcall_record {          /* One entry of a queue.  Followed by struct flo
 
 /* Queues: QUEUE_CONTROL, QUEUE_OPENFLOW, QUEUE_SAMPLE, QUEUE_EVENT, QUEUE_LOG,
  * QUEUE_FRAMES (frames sent by ports with PORT_TX_TO_QUEUE). */
-int upcall_fd(uint32_t queue, int *fd);     /* An eventfd, readable: not empty. */
+int upcall_fd(uint32_t queue, int *fd);     /* Readable: not empty. */
 int upcalls_take(uint32_t queue, uint8_t *buffer, uint32_t size,
                  uint32_t *n_bytes, uint32_t *n_records);
 

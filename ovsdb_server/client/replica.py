@@ -13,6 +13,7 @@ It reconnects with backoff, walks through several remotes separated by commas, k
 disconnected and tells only differences afterwards.  One trio thread.
 """
 
+import math
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -42,7 +43,6 @@ class Feed:
     def __init__(self, rows: Rows) -> None:
         self._pending: Changes = {name: {uuid: (None, row) for uuid, row in table.items()}
                                   for name, table in rows.items() if table}
-        self._is_synced = False
         self._event = trio.Event()
 
     def _add(self, changes: Changes) -> None:
@@ -102,6 +102,7 @@ class Replica:
         self._core = Core(schema, columns, lock, leader_only)
         self._lock_name = lock
         self._probe_interval = probe_interval
+        self._probe_changed = trio.Event()
         self._max_backoff = max_backoff
         self._tls_context = tls_context
         self._in_slices = in_slices
@@ -195,7 +196,7 @@ class Replica:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(channel.serve_backlog)
-                if self._probe_interval and not is_unix:
+                if not is_unix:
                     nursery.start_soon(self._probe, channel)
                 reason = await self._read(channel)
                 nursery.cancel_scope.cancel()
@@ -251,11 +252,12 @@ class Replica:
             channel.received_at = trio.current_time()
 
     async def _probe(self, channel: Channel) -> None:
-        interval = self._probe_interval
         while True:
+            interval = self._probe_interval
             asked_at = channel.received_at
-            await trio.sleep_until(asked_at + interval)
-            if channel.received_at > asked_at:
+            with trio.move_on_at(asked_at + interval if interval else math.inf) as silence:
+                await self._probe_changed.wait()
+            if not silence.cancelled_caught or channel.received_at > asked_at:
                 continue
             channel.send(message.encode_request("echo", [], _PROBE_ID))
             sent_at = trio.current_time()
@@ -305,6 +307,12 @@ class Replica:
             call.event.set()
 
     # Requests.
+
+    def set_probe_interval(self, seconds: float) -> None:
+        """Change after how long a silence a network remote is asked whether it lives; 0, never."""
+        self._probe_interval = seconds
+        event, self._probe_changed = self._probe_changed, trio.Event()
+        event.set()
 
     def force_reconnect(self) -> None:
         """Drop the connection; `serve` connects again."""

@@ -9,10 +9,9 @@ Source: RFC 7047 sections 3.2 and 5.1.  Pure values: any program may import this
 """
 
 from .codec import is_uuid
-from .error import (INT64_MAX, INT64_MIN, OvsdbError, constraint_violation, json_text,
-                    real_text, string_text, syntax_error)
-from .parser import (ANY, IDENTIFIER, INTEGER, NUMBER, STRING, Parser, as_integer,
-                     is_identifier)
+from .error import (INT64_MAX, INT64_MIN, OvsdbError, constraint_violation, real_text,
+                    string_text, syntax_error)
+from .parser import as_integer, is_identifier
 
 INTEGER_TYPE = "integer"
 REAL_TYPE = "real"
@@ -128,82 +127,6 @@ class BaseType:
         self.is_constrained = (enum is not None or minimum is not None or maximum is not None
                                or min_length > 0 or max_length < MAX_LENGTH)
 
-    @classmethod
-    def from_json(cls, json) -> "BaseType":
-        """Parse a `<base-type>`.  Raises OvsdbError."""
-        if type(json) is str:
-            return cls(_atomic_type(json))
-        parser = Parser(json, "ovsdb type")
-        type_json = parser.member("type", STRING)
-        if parser.error is not None:
-            raise parser.error
-        atomic = _atomic_type(type_json)
-        enum_json = parser.member("enum", ANY, optional=True)
-        enum = None
-        if enum_json is not None:
-            from .datum import ColumnType, from_json
-            enum = from_json(ColumnType(cls(atomic), None, 1, None), enum_json, None)
-        minimum = maximum = ref_table = None
-        min_length, max_length, ref_type = 0, MAX_LENGTH, "strong"
-        if enum is None and atomic == INTEGER_TYPE:
-            minimum = as_integer(parser.member("minInteger", INTEGER, optional=True))
-            maximum = as_integer(parser.member("maxInteger", INTEGER, optional=True))
-            if minimum is not None and maximum is not None and minimum > maximum:
-                raise syntax_error(json, "minInteger exceeds maxInteger")
-        elif enum is None and atomic == REAL_TYPE:
-            minimum = parser.member("minReal", NUMBER, optional=True)
-            maximum = parser.member("maxReal", NUMBER, optional=True)
-            real = cls(REAL_TYPE)
-            minimum = None if minimum is None else from_json_atom(real, minimum, None)
-            maximum = None if maximum is None else from_json_atom(real, maximum, None)
-            if minimum is not None and maximum is not None and minimum > maximum:
-                raise syntax_error(json, "minReal exceeds maxReal")
-        elif enum is None and atomic == STRING_TYPE:
-            min_length = _length(parser, "minLength", 0)
-            max_length = _length(parser, "maxLength", MAX_LENGTH)
-            if min_length > max_length:
-                raise syntax_error(json, "minLength exceeds maxLength")
-        elif enum is None and atomic == UUID_TYPE:
-            ref_table = parser.member("refTable", IDENTIFIER, optional=True)
-            if ref_table is not None:
-                word = parser.member("refType", IDENTIFIER, optional=True)
-                if word is not None:
-                    if word not in ("strong", "weak"):
-                        raise syntax_error(
-                            json, 'refType must be "strong" or "weak" (not "%s")' % word)
-                    ref_type = word
-        parser.finish()
-        return cls(atomic, enum, minimum, maximum, min_length, max_length, ref_table, ref_type)
-
-    def to_json(self):
-        """Return the normalised `<base-type>`: the bare type when nothing constrains it."""
-        if not self.is_constrained and self.ref_table is None:
-            return self.type
-        json = {"type": self.type}
-        if self.enum is not None:
-            from .datum import ColumnType, to_json
-            json["enum"] = to_json(ColumnType(BaseType(self.type), None, 1, None), self.enum)
-        if self.type == INTEGER_TYPE:
-            if self.minimum is not None:
-                json["minInteger"] = self.minimum
-            if self.maximum is not None:
-                json["maxInteger"] = self.maximum
-        elif self.type == REAL_TYPE:
-            if self.minimum is not None:
-                json["minReal"] = to_json_atom(REAL_TYPE, self.minimum)
-            if self.maximum is not None:
-                json["maxReal"] = to_json_atom(REAL_TYPE, self.maximum)
-        elif self.type == STRING_TYPE:
-            if self.min_length:
-                json["minLength"] = self.min_length
-            if self.max_length < MAX_LENGTH:
-                json["maxLength"] = self.max_length
-        elif self.ref_table is not None:
-            json["refTable"] = self.ref_table
-            if self.ref_type == "weak":
-                json["refType"] = "weak"
-        return json
-
     @property
     def is_strong_ref(self) -> bool:
         """Does an atom of this type keep the row it names alive?"""
@@ -243,25 +166,6 @@ class BaseType:
             if length > self.max_length:
                 raise constraint_violation(f'"{atom}" length {length} is greater than maximum '
                                            f"allowed length {self.max_length}")
-
-
-def _atomic_type(json) -> str:
-    if type(json) is not str:
-        raise syntax_error(json, "atomic-type expected")
-    if json not in ATOMIC_TYPES:
-        raise syntax_error(json, f'"{json}" is not an atomic-type')
-    return json
-
-
-def _length(parser: Parser, name: str, default: int) -> int:
-    json = parser.member(name, INTEGER, optional=True)
-    if json is None:
-        return default
-    length = as_integer(json)
-    if not 0 <= length <= MAX_LENGTH:
-        raise OvsdbError("syntax error", f"{name} out of valid range 0 to {MAX_LENGTH}",
-                         json_text(json))
-    return length
 
 
 def from_json_atom(base: BaseType, json, symbols: Symbols | None) -> Atom:

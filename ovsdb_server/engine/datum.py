@@ -10,12 +10,12 @@ Pure values: any program may import this module.
 
 from _bisect import bisect_left         # The C module: tools start sooner without its wrapper.
 
-from .atom import (DEFAULT_ATOMS, REAL_TYPE, UUID_TYPE, BaseType, SpokenError,
-                   Symbols, format_atom, format_atom_bare, from_json_atom, parse_atom,
-                   to_json_atom)
+from .atom import (ATOMIC_TYPES, DEFAULT_ATOMS, INTEGER_TYPE, MAX_LENGTH, REAL_TYPE, STRING_TYPE,
+                   UUID_TYPE, BaseType, SpokenError, Symbols, format_atom, format_atom_bare,
+                   from_json_atom, parse_atom, to_json_atom)
 from .codec import make_reader, make_writer
-from .error import MAX_UINT32, OvsdbError, syntax_error
-from .parser import INTEGER, OBJECT, STRING, Parser, as_integer
+from .error import MAX_UINT32, OvsdbError, json_text, syntax_error
+from .parser import ANY, IDENTIFIER, INTEGER, NUMBER, OBJECT, STRING, Parser, as_integer
 
 Datum = tuple
 
@@ -51,15 +51,15 @@ class ColumnType:
     def from_json(cls, json) -> "ColumnType":
         """Parse a `<type>`.  Raises OvsdbError."""
         if type(json) is str:
-            return cls(BaseType.from_json(json))
+            return cls(_read_base(json))
         parser = Parser(json, "ovsdb type")
         key_json = parser.member("key", STRING | OBJECT)
         value_json = parser.member("value", STRING | OBJECT, optional=True)
         min_json = parser.member("min", INTEGER, optional=True)
         max_json = parser.member("max", INTEGER | STRING, optional=True)
         parser.finish()
-        key = BaseType.from_json(key_json)
-        value = None if value_json is None else BaseType.from_json(value_json)
+        key = _read_base(key_json)
+        value = None if value_json is None else _read_base(value_json)
         n_min = 1 if min_json is None else as_integer(min_json)
         if not 0 <= n_min < MAX_UINT32:
             raise syntax_error(min_json, "bad min or max value")
@@ -78,10 +78,10 @@ class ColumnType:
     def to_json(self):
         """Return the normalised `<type>`."""
         if self.is_scalar and not self.key.is_constrained and self.key.ref_table is None:
-            return self.key.to_json()
-        json = {"key": self.key.to_json()}
+            return _write_base(self.key)
+        json = {"key": _write_base(self.key)}
         if self.value is not None:
-            json["value"] = self.value.to_json()
+            json["value"] = _write_base(self.value)
         if self.n_min != 1:
             json["min"] = self.n_min
         if self.n_max is None:
@@ -142,6 +142,105 @@ class ColumnType:
         else:
             amount = f"up to {self.n_max} "
         return f"{noun} of {amount}{plural}"
+
+
+def _read_base(json) -> BaseType:
+    """Parse a `<base-type>`.  Raises OvsdbError."""
+    if type(json) is str:
+        return BaseType(_atomic_type(json))
+    parser = Parser(json, "ovsdb type")
+    type_json = parser.member("type", STRING)
+    if parser.error is not None:
+        raise parser.error
+    atomic = _atomic_type(type_json)
+    enum_json = parser.member("enum", ANY, optional=True)
+    enum = None
+    if enum_json is not None:
+        enum = from_json(_enum_type(atomic), enum_json, None)
+    minimum = maximum = ref_table = None
+    min_length, max_length, ref_type = 0, MAX_LENGTH, "strong"
+    if enum is None and atomic == INTEGER_TYPE:
+        minimum = as_integer(parser.member("minInteger", INTEGER, optional=True))
+        maximum = as_integer(parser.member("maxInteger", INTEGER, optional=True))
+        if minimum is not None and maximum is not None and minimum > maximum:
+            raise syntax_error(json, "minInteger exceeds maxInteger")
+    elif enum is None and atomic == REAL_TYPE:
+        minimum = parser.member("minReal", NUMBER, optional=True)
+        maximum = parser.member("maxReal", NUMBER, optional=True)
+        real = BaseType(REAL_TYPE)
+        minimum = None if minimum is None else from_json_atom(real, minimum, None)
+        maximum = None if maximum is None else from_json_atom(real, maximum, None)
+        if minimum is not None and maximum is not None and minimum > maximum:
+            raise syntax_error(json, "minReal exceeds maxReal")
+    elif enum is None and atomic == STRING_TYPE:
+        min_length = _length(parser, "minLength", 0)
+        max_length = _length(parser, "maxLength", MAX_LENGTH)
+        if min_length > max_length:
+            raise syntax_error(json, "minLength exceeds maxLength")
+    elif enum is None and atomic == UUID_TYPE:
+        ref_table = parser.member("refTable", IDENTIFIER, optional=True)
+        if ref_table is not None:
+            word = parser.member("refType", IDENTIFIER, optional=True)
+            if word is not None:
+                if word not in ("strong", "weak"):
+                    raise syntax_error(
+                        json, 'refType must be "strong" or "weak" (not "%s")' % word)
+                ref_type = word
+    parser.finish()
+    return BaseType(atomic, enum, minimum, maximum, min_length, max_length, ref_table, ref_type)
+
+
+def _enum_type(atomic: str) -> ColumnType:
+    """Return the type of the set of values that a base type may be limited to."""
+    return ColumnType(BaseType(atomic), None, 1, None)
+
+
+def _atomic_type(json) -> str:
+    if type(json) is not str:
+        raise syntax_error(json, "atomic-type expected")
+    if json not in ATOMIC_TYPES:
+        raise syntax_error(json, f'"{json}" is not an atomic-type')
+    return json
+
+
+def _length(parser: Parser, name: str, default: int) -> int:
+    json = parser.member(name, INTEGER, optional=True)
+    if json is None:
+        return default
+    length = as_integer(json)
+    if not 0 <= length <= MAX_LENGTH:
+        raise OvsdbError("syntax error", f"{name} out of valid range 0 to {MAX_LENGTH}",
+                         json_text(json))
+    return length
+
+
+def _write_base(base: BaseType):
+    """Return the normalised `<base-type>`: the bare type when nothing constrains it."""
+    if not base.is_constrained and base.ref_table is None:
+        return base.type
+    json = {"type": base.type}
+    if base.enum is not None:
+        json["enum"] = to_json(_enum_type(base.type), base.enum)
+    if base.type == INTEGER_TYPE:
+        if base.minimum is not None:
+            json["minInteger"] = base.minimum
+        if base.maximum is not None:
+            json["maxInteger"] = base.maximum
+    elif base.type == REAL_TYPE:
+        if base.minimum is not None:
+            json["minReal"] = to_json_atom(REAL_TYPE, base.minimum)
+        if base.maximum is not None:
+            json["maxReal"] = to_json_atom(REAL_TYPE, base.maximum)
+    elif base.type == STRING_TYPE:
+        if base.min_length:
+            json["minLength"] = base.min_length
+        if base.max_length < MAX_LENGTH:
+            json["maxLength"] = base.max_length
+    elif base.ref_table is not None:
+        json["refTable"] = base.ref_table
+        if base.ref_type == "weak":
+            json["refType"] = "weak"
+    return json
 
 
 def from_json(type_: ColumnType, json, symbols: Symbols | None = None) -> Datum:

@@ -1,1 +1,1 @@
-"""The common transactions and the sending of many messages in C; see `road` and `post`."""
+"""The common transactions and the sending of many messages in C; see `road` and `sockets`."""

@@ -1,29 +1,16 @@
-"""Loads the C extension `_road`, or the one built with sanitizers; `LIBRARY` is None without it.
+"""Loads the C extension `_road`; `LIBRARY` is None where it was not built.
 
 The server does everything without it as well, only slower: a checkout that was not built serves.
 """
 
-import importlib.util
-import os
-import sys
-from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader
-from pathlib import Path
+from schema import extension
 
 
 def _load():
-    built = os.environ.get("PYVSWITCH_DATAPATH")
-    directory = (Path(built).parent / "ovsdb_server/quick" if built
-                 else Path(__file__).parent)
-    path = directory / f"_road{EXTENSION_SUFFIXES[0]}"
-    if not path.exists():
+    try:
+        return extension.load("ovsdb_server.quick._road", extension.VERSIONED)
+    except extension.NotBuilt:
         return None
-    name = "ovsdb_server.quick._road"
-    loader = ExtensionFileLoader(name, str(path))
-    module = importlib.util.module_from_spec(
-        importlib.util.spec_from_file_location(name, path, loader=loader))
-    loader.exec_module(module)
-    sys.modules[name] = module
-    return module
 
 
 LIBRARY = _load()

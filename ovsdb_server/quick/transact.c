@@ -144,6 +144,17 @@ number_of(PyObject *dict, PyObject *key)
     return number ? PyLong_AsSsize_t(number) : -1;
 }
 
+/* Makes 'number' what 'dict' has under 'key'. */
+static bool
+set_number(PyObject *dict, PyObject *key, Py_ssize_t number)
+{
+    PyObject *value = PyLong_FromSsize_t(number);
+    bool ok = value && !PyDict_SetItem(dict, key, value);
+
+    Py_XDECREF(value);
+    return ok;
+}
+
 /* Returns the used table that the JSON value 'name' names, or NULL. */
 static struct used *
 use_table(struct run *run, PyObject *name)
@@ -1410,11 +1421,7 @@ load_columns(struct table *table, PyObject *rows)
             return false;
         }
         table->n_columns++;
-        PyObject *place = PyLong_FromSsize_t(i);
-        bool ok = place && !PyDict_SetItem(table->places,
-                                           table->columns[i].name, place);
-        Py_XDECREF(place);
-        if (!ok) {
+        if (!set_number(table->places, table->columns[i].name, i)) {
             return false;
         }
     }
@@ -1549,11 +1556,7 @@ load_tables(Road *road, PyObject *rows)
         if (!load_table(&road->tables[i], PyTuple_GET_ITEM(rows, i))) {
             return false;
         }
-        PyObject *number = PyLong_FromSsize_t(i);
-        bool ok = number && !PyDict_SetItem(road->numbers,
-                                            road->tables[i].name, number);
-        Py_XDECREF(number);
-        if (!ok) {
+        if (!set_number(road->numbers, road->tables[i].name, i)) {
             return false;
         }
     }

@@ -71,7 +71,9 @@ def connect(remote: str, timeout: float | None = None, tls: Tls | None = None) -
         sock = address.connect_unix(parsed.path, timeout, is_plain=True)
     else:
         import socket       # Unix sockets, the usual case, do not need it.
-        sock = socket.create_connection((parsed.host, parsed.port), timeout)
+        # As bytes, a name in ASCII takes no codec to look up.
+        host = parsed.host.encode() if parsed.host.isascii() else parsed.host
+        sock = socket.create_connection((host, parsed.port), timeout)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if parsed.is_tls:
         sock = wrap_tls(sock, parsed.is_passive, tls)

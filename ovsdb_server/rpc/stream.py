@@ -38,7 +38,8 @@ class Channel:
     """A JSON-RPC peer.
 
     `name` is what logs call it; `received_at` is trio time of the last bytes, `n_backlog` bytes
-    not taken by the kernel yet, `is_broken` whether it was in vain to send, `client_id` the common name in the peer's certificate or "".
+    not taken by the kernel yet, `is_broken` whether it was in vain to send, `client_id` the common
+    name in the peer's certificate or "".
     One task receives; any task of the trio thread sends.
     """
 

@@ -40,12 +40,12 @@ class Command(NamedTuple):
     """One row of the table.
 
     `handler(args)` returns the text of the answer, an `Answer` where JSON says more than that text
-    in quotes, None for an empty one, or a JSON value; it may be async.  It raises CommandError, ValueError, LookupError or OSError to
-    answer with an error.  `max_args` None means any number.
+    in quotes, None for an empty one, or a JSON value; it may be async.  It raises CommandError,
+    ValueError, LookupError or OSError to answer with an error.  `max_args` None means any number.
     """
 
     name: str
-    usage: str | None           # None: list-commands does not tell of it
+    usage: str
     min_args: int
     max_args: int | None
     handler: Callable[[list[str]], str | None | Awaitable[str | None]]
@@ -179,8 +179,7 @@ class Server:
 
     def _list(self, _args: list[str]) -> str:
         lines = ["The available commands are:"]
-        lines += [f"  {row.name:<23} {row.usage}" for _, row in sorted(self.commands.items())
-                  if row.usage is not None]
+        lines += [f"  {row.name:<23} {row.usage}" for _, row in sorted(self.commands.items())]
         return "\n".join(lines)
 
 

@@ -78,7 +78,7 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
             server.add_relay(Relay(name, remotes))
             server.note_setting()
             return
-        path = os.path.join(working_directory, args[0])
+        path = os.path.join(working_directory, args[0]) if args[0] else ""
         if any(hosted.path and os.path.realpath(os.path.join(working_directory, hosted.path))
                == os.path.realpath(path) for hosted in server.databases.values()):
             raise CommandError(f"ovsdb error: {args[0]}: already open")
@@ -175,16 +175,17 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
         return "\n".join(lines)
 
     def tlog_set(args: list[str]) -> None:
-        name, colon, table = args[0].partition(":")
-        if not colon:
+        if args[1].lower() not in ("on", "off"):
+            raise CommandError("invalid command argument")
+        names = [word for word in args[0].split(":") if word]
+        if len(names) != 2:
             raise CommandError("invalid DB:TABLE argument")
+        name, table = names
         hosted = server.databases.get(name)
         if hosted is None:
             raise CommandError("no such database")
         if table not in hosted.database.tables:
             raise CommandError("no such table")
-        if args[1].lower() not in ("on", "off"):
-            raise CommandError("invalid command argument")
         if args[1].lower() == "on":
             hosted.logged_tables.add(table)
         else:
@@ -233,13 +234,18 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
         server.note_setting()
 
     def set_probe(args: list[str]) -> str | None:
-        try:
-            milliseconds = int(args[0])
-        except ValueError:
+        return with_interval(args[0], lambda seconds: replication.configure(
+            probe_interval=seconds))
+
+    def set_relay_probe(args: list[str]) -> str | None:
+        return with_interval(args[0], server.set_relay_probe_interval)
+
+    def with_interval(text: str, use: Callable[[float], None]) -> str | None:
+        milliseconds = _number(text)
+        if milliseconds is None:
             # Not as an error: scripts may have come to rely on the exit code.
             return "Invalid probe interval, integer value expected"
-        replication.configure(
-            probe_interval=max(milliseconds, 1000) / 1000 if milliseconds > 0 else 0.0)
+        use(max(milliseconds, 1000) / 1000 if milliseconds > 0 else 0.0)
         return None
 
     def sync_status(_args: list[str]) -> str:
@@ -252,6 +258,47 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
         fixed_by_config()
         replication.configure(excluded=args[0] if args else "")
         server.note_setting()
+
+    prefix = "ovsdb-server/"
+    return (
+        Command("exit", "", 0, 0, exit_),
+        Command("memory/show", "", 0, 0, memory),
+        Command(f"{prefix}add-db", "DB", 1, 1, add_db),
+        Command(f"{prefix}remove-db", "DB", 1, 1, remove_db),
+        Command(f"{prefix}list-dbs", "", 0, 0, list_dbs),
+        Command(f"{prefix}add-remote", "REMOTE", 1, 1, add_remote),
+        Command(f"{prefix}remove-remote", "REMOTE", 1, 1, remove_remote),
+        Command(f"{prefix}list-remotes", "", 0, 0, list_remotes),
+        Command(f"{prefix}reconnect", "", 0, 0, reconnect),
+        Command(f"{prefix}compact", "", 0, 1, compact),
+        Command(f"{prefix}memory-trim-on-compaction", "on|off", 1, 1, trim),
+        Command(f"{prefix}get-db-storage-status", "DB", 1, 1, storage_status),
+        Command(f"{prefix}perf-counters-show", "", 0, 0,
+                lambda args: "performance counter is not supported on this platform"),
+        Command(f"{prefix}perf-counters-clear", "", 0, 0, nothing),
+        Command(f"{prefix}tlog-list", "", 0, 0, tlog_list),
+        Command(f"{prefix}tlog-set", "DB:TABLE on|off", 2, 2, tlog_set),
+        Command(f"{prefix}disable-monitor-cond", "", 0, 0, disable_cond),
+        Command(f"{prefix}reload", "", 0, 0, reload),
+        Command("ovsdb/file/column-diff-enable", "", 0, 0, column_diff),
+        Command("ovsdb/file/no-data-conversion-enable", "", 0, 0, nothing),
+        Command(f"{prefix}sync-status", "", 0, 0, sync_status),
+        Command(f"{prefix}get-active-ovsdb-server", "", 0, 0,
+                lambda args: replication.source),
+        Command(f"{prefix}set-active-ovsdb-server", "", 1, 1, set_active),
+        Command(f"{prefix}connect-active-ovsdb-server", "", 0, 0, connect_active),
+        Command(f"{prefix}disconnect-active-ovsdb-server", "", 0, 0,
+                disconnect_active),
+        Command(f"{prefix}set-active-ovsdb-server-probe-interval", "", 1, 1, set_probe),
+        Command(f"{prefix}set-relay-source-probe-interval", "PROBE", 1, 1, set_relay_probe),
+        Command(f"{prefix}get-sync-exclude-tables", "", 0, 0,
+                lambda args: replication.excluded_text),
+        Command(f"{prefix}set-sync-exclude-tables", "", 0, 1, set_excluded),
+    )
+
+
+def cluster_commands(server: Server) -> tuple[Command, ...]:
+    """Return the rows that there are once a clustered database has been opened."""
 
     def membership(name: str) -> Membership:
         hosted = server.databases.get(name)
@@ -299,40 +346,7 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
                 hosted.cluster.engage(args[0])
         return "test dismissed" if args[0] == "clear" else "test engaged"
 
-    prefix = "ovsdb-server/"
     return (
-        Command("exit", "", 0, 0, exit_),
-        Command("memory/show", "", 0, 0, memory),
-        Command(f"{prefix}add-db", "DB", 1, 1, add_db),
-        Command(f"{prefix}remove-db", "DB", 1, 1, remove_db),
-        Command(f"{prefix}list-dbs", "", 0, 0, list_dbs),
-        Command(f"{prefix}add-remote", "REMOTE", 1, 1, add_remote),
-        Command(f"{prefix}remove-remote", "REMOTE", 1, 1, remove_remote),
-        Command(f"{prefix}list-remotes", "", 0, 0, list_remotes),
-        Command(f"{prefix}reconnect", "", 0, 0, reconnect),
-        Command(f"{prefix}compact", "", 0, 1, compact),
-        Command(f"{prefix}memory-trim-on-compaction", "on|off", 1, 1, trim),
-        Command(f"{prefix}get-db-storage-status", "DB", 1, 1, storage_status),
-        Command(f"{prefix}perf-counters-show", "", 0, 0,
-                lambda args: "performance counter is not supported on this platform"),
-        Command(f"{prefix}perf-counters-clear", "", 0, 0, nothing),
-        Command(f"{prefix}tlog-list", "", 0, 0, tlog_list),
-        Command(f"{prefix}tlog-set", "DB:TABLE on|off", 2, 2, tlog_set),
-        Command(f"{prefix}disable-monitor-cond", "", 0, 0, disable_cond),
-        Command(f"{prefix}reload", "", 0, 0, reload),
-        Command("ovsdb/file/column-diff-enable", "", 0, 0, column_diff),
-        Command("ovsdb/file/no-data-conversion-enable", "", 0, 0, nothing),
-        Command(f"{prefix}sync-status", "", 0, 0, sync_status),
-        Command(f"{prefix}get-active-ovsdb-server", "", 0, 0,
-                lambda args: replication.source),
-        Command(f"{prefix}set-active-ovsdb-server", "", 1, 1, set_active),
-        Command(f"{prefix}connect-active-ovsdb-server", "", 0, 0, connect_active),
-        Command(f"{prefix}disconnect-active-ovsdb-server", "", 0, 0,
-                disconnect_active),
-        Command(f"{prefix}set-active-ovsdb-server-probe-interval", "", 1, 1, set_probe),
-        Command(f"{prefix}get-sync-exclude-tables", "", 0, 0,
-                lambda args: replication.excluded_text),
-        Command(f"{prefix}set-sync-exclude-tables", "", 0, 1, set_excluded),
         Command("cluster/cid", "DB", 1, 1, cluster_cid),
         Command("cluster/sid", "DB", 1, 1, lambda args: membership(args[0]).sid),
         Command("cluster/status", "DB", 1, 1, cluster_status),

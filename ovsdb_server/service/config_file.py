@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.json_complaint import JsonError, read_json
 from ovsdb_server.service import targets
-from ovsdb_server.service.hosted import HostedDatabase
 from ovsdb_server.service.opening import open_database
 from ovsdb_server.service.relay import Relay
 from ovsdb_server.service.replication import PROBE_INTERVAL, Source

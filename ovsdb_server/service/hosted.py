@@ -55,8 +55,8 @@ class HostedDatabase:
     `name`; `path` of the file as the user wrote it, "" if in memory; `database`; `triggers`;
     `uuid`, the row of `_Server`'s table that describes it ("" before there is one); `relay`, its
     `relay.Relay` if it is a copy of another server's; `cluster`, its `membership.Membership` if
-    it is clustered; `large`, the large transaction under way; `history` of the transactions of either; `logged_tables`, names whose
-    transactions are logged (tlog-set).
+    it is clustered; `history` of the transactions of either; `large`, the large transaction under
+    way; `logged_tables`, names whose transactions are logged (tlog-set).
     """
 
     def __init__(self, database: Database, storage: Journal | ClusterLog | Memory,
@@ -111,7 +111,7 @@ class HostedDatabase:
 
     @property
     def has_schema(self) -> bool:
-        """Can the database be used: has a relay heard of its source, a server joined its cluster?"""
+        """Can the database be used: has its source, or the cluster that it joins, been reached?"""
         return ((self.relay is None or self.relay.has_schema)
                 and (self.cluster is None or self.cluster.has_schema))
 

@@ -63,8 +63,8 @@ class Hub:
     """Sockets and those who serve them.
 
     `is_working` while it has them work; `now` is trio time of the turn; `n_others` counts the
-    tasks that have work beside it, so that it does not linger.  When each had its turn
-    `end_turns()` is called if `has_updates` was set, and then the `end_turn` of each.
+    tasks that have work beside it, so that it does not linger and its turns are short.  When each
+    had its turn `end_turns()` is called if `has_updates` was set, and then the `end_turn` of each.
     """
 
     def __init__(self, end_turns: Callable[[], None]) -> None:
@@ -82,6 +82,14 @@ class Hub:
     def hurry(self) -> None:
         """Let the event loop have its turn soon: another task has something to do."""
         self._must_hurry = True
+
+    async def give_way(self) -> None:
+        """Let everybody have a turn, called by another task that has more to do."""
+        self.n_others += 1
+        try:
+            await trio.lowlevel.checkpoint()
+        finally:
+            self.n_others -= 1
 
     def watch(self, sock: socket.socket, worker: Worker) -> None:
         """Have `worker` work when `sock`, not watched yet, is readable, and once now."""
@@ -151,20 +159,24 @@ class Hub:
                 busy.pop(worker, None)
             channels.append(worker.channel)
             if len(channels) == _GROUP:
-                self._guard(release_all, channels)
+                guard(release_all, channels)
                 channels.clear()
         self.is_working = False
         if self.has_updates:
             self.has_updates = False
-            self._guard(self._end_turns)
-        self._guard(release_all, channels)
+            guard(self._end_turns)
+        guard(release_all, channels)
         for worker in turn:
-            self._guard(worker.end_turn)
+            guard(worker.end_turn)
 
-    @staticmethod
-    def _guard(call: Callable[..., None], *args: object) -> None:
-        """A defect that one session meets must not end the service for all."""
-        try:
-            call(*args)
-        except Exception as error:
-            _log.err("internal error: " + "".join(traceback.format_exception(error)))
+def guard(call: Callable[..., None], *args: object) -> None:
+    """Make a call: a defect that one session meets must not end the service for all."""
+    try:
+        call(*args)
+    except Exception as error:
+        log_defect(_log, error)
+
+
+def log_defect(log: vlog.Logger, error: Exception) -> None:
+    """Log what should not have happened."""
+    log.err("internal error: " + "".join(traceback.format_exception(error)))

@@ -10,13 +10,11 @@ Trio thread only.
 
 from collections.abc import Callable
 
-import trio
-
 from ovsdb_server.engine.database import Database, Execution
 from ovsdb_server.engine.pace import Paced
 from ovsdb_server.engine.table import Delta
 from ovsdb_server.service.hub import Hub
-from ovsdb_server.service.slices import SLICE, Slices
+from ovsdb_server.service.slices import Slices
 
 # Operations, rows looked at by a condition and rows changed, above which a transaction is large.
 MANY_OPERATIONS = 500
@@ -73,25 +71,20 @@ class LargeTransaction:
 
     async def run(self, hub: Hub) -> None:
         """Run it, a slice in each turn of the event loop."""
-        hub.n_others += 1
         try:
-            while not self._is_finished:
-                if self._slices.advance(SLICE):
-                    self.settle()
-                else:
-                    await trio.lowlevel.checkpoint()
-            await self._discard()
+            await self._slices.run(hub)
+            self.settle()
+            await self._discard(hub)
         finally:
-            hub.n_others -= 1
             self.abandon()
 
-    async def _discard(self) -> None:
+    async def _discard(self, hub: Hub) -> None:
         """Drop what has changed bit by bit: that takes a while too."""
         for changes in self._delta.values():
             while changes:
                 for _ in range(min(_DISCARDED, len(changes))):
                     changes.popitem()
-                await trio.lowlevel.checkpoint()
+                await hub.give_way()
 
     def settle(self) -> None:
         """Run what is left of it now."""

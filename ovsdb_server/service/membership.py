@@ -13,7 +13,7 @@ How a transaction is committed is the business of `hosted.triggers`, which has t
 - A cluster of several installs its own (`hosted.triggers = ...`, also after `replace_database`).
   What it cannot decide at once it calls waiting (`Execution.is_waiting`).  Once the log has
   decided, it calls `session.finish(key, hosted, execution)` for each token (session, key), and
-  `server.after_commit(hosted, delta)` once for the delta that was applied.  `session.finish`
+  `server.after_commit(hosted)` once for the delta that was applied.  `session.finish`
   still waits for `hosted.sync`, which is nothing where the storage's `sync` does nothing.
 
 What the kinds owe to the server:

@@ -77,6 +77,12 @@ class Relay:
         """The command-line argument that names this relay."""
         return f"relay:{self.name}:{self.remotes}"
 
+    def set_probe_interval(self, seconds: float) -> None:
+        """Change after how long a silence a source is asked whether it lives; 0, never."""
+        self.settings = *self.settings[:2], seconds, self.settings[3]
+        if self._replica is not None:
+            self._replica.set_probe_interval(seconds)
+
     async def forward(self, method: str, params: list) -> object:
         """Send a transaction or a conversion to the source; return its result.
 
@@ -208,7 +214,7 @@ class Relay:
             def finish(execution: Execution) -> None:
                 self._note_history(last_id, n_dumps)
                 if execution.delta:
-                    self._server.after_commit(hosted, execution.delta)
+                    self._server.after_commit(hosted)
 
             try:
                 if sum(map(len, changes.values())) > MANY_CHANGES:

@@ -54,7 +54,6 @@ class Remote:
         self.last_error = ""
         self.connected_at: float | None = None
         self.disconnected_at: float | None = None
-        self.n_connects = 0
         self._remotes = remotes
         self._scope = trio.CancelScope()
         self._socket: socket.socket | None = None

@@ -42,13 +42,12 @@ class ReplicationError(Exception):
 
 
 def parse_excluded(text: str) -> dict[str, set[str]]:
-    """Parse DB:TABLE,... of --sync-exclude-tables.  Raises: ValueError with the user's mistake."""
+    """Parse DB:TABLE,... of --sync-exclude-tables; what is no name of a table excludes nothing."""
     excluded: dict[str, set[str]] = {}
-    for word in text.replace(",", " ").split():
-        name, colon, table = word.partition(":")
-        if not colon or not name or not table:
-            raise ValueError(f"{word}: invalid syntax")
-        excluded.setdefault(name, set()).add(table)
+    for word in text.replace(",", " ").split(" "):
+        if word:
+            name, _, table = (word, "", "") if word[0] == ":" else word.partition(":")
+            excluded.setdefault(name, set()).add(table)
     return excluded
 
 
@@ -107,7 +106,7 @@ class Replication:
 
     def configure(self, source: str | None = None, excluded: str | None = None,
                   probe_interval: float | None = None) -> None:
-        """Change settings; what is None stays.  Raises: ValueError."""
+        """Change settings; what is None stays."""
         if excluded is not None:
             self.excluded = parse_excluded(excluded)
             self.excluded_text = ",".join(f"{name}:{table}" for name in sorted(self.excluded)
@@ -332,7 +331,7 @@ class Replication:
 
         def finish(execution: Execution) -> None:
             if execution.delta:
-                self.server.after_commit(hosted, execution.delta)
+                self.server.after_commit(hosted)
 
         if n_rows > MANY_CHANGES:
             await hosted.replace_in_slices(read, _COMMENT, self.server.hub, finish)

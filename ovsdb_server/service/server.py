@@ -17,7 +17,6 @@ Everything is called in the trio thread.
 import gc
 import math
 import sys
-import traceback
 from collections.abc import Callable
 
 import trio
@@ -28,10 +27,10 @@ from ovsdb_server.engine.atom import ZERO_UUID, random_uuid
 from ovsdb_server.engine.database import Context, Database
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.schema import DatabaseSchema
-from ovsdb_server.engine.table import Delta, count_atoms
+from ovsdb_server.engine.table import count_atoms
 from ovsdb_server.service import targets
 from ovsdb_server.service.hosted import HostedDatabase, new_server_database
-from ovsdb_server.service.hub import Hub
+from ovsdb_server.service.hub import Hub, guard, log_defect
 from ovsdb_server.service.locks import Locks, Notice
 from ovsdb_server.service.membership import Membership
 from ovsdb_server.service.relay import Relay
@@ -64,12 +63,14 @@ class Server:
     remotes, db: ones unresolved, with their policy (None: by kind); `tls` names the files as
     configured; `active_names`, databases that --config-file has as the active of a pair.
     `note_file(path, exists)` is told of socket files,
-    `note_setting()` that a command has changed what is served.
+    `note_setting()` that a command has changed what is served, and `note_cluster_opened()` that
+    a clustered database is.
     """
 
     def __init__(self, note_file=lambda path, exists: None,
                  note_setting=lambda: None) -> None:
         self.note_setting = note_setting
+        self.note_cluster_opened = lambda: None
         self.databases: dict[str, HostedDatabase] = {}
         self.sessions: set[Session] = set()
         self.locks = Locks()
@@ -91,6 +92,7 @@ class Server:
         self._deadline_changed = trio.Event()
         self._status_changed = trio.Event()
         self._next_collection = 0.0
+        self._relay_probe_interval: float | None = None
         self._self = new_server_database()
         self.add_database(self._self)
 
@@ -102,9 +104,20 @@ class Server:
             hosted.storage.as_diff = self.has_column_diff
         self.disconnect_unaware(f"adding {hosted.name} database")
         self.databases[hosted.name] = hosted
+        if hosted.relay is not None and self._relay_probe_interval is not None:
+            hosted.relay.set_probe_interval(self._relay_probe_interval)
+        if hosted.cluster is not None:
+            self.note_cluster_opened()
         self._write_server_row(hosted)
         if self._nursery is not None:
             self._start(hosted)
+
+    def set_relay_probe_interval(self, seconds: float) -> None:
+        """Change after how long a silence the sources of all relays are asked; 0, never."""
+        self._relay_probe_interval = seconds
+        for hosted in self.databases.values():
+            if hosted.relay is not None:
+                hosted.relay.set_probe_interval(seconds)
 
     def _start(self, hosted: HostedDatabase) -> None:
         """Do beside everything else what a database wants done."""
@@ -129,7 +142,7 @@ class Server:
         hosted = self.databases[name]
         hosted.settle()
         self._part_from(hosted)
-        self.disconnect_unaware(f"removing {name} database")
+        self.disconnect_unaware(f"removing {name} database by user request")
         del self.databases[name]
         self._change_server_rows([_delete_row(hosted.uuid)])
         hosted.close()
@@ -217,13 +230,13 @@ class Server:
         if failed is not None:
             raise OvsdbError(failed["error"], failed.get("details"), failed.get("syntax"))
         if execution.delta:
-            self.after_commit(hosted, execution.delta)
+            self.after_commit(hosted)
             if hosted.cluster is not None:
                 self.spawn(hosted.sync)
 
     # Commits.
 
-    def after_commit(self, hosted: HostedDatabase, delta: Delta) -> None:
+    def after_commit(self, hosted: HostedDatabase) -> None:
         """Do what follows from a commit: waiting transactions, monitors, remotes in tables."""
         if len(hosted.triggers) and hosted.large is None:
             self._run_triggers(hosted)
@@ -270,7 +283,7 @@ class Server:
                     sequence = hosted.database.sequence
                     self._run_triggers(hosted)
                     if hosted.database.sequence != sequence:
-                        self.after_commit(hosted, {})
+                        self.after_commit(hosted)
 
     def call_when_durable(self, hosted: HostedDatabase,
                           call: Callable[[OvsdbError | None], None]) -> None:
@@ -303,7 +316,7 @@ class Server:
             finally:
                 self.hub.n_others -= 1
             for call in calls:
-                call(error)
+                guard(call, error)
         del self._durable[hosted]
 
     def notify(self, notices: list[Notice]) -> None:
@@ -321,7 +334,7 @@ class Server:
         try:
             await function(*args)
         except Exception as error:
-            _log.err("internal error: " + "".join(traceback.format_exception(error)))
+            log_defect(_log, error)
 
     # Copies of active servers.
 

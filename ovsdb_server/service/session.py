@@ -1,9 +1,10 @@
 """A client's session: the methods of RFC 7047 section 4.1 and ovsdb-server(7), one at a time.
 
-A `Session` takes requests from a `Channel` when the `Hub` gives it a turn, answers them from the `Server`'s databases and sends
-updates of its monitors.  Order is kept as clients rely on it: before any reply goes out, what the
-session's monitors have to tell goes out.  While the peer does not read, no request of it is taken
-and updates merge in the engine's change sets, so a slow reader costs bounded memory.
+A `Session` takes requests from a `Channel` when the `Hub` gives it a turn, answers them from the
+`Server`'s databases and sends updates of its monitors.  Order is kept as clients rely on it: before
+any reply goes out, what the session's monitors have to tell goes out.  While the peer does not
+read, no request of it is taken and updates merge in the engine's change sets, so a slow reader
+costs bounded memory.
 
 Each method is a row of `_METHODS`.  Trio thread only.
 """
@@ -423,8 +424,7 @@ class Session:
 
     async def _stream(self, reply: _Held) -> None:
         """Send a reply in pieces, as fast as the peer reads; others have turns in between."""
-        channel, hub, streamed = self.channel, self.server.hub, self._streamed
-        hub.n_others += 1
+        channel, streamed = self.channel, self._streamed
         try:
             for piece in reply.pieces:
                 if channel.is_closed:
@@ -434,18 +434,12 @@ class Session:
                 if piece:
                     channel.send(piece)
                 if channel.n_backlog > _BACKLOG_MAX:
-                    hub.n_others -= 1
-                    try:
-                        await channel.flush()
-                    finally:
-                        hub.n_others += 1
+                    await channel.flush()
                 else:
-                    await trio.lowlevel.checkpoint()
+                    await self.server.hub.give_way()
         except Exception:
             self.disconnect("internal error")
             raise
-        finally:
-            hub.n_others -= 1
         self._is_streaming = False
         self._announce(reply.monitor)
         self._release_held()
@@ -578,7 +572,7 @@ class Session:
             return _LATER
         self._reply_to_transaction(request.id, hosted, execution)
         if execution.delta:
-            self.server.after_commit(hosted, execution.delta)
+            self.server.after_commit(hosted)
         return _LATER
 
     def _transact_quickly(self, method: object, params: object, id: object, n_members: int
@@ -620,7 +614,7 @@ class Session:
         else:
             self.channel.send(reply)        # Nobody listens for debug messages, see above.
         if delta:
-            self.server.after_commit(hosted, delta)
+            self.server.after_commit(hosted)
 
     # Large transactions.
 
@@ -656,7 +650,7 @@ class Session:
             if key in self._transactions:
                 self.finish(key, hosted, execution)
             if execution.delta:
-                self.server.after_commit(hosted, execution.delta)
+                self.server.after_commit(hosted)
 
     def _wait_behind(self, large: LargeTransaction, request: Message) -> None:
         """Put a request off, and all that follow it, until a large transaction is over."""

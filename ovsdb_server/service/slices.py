@@ -4,7 +4,8 @@
     work.advance(0.002)                          run for so long; is it over?
     work.result                                  what the call has returned, when it is over
     work.abandon()                               the call ends where it is
-    await run_slices(call, hub)                  all of it, a slice in each turn of the event loop
+    await work.run(hub)                          all of it, a slice in each turn of the event loop
+    await run_slices(call, hub)                  the same, and what the call returns
 
 The call is an ordinary function that goes over what is long by `paced(things)` (`engine.pace`).
 It has a thread, but that runs only during `advance`, which waits for it: there is never a moment
@@ -12,11 +13,10 @@ at which both run, so the call may use whatever its caller owns.  What the calle
 slices, the call finds changed at its next thing.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from threading import Lock, Thread
-
-import trio
 
 from ovsdb_server.engine.pace import Paced
 from ovsdb_server.service.hub import Hub
@@ -41,7 +41,7 @@ class Slices:
         self._result: object = None
         self._error: BaseException | None = None
         self._end = 0.0
-        self._thread: Thread | None = None
+        self._is_begun = False
         self._is_abandoned = False
         # Of the two sides one runs; each waits for its lock.
         self._turn, self._return = Lock(), Lock()
@@ -59,9 +59,13 @@ class Slices:
         """Go on for `seconds` (and until the call comes to its next thing); is it over?"""
         if not self.is_over:
             self._end = time.perf_counter() + seconds
-            if self._thread is None:
-                self._thread = Thread(target=self._run, daemon=True)
-                self._thread.start()
+            if not self._is_begun:
+                self._is_begun = True
+                try:
+                    Thread(target=self._run, daemon=True).start()
+                except RuntimeError:        # The system has no more threads: do it at one go.
+                    self._end = math.inf
+                    self._run()
             else:
                 self._turn.release()
             self._return.acquire()
@@ -69,10 +73,18 @@ class Slices:
 
     def abandon(self) -> None:
         """End the call, if it is not over, as if an exception came out of its next thing."""
-        if self._thread is not None and not self.is_over:
+        if self._is_begun and not self.is_over:
             self._is_abandoned = True
             self.advance(0.0)
         self.is_over = True
+
+    async def run(self, hub: Hub) -> None:
+        """Go on until it is over, a slice in each turn of the event loop; cancelled, abandon it."""
+        try:
+            while not self.advance(SLICE):
+                await hub.give_way()
+        finally:
+            self.abandon()
 
     def _run(self) -> None:
         call, self._call = self._call, None
@@ -98,11 +110,5 @@ class Slices:
 async def run_slices(call: Callable[[Paced], object], hub: Hub) -> object:
     """Run a call, a slice in each turn of the event loop; return what it returns."""
     work = Slices(call)
-    hub.n_others += 1
-    try:
-        while not work.advance(SLICE):
-            await trio.lowlevel.checkpoint()
-    finally:
-        hub.n_others -= 1
-        work.abandon()
+    await work.run(hub)
     return work.result

@@ -36,8 +36,8 @@ def default_policy(target: str) -> Policy:
 
 def split_reference(text: str) -> tuple[str, str, str]:
     """Split db:DB,TABLE,COLUMN.  Raises: RemoteError."""
-    words = text[3:].split(",")
-    if len(words) != 3 or not all(words):
+    words = text[3:].split(",", 3)
+    if len(words) < 3 or not all(words[:3]):
         raise RemoteError(f'"{text}": invalid syntax')
     return words[0], words[1], words[2]
 

@@ -159,8 +159,9 @@ class Entry(NamedTuple):
     """An entry of the log.
 
     At most one kind of content: a transaction (`eid` with `data`, and `schema` when it changes
-    that; `data` None then means that each server converts what it has; of a large one it is text), `servers` {sid: address},
-    or an `election_timer`; none of them in the entry with which a leader begins its term.
+    that; `data` None then means that each server converts what it has; of a large one it is text),
+    `servers` {sid: address}, or an `election_timer`; none of them in the entry with which a leader
+    begins its term.
     """
 
     term: int
@@ -411,8 +412,3 @@ def join_cluster(path: str, name: str, local_address: str, remotes: list[str],
                     tuple(dict.fromkeys(remotes)))
     create_file(path, encode(header))
     return header
-
-
-def is_sole_server(header: Header, servers: dict[str, str]) -> bool:
-    """Is this server the only member of a cluster whose members are `servers`?"""
-    return servers.keys() == {header.server_id}

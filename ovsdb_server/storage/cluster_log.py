@@ -329,7 +329,8 @@ class _Reading:
                 if text == LEFT and self._transactions is None:
                     raise OvsdbError("ovsdb error", f"record {number} indicates server has left "
                                                     "the cluster; it cannot be added back (use "
-                                                    '"ovsdb-tool join-cluster" to add a new server)')
+                                                    '"ovsdb-tool join-cluster" to add a new '
+                                                    'server)')
 
     def _take_entry(self, number: int, entry: Entry) -> None:
         after = (self._pending[-1].index if self._pending else self._applied) + 1

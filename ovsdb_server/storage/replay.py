@@ -179,7 +179,7 @@ def read_members(json: dict | TransactionText) -> dict:
 
 _PART = 256 * 1024
 _TABLE = re.compile(rb'"([A-Za-z_][A-Za-z0-9_]*)":\{"[0-9a-fA-F-]{36}":')
-_ROW = re.compile(rb',"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}":')
+_ROW = re.compile(rb',"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}":')
 _ROW_HEAD = len('"":') + 36
 
 

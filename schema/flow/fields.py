@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 
 class Stage(IntEnum):
-    """Lookup stages of the classifier, in order: a lookup that fails in one looks at no later one."""
+    """Lookup stages of the classifier, in order: one that fails in one looks at no later one."""
 
     METADATA = 0
     L2 = 1
@@ -151,7 +151,7 @@ NX, ONF, NSH = 0x00002320, 0x4f4e4600, 0x005ad650     # experimenter ids
 
 
 class Code(NamedTuple):
-    """An OXM or NXM code point. `since` is the OpenFlow version it is standard in, "" if in none."""
+    """An OXM or NXM code point. `since`: the OpenFlow version it is standard in, "" if in none."""
 
     name: str
     oxm_class: int

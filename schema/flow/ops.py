@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 
 class Op(NamedTuple):
-    """One op: C enumerator OP_<NAME>, C struct op_<name>; arguments ((name, type), ...) and tail."""
+    """One op: C enumerator OP_<NAME>, struct op_<name>; arguments ((name, type), ...) and tail."""
 
     name: str
     arguments: tuple[tuple[str, str], ...] = ()
@@ -68,7 +68,8 @@ OPS: tuple[Op, ...] = (
     _op("sample", "probability:u32 collector_set:u32 obs_domain:u32 obs_point:u32 port:u32 "
         "direction:u32 obs_domain_src:subfield obs_point_src:subfield"),
     _op("bundle", "fields:u16 basis:u16 algorithm:u16 n:u16 dst:subfield", "u32s"),
-    _op("multipath", "fields:u16 basis:u16 algorithm:u16 max_link:u16 arg:u32 pad:u32 dst:subfield"),
+    _op("multipath",
+        "fields:u16 basis:u16 algorithm:u16 max_link:u16 arg:u32 pad:u32 dst:subfield"),
     _op("check_pkt_larger", "length:u32 pad:u32 dst:subfield"),
     _op("delete_field", "field:u16 pad:u16 pad1:u32"),
     _op("encap", "packet_type:u32 n:u32", "bytes"),

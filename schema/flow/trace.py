@@ -3,9 +3,10 @@
 The C enum `trace_kind` and the text of `ofproto/trace` (`vswitchd/trace.py`) are derived from this
 table. An event is (kind, depth, source, rule, four arguments); `depth` is its place in the tree.
 In a text, `{N}` is argument N in decimal, `{N:x}` in hexadecimal, `{N:mac}` an Ethernet address,
-`{N:reserved}` an OpenFlow port's number or reserved name, `{N:bundle}` the name of the Port with that bundle id,
-`{N:bridge}` the name of a bridge, `{N:field}` a match field. `{rule}` is the match and
-priority of the event's rule, `{action}` its source action, `{subfield}` and `{value}` the bits
+`{N:reserved}` an OpenFlow port's number or reserved name, `{N:bundle}` the name of the Port with
+that bundle id, `{N:watched}` the port << 32 | group (-1: none) that a bucket watches, `{N:bridge}`
+the name of a bridge, `{N:field}` a match field. `{rule}` is the match and priority of the event's
+rule, `{action}` its source action, `{subfield}` and `{value}` the bits
 {field, offset << 16 | bits, high, low} in the arguments, `{members}` the actions of the `member`
 events that follow, `{learned}` the flow in the `part` events that follow.
 
@@ -92,8 +93,8 @@ TRACES: tuple[Trace, ...] = (
         slb_loop SLB bond thinks this packet looped back, dropping
         no_fwd OFPPC_NO_FWD set, skipping output
         bucket_score bucket {0}: score {1}
+        bucket_dead bucket {0}: not live due to {1:watched}
         using_bucket using bucket {0}
-        dead_bucket bucket {0}: not live due to port {1}
         no_bucket no live bucket
         ct_fork A clone of the packet is forked to recirculate. The forked pipeline will be """
           """resumed at table {0}.
@@ -112,6 +113,7 @@ TRACES: tuple[Trace, ...] = (
     *_rows(Node.WARN, """
         learn_ignored suppressing side effects, so learn action ignored
         no_port Nonexistent output port
+        port_too_large output port {0} is out of range
         to_input skipping output to input port
         no_group output to nonexistent group {0}
         no_bundle no input bundle, dropping

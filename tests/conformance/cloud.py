@@ -7,7 +7,6 @@ served by the same suite, and one hypervisor whose integration bridge is the sui
 import os
 import re
 import shutil
-import subprocess
 import time
 from pathlib import Path
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conformance import oskentests
 from tests.conformance.controllers import Suite, require
-from tests.system.network import Namespace, wait
+from tests.system.network import wait
 
 pytestmark = [pytest.mark.system, require]
 

@@ -298,6 +298,78 @@ SCRIPTS["frames with and without a tag"] = [
                  "ovs-appctl revalidator/purge", udp(1), _TAGGED, "ovs-appctl revalidator/wait", _TAGGED, udp(1),
                  "ovs-appctl dpctl/dump-flows | sed 's/,pcp=0[^,]*0x0//;s/[0-9,]*100[0-9,]*$/flood/' | sort")]
 
+_O15 = "ovs-ofctl -O OpenFlow15"
+SCRIPTS["what actions and groups tell of themselves"] = [
+    "ovs-ofctl mod-port br0 p3 down",
+    f"{_O15} add-group br0 group_id=100,type=ff,bucket=watch_port:3,output:3",
+    *(line for group in (
+        "type=ff,bucket=watch_port:9,output:2,bucket=watch_port:3,watch_group:77,output:3,bucket=watch_port:2,output:2",
+        "type=ff,bucket=watch_group:100,output:1", "type=select,bucket=weight:0,output:3,bucket=weight:0,watch_port:2,output:2",
+        "type=select,selection_method=hash,bucket=watch_port:3,output:3,bucket=output:2")
+      for line in (f"{O13} del-flows br0; {_O15} del-groups br0 group_id=1",
+                   f"{_O15} add-group br0 'group_id=1,{group}'", f"{O13} add-flow br0 actions=group:1",
+                   trace("udp_dst=9"))),
+    *traced(f"{_PACKET.replace('icmp', 'tcp')},nw_tos=3", "ip,actions=load:255->NXM_OF_IP_TOS[],move:NXM_OF_IP_TOS[]->NXM_NX_REG0[0..7],2",
+            "ip,actions=load:0x1005->NXM_OF_VLAN_TCI[],2", "ip,actions=set_field:0x10002->reg0,output:reg0,debug_slow,2",
+            "ip,actions=bundle(symmetric_l4,0,hrw,ofport,members:2),bundle(symmetric_l4,0,hrw,ofport,members:3,2)",
+            "ip,actions=resubmit(,1),clone(check_pkt_larger(200)->reg0[1],exit),3 & table=1 actions=check_pkt_larger(100)->reg0[0],2",
+            "ip,actions=debug_recirc,2"),
+    *["ovs-appctl ofproto/trace br0 in_port=1,ip,nw_ttl=5"] * 2, udp(1), udp(1), "ovs-appctl dpctl/dump-flows | sort",
+    f"{O13} del-flows br0; {O13} add-flow br0 in_port=1,actions=debug_slow,2", udp(1), "ovs-appctl dpctl/dump-flows | sort",
+    "ovs-appctl revalidator/purge", f"{O13} add-flow br0 'in_port=1,actions=learn(table=1,eth_src=eth_src,output:reg1)'",
+    "ovs-appctl ofproto/trace br0 in_port=1,reg1=0x70003 -generate", f"{O13} dump-flows br0 table=1",
+    *(f"{command} br0 {match},actions=2 2>&1 | head -2" for command in (f"{O13} add-flow", f"{_O15} --bundle mod-flows")
+      for match in ("dp_hash=5", "recirc_id=1", "recirc_id=0", "table=254")),
+    *(f"ovs-appctl ofproto/trace br0 'in_port=1,udp,ct_state={state},ct_nw_src=1.1.1.1' | head -1"
+      for state in ("trk", "trk|new", "trk|rel")),
+    f"{O13} add-flow br0 udp,ct_state=+snat,ct_nw_src=1.1.1.1,actions=2",
+    "grep -c nx_match.WARN ovs-vswitchd.log"]
+
+_FIN = udp(1).replace("proto=17", "proto=6").replace("udp(src=8,dst=9)", "tcp(src=8,dst=9),tcp_flags(fin|ack)")
+SCRIPTS["the end of connections"] = [
+    "ovs-appctl time/stop",
+    flows("br0", "in_port=1,tcp,idle_timeout=100,actions=fin_timeout(idle_timeout=5,hard_timeout=10),2",
+          "priority=9,in_port=1,tcp,tp_dst=9,actions=fin_timeout(idle_timeout=3),3"),
+    _FIN, _FIN, _FIN.replace("dst=9", "dst=10"), "ovs-appctl revalidator/wait", "ovs-ofctl --no-stats dump-flows br0",
+    *["ovs-appctl time/warp 4000 500", f"{O13} dump-flows br0 | sed 's/idle_age=[0-9]*//'"] * 2]
+
+_FDB = "ovs-appctl fdb/show br0 | sort"
+
+
+def _broadcast(port: int, host: int, tag: str = "") -> str:
+    """The line that has a broadcast frame of a host come in, with a tag's "vid=V,pcp=P" if given."""
+    line = udp(port, in_port=port).replace("50:54:00:00:00:05", f"50:54:00:00:01:{host:02x}").replace(
+        "50:54:00:00:00:07", "ff:ff:ff:ff:ff:ff")
+    return line if not tag else line.replace("eth_type(0x0800),", f"eth_type(0x8100),vlan({tag}),encap("
+                                             "eth_type(0x0800),").replace(")'", "))'")
+
+
+SCRIPTS["who is where"] = [
+    "ovs-vsctl set bridge br0 other_config:mac-table-size=3", "ovs-ofctl add-flow br0 actions=normal",
+    *(_broadcast(port, port) for port in (1, 2, 3)), "ovs-appctl fdb/add br0 p3 0 50:54:00:00:01:01",
+    "ovs-appctl fdb/add br0 p3 0 50:54:00:00:01:01", "ovs-appctl fdb/add br0 p2 0x 50:54:00:00:01:01", _FDB,
+    "ovs-appctl fdb/stats-show br0",
+    *(f"ovs-appctl ofproto/trace br0 in_port=1,dl_src=50:54:00:00:02:0{host},dl_dst=50:54:00:00:01:0{host}"
+      for host in (1, 3)),
+    "ovs-vsctl set port p3 trunks=0,1", _FDB, "ovs-vsctl set port p2 other_config:priority-tags=if-nonzero", _FDB,
+    _broadcast(3, 4), "ovs-vsctl set bridge br0 flood_vlans=7", _FDB, _broadcast(3, 5), "ovs-vsctl del-port p3", _FDB,
+    *(f"ovs-appctl ofproto/trace br0 in_port=1,dl_dst={mac} | grep -c reserved"
+      for mac in ("00:e0:2b:00:00:04", "00:e0:2b:00:00:05", "01:00:0c:cc:cc:c7", "01:00:0c:cc:cc:c8"))]
+
+SCRIPTS["ports that are down and tags that say nothing"] = [
+    "ovs-ofctl add-flow br0 actions=normal", "ovs-ofctl mod-port br0 p1 down",
+    "ovs-appctl netdev-dummy/set-admin-state p2 down", *(_broadcast(port, port) for port in (1, 2, 3)),
+    *(f"ovs-ofctl dump-ports br0 {port}; ovs-vsctl get interface p{port} admin_state link_state" for port in (1, 2)),
+    "ovs-ofctl mod-port br0 p2 no-receive",
+    *(f"ovs-appctl ofproto/trace br0 in_port=2,dl_dst={mac}" for mac in ("01:80:c2:00:00:00", "ff:ff:ff:ff:ff:ff")),
+    "ovs-ofctl mod-port br0 p2 receive",
+    "ovs-vsctl set port p1 tag=99 -- set port br0 tag=98 -- set port p2 tag=10 -- set port p3 trunks=10",
+    *(f"ovs-vsctl set port p3 vlan_mode={mode} tag=10 other_config:priority-tags={tags}; "
+      f"ovs-appctl ofproto/trace br0 in_port={port},{tag}dl_dst=ff:ff:ff:ff:ff:ff | tail -1"
+      for mode in ("native-untagged", "native-tagged", "access") for tags in ("always", "if-nonzero", "never")
+      for port, tag in ((2, ""), (2, "dl_vlan=0,dl_vlan_pcp=5,"))),
+    _broadcast(2, 9, "vid=0,pcp=3"), "ovs-appctl dpctl/dump-flows | grep -c 'vid=0,pcp=3)'"]
+
 
 def answer(switch: Switch, name: str) -> str:
     """What the lines of a script print; the switch is closed."""
@@ -309,7 +381,7 @@ def answer(switch: Switch, name: str) -> str:
 
 
 # What random traces and quicker tests see as well.
-_LONG = ("meter changes", "exit ends more than its list", "connections traced", "tunnel options")
+_LONG = ("meter changes", "the end of connections", "exit ends more than its list", "connections traced", "tunnel options")
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long if name in _LONG else ())

@@ -45,7 +45,8 @@ def run(command: list[object], environment: dict[str, str]) -> str:
 
 def test_the_tests_of_what_is_in_c_pass_under_sanitizers(sanitized):
     run(["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/datapath",
-         "tests/vswitchd/openflow/test_quick.py", "tests/vswitchd/openflow/test_flow_lines.py"],
+         "tests/vswitchd/openflow/test_quick.py", "tests/vswitchd/openflow/test_flow_lines.py",
+         "tests/vswitchd/openflow/test_shapes.py", "tests/utilities/test_ofctl_many.py"],
         sanitized)
 
 

@@ -114,6 +114,21 @@ def test_tool_keeps_its_name_arguments_and_exit_code_in_odd_places(tmp_path):
     assert (result.stdout, result.stderr, result.returncode) == ("probe|a b|$c\n", "", 7)
 
 
+@MAKERS
+def test_names_of_hosts_and_text_of_any_encoding_can_be_used(tmp_path, make):
+    path = make(tmp_path, "plain", """
+import socket
+
+def main(argv):
+    if argv != ["--version"]:
+        print(socket.getaddrinfo("127.0.0.1", 1)[0][4], "\\u00b5".encode("latin-1"))
+    else:
+        print("probe 1")
+""")
+    result = subprocess.run([path], capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("('127.0.0.1', 1) b'\\xb5'\n", "")
+
+
 def test_tool_notices_edited_modules_and_may_be_moved_and_copied(tmp_path):
     path = make_tool(tmp_path, "plain", SHOW_NAME)
     root = path.parents[1]

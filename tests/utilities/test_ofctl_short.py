@@ -1,11 +1,14 @@
-"""dump-flows and del-flows do the same on the short way as on the usual one, whatever a switch says.
+"""dump-flows and del-flows do the same on their short ways as on the usual, whatever a switch says.
 
 A switch in this process answers by a script and keeps what it was told; each command runs against
 it both ways.
 """
 
+import ctypes
 import re
+import shutil
 import socket
+import subprocess
 import threading
 from pathlib import Path
 from typing import NamedTuple
@@ -52,6 +55,7 @@ class Script(NamedTuple):
     to_change: bytes = b""
     to_stats: bytes = replies((0, 1))
     hangs_up: bool = False              # Behind that.
+    is_first: bool = False              # Says hello before it has heard it.
 
 
 class FakeSwitch:
@@ -74,6 +78,8 @@ class FakeSwitch:
                 return
             splitter = Splitter()
             with peer:
+                if self._script.is_first:
+                    peer.sendall(self._script.hello)
                 while data := peer.recv(65536):
                     splitter.feed(data)
                     if not all([self._answer(peer, message) for message in splitter.messages()]):
@@ -84,7 +90,7 @@ class FakeSwitch:
         xid, script, goes_on = message[4:8], self._script, True
         match message[1]:
             case 0:
-                answer = script.hello
+                answer = b"" if script.is_first else script.hello
             case 5:
                 answer = b"\1\6\0\x20" + xid + bytes(24)
             case 4 | 14:
@@ -159,13 +165,58 @@ def test_dumps_are_the_same_both_ways(name, stats, tmp_path, monkeypatch, capfdb
     assert usual[-1], "the switch was told nothing"
 
 
-@pytest.mark.parametrize("name", ["usual", "bitmap", "error", "something between"])
-def test_deletions_are_the_same_both_ways(name, tmp_path, monkeypatch, capfdbinary):
+@pytest.fixture(scope="module")
+def in_c(tmp_path_factory):
+    """What ovs-ofctl does before Python is there: from words to its exit code, -1 for none."""
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    library = tmp_path_factory.mktemp("short") / "short.so"
+    source = Path(__file__).resolve().parents[2] / "utilities/ofctl/short.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", library, source],
+                   check=True)
+    call = ctypes.CDLL(str(library)).ofctl_short
+
+    def run_words(*words: str) -> int:
+        argv = (ctypes.c_char_p * (len(words) + 2))(b"ovs-ofctl", *map(str.encode, words), None)
+        return call(len(words) + 1, argv)
+
+    return run_words
+
+
+USUAL_FOR_C = {"usual", "parts", "no NXM", "rare flow", "rare flow first", "error behind a part",
+               "gone", "gone at once"}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_deletions_in_c_say_what_python_says_or_leave_it_to_python(
+        name, is_first, in_c, tmp_path, monkeypatch, capfdbinary):
     monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))
-    usual, found = (run(tmp_path, SCRIPTS[name], command, True, capfdbinary)
-                    for command in (flows.del_flows, short.del_flows))
-    if name == "bitmap":
-        assert found[-1][1:] == usual[-1]
-        found = (*found[:-1], usual[-1])        # Begun anew once the hello was heard.
-    assert found == usual
-    assert any(message[1] == 14 for message in usual[-1])
+    monkeypatch.setenv("OVS_CTL_TIMEOUT", "7")
+    script = SCRIPTS[name]._replace(to_change=b"" if name == "no NXM" else SCRIPTS[name].to_change,
+                                    is_first=is_first)
+    usual = run(tmp_path, script, flows.del_flows, True, capfdbinary)
+    found = run(tmp_path, script, lambda settings, words: in_c("del-flows", *words), True,
+                capfdbinary)
+    assert found[1:3] == (b"", b"")
+    if name in USUAL_FOR_C:
+        assert found[0] == 0 and usual[0] is None
+        assert found[3] == usual[3]
+        assert any(message[1] == 14 for message in usual[3])
+        return
+    assert found[0] == -1
+    # A switch that wants something else is left without a word.
+    assert found[3] == ([] if is_first and name in ("bitmap", "other version", "no hello")
+                        else usual[3][:len(found[3])])
+
+
+@pytest.mark.parametrize("words", [
+    (), ("del-flows",), ("del-flows", "br0", "ip"), ("dump-flows", "br0"), ("del-flows", "-O"),
+    ("del-flows", "unix:br0"), ("del-flows", "a@br0"), ("del-flows", "/x"), ("del-flows", ""),
+    ("del-flows", "none"), ("del-flows", "x" * 200), ("-OOpenFlow13", "del-flows", "br0")])
+def test_other_command_lines_are_for_python(words, in_c, tmp_path, monkeypatch):
+    monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))
+    switch = FakeSwitch(tmp_path / "br0.mgmt", Script())
+    assert in_c(*words) == -1
+    switch.close()
+    assert switch.told == []

@@ -6,14 +6,18 @@ options, what it said first and its answers to messages of a switch, all in hexa
 
 import itertools
 import json
+import os
 import re
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from ovsdb_server.rpc import blocking
 from tests.differential.switches import ROOT, Switch, is_installed
 from tests.vswitchd.openflow.controllers import SETUP, arp
 from utilities import testcontroller
@@ -63,6 +67,37 @@ def test_options_that_make_no_sense_are_refused(words, text) -> None:
     done = subprocess.run(command(*words), capture_output=True, text=True, timeout=20)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == f"ovs-testcontroller: {text}"
+
+
+def test_it_answers_appctl(tmp_path) -> None:
+    environment = os.environ | {"OVS_RUNDIR": str(tmp_path)}
+    done = subprocess.run(command("--detach", "--unixctl=control", "ptcp:0:127.0.0.1"),
+                          env=environment, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+
+    def ask(*words: str) -> str:
+        with blocking.connect_path(f"{tmp_path}/control", 20) as control:
+            return control.call(words[0], list(words[1:]))
+
+    try:
+        assert ask("version").split() == ["ovs-testcontroller", "(Open", "vSwitch)", "4.0.90"]
+        assert "vlog/reopen" in ask("list-commands") and "console" in ask("vlog/list")
+    finally:
+        ask("exit")
+
+
+def test_part_of_a_record_keeps_nobody_waiting() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        settings = testcontroller.Settings()
+        controller = SimpleNamespace(settings=settings, encode=lambda value, version: b"hello")
+        switch = testcontroller._Switch(controller, ours, "unix")
+        assert theirs.recv(100) == b"hello"
+        switch.receive()                        # There is nothing yet.
+        assert ours.gettimeout() > 0            # But it waits until what it says is read.
+        theirs.close()
+        with pytest.raises(ConnectionResetError):
+            switch.receive()
 
 
 @pytest.mark.differential

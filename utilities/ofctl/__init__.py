@@ -6,13 +6,12 @@ are in `Settings`, which every command gets.  Nothing here but the start; connec
 `connection.py`.
 """
 
-import os
 import sys
 
 from utilities.command_line import (
-    INFO, LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, TLS_OPTIONS, VERBOSE_OPTIONS, Fatal,
-    TlsFiles, apply_log_option, parse_options, parse_seconds, print_option_list, print_version,
-    run_tool, time_limit,
+    INFO, LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, TLS_OPTIONS, VERBOSE_OPTIONS,
+    Fatal, TlsFiles, apply_log_option, parse_options, parse_seconds, print_option_list,
+    print_version, run_tool, time_limit,
 )
 
 PROGRAM = "ovs-ofctl"
@@ -70,19 +69,19 @@ COMMANDS: tuple[tuple[str, int, int, str, str, bool], ...] = (
     ("queue-stats", 1, 3, "switch [port [queue]]", "switch.queue_stats", False),
     ("queue-get-config", 1, 3, "switch [port [queue]]", "switch.queue_get_config", False),
     ("add-flow", 2, 2, "switch flow", "flows.add_flow", True),
-    ("add-flows", 2, 2, "switch file", "flows.add_flows", True),
+    ("add-flows", 2, 2, "switch file", "many.add_flows", True),
     ("mod-flows", 2, 2, "switch flow", "flows.mod_flows", True),
-    ("del-flows", 1, 2, "switch [flow]", "short.del_flows", True),
+    ("del-flows", 1, 2, "switch [flow]", "flows.del_flows", True),
     ("replace-flows", 2, 2, "switch file", "flows.replace_flows", True),
     ("diff-flows", 2, 2, "source1 source2", "flows.diff_flows", False),
-    ("add-meter", 2, 2, "switch meter", "groups.add_meter", True),
-    ("mod-meter", 2, 2, "switch meter", "groups.mod_meter", True),
-    ("del-meter", 2, 2, "switch meter", "groups.del_meters", True),
-    ("del-meters", 1, 2, "switch", "groups.del_meters", True),
-    ("dump-meter", 2, 2, "switch meter", "switch.dump_meters", False),
-    ("dump-meters", 1, 2, "switch", "switch.dump_meters", False),
-    ("meter-stats", 1, 2, "switch [meter]", "switch.meter_stats", False),
-    ("meter-features", 1, 1, "switch", "switch.meter_features", False),
+    ("add-meter", 2, 2, "switch meter", "meters.add_meter", True),
+    ("mod-meter", 2, 2, "switch meter", "meters.mod_meter", True),
+    ("del-meter", 2, 2, "switch meter", "meters.del_meters", True),
+    ("del-meters", 1, 2, "switch", "meters.del_meters", True),
+    ("dump-meter", 2, 2, "switch meter", "meters.dump_meters", False),
+    ("dump-meters", 1, 2, "switch", "meters.dump_meters", False),
+    ("meter-stats", 1, 2, "switch [meter]", "meters.meter_stats", False),
+    ("meter-features", 1, 1, "switch", "meters.meter_features", False),
     ("packet-out", 2, _MANY,
      'switch "in_port=<port> packet=<hex data> actions=..."',
      "flows.packet_out", True),
@@ -292,8 +291,7 @@ def _list() -> int:
 
 
 def _help() -> int:
+    from utilities.help_parts import fill
     from utilities.ofctl.help import TEXT
-    rundir = os.environ.get("OVS_RUNDIR") or "/var/run/openvswitch"
-    logdir = os.environ.get("OVS_LOGDIR") or "/var/log/openvswitch"
-    sys.stdout.write(TEXT.format(rundir=rundir, logdir=logdir))
+    sys.stdout.write(fill(TEXT, PROGRAM))
     return 0

@@ -1,7 +1,7 @@
-"""How ovs-ofctl monitor becomes a daemon that ovs-appctl can talk to.
+"""How ovs-ofctl monitor and ovs-testcontroller become daemons that ovs-appctl can talk to.
 
-`detach` forks: the parent leaves when the child says it is ready.  `Control` is the control
-socket, to be polled by its owner.  Only ovs-ofctl uses it.
+`become_service` forks where that is asked for: the parent leaves when the child says it is ready.
+`Control` is the control socket, to be polled by its owner.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ from ovsdb_server.rpc import address
 from ovsdb_server.rpc.message import (
     REQUEST, ProtocolError, Splitter, decode, encode_error, encode_reply,
 )
-from utilities.command_line import ERR, LOG, VERSION, Fatal, run_directory
+from utilities.command_line import ERR, LOG, VERSION, WARN, Fatal, run_directory
 from utilities.log_commands import log_commands
 
 _cleanup: list[str] = []
@@ -32,7 +32,7 @@ def _remove_files() -> None:
 
 def _end_by_signal(number: int, frame: object) -> None:
     names = {signal.SIGTERM: "Terminated", signal.SIGINT: "Interrupt", signal.SIGHUP: "Hangup"}
-    LOG.log("fatal_signal", 3, f"terminating with signal {number} ({names.get(number, '')})")
+    LOG.log("fatal_signal", WARN, f"terminating with signal {number} ({names.get(number, '')})")
     _remove_files()
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
@@ -313,7 +313,7 @@ def answer_common(request: Request, commands: dict[str, tuple[str, int, int]]) -
         return True
     match request.name:
         case "version":
-            request.reply(f"ovs-ofctl (Open vSwitch) {VERSION}")
+            request.reply(f"{LOG.program} (Open vSwitch) {VERSION}")
         case "list-commands":
             request.reply("The available commands are:\n" + "".join(
                 f"  {name:<23} {usage}\n" for name, (usage, _, _) in sorted(commands.items())))

@@ -7,16 +7,18 @@ through the whole process, as in Open vSwitch.  Only ovs-ofctl uses it; trio is 
 
 import errno
 import os
-import select
-import socket
 import sys
 from collections.abc import Iterable
 
+# The C module: see ovsdb_server/rpc/address.py.
+import _socket
+
 from ovsdb_server.rpc import address
-from utilities.command_line import DBG, INFO, LOG, WARN, Fatal, run_directory
+from utilities.command_line import DBG, ERR, INFO, LOG, WARN, Fatal, run_directory
 from vswitchd.openflow.framing import OpenFlowError, Splitter, identify, parse_header
 from vswitchd.openflow.messages import decode, encode
 from vswitchd.openflow.print import format_message
+from vswitchd.openflow.value_text import complain_to
 
 _OPENFLOW_PORT = 6653
 _xid = 0
@@ -29,7 +31,30 @@ def next_xid() -> int:
     return _xid
 
 
+def reserve_xids(count: int) -> int:
+    """The first of the next `count` message numbers of this process, which are then taken."""
+    global _xid
+    _xid += count
+    return _xid - count + 1
+
+
+def complain(module: str, level: str, text: str) -> None:
+    """Log what a parser has to say, at "WARN" or "ERR"."""
+    LOG.log(module, ERR if level == "ERR" else WARN, text)
+
+
+complain_to(complain)
+
+
+_WARNINGS_MAX = 5
+_warned: dict[str, int] = {}
+
+
 def warn(module: str, text: str) -> None:
+    """Log a warning about a message, the same one so often at most."""
+    _warned[text] = _warned.get(text, 0) + 1
+    if _warned[text] > _WARNINGS_MAX:
+        return
     LOG.log(module, WARN, text)
 
 
@@ -40,7 +65,7 @@ def note(module: str, text: str) -> None:
 class Connection:
     """A connected peer.  name: as the user gave it; version: what was agreed on."""
 
-    def __init__(self, sock: socket.socket, name: str, remote: str) -> None:
+    def __init__(self, sock: _socket.socket, name: str, remote: str) -> None:
         self.sock = sock
         self.name = name
         self.remote = remote
@@ -113,6 +138,20 @@ class Connection:
         else:
             self.send_bytes(b"".join(messages))
 
+    def send_many(self, data: bytes) -> None:
+        """Sends a lot of messages, taking in meanwhile what the peer has to say."""
+        import select                   # Few runs need it.
+        rest = memoryview(data)
+        try:
+            while rest:
+                readable, writable, _ = select.select([self.sock], [self.sock], [])
+                if readable:
+                    self._receive()
+                if writable:
+                    rest = rest[self.sock.send(rest, _socket.MSG_DONTWAIT):]
+        except OSError as error:
+            raise Fatal(f"failed to send packet to switch ({os.strerror(error.errno)})") from None
+
     def send(self, value) -> int:
         """Encodes and sends one message; returns its number."""
         xid = next_xid()
@@ -121,16 +160,18 @@ class Connection:
 
     def receive_bytes(self, trouble: str | None = None) -> bytes:
         """Waits for one message.  Raises Fatal when the peer has gone."""
-        trouble = trouble or "OpenFlow receive failed"
         while not self._waiting:
-            try:
-                data = self.sock.recv(65536)
-            except OSError as error:
-                raise Fatal(f"{trouble} ({os.strerror(error.errno)})") from None
-            if not data:
-                raise Fatal(f"{trouble} (End of file)")
-            self._feed(data)
+            self._receive(trouble or "OpenFlow receive failed")
         return self._waiting.pop(0)
+
+    def _receive(self, trouble: str = "OpenFlow receive failed") -> None:
+        try:
+            data = self.sock.recv(65536)
+        except OSError as error:
+            raise Fatal(f"{trouble} ({os.strerror(error.errno)})") from None
+        if not data:
+            raise Fatal(f"{trouble} (End of file)")
+        self._feed(data)
 
     def _feed(self, data: bytes) -> None:
         self._splitter.feed(data)
@@ -201,30 +242,39 @@ class Connection:
         kind = 18 if self.version == 1 else 20
         return bytes((self.version, kind, 0, 8)), bytes((self.version, kind + 1, 0, 8))
 
+    def is_direct(self) -> bool:
+        """True if somebody may write to and read from the socket itself: it has no TLS around it,
+        nobody wants to see messages, and none is waiting."""
+        return not (hasattr(self.sock, "pending") or self._waiting or self._splitter.pending
+                    or LOG.is_enabled("vconn", DBG))
+
     def transact_each(self, messages: Iterable[bytes]) -> bytes | None:
         """Sends messages with a barrier behind each; returns the first error that came back."""
-        request, reply = self._barriers()
-        is_quick = not LOG.is_enabled("vconn", DBG)
         for data in messages:
-            if not is_quick or self._waiting or self._splitter.pending:
-                error = self.transact_silent([data])
-            else:
-                barrier = next_xid()
-                number = barrier.to_bytes(4, "big")
-                self.send_bytes(data + request + number)
-                try:
-                    answer = self.sock.recv(65536)
-                except OSError as failure:
-                    raise Fatal(f"OpenFlow receive failed ({os.strerror(failure.errno)})") from None
-                if answer == reply + number:
-                    continue
-                if not answer:
-                    raise Fatal("OpenFlow receive failed (End of file)")
-                self._feed(answer)
-                error = self.await_barrier(barrier, {int.from_bytes(data[4:8], "big")})
+            error = self.transact_silent([data])
             if error is not None:
                 return error
         return None
+
+    def transact_many(self, messages: bytes) -> bytes | None:
+        """The same for messages that lie one behind the other and have no numbers yet, in C."""
+        from vswitchd.openflow.quick.shapes import LIBRARY      # Only many flows need it.
+        request, reply = (int.from_bytes(words, "big") for words in self._barriers())
+        at, number, error = 0, next_xid(), None
+        answer: bytes | None = b""
+        while error is None:
+            try:
+                at, number, answer = LIBRARY.exchange(self.sock.fileno(), messages, at, number,
+                                                      request, reply)
+            except OSError as failure:
+                raise Fatal(f"OpenFlow receive failed ({os.strerror(failure.errno)})") from None
+            if answer is None:
+                break
+            if not answer:
+                raise Fatal("OpenFlow receive failed (End of file)")
+            self._feed(answer)
+            error = self.await_barrier(number - 1, {number - 2})
+        return error
 
     def await_barrier(self, barrier: int, numbers: set[int]) -> bytes | None:
         """Waits for the answer to a barrier; returns the first error about one of `numbers`."""
@@ -265,7 +315,7 @@ def connect(settings, name: str, suffix: str = "mgmt") -> Connection:
     for path in (name, f"{rundir}/{name}.{suffix}", f"{rundir}/{short}.{suffix}"):
         full = os.path.join(rundir, path)
         try:
-            return Connection(address.connect_unix(full), name, f"unix:{path}")
+            return Connection(address.connect_unix(full, is_plain=True), name, f"unix:{path}")
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -280,7 +330,7 @@ def _connect_method(settings, name: str) -> Connection:
     try:
         if kind == "unix":
             path = os.path.join(run_directory(), rest)
-            return Connection(address.connect_unix(path), name, name)
+            return Connection(address.connect_unix(path, is_plain=True), name, name)
         if kind in ("tcp", "ssl"):
             return _connect_inet(settings, kind, rest, name)
         raise OSError(errno.EAFNOSUPPORT, "")
@@ -289,12 +339,14 @@ def _connect_method(settings, name: str) -> Connection:
 
 
 def _connect_inet(settings, kind: str, rest: str, name: str) -> Connection:
+    import socket                       # Bridges of this machine need less.
     host, port = _split_host(rest)
     if port is None:
         warn("stream", "The default OpenFlow port number has changed from 6633 to 6653")
         port = _OPENFLOW_PORT
     try:
-        sock = socket.create_connection((host, port))
+        # As bytes, a name in ASCII takes no codec to look up.
+        sock = socket.create_connection((host.encode() if host.isascii() else host, port))
     except socket.gaierror:
         LOG.log("stream_tcp", 2, f"{kind}:{host}:{port}: connect: "
                 f"{os.strerror(errno.EAFNOSUPPORT)}")
@@ -315,7 +367,7 @@ def _split_host(rest: str) -> tuple[str, int | None]:
     return rest, None
 
 
-def _wrap_tls(settings, sock: socket.socket):
+def _wrap_tls(settings, sock: _socket.socket):
     from ovsdb_server.rpc.blocking import wrap_tls      # Only ssl: remotes pay for this.
     from utilities.remote import tls_of
     files = settings.tls
@@ -340,4 +392,5 @@ def print_message(data: bytes, settings, extra: int = 1, port_names=None, table_
 
 def readable(*peers, timeout: float | None = None) -> list:
     """Those of `peers` that have something to read."""
+    import select                       # Few runs need it.
     return select.select(peers, [], [], timeout)[0]

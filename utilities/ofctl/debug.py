@@ -8,28 +8,17 @@ import sys
 from schema.openflow.limits import HEADER_SIZE
 from utilities.command_line import ERR, LOG, Fatal
 from utilities.ofctl.connection import note, print_message, warn
+from utilities.ofctl.hex_text import read_hex
 from vswitchd.openflow.framing import parse_header
 from vswitchd.openflow.print import format_message
 
 
-def read_hex(text: str) -> bytes:
-    """The bytes that hexadecimal digits, with blanks between bytes, stand for.  Raises Fatal."""
-    data = bytearray()
-    position = 0
-    while True:
-        while position < len(text) and text[position] in " \t\r\n":
-            position += 1
-        pair = text[position:position + 2]
-        if len(pair) < 2:
-            break
-        try:
-            data += bytes.fromhex(pair)
-        except ValueError:
-            break
-        position += 2
-    if text[position:].strip():
-        raise Fatal("trailing garbage following hex bytes")
-    return bytes(data)
+def _read_hex_alone(text: str) -> bytes:
+    """As `read_hex`, for those who say it in other words."""
+    try:
+        return read_hex(text)
+    except Fatal:
+        raise Fatal("Trailing garbage in hex data") from None
 
 
 def _write(text: str) -> None:
@@ -54,12 +43,12 @@ def ofp_parse(settings, arguments) -> None:
     while offset < len(data):
         left = len(data) - offset
         if left < 8:
-            raise Fatal(f"{name}: unexpected end of file")
+            raise Fatal(f"{name}: unexpected end of file mid-message")
         length = parse_header(data[offset:]).length
         if length < 8:
             raise Fatal(f"{name}: {length}-byte message is too short for OpenFlow")
         if length > left:
-            raise Fatal(f"{name}: unexpected end of file")
+            raise Fatal(f"{name}: unexpected end of file mid-message")
         _write(format_message(data[offset:offset + length], settings.verbosity + 1, None, None,
                               warn, note))
         offset += length
@@ -78,11 +67,13 @@ def encode_hello(settings, arguments) -> None:
     from vswitchd.openflow.messages import encode
     from vswitchd.openflow.messages.base import hex_dump
     from vswitchd.openflow.messages.session import Hello
-    bits = int(arguments[0], 0)
-    versions = frozenset(v for v in range(1, 32) if bits >> v & 1)
+    from vswitchd.openflow.value_text import c_integer
+    found = c_integer(arguments[0])
+    versions = frozenset(v for v in range(1, 32) if found and found[0] >> v & 1)
     if not versions:
         raise Fatal(f"{arguments[0]}: no OpenFlow version")
-    data = encode(Hello(versions), max(versions), 1)
+    highest = max(versions)
+    data = bytes([highest]) + encode(Hello(versions), min(highest, 6), 1)[1:]
     print(hex_dump(data, False), end="")
     print_message(data, settings, 0)
 
@@ -107,17 +98,23 @@ def encode_error_reply(settings, arguments) -> None:
     from vswitchd.openflow.messages import encode
     from vswitchd.openflow.messages.base import hex_dump
     from vswitchd.openflow.messages.session import answer_error, has_code
-    name, request = arguments[0], read_hex(arguments[1])
+    name = arguments[0]
     if name not in {error.name for error in ERRORS}:
         raise Fatal(f'unknown error "{name}"')
+    request = _read_hex_alone(arguments[1])
     if len(request) < HEADER_SIZE:
         raise Fatal("Request too short")
     header = parse_header(request)
     if header.length != len(request):
         raise Fatal("Request size inconsistent")
-    if not has_code(name, header.version):
-        LOG.log("ofp_errors", ERR, f"cannot encode {name} for OpenFlow 1.{header.version - 1}")
-    data = encode(answer_error(name, request), header.version, header.xid)
+    version = header.version
+    if not 1 <= version <= 6:
+        LOG.log("ofp_errors", ERR,
+                f"cannot encode error for unknown OpenFlow version 0x{version:02x}")
+        version = 1
+    if not has_code(name, version):
+        LOG.log("ofp_errors", ERR, f"cannot encode {name} for OpenFlow 1.{version - 1}")
+    data = encode(answer_error(name, request), version, header.xid)
     print(hex_dump(data, False), end="")
 
 
@@ -134,15 +131,14 @@ def _parse_wire(settings, arguments, decode_list, encode_list) -> None:
     from utilities.ofctl import protocol
     from vswitchd.openflow.error import OpenFlowError
     from vswitchd.openflow.text import format_actions
-    version = min(protocol.parse_versions(arguments[0]), default=1)
+    version = protocol.version_named(arguments[0])
+    if version is None:
+        raise Fatal(f"{arguments[0]}: not a valid OpenFlow version")
     for line in sys.stdin:
         text = line.split("#", 1)[0]
         if not text.strip():
             continue
-        try:
-            data = read_hex(text)
-        except Fatal:
-            raise Fatal("Trailing garbage in hex data") from None
+        data = _read_hex_alone(text)
         try:
             actions = decode_list(data, version)
             _write(f"actions={format_actions(actions)}\n")
@@ -179,6 +175,8 @@ def parse_group(settings, arguments) -> None:
         raise Fatal(str(error)) from None
     print(f"usable protocols: {protocol.format_protocols(usable)}")
     allowed = usable & settings.protocols if settings.protocols_given else usable
+    if not allowed:
+        raise Fatal("no usable protocol")
     version = min(protocol.to_versions(allowed & -allowed))
     print(f"chosen version: {VERSION_NAMES[version]}")
     print_message(encode(mod, version, next_xid()), settings, 0)
@@ -198,9 +196,9 @@ def _parse_tlvs(settings, version: int) -> None:
     from vswitchd.openflow.oxm_text import format_oxm, parse_oxm as read_oxm
     from vswitchd.openflow.value_text import FlowTextError
     for line in sys.stdin:
-        text = line.split("#", 1)[0].strip()
-        if not text:
-            _write(line)
+        text = line.rstrip("\n").split("#", 1)[0]
+        if not text.strip():
+            _write(line if line.endswith("\n") else line + "\n")
             continue
         try:
             data = read_oxm(text)
@@ -226,7 +224,7 @@ def parse_nxm(settings, arguments) -> None:
 
 def parse_oxm(settings, arguments) -> None:
     from utilities.ofctl import protocol
-    version = min(protocol.parse_versions(arguments[0]), default=0)
-    if version < 3:
-        raise Fatal(f"invalid OXM version {arguments[0]}")
+    version = protocol.version_named(arguments[0])
+    if version is None or version < 3:
+        raise Fatal(f"{arguments[0]}: not a valid version for OXM")
     _parse_tlvs(settings, version)

@@ -5,7 +5,7 @@ Each function takes (settings, arguments) and returns an exit code or None for 0
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from schema.openflow.limits import BUFFER_NONE, PORT_CONTROLLER
 from utilities.command_line import Fatal
@@ -13,8 +13,8 @@ from utilities.ofctl import protocol
 from utilities.ofctl.connection import (
     Connection, next_xid, note, open_switch, print_message, warn,
 )
+from utilities.ofctl.hex_text import read_hex
 from utilities.ofctl.ports import known_numbers, port_names, table_names
-from utilities.ofctl.many import LEAST, Flow as Known, Reader, Sender
 from vswitchd.openflow.fields import INFO, NONE
 from vswitchd.openflow.framing import Frame, OpenFlowError, identify, open_frame
 from vswitchd.openflow.match import EMPTY, Match, get, is_wild, prerequisites_hold
@@ -26,9 +26,7 @@ from vswitchd.openflow.messages.flow import (
 from vswitchd.openflow.text import (
     FlowTextError, ParsedFlow, format_actions, format_match, note_normal, parse_flow,
 )
-from vswitchd.openflow.value_text import warn_to
-
-warn_to(warn)
+from vswitchd.openflow.value_text import complain_to
 
 _TABLE_ANY = 255
 _TOGETHER = 256                 # messages that are sent at once
@@ -102,6 +100,16 @@ def open_for_changes(settings, switch: str, usable: int) -> tuple[Connection, in
     raise AssertionError
 
 
+def guess_protocol(settings, usable: int) -> int:
+    """What `open_for_changes` most likely agrees on, 0 if nothing."""
+    version = max(settings.versions)
+    allowed = usable & settings.protocols
+    if allowed & protocol.of_version(version):
+        return protocol.of_version(version)
+    return next((1 << bit for bit in range(9) if allowed & 1 << bit
+                 and protocol.to_versions(1 << bit) == {version}), 0)
+
+
 def agree_for_dump(settings, connection: Connection, usable: int, current: int = 0) -> int:
     """Agrees on the flow format in which flows come back; `current` is spoken already."""
     current = current or protocol.of_version(connection.version)
@@ -140,16 +148,20 @@ def _parse(settings, text: str, command: str, ports, tables) -> ParsedFlow:
     return flow
 
 
-def read_lines(name: str) -> list[tuple[int, str]]:
-    """(number, text) of the lines of a file that say something; '-' is stdin.  Raises Fatal."""
+def read_file(name: str) -> bytes:
+    """What is in a file; '-' is stdin.  Raises Fatal."""
     try:
         if name == "-":
-            text = sys.stdin.read()
-        else:
-            with open(name, encoding="utf-8", errors="surrogateescape") as file:
-                text = file.read()
+            return sys.stdin.buffer.read()
+        with open(name, "rb") as file:
+            return file.read()
     except OSError as error:
         raise Fatal(f"{name}: open failed ({error.strerror})") from None
+
+
+def read_lines(name: str, data: bytes | None = None) -> list[tuple[int, str]]:
+    """(number, text) of the lines of a file that say something; '-' is stdin.  Raises Fatal."""
+    text = (read_file(name) if data is None else data).decode("utf-8", "surrogateescape")
     lines = []
     for number, line in enumerate(text.splitlines(), 1):
         line = line.split("#", 1)[0].strip(" \t\r\n")
@@ -158,23 +170,18 @@ def read_lines(name: str) -> list[tuple[int, str]]:
     return lines
 
 
-def read_flows(settings, name: str, command: str, ports, tables,
-               has_notes: bool = True, may_be_known: bool = False) -> list:
-    """The flows of a file, with notes on odd ones; where they `may_be_known`, as `many.Flow` if
-    there are many of a shape.  Raises Fatal with file and line."""
-    def parse(line: str) -> tuple[ParsedFlow, bool]:
-        flow = parse_flow(line, command, ports, tables)
-        is_normal = not has_notes or note_normal(flow.match, note) is flow.match
-        return flow, is_normal and flow.command == "add"
-
-    lines, flows = read_lines(name), []
-    read = Reader(parse).read if may_be_known and len(lines) >= LEAST else (
-        lambda line: parse(line)[0])
-    for number, line in lines:
+def read_flows(settings, name: str, command: str, ports, tables, has_notes: bool = True,
+               data: bytes | None = None) -> list[ParsedFlow]:
+    """The flows of a file, with notes on odd ones.  Raises Fatal with file and line."""
+    flows = []
+    for number, line in read_lines(name, data):
         try:
-            flows.append(read(line))
+            flow = parse_flow(line, command, ports, tables)
         except FlowTextError as error:
             raise Fatal(f"{name}:{number}: {error}") from None
+        if has_notes:
+            note_normal(flow.match, note)
+        flows.append(flow)
     return flows
 
 
@@ -192,42 +199,50 @@ def _change(settings, arguments, command: str) -> None:
     send_flows(settings, switch, flows)
 
 
-def send_flows(settings, switch: str, flows: list, ports=None, tables=None) -> None:
+def send_flows(settings, switch: str, flows: list[ParsedFlow]) -> None:
     """Sends flow_mods, in a bundle if asked for."""
     usable = protocol.ANY
     for flow in flows:
         usable &= flow.usable
+    connection, chosen = open_for_changes(settings, switch, limit_protocols(settings, usable))
+    messages = (encode(*make_flow_mod(flow, chosen), next_xid()) for flow in flows)
     if settings.bundle:
-        usable &= protocol.OF13_UP
-    connection, chosen = open_for_changes(settings, switch, usable)
-
-    def make(flow: ParsedFlow, xid: int) -> bytes:
-        return encode(*make_flow_mod(flow, chosen), xid)
-
-    def make_line(line: str) -> bytes:
-        return make(parse_flow(line, "auto", ports, tables), 0)
-
-    def make_all() -> Iterator[bytes]:
-        sender = Sender(make_line)
-        for flow in flows:
-            xid = next_xid()
-            data = sender.encode(flow, xid) if type(flow) is Known else None
-            yield data or make(flow if type(flow) is ParsedFlow else
-                               parse_flow(flow.line, "auto", ports, tables), xid)
-
-    if settings.bundle:
-        send_bundle(settings, connection, list(make_all()))
+        send_bundle(settings, connection, list(messages))
     else:
-        end_by(settings, connection.transact_each(make_all()))
+        end_by(settings, connection.transact_each(messages))
     connection.close()
+
+
+def limit_protocols(settings, usable: int) -> int:
+    """Those of the flow formats that can carry bundles, too, if one is asked for."""
+    return usable & protocol.OF13_UP if settings.bundle else usable
+
+
+BUNDLE_FLAGS = 3               # atomic, ordered
 
 
 def send_bundle(settings, connection: Connection, messages: list[bytes]) -> None:
     """Lets the switch take all messages or none.  Raises Fatal after printing the errors."""
-    from vswitchd.openflow.messages.bundle import BundleAdd, BundleControl
+    from vswitchd.openflow.messages.bundle import BundleAdd
+    sent = {int.from_bytes(data[4:8], "big"): data for data in messages}
+
+    def send_adds() -> None:
+        for start in range(0, len(messages), _TOGETHER):
+            connection.send_messages([
+                encode(BundleAdd(0, BUNDLE_FLAGS, data), connection.version,
+                       int.from_bytes(data[4:8], "big"))
+                for data in messages[start:start + _TOGETHER]])
+
+    carry_bundle(settings, connection, send_adds, sent.get)
+
+
+def carry_bundle(settings, connection: Connection, send_adds: Callable[[], None],
+                  find: Callable[[int], bytes | None]) -> None:
+    """Opens a bundle, lets `send_adds` fill it, and commits it; `find` finds what was sent under a
+    number."""
+    from vswitchd.openflow.messages.bundle import BundleControl
     from vswitchd.openflow.messages.session import BarrierRequest
-    flags, version = 3, connection.version
-    sent: dict[int, bytes] = {}
+    controls: dict[int, bytes] = {}
     failed = False
 
     def collect(until: int) -> None:
@@ -236,37 +251,23 @@ def send_bundle(settings, connection: Connection, messages: list[bytes]) -> None
         while True:
             reply = connection.receive_bytes()
             number = int.from_bytes(reply[4:8], "big")
-            if identify(reply)[0].kind == "OFPT_ERROR" and number in sent:
-                failed = True
-                _print_bundle_error(settings, reply, sent[number])
+            if identify(reply)[0].kind == "OFPT_ERROR":
+                request = controls.get(number) or find(number)
+                if request is not None:
+                    failed = True
+                    _print_bundle_error(settings, reply, request)
             if number == until:
                 return
 
     def control(kind: int) -> None:
         xid = next_xid()
-        sent[xid] = encode(BundleControl(0, kind, flags), version, xid)
-        connection.send_bytes(sent[xid])
+        controls[xid] = encode(BundleControl(0, kind, BUNDLE_FLAGS), connection.version, xid)
+        connection.send_bytes(controls[xid])
         collect(xid)
-
-    if messages:
-        # The head of an addition hangs on the message's length alone.
-        first = encode(BundleAdd(0, flags, messages[0]), version, 0)
-        head, kind = first[8:len(first) - len(messages[0])], first[:2]
-
-    def wrap(data: bytes, xid: int) -> bytes:
-        if len(data) % 8:
-            return encode(BundleAdd(0, flags, data), version, xid)
-        return kind + (8 + len(head) + len(data)).to_bytes(2, "big") + data[4:8] + head + data
 
     control(0)
     if not failed:
-        for start in range(0, len(messages), _TOGETHER):
-            adds = []
-            for data in messages[start:start + _TOGETHER]:
-                xid = int.from_bytes(data[4:8], "big")
-                sent[xid] = data
-                adds.append(wrap(data, xid))
-            connection.send_messages(adds)
+        send_adds()
         collect(connection.send(BarrierRequest()))
         control(6 if failed else 4)
     if failed:
@@ -284,13 +285,6 @@ def _print_bundle_error(settings, reply: bytes, request: bytes) -> None:
 
 def add_flow(settings, arguments) -> None:
     _change(settings, arguments, "add")
-
-
-def add_flows(settings, arguments) -> None:
-    switch, name = arguments
-    ports, tables = known_numbers(settings, switch)
-    flows = read_flows(settings, name, "auto", ports, tables, may_be_known=True)
-    send_flows(settings, switch, flows, ports, tables)
 
 
 def mod_flows(settings, arguments) -> None:
@@ -552,7 +546,6 @@ def _make_change(command: str, key, version: _Version, chosen: int) -> bytes:
 
 def read_packet(text: str) -> bytes:
     """The bytes of a packet in hexadecimal; needs an Ethernet header.  Raises Fatal."""
-    from utilities.ofctl.debug import read_hex
     try:
         data = read_hex(text)
     except Fatal:
@@ -591,7 +584,7 @@ def packet_out(settings, arguments) -> None:
 def parse_packet_out(text: str, ports, tables):
     """(PacketOut, usable flow formats) of `in_port=P packet=HEX actions=A`.  Raises Fatal."""
     from vswitchd.openflow.messages.packet import PacketOut
-    from vswitchd.openflow.text import key_values, parse_actions, parse_match
+    from vswitchd.openflow.text import key_values, parse_actions, parse_match, parse_port
     at = text.find("action")
     equals = text.find("=", at) if at >= 0 else -1
     action_text = text[equals + 1:] if equals >= 0 else None
@@ -608,7 +601,11 @@ def parse_packet_out(text: str, ports, tables):
                 raise Fatal(f"field {key} missing value")
             if key not in INFO:
                 raise Fatal(f"unknown keyword {key}")
-            metadata = metadata or key != "in_port"
+            if key == "in_port":
+                if parse_port(value, ports) is None:
+                    raise Fatal(f"{value} is not a valid OpenFlow port")
+            else:
+                metadata = True
             words.append(f"{key}={value}")
     try:
         match, usable = parse_match(",".join(words), ports)
@@ -657,7 +654,7 @@ def parse_flows_command(settings, arguments) -> None:
 _WATCH_FLAGS = {"initial": 1, "add": 2, "delete": 4, "modify": 8, "actions": 16, "own": 32}
 
 
-def parse_watch(settings, switch: str, text: str, version: int):
+def parse_watch(settings, switch: str, text: str):
     """The request that `monitor ... watch:SPEC` sends.  Raises Fatal."""
     from vswitchd.openflow.messages.monitor import FlowMonitorRequest, FlowMonitorRequests
     from vswitchd.openflow.text import key_values, parse_group, parse_match, parse_port

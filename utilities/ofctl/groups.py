@@ -1,17 +1,22 @@
-"""ovs-ofctl commands about groups, meters, the TLV table and connections to be forgotten.
+"""ovs-ofctl commands about groups, the TLV table, connections to be forgotten and bundles.
 
 Each function takes (settings, arguments) and returns an exit code or None for 0.
 """
 
 import re
+from dataclasses import replace
+from itertools import count
 
 from schema.openflow.limits import (
     BUCKET_ALL, BUCKET_FIRST, BUCKET_LAST, GROUP_ALL, GROUP_ANY, PORT_MAX, PORT_NONE,
 )
+from schema.openflow.messages import OF10, OF15
 from utilities.command_line import Fatal
 from utilities.ofctl import protocol
 from utilities.ofctl.connection import next_xid, note, open_switch
-from utilities.ofctl.flows import open_for_changes, read_lines, send_bundle, send_silent
+from utilities.ofctl.flows import (
+    make_flow_mod, open_for_changes, parse_packet_out, read_lines, send_bundle, send_silent,
+)
 from utilities.ofctl.ports import known_numbers
 from vswitchd.openflow.messages import encode
 from vswitchd.openflow.messages.group import (
@@ -20,17 +25,9 @@ from vswitchd.openflow.messages.group import (
 from vswitchd.openflow.text import (
     FlowTextError, key_values, parse_actions, parse_group, parse_port,
 )
+from vswitchd.openflow.value_text import parse_u16, parse_u32, parse_u64
 
 _VERBS = ("add", "modify", "add_or_mod", "delete", "insert_bucket", "remove_bucket")
-
-
-def parse_u32(text: str) -> int:
-    """A number of 32 bits.  Raises FlowTextError."""
-    try:
-        number = int(text, 0)
-    except ValueError:
-        raise FlowTextError(f"invalid numeric format {text}") from None
-    return number & 0xFFFFFFFF
 
 
 def parse_group_mod(text: str, command: str, ports, tables) -> tuple[GroupMod, int]:
@@ -39,7 +36,7 @@ def parse_group_mod(text: str, command: str, ports, tables) -> tuple[GroupMod, i
     if bucket_texts and command in ("delete", "remove_bucket"):
         raise FlowTextError("bucket is not needed")
     group, kind, command_bucket = None, None, None
-    method, parameter, fields = "", 0, ()
+    method, parameter, fields = None, 0, ()
     for key, value in key_values(head):
         if key == "command_bucket_id":
             if command not in ("insert_bucket", "remove_bucket"):
@@ -53,7 +50,7 @@ def parse_group_mod(text: str, command: str, ports, tables) -> tuple[GroupMod, i
                 group = GROUP_ALL
             else:
                 group = parse_u32(value)
-                if group > 0xFFFFFF00 and command != "delete":
+                if group > 0xFFFFFF00 and (command != "delete" or group != GROUP_ALL):
                     raise FlowTextError(f"invalid group id {group}")
         elif key == "type":
             if command in ("delete", "insert_bucket", "remove_bucket"):
@@ -71,7 +68,7 @@ def parse_group_mod(text: str, command: str, ports, tables) -> tuple[GroupMod, i
         elif key == "selection_method_param":
             if command in ("delete", "insert_bucket", "remove_bucket"):
                 raise FlowTextError("selection method param is not needed")
-            parameter = _parse_u64(value)
+            parameter = parse_u64(value)
         elif key == "fields":
             if command in ("delete", "insert_bucket", "remove_bucket"):
                 raise FlowTextError("fields are not needed")
@@ -88,56 +85,66 @@ def parse_group_mod(text: str, command: str, ports, tables) -> tuple[GroupMod, i
         raise FlowTextError('selection_method_param is only allowed with "selection_method"')
     if fields and method != "hash":
         raise FlowTextError('fields may only be specified with "selection_method=hash"')
-    if kind == TYPES.index("indirect") and len(bucket_texts) > 1:
-        raise FlowTextError("Indirect groups can have at most one bucket.")
-    usable = protocol.WITH_BUCKET_COMMANDS if command == "remove_bucket" else protocol.ANY
+    usable = protocol.ANY
+    if command == "remove_bucket" or method is not None and not bucket_texts:
+        usable = protocol.WITH_BUCKET_COMMANDS
     buckets = []
     for bucket_text in bucket_texts:
-        bucket, said = _parse_bucket(bucket_text, kind, len(buckets), ports, tables)
+        bucket, said = _parse_bucket(bucket_text, kind, ports, tables)
         usable &= said
         buckets.append(bucket)
-    if kind not in (None, 1) and any(b.weight for b in buckets):
-        raise FlowTextError("Only select groups can have bucket weights.")
-    return GroupMod(command, GROUP_ALL if group is None else group, kind or 0, tuple(buckets),
+        if kind not in (None, TYPES.index("select")) and bucket.weight:
+            raise FlowTextError("Only select groups can have bucket weights.")
+    if kind == TYPES.index("indirect") and len(buckets) > 1:
+        raise FlowTextError("Indirect groups can have at most one bucket.")
+    return GroupMod(command, GROUP_ALL if group is None else group, kind or 0, _numbered(buckets),
                     BUCKET_ALL if command_bucket is None else command_bucket,
-                    Selection(method, parameter, fields)), usable
+                    Selection(method or "", parameter, fields)), usable
+
+
+def _numbered(buckets: list[Bucket]) -> tuple[Bucket, ...]:
+    """Give the buckets that have no number (None) the least ones that are free."""
+    taken = {bucket.bucket_id for bucket in buckets}
+    free = (number for number in count() if number not in taken)
+    return tuple(bucket if bucket.bucket_id is not None else replace(bucket, bucket_id=next(free))
+                 for bucket in buckets)
 
 
 def _split_buckets(text: str) -> tuple[str, list[str]]:
-    parts = re.split(r"[,\s]*\bbucket=", text)
-    return parts[0], [part.rstrip(", \t") for part in parts[1:]]
-
-
-def _parse_u64(text: str) -> int:
-    try:
-        return int(text, 0) & (1 << 64) - 1
-    except ValueError:
-        raise FlowTextError(f"invalid numeric format {text}") from None
+    head, *buckets = text.split("bucket=")
+    return head, [bucket.rstrip(", \t") for bucket in buckets]
 
 
 def _parse_fields(text: str) -> tuple[tuple[str, int], ...]:
     from vswitchd.openflow.fields import INFO
     from vswitchd.openflow.text import parse_value
     fields = []
-    for key, value in key_values(text):
+    pairs = list(key_values(text))
+    for number, (key, value) in enumerate(pairs):
         info = INFO.get(key)
+        rest = ",".join(key for key, _ in pairs[number + 1:])
         if info is None:
-            raise FlowTextError(f"unknown field {key}")
+            raise FlowTextError(f"{rest}: unknown field {key}")
         if any(name == info.name for name, _ in fields):
             raise FlowTextError(f"{key}: duplicate field")
-        fields.append((info.name, parse_value(info, value)[0] if value else info.full))
+        bits, mask = parse_value(info, value) if value else (info.full, info.full)
+        if mask != info.full:
+            raise FlowTextError(f"{value}: wildcards not allowed here")
+        if not bits:
+            raise FlowTextError(
+                f"{rest}: values are wildcards here and must not be all-zeros")
+        fields.append((info.name, bits))
     return tuple(fields)
 
 
-def _parse_bucket(text: str, kind: int | None, index: int, ports, tables) -> tuple[Bucket, int]:
+def _parse_bucket(text: str, kind: int | None, ports, tables) -> tuple[Bucket, int]:
+    """(bucket, whose number is None unless it is given; usable flow formats)."""
     weight, watch_port, watch_group, bucket_id = None, PORT_NONE, GROUP_ANY, None
     words = []
     for key, value in key_values(text):
         match key.lower():
             case "weight":
-                if not value.isdigit() or int(value) > 0xFFFF:
-                    raise FlowTextError(f'invalid weight "{value}"')
-                weight = int(value)
+                weight = parse_u16(value, "weight")
             case "watch_port":
                 port = parse_port(value, ports)
                 if port is None or (port >= PORT_MAX and port != PORT_NONE):
@@ -145,7 +152,7 @@ def _parse_bucket(text: str, kind: int | None, index: int, ports, tables) -> tup
                 watch_port = port
             case "watch_group":
                 watch_group = parse_u32(value)
-                if watch_group > 0xFFFFFF00 and watch_group != GROUP_ANY:
+                if watch_group > 0xFFFFFF00:
                     raise FlowTextError(f"invalid watch_group id {watch_group}")
             case "bucket_id":
                 bucket_id = parse_u32(value)
@@ -153,17 +160,18 @@ def _parse_bucket(text: str, kind: int | None, index: int, ports, tables) -> tup
                     raise FlowTextError(f"invalid bucket_id id {bucket_id}")
             case "action" | "actions":
                 words.append(value)
+            case "":
+                raise FlowTextError("unknown action ")
             case _:
                 words.append(f"{key}({value})" if value else key)
     if not words:
         raise FlowTextError("bucket must specify actions")
-    actions, usable = parse_actions(",".join(words), ports, tables)
-    if kind == 3 and watch_port == PORT_NONE and watch_group == GROUP_ANY:
+    if kind == TYPES.index("ff") and watch_port == PORT_NONE and watch_group == GROUP_ANY:
         raise FlowTextError("fast failover bucket requires watch_port or watch_group")
+    actions, usable = parse_actions(",".join(words), ports, tables)
     if weight is None:
-        weight = 1 if kind == 1 else 0
-    return Bucket(index if bucket_id is None else bucket_id, actions, weight, watch_port,
-                  watch_group), usable
+        weight = 1 if kind == TYPES.index("select") else 0
+    return Bucket(bucket_id, actions, weight, watch_port, watch_group), usable
 
 
 def _send_groups(settings, switch: str, groups) -> None:
@@ -175,6 +183,8 @@ def _send_groups(settings, switch: str, groups) -> None:
     connection, _ = open_for_changes(settings, switch, usable)
     messages = []
     for mod, _ in groups:
+        if mod.command == "insert_bucket" and OF10 < connection.version < OF15:
+            raise Fatal("insert-bucket needs OpenFlow 1.5 or later ('-O OpenFlow15')")
         data = encode(mod, connection.version, next_xid())
         if settings.bundle:
             messages.append(data)
@@ -265,90 +275,6 @@ def dump_group_stats(settings, arguments) -> None:
     connection.close()
 
 
-# Meters.
-
-
-def _parse_meter_mod(text: str, command: str):
-    from vswitchd.openflow.messages.meter import BANDS, FLAGS, Band, MeterConfig, MeterMod
-    head, *rest = re.split(r"[,\s]*\bbands?=", text, maxsplit=1)
-    if command != "delete" and (not rest):
-        raise FlowTextError("must specify bands")
-    meter, flags = None, 0
-    for key, value in key_values(head):
-        if key in FLAGS and not value:
-            flags |= FLAGS[key]
-        elif not value:
-            raise FlowTextError(f"field {key} missing value")
-        elif key == "meter":
-            meter = _parse_meter(value, command)
-        else:
-            raise FlowTextError(f"unknown keyword {key}")
-    if meter is None:
-        raise FlowTextError("must specify 'meter'")
-    if command != "delete" and not flags & 3:
-        raise FlowTextError("meter must specify either 'kbps' or 'pktps'")
-    bands: list[dict] = []
-    for key, value in key_values(re.sub(r"\bbands?=", "", rest[0]) if rest else ""):
-        if key == "type":
-            if value not in BANDS:
-                raise FlowTextError(f"field type unknown value {value}")
-            bands.append({"type": value, "rate": 0})
-        elif not bands:
-            raise FlowTextError("band must start with the 'type' keyword")
-        elif key == "rate":
-            bands[-1]["rate"] = parse_u32(value)
-        elif key == "burst_size":
-            bands[-1]["burst_size"] = parse_u32(value)
-        elif key == "prec_level":
-            if bands[-1]["type"] != "dscp_remark":
-                raise FlowTextError("Only 'dscp_remark' band may have 'prec_level'")
-            bands[-1]["prec_level"] = parse_u32(value)
-        else:
-            raise FlowTextError(f"unknown keyword {key}")
-    for band in bands:
-        if not band["rate"]:
-            raise FlowTextError("band must have 'rate'")
-        if band.get("burst_size"):
-            flags |= FLAGS["burst"]
-    return MeterMod(command, MeterConfig(meter, flags, tuple(Band(**band) for band in bands)))
-
-
-def _parse_meter(value: str, command: str) -> int:
-    special = {"slowpath": 0xFFFFFFFD, "controller": 0xFFFFFFFE}
-    if command == "delete":
-        special["all"] = 0xFFFFFFFF
-    if value in special:
-        return special[value]
-    number = parse_u32(value)
-    if not 0 < number <= 0xFFFF0000:
-        raise FlowTextError("invalid value for meter")
-    return number
-
-
-def _change_meter(settings, arguments, command: str) -> None:
-    switch = arguments[0]
-    text = arguments[1] if len(arguments) > 1 else "meter=all"
-    try:
-        mod = _parse_meter_mod(text, command)
-    except FlowTextError as error:
-        raise Fatal(str(error)) from None
-    connection, _ = open_for_changes(settings, switch, protocol.OF13_UP)
-    send_silent(settings, connection, [encode(mod, connection.version, next_xid())])
-    connection.close()
-
-
-def add_meter(settings, arguments) -> None:
-    _change_meter(settings, arguments, "add")
-
-
-def mod_meter(settings, arguments) -> None:
-    _change_meter(settings, arguments, "modify")
-
-
-def del_meters(settings, arguments) -> None:
-    _change_meter(settings, arguments, "delete")
-
-
 # The TLV table.
 
 _MAPPING = re.compile(r"\{class=(\w+),type=(\w+),len=(\w+)\}->tun_metadata(\d+)")
@@ -395,9 +321,9 @@ def ct_flush(settings, arguments) -> None:
     while words and words[0].startswith(("zone=", "mark=", "labels=")):
         key, _, text = words.pop(0).partition("=")
         if key == "zone":
-            if not text.isdigit() or int(text) > 0xFFFF:
+            if not text.isdigit():
                 raise Fatal("Failed to parse zone")
-            zone = int(text)
+            zone = int(text) & 0xFFFF
         else:
             masked[key] = _parse_masked(key, text, 32 if key == "mark" else 128)
     sides, protocol_number = [], 0
@@ -428,33 +354,58 @@ def _parse_masked(key: str, text: str, bits: int) -> tuple[int, int]:
     return pair
 
 
+_ICMP_PROTOCOLS = (1, 58)
+_TUPLE_NUMBERS = {"ct_tp_src": ("src_port", 0xFFFF), "ct_tp_dst": ("dst_port", 0xFFFF),
+                  "icmp_id": ("icmp_id", 0xFFFF), "icmp_type": ("icmp_type", 0xFF),
+                  "icmp_code": ("icmp_code", 0xFF)}
+
+
 def _parse_tuple(text: str):
-    """(one direction of a connection, protocol) of `ct_nw_src=...,ct_tp_dst=...`."""
+    """(one direction of a connection, protocol) of `ct_nw_src=...,ct_tp_dst=...`.
+
+    Raises FlowTextError.
+    """
     from ipaddress import IPv4Address, IPv6Address
 
     from vswitchd.openflow.messages.switch import CtTuple
     members: dict = {}
-    number = 0
-    ports = {"ct_tp_src": "src_port", "ct_tp_dst": "dst_port", "icmp_id": "icmp_id",
-             "icmp_type": "icmp_type", "icmp_code": "icmp_code"}
+    number = family = 0
     for key, value in key_values(text):
         if not value:
             raise FlowTextError(f"field {key} missing value")
         try:
-            if key in ("ct_nw_src", "ct_nw_dst"):
-                members[key[-3:]] = bytes(10) + b"\xff\xff" + IPv4Address(value).packed
-            elif key in ("ct_ipv6_src", "ct_ipv6_dst"):
-                members[key[-3:]] = IPv6Address(value).packed
+            if key in ("ct_nw_src", "ct_nw_dst", "ct_ipv6_src", "ct_ipv6_dst"):
+                mine = 4 if key.startswith("ct_nw") else 6
+                address = IPv4Address(value) if mine == 4 else IPv6Address(value)
+                if family not in (0, mine):
+                    raise FlowTextError(f"the L3 protocol does not match {value}")
+                family = mine
+                members[key[-3:]] = bytes(10) + b"\xff\xff" + address.packed if (
+                    mine == 4) else address.packed
             elif key == "ct_nw_proto":
-                number = int(value) & 0xFF
-            elif key in ports:
-                members[ports[key]] = int(value) & (0xFF if key.endswith(("type", "code"))
-                                                    else 0xFFFF)
+                number = _bounded(value, 0xFF)
+            elif key in _TUPLE_NUMBERS:
+                name, most = _TUPLE_NUMBERS[key]
+                members[name] = _bounded(value, most)
             else:
-                raise FlowTextError(f"invalid field {key}")
+                raise FlowTextError(f"invalid conntrack tuple field: {key}")
         except ValueError:
             raise FlowTextError(f"failed to parse field {key}") from None
+    has_ports = not members.keys().isdisjoint(("src_port", "dst_port"))
+    has_icmp = not members.keys().isdisjoint(("icmp_id", "icmp_type", "icmp_code"))
+    if has_icmp and number not in _ICMP_PROTOCOLS or has_ports and number in _ICMP_PROTOCOLS:
+        raise FlowTextError("invalid L4 fields")
+    if has_ports and not number:
+        raise FlowTextError("port is set without protocol")
     return CtTuple(**members), number
+
+
+def _bounded(text: str, most: int) -> int:
+    """A number up to `most`.  Raises ValueError."""
+    number = int(text)
+    if not 0 <= number <= most:
+        raise ValueError(text)
+    return number
 
 
 # Bundles of mixed messages.
@@ -462,7 +413,6 @@ def _parse_tuple(text: str):
 
 def bundle(settings, arguments) -> None:
     """Sends the flow_mods, group_mods and packet-outs of a file in one bundle."""
-    from utilities.ofctl.flows import make_flow_mod, parse_packet_out
     from vswitchd.openflow.text import note_normal, parse_flow
     switch, name = arguments
     settings.bundle = True

@@ -1,6 +1,8 @@
-"""The text of `ovs-ofctl --help`.  {rundir} and {logdir} are filled in."""
+"""The text of `ovs-ofctl --help`, for `help_parts.fill`."""
 
-TEXT = """\
+from utilities.help_parts import ACTIVE_METHODS, KEYS, LOGGING
+
+_COMMANDS = """\
 ovs-ofctl: OpenFlow switch management utility
 usage: ovs-ofctl [OPTIONS] COMMAND [ARG...]
 
@@ -43,35 +45,22 @@ For OpenFlow switches and controllers:
   benchmark TARGET N COUNT    bandwidth of COUNT N-byte echos
 SWITCH or TARGET is an active OpenFlow connection method.
 
-Active OpenFlow connection methods:
-  tcp:HOST[:PORT]         PORT (default: 6653) at remote HOST
-  ssl:HOST[:PORT]         SSL PORT (default: 6653) at remote HOST
-  unix:FILE               Unix domain socket named FILE
-PKI configuration (required to use SSL):
-  -p, --private-key=FILE  file with private key
-  -c, --certificate=FILE  file with certificate for private key
-  -C, --ca-cert=FILE      file with peer CA certificate
+"""
 
+_DAEMON = """
 Daemon options:
   --detach                run in background as daemon
   --no-chdir              do not chdir to '/'
-  --pidfile[=FILE]        create pidfile (default: {rundir}/ovs-ofctl.pid)
+  --pidfile[=FILE]        create pidfile (default: {rundir}/{program}.pid)
   --overwrite-pidfile     with --pidfile, start even if already running
 
 OpenFlow version options:
   -V, --version           display version information
   -O, --protocols         set allowed OpenFlow versions
                           (default: OpenFlow10)
+"""
 
-Logging options:
-  -vSPEC, --verbose=SPEC   set logging levels
-  -v, --verbose            set maximum verbosity level
-  --log-file[=FILE]        enable logging to specified FILE
-                           (default: {logdir}/ovs-ofctl.log)
-  --syslog-method=(libc|unix:file|udp:ip:port)
-                           specify how to send messages to syslog daemon
-  --syslog-target=HOST:PORT  also send syslog msgs to HOST:PORT via UDP
-
+_OTHER = """
 Other options:
   --strict                    use strict match for flow commands
   --read-only                 do not execute read/write commands
@@ -89,3 +78,5 @@ Other options:
   -h, --help                  display this help message
   -V, --version               display version information
 """
+
+TEXT = _COMMANDS + ACTIVE_METHODS + KEYS + _DAEMON + LOGGING + _OTHER

@@ -1,247 +1,194 @@
-"""Many flows of few shapes: their flow_mods without reading each as if it were the only one.
+"""ovs-ofctl add-flows: many flows are often of few shapes, and need not all be read one by one.
 
-Files of flows repeat themselves: the same keys in the same order, with other numbers. `Reader`
-reads the first flow of a shape the usual way and makes a pattern of it; lines that the pattern
-matches only yield their numbers. `Sender` finds out where the numbers lie in the shape's flow_mod
-by encoding it with others, and makes a layout of what stays the same. A shape that does not behave
-is left to the usual way, so nothing here says what a flow means. Only ovs-ofctl uses it.
+`Maker` lets C make the flow_mods of a file by shapes (`vswitchd.openflow.quick.shapes`); flows of
+shapes that are new or odd are read and encoded the usual way. Flow_mods are made for one flow
+format, which hangs on what all flows need: where another turns out to be the one, all is made anew.
+Other files, which are small or have odd characters, are for `flows.py`.
 """
 
-import re
-import struct
-from collections.abc import Callable
-from socket import inet_aton
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from vswitchd.openflow.text import ParsedFlow
+from utilities.command_line import Fatal
+from utilities.ofctl.connection import Connection, complain, next_xid, note, reserve_xids
+from utilities.ofctl.flows import (
+    BUNDLE_FLAGS, carry_bundle, end_by, guess_protocol, limit_protocols, make_flow_mod,
+    open_for_changes, read_file, read_flows, send_bundle, send_flows,
+)
+from utilities.ofctl.ports import known_numbers
+from utilities.ofctl.protocol import ANY
+from vswitchd.openflow.messages import encode
+from vswitchd.openflow.quick.shapes import END, LIBRARY, NEW, Teacher, make_shapes
+from vswitchd.openflow.text import FlowTextError, ParsedFlow, note_normal, parse_flow
+from vswitchd.openflow.value_text import complain_to
 
-LEAST = 200                     # flows for which this is worth the while
-_MOST_SHAPES = 64
-_NUMBER = r"(0|[1-9][0-9]{0,9})"
-_OCTET = r"(?:0|[1-9][0-9]{0,2})"
-_ADDRESS = rf"((?:{_OCTET}\.){{3}}{_OCTET})"
-_MAC = "(" + ":".join(["[0-9a-fA-F]{2}"] * 6) + ")"
-_ITEM = re.compile(r"[a-z0-9_]+(=[^,\s=]+)?")
-_HEADER = 8
-
-
-class _Kind(NamedTuple):
-    """How a number is written: its pattern, what `struct` calls it, how it is read, and the texts
-    of its least and greatest value."""
-
-    pattern: str
-    code: str
-    read: Callable
-    least: str
-    greatest: str
-
-    @property
-    def size(self) -> int:
-        return struct.calcsize("!" + self.code)
+_LEAST = 200                    # lines for which shapes are worth the while
+_PLAIN = bytes((9, 10, *range(32, 127)))
+_BUNDLE_HEAD = 16               # bytes of an addition to a bundle in front of the message
 
 
-_ADDRESS_KIND = _Kind(_ADDRESS, "4s", inet_aton, "0.0.0.0", "255.255.255.255")
-_MAC_KIND = _Kind(_MAC, "6s", lambda text: bytes.fromhex(text.replace(":", "")),
-                  "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff")
-_PORT_KIND = _Kind(_NUMBER, "H", int, "0", "65535")
+class LineError(Exception):
+    """A flow that cannot be read: the number of its line and what is wrong."""
 
 
-def _read_table(text: str) -> int:
-    if len(text) > 3 or int(text) > 253:
-        raise ValueError
-    return int(text)
+class Made(NamedTuple):
+    """The flow_mods of a file, one behind the other and with transaction id 0, how many they are,
+    and the flow format that they are for; usable: those that can carry all flows."""
+
+    messages: bytes
+    count: int
+    chosen: int
+    usable: int
 
 
-_KINDS = {
-    "table": _Kind(_NUMBER, "B", _read_table, "0", "253"), "priority": _PORT_KIND,
-    "nw_src": _ADDRESS_KIND, "nw_dst": _ADDRESS_KIND, "dl_src": _MAC_KIND, "dl_dst": _MAC_KIND,
-    **{f"{protocol}_{end}": _PORT_KIND for protocol in ("tp", "tcp", "udp", "sctp")
-       for end in ("src", "dst")},
-}
+def is_for_many(data: bytes) -> bool:
+    """True if a `Maker` can have the text of a file."""
+    return LIBRARY is not None and not data.translate(None, _PLAIN)
 
 
-class Shape:
-    """The keys of a flow: `parts` and, between them, numbers of `kinds`; then the actions."""
+class Maker:
+    """Makes flow_mods of lines.
 
-    def __init__(self, parts: list[str], kinds: list[_Kind], end: str) -> None:
-        self.parts, self.kinds = parts, kinds
-        body = "".join(re.escape(part) + kind.pattern for part, kind in zip(parts, kinds))
-        self.pattern = re.compile(body + re.escape(parts[-1]) + end + "(.+)")
-        self.end = end
-        self.reads = [kind.read for kind in kinds]
-        self.usable: dict[str, int] = {}        # of lists of actions
+    read(line, tell) reads one the usual way; if `tell`, it says what is odd about it. Returns the
+    flow and whether nothing was. Raises FlowTextError.
+    choose(usable) is the flow format to use where those in `usable` can carry all flows.
+    encode(flow, chosen) makes a flow_mod with transaction id 0.
+    """
 
-    def line(self, texts: list[str], actions: str) -> str:
-        """A flow of this shape."""
-        return "".join(part + text for part, text in zip(self.parts, texts)) + (
-            self.parts[-1] + self.end + actions)
+    def __init__(self, read: Callable[[str, bool], tuple[ParsedFlow, bool]],
+                 choose: Callable[[int], int], encode: Callable[[ParsedFlow, int], bytes]) -> None:
+        self._read, self._choose, self._encode = read, choose, encode
+        self._told = 0              # up to where what is odd has been told
 
+    def make(self, data: bytes, choose: Callable[[int], int] | None = None) -> Made:
+        """The flow_mods of a text that `is_for_many`. Raises LineError."""
+        self._choose = choose or self._choose
+        usable, made = ANY, None
+        while made is None:
+            made, usable = self._make(data, usable)
+        return made
 
-class Flow(NamedTuple):
-    """A flow whose shape is known."""
+    def _make(self, data: bytes, usable: int) -> tuple[Made | None, int]:
+        """The same for the format that `usable` lets it choose; None where that was not right, and
+        what is usable."""
+        chosen = self._choose(usable)
+        shapes = make_shapes()
 
-    shape: Shape
-    values: list
-    actions: str
-    line: str
+        def make_one(line: bytes) -> tuple[bytes, int]:
+            flow, _ = self._read(line.decode(), False)
+            return self._encode(flow, chosen), flow.usable
 
-    @property
-    def usable(self) -> int:
-        return self.shape.usable[self.actions]
-
-
-def shape_of(line: str) -> Shape | None:
-    """The shape of a line, None for one that is not simple."""
-    head, end, actions = line.partition("actions=")
-    if not end or not actions or "action" in head or not head.endswith(","):
-        return None
-    parts, kinds, text, seen = [], [], "", set()
-    for item in head[:-1].split(","):
-        if not _ITEM.fullmatch(item):
-            return None
-        key, equals, value = item.partition("=")
-        if key in seen:
-            return None
-        seen.add(key)
-        kind = _KINDS.get(key) if equals else None
-        number, slash, mask = value.partition("/")
-        if kind is None or slash and (kind is not _ADDRESS_KIND or not mask.isdecimal()):
-            text += item + ","
-            continue
-        if not re.fullmatch(kind.pattern, number):
-            return None
-        parts.append(text + key + "=")
-        kinds.append(kind)
-        text = slash + mask + ","
-    return Shape([*parts, text], kinds, end)
-
-
-class Reader:
-    """Reads lines; `parse` is the usual way, which also says whether a flow may be repeated."""
-
-    def __init__(self, parse: Callable[[str], tuple[ParsedFlow, bool]]) -> None:
-        self._parse = parse
-        self._shapes: list[Shape] = []
-
-    def read(self, line: str) -> "Flow | ParsedFlow":
-        """One flow. Raises what `parse` raises."""
-        for index, shape in enumerate(self._shapes):
-            match = shape.pattern.fullmatch(line)
-            if match is None:
-                continue
-            *texts, actions = match.groups()
-            if index:
-                self._shapes.insert(0, self._shapes.pop(index))
-            if actions not in shape.usable:
-                return self._learn(line, shape, actions)
+        teacher = Teacher(shapes, make_one)
+        at = count = 0
+        messages: list[bytes] = []
+        while True:
+            more, at, n, common, stop = shapes.read(data, at)
+            messages.append(more)
+            count += n
+            usable &= common
+            if stop == END:
+                return Made(b"".join(messages), count, chosen, usable), usable
+            end = data.find(b"\n", at)
+            end = len(data) if end < 0 else end
+            line = data[at:end].partition(b"#")[0].strip()
             try:
-                return Flow(shape, [read(text) for read, text in zip(shape.reads, texts)], actions,
-                            line)
-            except (ValueError, OSError):
-                return self._parse(line)[0]
-        shape = shape_of(line) if len(self._shapes) < _MOST_SHAPES else None
-        if shape is None:
-            return self._parse(line)[0]
-        self._shapes.insert(0, shape)
-        return self._learn(line, shape, line.partition("actions=")[2])
-
-    def _learn(self, line: str, shape: Shape, actions: str) -> ParsedFlow:
-        flow, may_repeat = self._parse(line)
-        if may_repeat:
-            shape.usable[actions] = flow.usable
-        return flow
+                flow, is_plain = self._read(line.decode(), at >= self._told)
+            except FlowTextError as error:
+                raise LineError(data.count(b"\n", 0, at) + 1, str(error)) from None
+            at = end
+            self._told = max(self._told, at)
+            usable &= flow.usable
+            if self._choose(usable) != chosen:
+                return None, usable
+            if chosen:
+                messages.append(self._encode(flow, chosen))
+                count += 1
+                if stop == NEW:
+                    teacher.teach(line, is_plain)
 
 
-class _Layout(NamedTuple):
-    """A flow_mod up to its actions: `pack`(length, number, *values) makes it; `masks` of addresses
-    that are not asked for whole, by index of the value."""
-
-    pack: Callable[..., bytes]
-    masks: tuple[tuple[int, int], ...]
-    tails: dict[str, bytes]             # actions as they are encoded
-    size: int
+def message_at(messages: bytes, index: int) -> bytes:
+    """One of messages that lie one behind the other."""
+    at = 0
+    for _ in range(index):
+        at += int.from_bytes(messages[at + 2:at + 4], "big")
+    return messages[at:at + int.from_bytes(messages[at + 2:at + 4], "big")]
 
 
-class Sender:
-    """Encodes flows for one flow format; `encode` is the usual way, from a line to a flow_mod with
-    transaction id 0."""
+def _read_silently(line: str, ports, tables, tell: bool) -> tuple[ParsedFlow, bool]:
+    """A flow of a file, and whether there is nothing to note or warn of; only if `tell`, this is
+    done.  Raises FlowTextError."""
+    heard = []
+    complain_to(lambda *words: heard.append((complain, words)))
+    try:
+        flow = parse_flow(line, "auto", ports, tables)
+        note_normal(flow.match, lambda *words: heard.append((note, words)))
+    finally:
+        complain_to(complain)
+        for listener, words in heard if tell else ():
+            listener(*words)
+    return flow, not heard
 
-    def __init__(self, encode: Callable[[str], bytes]) -> None:
-        self._encode = encode
-        self._layouts: dict[Shape, _Layout | None] = {}
 
-    def encode(self, flow: Flow, number: int) -> bytes | None:
-        """The flow_mod of transaction id `number`, None if it is for the usual way."""
-        if flow.shape not in self._layouts:
-            self._layouts[flow.shape] = self._find_layout(flow)
-        layout = self._layouts[flow.shape]
-        if layout is None:
+def add_flows(settings, arguments) -> None:
+    """The command; takes (settings, arguments) as those in `flows.py`."""
+    switch, name = arguments
+    ports, tables = known_numbers(settings, switch)
+    data = read_file(name)
+    if data.count(b"\n") >= _LEAST and is_for_many(data):
+        _send_many(settings, switch, name, data, ports, tables)
+    else:
+        flows = read_flows(settings, name, "auto", ports, tables, data=data)
+        send_flows(settings, switch, flows)
+
+
+def _send_many(settings, switch: str, name: str, data: bytes, ports, tables) -> None:
+    """Sends the flow_mods of a file with many flows.  Raises Fatal."""
+    def choose(usable: int) -> int:
+        return guess_protocol(settings, limit_protocols(settings, usable))
+
+    maker = Maker(lambda line, tell: _read_silently(line, ports, tables, tell), choose,
+                  lambda flow, chosen: encode(*make_flow_mod(flow, chosen), 0))
+    try:
+        made = maker.make(data)
+        connection, chosen = open_for_changes(settings, switch,
+                                              limit_protocols(settings, made.usable))
+        if chosen != made.chosen:
+            made = maker.make(data, lambda usable: chosen)
+    except LineError as error:
+        raise Fatal("{}:{}: {}".format(name, *error.args)) from None
+    if not connection.is_direct():
+        messages = _number(made)
+        if settings.bundle:
+            send_bundle(settings, connection, list(messages))
+        else:
+            end_by(settings, connection.transact_each(messages))
+    elif settings.bundle:
+        _send_large_bundle(settings, connection, made)
+    else:
+        end_by(settings, connection.transact_many(made.messages))
+    connection.close()
+
+
+def _number(made: Made) -> Iterator[bytes]:
+    """The messages one by one, with their numbers."""
+    at, data = 0, made.messages
+    while at < len(data):
+        end = at + int.from_bytes(data[at + 2:at + 4], "big")
+        yield data[at:at + 4] + next_xid().to_bytes(4, "big") + data[at + 8:end]
+        at = end
+
+
+def _send_large_bundle(settings, connection: Connection, made: Made) -> None:
+    """Lets the switch take all messages, each of a multiple of eight bytes, or none."""
+    from vswitchd.openflow.messages.bundle import BundleAdd
+    first = reserve_xids(made.count)
+    head = encode(BundleAdd(0, BUNDLE_FLAGS, message_at(made.messages, 0)), connection.version, 0)
+    data = LIBRARY.wrap(made.messages, head[:_BUNDLE_HEAD], first)
+
+    def find(number: int) -> bytes | None:
+        if not 0 <= number - first < made.count:
             return None
-        tail = layout.tails.get(flow.actions)
-        if tail is None:
-            tail = self._encode(flow.line)[layout.size:]
-            layout.tails[flow.actions] = tail
-        values = flow.values
-        if layout.masks:
-            values = [*values]
-            for index, mask in layout.masks:
-                values[index] = (int.from_bytes(values[index], "big") & mask).to_bytes(4, "big")
-        try:
-            return layout.pack(layout.size + len(tail), number, *values) + tail
-        except struct.error:
-            return None
+        return message_at(data, number - first)[_BUNDLE_HEAD:]
 
-    def _find_layout(self, flow: Flow) -> _Layout | None:
-        """How the flow_mods of a shape look, None if it is not so simple."""
-        shape = flow.shape
-        least = [kind.least for kind in shape.kinds]
-        plain = self._encode(shape.line(least, flow.actions))
-        places, masks = [], []
-        for index, kind in enumerate(shape.kinds):
-            texts = least[:]
-            texts[index] = kind.greatest
-            other = self._encode(shape.line(texts, flow.actions))
-            changed = [at for at in range(min(len(plain), len(other))) if plain[at] != other[at]]
-            if len(other) != len(plain) or not changed or changed[0] < _HEADER:
-                return None
-            at, size = changed[0], kind.size
-            if changed[-1] >= at + size or any(plain[at:at + size]):
-                return None
-            if kind is _ADDRESS_KIND:
-                mask = int.from_bytes(other[at:at + 4], "big")
-                if mask != 0xffffffff:
-                    masks.append((index, mask))
-            elif other[at:at + size] != struct.pack("!" + kind.code, kind.read(kind.greatest)):
-                return None
-            places.append((at, index))
-        size = _size_of_head(plain)
-        order = [index for _, index in sorted(places)]
-        code, pieces, at = "!", [], 8
-        for start, index in sorted(places):
-            if start < at or start + shape.kinds[index].size > size:
-                return None
-            code += f"{start - at}s{shape.kinds[index].code}"
-            pieces.append(plain[at:start])
-            at = start + shape.kinds[index].size
-        pack = struct.Struct(code + f"{size - at}s").pack
-        head, last = plain[:2], plain[at:size]
-        header = struct.Struct("!2sHI").pack
-
-        def make(length: int, number: int, *values) -> bytes:
-            row = []
-            for piece, index in zip(pieces, order):
-                row += piece, values[index]
-            return header(head, length, number) + pack(*row, last)
-
-        layout = _Layout(make, tuple(masks), {}, size)
-        self._layouts[flow.shape] = layout
-        return layout if self.encode(flow, 0) == self._encode(flow.line) else None
-
-
-def _size_of_head(message: bytes) -> int:
-    """Bytes of a flow_mod in front of its actions."""
-    if message[0] == 1 and message[1] == 14:
-        return 72
-    at = 40 if message[0] == 1 else 50
-    length = int.from_bytes(message[at:at + 2], "big")
-    return 48 + length + -length % 8
+    carry_bundle(settings, connection, lambda: connection.send_many(data), find)

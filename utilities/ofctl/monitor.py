@@ -14,6 +14,7 @@ from utilities.ofctl.background import Request, answer_common, become_service
 from utilities.ofctl.connection import (
     Connection, next_xid, open_switch, print_message, readable,
 )
+from utilities.ofctl.hex_text import read_hex
 from utilities.ofctl.ports import port_names, table_names
 from vswitchd.openflow.framing import HEADER, OpenFlowError, identify
 from vswitchd.openflow.messages import decode, encode
@@ -92,7 +93,7 @@ def monitor(settings, arguments) -> None:
 def _watch(settings, connection: Connection, text: str) -> None:
     from utilities.ofctl.flows import parse_watch
     from utilities.ofctl.switch import dump
-    dump(settings, connection, parse_watch(settings, connection.name, text, connection.version))
+    dump(settings, connection, parse_watch(settings, connection.name, text))
     sys.stdout.flush()
 
 
@@ -262,7 +263,6 @@ class _Monitor:
 
 def _read_message(text: str) -> bytes:
     """One OpenFlow message in hexadecimal; a number 0 gets the next one.  Raises Fatal."""
-    from utilities.ofctl.debug import read_hex
     try:
         data = read_hex(text)
     except Fatal:

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from utilities.command_line import LOG, WARN, Fatal
+from utilities.ofctl.hex_text import read_hex
 from vswitchd.openflow.text import FlowTextError, format_flow, parse_exact_flow
 
 
 def compose_packet(settings, arguments) -> int:
-    from utilities.ofctl.debug import read_hex
     from vswitchd.openflow.compose_packet import compose_packet as compose
     from vswitchd.openflow.messages.base import hex_dump
     try:

@@ -6,33 +6,13 @@
 
 from functools import cache
 
-from schema.openflow.limits import PORT_NAMES
 from schema.openflow.messages import OF13
 from utilities.command_line import Fatal
 from utilities.ofctl.connection import Connection, open_switch
 from vswitchd.openflow.messages import decode
 from vswitchd.openflow.messages.port import Port, PortDescRequest
 from vswitchd.openflow.messages.session import FeaturesRequest
-
-_RESERVED = {name.lower(): number for number, name in PORT_NAMES.items()} | {"none": 0xFFFF}
-
-
-def parse_port(text: str) -> int | None:
-    """The port that a number or a reserved name means, else None."""
-    if text.isascii() and text.isdigit():
-        number = int(text)
-        if number < 0xFF00 or 0xFFF8 <= number <= 0xFFFF:
-            return number
-        if 0xFFFFFF00 <= number <= 0xFFFFFFFF:
-            return number - 0xFFFF0000
-        return None
-    if text.lower().startswith("0x"):
-        try:
-            return parse_port(str(int(text, 16)))
-        except ValueError:
-            return None
-    return _RESERVED.get(text.lower())
-
+from vswitchd.openflow.value_text import parse_port
 
 def fetch_ports(connection: Connection) -> list[Port]:
     """All ports of the switch."""
@@ -58,8 +38,8 @@ def ports_of(settings, name: str) -> list[Port]:
 
 
 def find_port(settings, switch: str, text: str) -> Port | None:
-    """The port with this name or number, None if there is none."""
-    number = parse_port(text)
+    """The port with this name or number, None if there is none; LOCAL is no name here."""
+    number = int(text) if text.isascii() and text.isdigit() else None
     for port in ports_of(settings, switch):
         if port.number == number if number is not None else port.name == text:
             return port

@@ -79,13 +79,18 @@ def parse_protocols(text: str) -> int:
     return protocols
 
 
+def version_named(name: str) -> int | None:
+    """The version of this name, of which case does not matter."""
+    from schema.openflow.messages import VERSION_NAMES      # Few runs need it.
+    return next((version for version, known in VERSION_NAMES.items()
+                 if known.lower() == name.lower()), None)
+
+
 def parse_versions(text: str) -> frozenset[int]:
     """The versions that -O names.  Raises Fatal."""
-    from schema.openflow.messages import VERSION_NAMES      # Few runs need it.
-    names = {name.lower(): version for version, name in VERSION_NAMES.items()}
     versions = set()
     for word in text.replace(",", " ").split():
-        version = names.get(word.lower())
+        version = version_named(word)
         if version is None:
             raise Fatal(f'Unknown OpenFlow version: "{word}"')
         versions.add(version)

@@ -1,9 +1,9 @@
-"""dump-flows and del-flows of a whole bridge, as they are most often asked for, the short way.
+"""dump-flows of a whole bridge, as it is most often asked for, the short way.
 
 What is said to the switch and what it answers is then always the same, so none of the modules that
 know OpenFlow are loaded, which takes three times as long as all the rest. With any other option or
 argument `flows.py` has the command from the start; at any other answer it goes on from there.
-Each function takes (settings, arguments) as there.
+`dump_flows` takes (settings, arguments) as there.  (short.c has del-flows.)
 """
 
 import os
@@ -16,7 +16,6 @@ from vswitchd.openflow.quick.lines import NICIRA, Lines, is_known
 
 _HEADER = 8
 _MORE = 1                       # flag of a reply that is not the last one
-_STATS_REPLY, _FEATURES_REPLY = 17, 6
 # Messages of OpenFlow 1.0, up to their numbers and behind them.
 _HELLO = b"\1\0\0\x08", b""
 _BARRIER, _BARRIER_REPLY = b"\1\x12\0\x08", b"\1\x13\0\x08"
@@ -26,10 +25,6 @@ _FLOWS = bytes.fromhex("01100020"), bytes.fromhex("ffff0000 00002320 00000000 00
 _REPLY = bytes.fromhex("ffff0000 00002320 00000000 00000000")
 _LAST_REPLY, _OTHER_REPLY = _REPLY, _REPLY[:3] + bytes((_MORE,)) + _REPLY[4:]
 _ENTRIES = _HEADER + len(_REPLY)
-_TABLES = bytes.fromhex("0110000c"), bytes.fromhex("00030000")
-_FEATURES = bytes.fromhex("01050008"), b""
-_DELETE = bytes.fromhex("010e0048"), bytes.fromhex("003820ff") + bytes(44) + bytes.fromhex(
-    "00030000 00008000 ffffffff ffff0000")
 
 
 class _Peer:
@@ -40,7 +35,8 @@ class _Peer:
     """
 
     def __init__(self, path: str, name: str, xid: int) -> None:
-        self._socket = address.connect_unix(os.path.join(run_directory(), path))
+        self._socket = address.connect_unix(os.path.join(run_directory(), path),
+                                            is_plain=True)
         self._path, self._name, self.xid = path, name, xid - 1
         self._received = b""
 
@@ -82,13 +78,6 @@ class _Peer:
         self.send(_HELLO)
         hello = self.next()
         return self._take(hello, len(hello) == _HEADER and hello[0] > 0 and hello[1] == 0)
-
-    def ask(self, message: tuple[bytes, bytes], kind: int) -> bool:
-        """Sends a request with one answer, which does not matter."""
-        self.send(message)
-        data = self.next()
-        return self._take(data, data[4:8] == self.number() and data[1] == kind and not (
-            kind == _STATS_REPLY and (len(data) < 12 or data[11] & _MORE)))
 
     def ask_silent(self, message: tuple[bytes, bytes]) -> bool:
         """Sends a request without answer, and a barrier."""
@@ -200,33 +189,3 @@ def _print(out: list[bytes]) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.writelines(out)
     sys.stdout.flush()
-
-
-def del_flows(settings, arguments) -> None:
-    if (_is_usual(settings, arguments) and settings.protocols & protocol.OF10_STD
-            and not settings.strict and not settings.bundle and settings.names is None
-            and _delete(settings, arguments[0])):
-        return
-    from utilities.ofctl import flows
-    flows.del_flows(settings, arguments)
-
-
-def _delete(settings, name: str) -> bool:
-    """Deletes all flows; first asks for the names that could have stood in a match, as always."""
-    for request, kind, xid in ((_TABLES, _STATS_REPLY, 1), (_FEATURES, _FEATURES_REPLY, 3)):
-        peer = _connect(name, xid)
-        if peer is None:
-            return False
-        is_done = peer.say_hello() and peer.ask(request, kind)
-        peer.close()
-        if not is_done:
-            return False
-    peer = _connect(name, 5)
-    if peer is None or not peer.say_hello():
-        return False
-    if not peer.ask_silent(_DELETE):
-        from utilities.ofctl import flows
-        connection = peer.take_over()
-        flows.end_by(settings, connection.await_barrier(peer.xid, {peer.xid - 1}))
-    peer.close()
-    return True

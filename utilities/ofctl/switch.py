@@ -1,4 +1,4 @@
-"""ovs-ofctl commands about the switch itself: show, statistics, ports, meters, probing.
+"""ovs-ofctl commands about the switch itself: show, statistics, ports, probing.
 
 Each function takes (settings, arguments) and returns an exit code or None for 0.
 """
@@ -6,10 +6,9 @@ Each function takes (settings, arguments) and returns an exit code or None for 0
 import sys
 import time
 
-from schema.openflow.limits import METER_ALL, METER_CONTROLLER, METER_SLOWPATH, PORT_NONE, QUEUE_ALL
+from schema.openflow.limits import PORT_NONE, QUEUE_ALL
 from schema.openflow.messages import OF10, OF13, VERSION_NAMES
 from utilities.command_line import Fatal
-from utilities.ofctl import protocol
 from utilities.ofctl.connection import Connection, next_xid, open_switch, print_message
 from utilities.ofctl.ports import fetch_ports, find_port, port_names, port_number, table_names
 from vswitchd.openflow.framing import identify, open_frame, parse_header
@@ -68,6 +67,8 @@ def dump_tables(settings, arguments) -> None:
 def dump_table_features(settings, arguments) -> None:
     from vswitchd.openflow.messages.table import TableFeaturesRequest, TablePrinter
     connection = open_switch(settings, arguments[0])
+    if connection.version < 4:
+        raise Fatal("dump-table-features needs OpenFlow 1.3 or later ('-O OpenFlow13')")
     if settings.has_json:
         dump(settings, connection, TableFeaturesRequest())
         return
@@ -158,9 +159,10 @@ def dump_ports_desc(settings, arguments) -> None:
     connection.close()
 
 
-def _port_and_queue(settings, arguments) -> tuple[int, int]:
+def _port_and_queue(settings, arguments, any_port=()) -> tuple[int, int]:
+    """The port and the queue asked for; a port in `any_port` means all of them."""
     port, queue = PORT_NONE, QUEUE_ALL
-    if len(arguments) > 1 and arguments[1] and arguments[1].upper() != "ALL":
+    if len(arguments) > 1 and arguments[1].upper() not in any_port:
         port = port_number(settings, arguments[0], arguments[1])
     if len(arguments) > 2 and arguments[2] and arguments[2].upper() != "ALL":
         digits = arguments[2].lstrip()
@@ -176,7 +178,7 @@ def _port_and_queue(settings, arguments) -> tuple[int, int]:
 def queue_stats(settings, arguments) -> None:
     from vswitchd.openflow.messages.queue import QueueStatsRequest
     connection = open_switch(settings, arguments[0])
-    port, queue = _port_and_queue(settings, arguments)
+    port, queue = _port_and_queue(settings, arguments, ("", "ALL"))
     dump(settings, connection, QueueStatsRequest(port, queue))
     connection.close()
 
@@ -195,63 +197,6 @@ def queue_get_config(settings, arguments) -> None:
     else:
         dump(settings, connection, QueueConfigRequest(port, queue))
     connection.close()
-
-
-# Meters.
-
-
-def require_protocols(settings, usable: int) -> None:
-    """Raises Fatal if no allowed flow format is among the usable ones."""
-    if not usable & settings.protocols:
-        raise Fatal(f"none of the usable flow formats ({protocol.format_protocols(usable)}) is "
-                    "among the allowed flow formats "
-                    f"({protocol.format_protocols(settings.protocols)})")
-
-
-def _meter_request(settings, arguments, make) -> None:
-    meter = METER_ALL
-    if len(arguments) > 1:
-        meter = parse_meter_number(arguments[1])
-    require_protocols(settings, protocol.OF13_UP)
-    connection = open_switch(settings, arguments[0])
-    dump(settings, connection, make(meter))
-    connection.close()
-
-
-def parse_meter_number(text: str) -> int:
-    """The meter that `meter=N` names.  Raises Fatal."""
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise Fatal(f"field {text} missing value")
-    if key != "meter":
-        raise Fatal(f"unknown keyword {key}")
-    special = {"all": METER_ALL, "controller": METER_CONTROLLER, "slowpath": METER_SLOWPATH}
-    if value in special:
-        return special[value]
-    try:
-        number = int(value, 0)
-    except ValueError:
-        raise Fatal(f'invalid 32-bit value for meter: "{value}"') from None
-    if not 0 < number <= 0xFFFF0000:
-        raise Fatal(f"invalid value for meter: {value}" if number < 0 else
-                    f"{text}: meter id must be between 1 and 4294901760")
-    return number
-
-
-def dump_meters(settings, arguments) -> None:
-    from vswitchd.openflow.messages.meter import MeterConfigRequest
-    _meter_request(settings, arguments, MeterConfigRequest)
-
-
-def meter_stats(settings, arguments) -> None:
-    from vswitchd.openflow.messages.meter import MeterStatsRequest
-    _meter_request(settings, arguments, MeterStatsRequest)
-
-
-def meter_features(settings, arguments) -> None:
-    from vswitchd.openflow.messages.meter import MeterFeaturesRequest
-    require_protocols(settings, protocol.OF13_UP)
-    dump_trivial(settings, arguments[0], MeterFeaturesRequest())
 
 
 # Other requests.
@@ -351,19 +296,16 @@ def mod_table(settings, arguments) -> None:
     from vswitchd.openflow.messages.table import (
         TableDescRequest, TableMod, iterate_table_descs, parse_table_mod,
     )
+    from vswitchd.openflow.value_text import FlowTextError, parse_table
     switch, table_text, setting = arguments
-    tables = table_numbers(settings, switch)
-    if table_text.isdigit() and int(table_text) < 256:
-        table = int(table_text)
-    elif table_text.lower() == "all":
-        table = 255
-    elif table_text in tables:
-        table = tables[table_text]
-    else:
+    table = 255 if table_text.lower() == "all" else (
+        parse_table(table_text, table_numbers(settings, switch)))
+    if table is None:
         raise Fatal(f'unknown table "{table_text}"')
-    mod, usable = parse_table_mod(table, setting)
-    if mod is None:
-        raise Fatal(f"invalid table_mod setting {setting}")
+    try:
+        mod, usable = parse_table_mod(table, setting)
+    except FlowTextError as error:
+        raise Fatal(str(error)) from None
     allowed = settings.versions & usable
     if not allowed:
         names = ", ".join(VERSION_NAMES[v] for v in sorted(usable))

@@ -20,11 +20,14 @@ def _parse_transaction(text: str) -> list:
 
 
 def transact(session: Session, arguments: list[str]) -> None:
-    session.print_json(session.call("transact", _parse_transaction(arguments[0])))
+    transaction = _parse_transaction(arguments[0])
+    session.connect([], 0, has_database=False)
+    session.print_json(session.call("transact", transaction))
 
 
 def query(session: Session, arguments: list[str]) -> None:
     transaction = _parse_transaction(arguments[0])
+    session.connect([], 0, has_database=False)
     results = session.call("transact", [*transaction, {"op": "abort"}])
     if not isinstance(results, list):
         raise Fatal("result is not array")

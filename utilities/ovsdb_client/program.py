@@ -37,13 +37,13 @@ COMMANDS = {
     "get-schema-cksum": ("database", 0, 0, "schema.get_schema_cksum"),
     "list-tables": ("database", 0, 0, "schema.list_tables"),
     "list-columns": ("database", 0, 1, "schema.list_columns"),
-    "transact": ("connection", 1, 1, "data.transact"),
-    "query": ("connection", 1, 1, "data.query"),
+    "transact": ("later", 1, 1, "data.transact"),
+    "query": ("later", 1, 1, "data.query"),
     "monitor": ("database", 1, _MANY, "monitor.monitor"),
     "monitor-cond": ("database", 2, _MANY, "monitor.monitor_cond"),
     "monitor-cond-since": ("database", 2, _MANY, "monitor.monitor_cond_since"),
-    "convert": ("connection", 1, 1, "schema.convert"),
-    "needs-conversion": ("connection", 1, 1, "schema.needs_conversion"),
+    "convert": ("later", 1, 1, "schema.convert"),
+    "needs-conversion": ("later", 1, 1, "schema.needs_conversion"),
     "wait": ("server", 2, 2, "wait.wait"),
     "dump": ("database", 0, _MANY, "data.dump"),
     "backup": ("database", 0, 0, "backup.backup"),
@@ -81,11 +81,17 @@ def _run(argv: list[str]) -> int:
         raise Fatal(f"unknown command '{words[0]}'; use --help for help")
     need, n_min, n_max, function = command
     arguments = words[1:]
-    if need != "nothing":
-        if len(arguments) > n_min and arguments[0][:1].isalpha() and ":" in arguments[0]:
+    if need == "server" and len(arguments) > n_min:
+        session.server = arguments.pop(0)
+    elif need == "later" and len(arguments) > n_max:
+        # Not every word here is that of a server, but there is no other one that it could be.
+        if _names_server(arguments[0]):
+            session.server = arguments[0]
+        del arguments[0]
+    elif need in ("connection", "database"):
+        if len(arguments) > n_min and _names_server(arguments[0]):
             session.server = arguments.pop(0)
-        if need != "server":
-            session.connect(arguments, n_min, has_database=need == "database")
+        session.connect(arguments, n_min, has_database=need == "database")
     if not n_min <= len(arguments) <= n_max:
         raise Fatal(f"invalid syntax for '{words[0]}' (use --help for help)")
     try:
@@ -94,6 +100,10 @@ def _run(argv: list[str]) -> int:
         if session.daemon is not None:
             session.daemon.finish()
     return 0
+
+
+def _names_server(word: str) -> bool:
+    return word[:1].isalpha() and ":" in word
 
 
 def _function(name: str):

@@ -66,8 +66,12 @@ def _read_schema(path: str) -> DatabaseSchema:
 
 
 def _read_schema_for(session: Session, path: str) -> DatabaseSchema:
-    """Return the schema in a file as the server can have it: a cluster has nothing ephemeral."""
+    """Return the schema in a file as the server, now connected, can have it.
+
+    A cluster has nothing ephemeral.
+    """
     schema = _read_schema(path)
+    session.connect([], 0, has_database=False)
     rows = server_rows(session.connection, schema.name, ["model"])
     if rows and rows[0].get("model") == "clustered":
         warning = persist_ephemeral(schema, path)

@@ -26,6 +26,7 @@ from utilities.programs import PROGRAMS
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
+SOURCES = (HERE / "start.c", ROOT / "utilities/ofctl/short.c")
 LIBRARY_NAME = "lib/pyvswitch/modules.bundle"
 _MAGIC = b"pyvsw-1\0"
 _MAX_EARLY = 16
@@ -68,6 +69,7 @@ _PACKS = {
     "utilities.ofctl.connection": ("utilities.ofctl.connection", "utilities.ofctl.ports"),
     "utilities.ofctl.short": ("utilities.ofctl.short",),
     "utilities.ofctl.flows": ("utilities.ofctl.flows",),
+    "utilities.ofctl.many": ("utilities.ofctl.many",),
     "utilities.ofctl.switch": ("utilities.ofctl.switch",),
     "utilities.vsctl.command": ("utilities.vsctl.command", "utilities.table",
                                 "utilities.database"),
@@ -326,7 +328,7 @@ def compile_program(path: Path, venv: Path) -> str:
     for libraries in _ways_to_link():
         command = [*compiler, "-O2", "-s", f"-I{sysconfig.get_path('include')}",
                    f'-DLIBRARY_NAME="{LIBRARY_NAME}"', f'-DBUNDLE="{venv / LIBRARY_NAME}"',
-                   "-o", str(path), str(HERE / "start.c"), *libraries, "-Wl,-z,now"]
+                   "-o", str(path), *map(str, SOURCES), *libraries, "-Wl,-z,now"]
         try:
             done = subprocess.run(command, capture_output=True, text=True)
         except OSError as error:
@@ -340,7 +342,8 @@ def compile_program(path: Path, venv: Path) -> str:
 def write_tools(venv: Path, site: str, names: list[str], root: Path = ROOT) -> str:
     """Make the tools called `names` in `venv`/bin, and their bundle; return "" or why not.
 
-    `site` is the directory of the requirements, `root` the checkout.  When it cannot be done, or what was made does not work, nothing is changed.
+    `site` is the directory of the requirements, `root` the checkout.  When it cannot be done, or
+    what was made does not work, nothing is changed.
     """
     library = venv / LIBRARY_NAME
     if _is_up_to_date(venv, names, root):
@@ -380,7 +383,7 @@ def _is_up_to_date(venv: Path, names: list[str], root: Path) -> bool:
     first_root = os.fsencode(str(root)) + b"\0"
     place = head[5 + _N_STRINGS - 1]
     sources = [*(path for package in _PACKAGES for path in (root / package).rglob("*.py")),
-               HERE / "start.c", Path(sys.executable), Path(sysconfig.get_config_h_filename())]
+               *SOURCES, Path(sys.executable), Path(sysconfig.get_config_h_filename())]
     return (is_whole and head[0] == _MAGIC and head[2] == sys.hexversion
             and data[place:place + len(first_root)] == first_root
             and all(path.stat().st_mtime_ns < made for path in sources))

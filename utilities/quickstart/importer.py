@@ -45,8 +45,9 @@ class Importer:
     """Finds and loads the modules of a bundle; a member of sys.meta_path.
 
     `packs` says where in the bundle the packs are, {name: (offset, size)}, and as "" the table of
-    all modules, as "=" the compiled texts; `roots` are the directories of the sources (see build.py); `extensions` are the
-    files of the standard library's modules in C, which need no looking for.
+    all modules, as "=" the compiled texts; `roots` are the directories of the sources (see
+    build.py); `extensions` are the files of the standard library's modules in C, which need no
+    looking for.
     """
 
     def __init__(self, bundle: memoryview, packs: dict[str, tuple], roots: tuple[str, str],
@@ -167,6 +168,8 @@ def run(name: str, bundle: memoryview, offset: int, size: int, root: str, stdlib
     packs, extensions = marshal.loads(bundle[offset:offset + size])
     importer = Importer(bundle, packs, (root, stdlib), extensions)
     sys.meta_path.insert(1, importer)   # After what is built in.
+    # It was there before there was any importer, and does not know where its codecs are.
+    sys.modules["encodings"].__path__ = [f"{stdlib}/encodings"]
     if name in packs:
         importer.load_pack(name)
     gc.set_threshold(_COLLECT_AFTER, 10, 10)

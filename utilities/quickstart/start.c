@@ -8,6 +8,8 @@
  * modules that it loads before any importer exists ("early" ones) in the
  * bundle, too.  The module "_quickstart" (importer.py) does the rest.
  *
+ * Some command lines of some tools are carried out before that ("shorts").
+ *
  * Compiled by build.py with LIBRARY_NAME, the bundle's path relative to the
  * virtual environment, and BUNDLE, its absolute path at build time. */
 
@@ -23,6 +25,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../ofctl/short.h"
+
 #define MAX_EARLY 16
 
 /* Where each string of the bundle's header is. */
@@ -37,7 +41,7 @@ struct early {
     uint32_t is_package;
 };
 
-/* The beginning of a bundle; all offsets are from there, strings end in NUL. */
+/* The beginning of a bundle; offsets are from there, strings end in NUL. */
 struct bundle {
     char magic[8];
     uint32_t size;              /* Of the whole file. */
@@ -242,6 +246,26 @@ run(const struct bundle *bundle, const char *environment, const char *root,
     }
 }
 
+/* Carries out a command line without Python.  Returns -1 if that is not
+ * possible, else the exit code. */
+static int
+run_short(const char *name, int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+    } shorts[] = {
+        { "ovs-ofctl", ofctl_short },
+    };
+
+    for (size_t i = 0; i < sizeof shorts / sizeof shorts[0]; i++) {
+        if (!strcmp(shorts[i].name, name)) {
+            return shorts[i].run(argc, argv);
+        }
+    }
+    return -1;
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -249,6 +273,10 @@ main(int argc, char *argv[])
     const struct bundle *bundle = NULL;
 
     if (find_environment(environment, name)) {
+        int code = run_short(name, argc, argv);
+        if (code >= 0) {
+            return code;
+        }
         snprintf(path, sizeof path, "%s/" LIBRARY_NAME, environment);
         bundle = bundle_open(path);
     }

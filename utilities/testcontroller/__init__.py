@@ -1,8 +1,8 @@
 """ovs-testcontroller: a simple OpenFlow controller, which makes its switches learn addresses.
 
-`main(argv)` is the program; `argv` lacks its name.  It listens for switches, or calls them, and lets
-a `Learner` answer each.  One thread that waits for all of them; a switch that does not read is
-dropped.
+`main(argv)` is the program; `argv` lacks its name.  It listens for switches, or calls them, and
+lets a `Learner` answer each.  One thread that waits for all of them; a switch that does not read
+is dropped.
 """
 
 import errno
@@ -15,7 +15,8 @@ import time
 
 from utilities.command_line import (
     ERR, INFO, LOG, NO_ARGUMENT, OFF, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, TLS_OPTIONS,
-    VERBOSE_OPTIONS, WARN, Fatal, TlsFiles, apply_log_option, parse_options, print_version, run_directory, run_tool,
+    VERBOSE_OPTIONS, WARN, Fatal, TlsFiles, apply_log_option, parse_options, print_version,
+    run_tool,
 )
 
 PROGRAM = "ovs-testcontroller"
@@ -46,62 +47,6 @@ _OPTIONS = (
     *VERBOSE_OPTIONS,
     *TLS_OPTIONS,
 )
-_COMMANDS = {"exit": ("", 0, 0), "list-commands": ("", 0, 0), "version": ("", 0, 0),
-             "vlog/set": ("{spec | PATTERN:destination:pattern}", 0, 1 << 30)}
-_HELP = """\
-ovs-testcontroller: OpenFlow controller
-usage: ovs-testcontroller [OPTIONS] METHOD
-where METHOD is any OpenFlow connection method.
-
-Active OpenFlow connection methods:
-  tcp:HOST[:PORT]         PORT (default: 6653) at remote HOST
-  ssl:HOST[:PORT]         SSL PORT (default: 6653) at remote HOST
-  unix:FILE               Unix domain socket named FILE
-Passive OpenFlow connection methods:
-  ptcp:[PORT][:IP]        listen to TCP PORT (default: 6653) on IP
-  pssl:[PORT][:IP]        listen for SSL on PORT (default: 6653) on IP
-  punix:FILE              listen on Unix domain socket FILE
-PKI configuration (required to use SSL):
-  -p, --private-key=FILE  file with private key
-  -c, --certificate=FILE  file with certificate for private key
-  -C, --ca-cert=FILE      file with peer CA certificate
-
-Daemon options:
-  --detach                run in background as daemon
-  --monitor               creates a process to monitor this daemon
-  --user=username[:group] changes the effective daemon user:group
-  --no-chdir              do not chdir to '/'
-  --pidfile[=FILE]        create pidfile (default: {rundir}/ovs-testcontroller.pid)
-  --overwrite-pidfile     with --pidfile, start even if already running
-
-OpenFlow version options:
-  -V, --version           display version information
-  -O, --protocols         set allowed OpenFlow versions
-                          (default: OpenFlow10, OpenFlow11, OpenFlow12, OpenFlow13, OpenFlow14, \
-OpenFlow15)
-
-Logging options:
-  -vSPEC, --verbose=SPEC   set logging levels
-  -v, --verbose            set maximum verbosity level
-  --log-file[=FILE]        enable logging to specified FILE
-                           (default: {logdir}/ovs-testcontroller.log)
-  --syslog-method=(libc|unix:file|udp:ip:port)
-                           specify how to send messages to syslog daemon
-  --syslog-target=HOST:PORT  also send syslog msgs to HOST:PORT via UDP
-
-Other options:
-  -H, --hub               act as hub instead of learning switch
-  -n, --noflow            pass traffic, but don't add flows
-  --max-idle=SECS         max idle time for new flows
-  -N, --normal            use OFPP_NORMAL action
-  -w, --wildcards[=MASK]  wildcard (specified) bits in flows
-  -q, --queue=QUEUE-ID    OpenFlow queue ID to use for output
-  -Q PORT-NAME:QUEUE-ID   use QUEUE-ID for frames from PORT-NAME
-  --with-flows FILE       use the flows from FILE
-  --unixctl=SOCKET        override default control socket name
-  -h, --help              display this help message
-  -V, --version           display version information
-"""
 
 
 class Settings:
@@ -136,8 +81,9 @@ def _main(argv: list[str]) -> int:
             print_version(PROGRAM, "OpenFlow versions 0x1:0x6")
             return 0
         if name == "help":
-            directory = os.environ.get("OVS_LOGDIR") or "/var/log/openvswitch"
-            print(_HELP.replace("{rundir}", run_directory()).replace("{logdir}", directory), end="")
+            from utilities.help_parts import fill
+            from utilities.testcontroller.help import TEXT
+            print(fill(TEXT, PROGRAM), end="")
             return 0
         _apply(settings, name, value)
     if not words:
@@ -226,9 +172,16 @@ class _Switch:
             self.sock.sendall(b"".join(messages))
 
     def receive(self) -> None:
-        """Answers what has come.  Raises OSError when the connection is at its end."""
+        """Answers what has come, if anything.  Raises OSError when the connection is at its end."""
         from vswitchd.openflow.framing import OpenFlowError
-        data = self.sock.recv(65536)
+        # Part of a record of TLS is nothing yet, and others must not wait for the rest.
+        self.sock.settimeout(0)
+        try:
+            data = self.sock.recv(65536)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return
+        finally:
+            self.sock.settimeout(_PATIENCE)
         if not data:
             raise ConnectionResetError(errno.ECONNRESET, "End of file")
         self._splitter.feed(data)
@@ -336,7 +289,10 @@ class _Controller:
 
     def serve(self) -> None:
         """Controls switches until told to stop."""
+        from utilities.log_commands import log_commands
         from utilities.ofctl.background import answer_common, become_service
+        commands = {name: ("", 0, 0) for name in ("exit", "list-commands", "version")} | {
+            name: row[:3] for name, row in log_commands().items()}
         service = become_service(self.settings, PROGRAM)
         if self.settings.detach:            # What complains from now on, does so in the log.
             LOG.set_level(None, "console", OFF)
@@ -358,7 +314,7 @@ class _Controller:
                 timeout = 0 if buffered else max(0.0, min(dues) - now) if dues else None
                 ready = select.select(waiting, [], [], timeout)[0]
                 for request in control.take(ready) if control else ():
-                    if not answer_common(request, _COMMANDS) and request.name == "exit":
+                    if not answer_common(request, commands) and request.name == "exit":
                         request.reply()
                         return
                 for listener in [one for one in self._listeners if one in ready]:
@@ -429,11 +385,9 @@ class _Controller:
         except OSError as error:
             if isinstance(error, ConnectionResetError):
                 LOG.log("rconn", INFO, f"{switch.name}: connection closed by peer")
-            elif not isinstance(error, ssl.SSLWantReadError):
+            else:
                 LOG.log("rconn", WARN, f"{switch.name}: connection dropped "
                         f"({error.strerror or error})")
-            if isinstance(error, ssl.SSLWantReadError):
-                return
             self._switches.remove(switch)
             switch.sock.close()
             for caller in self._callers:

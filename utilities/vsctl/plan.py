@@ -1,4 +1,4 @@
-"""What --plan prints: the rows that a transaction would change, and what the switch would make of it.
+"""What --plan prints: rows that a transaction would change, and what the switch would make of it.
 
 `Plan.execute` stands in for the server: it fetches the whole database, runs the operations on a
 copy with the suite's own engine (constraints, references and garbage included) and keeps what came

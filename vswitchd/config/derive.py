@@ -36,6 +36,11 @@ def integer(text: str | None, default: int, low: int, high: int) -> int:
     return value if low <= value <= high else default
 
 
+def bounded(text: str | None, default: int, low: int, high: int) -> int:
+    """`text` as a number, or the bound that it goes beyond; `default` where it is none."""
+    return min(max(integer(text, default, -(1 << 63), 1 << 63), low), high)
+
+
 def mac_address(text: str | None) -> str | None:
     """`text` as six pairs of lowercase digits; None where it is no MAC."""
     if text is None or not _MAC.fullmatch(text):
@@ -244,8 +249,8 @@ class _Derivation:
             else None,
             config.get("datapath-id"), self.hwaddr(uuid, config.get("hwaddr"), name),
             config.get("dp-desc"), config.get("dp-sn"),
-            integer(config.get("mac-aging-time"), 300, 15, 3600),
-            integer(config.get("mac-table-size"), 8192, 10, 1_000_000),
+            bounded(config.get("mac-aging-time"), 300, 15, 3600),
+            bounded(config.get("mac-table-size"), 8192, 10, 1_000_000),
             vlan_set(row["flood_vlans"]), is_true(config.get("forward-bpdu")),
             self.flow_tables(row), integer(config.get("controller-queue-size"), 100, 1, 512))
 
@@ -267,8 +272,7 @@ class _Derivation:
                      integer(config.get("max-idle"), 10_000, 0, 1 << 31),
                      {0: 2}.get(n := integer(config.get("vlan-limit"), 1, 0, 2), n), n_workers,
                      max(integer(config.get("stats-update-interval"), 5000, 0, 1 << 31),
-                         5000) / 1000,
-                     1000 * (integer(config.get("bundle-idle-timeout"), 10, 0, 1 << 31) or 10)))
+                         5000) / 1000))
 
 
 def derive(tables: Snapshot, dummy: str | None = None, system: bool = True,
@@ -276,7 +280,8 @@ def derive(tables: Snapshot, dummy: str | None = None, system: bool = True,
     """What the database asks for, and what is wrong with it.
 
     `dummy` is None without --enable-dummy, else "", "override" or "system"; `system` is False with
-    --disable-system; `run_directory` may hold the sockets of controllers. Complexity: linear in the rows reachable from Open_vSwitch.bridges.
+    --disable-system; `run_directory` may hold the sockets of controllers. Complexity: linear in the
+    rows reachable from Open_vSwitch.bridges.
     """
     derivation = _Derivation(tables, dummy, system, run_directory)
     return derivation.switch(), tuple(derivation.complaints)

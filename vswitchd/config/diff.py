@@ -54,7 +54,8 @@ def diff(old: Switch, new: Switch) -> list[Action]:
     for name, bridge in before.items():
         wanted = interfaces(after[name])
         actions.extend(DeleteInterface(name, iface.name) for iface in interfaces(bridge).values()
-                       if iface.name not in wanted or not _is_same_device(iface, wanted[iface.name]))
+                       if iface.name not in wanted
+                       or not _is_same_device(iface, wanted[iface.name]))
     for name, bridge in after.items():
         actions.extend(_bridge_actions(before.get(name), bridge))
     return actions

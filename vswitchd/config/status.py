@@ -8,7 +8,6 @@ nothing themselves. Source: ovs-vswitchd.conf.db(5).
 
 from collections.abc import Mapping
 
-from vswitchd.config.desired import LOCAL
 from vswitchd.switch.bridge import Bridge, BridgePort
 from vswitchd.switch.switch import Switch
 
@@ -70,8 +69,3 @@ def switch_status(switch: Switch) -> Columns:
 def changes(row: Mapping[str, tuple], wanted: Columns) -> Columns:
     """The columns of `wanted` in which `row` differs."""
     return {column: datum for column, datum in wanted.items() if row.get(column) != datum}
-
-
-def is_local(port: BridgePort) -> bool:
-    """Whether a port is its bridge's own."""
-    return port.ofport == LOCAL

@@ -37,10 +37,10 @@ from vswitchd.openflow.fields import (
 )
 from vswitchd.openflow.match import value_is_valid
 from vswitchd.openflow.value_text import (
-    FlowTextError, Names, Numbers, c_integer, format_ipv4, format_ipv6, format_mac, format_port,
-    format_table, format_value, hexadecimal, key_values, parse_ipv4, parse_ipv6, parse_mac,
-    parse_port, parse_subfield, parse_table, parse_u8, parse_u16, parse_u32, parse_u64,
-    parse_value, sized_integer,
+    FlowTextError, Names, Numbers, c_integer, complain, format_ipv4, format_ipv6, format_mac,
+    format_port, format_table, format_value, hexadecimal, key_values, parse_ipv4, parse_ipv6,
+    parse_mac, parse_port, parse_subfield, parse_table, parse_u8, parse_u16, parse_u32,
+    parse_u64, parse_value, sized_integer,
 )
 
 _FULL64 = (1 << 64) - 1
@@ -415,10 +415,8 @@ def _port_or_fail(text: str, reader: _Reader, sentence: str) -> int:
 
 
 def _parse_output(text: str, reader: _Reader) -> Action:
-    if text.startswith("port") or "port=" in text and "max_len" in text:
-        found = dict(key_values(text))
-        if found.keys() == {"port", "max_len"}:
-            return _parse_trunc(found, reader)
+    if "port" in text and "max_len" in text:
+        return _parse_trunc(text, reader)
     port = parse_port(text, reader.ports)
     if port is not None:
         return Output(port, 0xffff if port == CONTROLLER else 0)
@@ -431,15 +429,22 @@ def _parse_output(text: str, reader: _Reader) -> Action:
     return OutputReg(Subfield(info.name, offset, n_bits))
 
 
-def _parse_trunc(found: dict[str, str], reader: _Reader) -> OutputTrunc:
-    port = parse_port(found["port"], reader.ports)
-    if port is None:
-        raise FlowTextError(f"output to unknown truncate port: {found['port']}")
-    if port >= MAX_PORT and port in (NORMAL, FLOOD, ALL, TABLE, CONTROLLER, NONE):
-        raise FlowTextError(f"output to unsupported truncate port: {found['port']}")
-    max_len = parse_u32(found["max_len"])
-    if max_len < MIN_TRUNC:
-        raise FlowTextError(f"max_len {max_len} is less than the minimum value {MIN_TRUNC}")
+def _parse_trunc(text: str, reader: _Reader) -> OutputTrunc:
+    port = max_len = 0
+    for key, value in key_values(text):
+        if key == "port":
+            port = parse_port(value, reader.ports)
+            if port is None:
+                raise FlowTextError(f"output to unknown truncate port: {value}")
+            if port in (NORMAL, FLOOD, ALL, TABLE, CONTROLLER, NONE):
+                raise FlowTextError(f"output to unsupported truncate port: {value}")
+        elif key == "max_len":
+            max_len = parse_u32(value)
+            if max_len < MIN_TRUNC:
+                raise FlowTextError(
+                    f"max_len {max_len} is less than the minimum value {MIN_TRUNC}")
+        else:
+            raise FlowTextError(f"invalid key '{key}' in output_trunc argument")
     return OutputTrunc(port, max_len)
 
 
@@ -491,8 +496,8 @@ def _hex_bytes(text: str, sentence: str) -> bytes:
 
 def _parse_enqueue(text: str, reader: _Reader) -> Enqueue:
     sep = ":" if ":" in text else ","
-    port, found, queue = text.partition(sep)
-    if not found or not port:
+    port, _, queue = text.lstrip(sep).partition(sep)
+    if not port or not queue:
         raise FlowTextError('"enqueue" syntax is "enqueue:PORT:QUEUE" or "enqueue(PORT,QUEUE)"')
     return Enqueue(_port_or_fail(port, reader, "{}: enqueue to unknown port"), parse_u32(queue))
 
@@ -502,29 +507,35 @@ def _words(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
 
+def _cut_word(text: str, delimiters: str) -> tuple[str, str]:
+    """(the first word, what is behind the delimiter that ends it)."""
+    text = text.lstrip(delimiters)
+    size = next((at for at, char in enumerate(text) if char in delimiters), len(text))
+    return text[:size], text[size + 1:]
+
+
 def _parse_bundle(with_load: bool):
     def parse(text: str, reader: _Reader) -> Bundle:
-        head, colon, tail = text.partition(":")
-        words = _words(head)
-        needed = 6 if with_load else 5
-        if len(words) < needed or not colon:
+        words, rest = [], text
+        for _ in range(5 if with_load else 4):
+            word, rest = _cut_word(rest, ", ")
+            words.append(word)
+        delimiter, rest = _cut_word(rest, ": ")
+        if not delimiter:
             raise FlowTextError(f"{text}: not enough arguments to bundle action")
+        if delimiter.lower() not in ("members", "slaves"):
+            raise FlowTextError(f"{text}: missing member delimiter, expected `members', got "
+                                f"`{delimiter}'")
+        members = tuple(_port_or_fail(word, reader, "{}: bad port number")
+                        for word in _words(re.sub(r"[\[\]]", " ", rest)))
         fields, basis, algorithm, member_type = words[:4]
-        delimiter = words[-1]
         if fields not in HASH_FIELDS:
             raise FlowTextError(f"{text}: unknown fields `{fields}'")
         if algorithm not in BUNDLE_ALGORITHMS:
             raise FlowTextError(f"{text}: unknown algorithm `{algorithm}'")
         if member_type.lower() != "ofport":
             raise FlowTextError(f"{text}: unknown member_type `{member_type}'")
-        if delimiter not in ("members", "slaves"):
-            raise FlowTextError(f"{text}: missing member delimiter, expected `members', got "
-                                f"`{delimiter}'")
-        members = tuple(_port_or_fail(word, reader, "{}: bad port number")
-                        for word in _words(tail))
-        dst = None
-        if with_load:
-            dst = _subfield_alone(words[4])
+        dst = _subfield_alone(words[4]) if with_load else None
         return Bundle(HASH_FIELDS.index(fields), _lenient(basis) & 0xffff,
                       BUNDLE_ALGORITHMS.index(algorithm), members, dst)
     return parse
@@ -677,8 +688,7 @@ def _parse_ip_setter(cls: type):
     def parse(text: str, reader: _Reader) -> Action:
         ip = parse_ipv4(text)
         if ip is None:
-            import logging                       # slow to import and seldom needed
-            logging.getLogger("socket_util").error(f'"{text}" is not a valid IP address')
+            complain("socket_util", "ERR", f'"{text}" is not a valid IP address')
             raise FlowTextError(f"{text}: could not convert to IP address")
         return cls(ip)
     return parse
@@ -1092,13 +1102,17 @@ def _parse_encap(text: str, reader: _Reader) -> Encap:
     for key, value in key_values(props_text):
         if kind != PACKET_TYPE_NSH or key not in ("md_type", "tlv"):
             raise FlowTextError(f"Invalid property: {key}")
+        if not value:
+            raise FlowTextError("Value missing for encap property")
         props.append(_parse_md_type(value) if key == "md_type" else _parse_tlv(value))
     return Encap(kind, tuple(props))
 
 
 def _parse_md_type(text: str) -> EncapNsh:
     found = c_integer(text)
-    if found is None or found[1] or found[0] not in (1, 2):
+    if found is None or found[1] or not 0 <= found[0] <= 0xff:
+        raise FlowTextError(f'invalid md_type "{text}"')
+    if found[0] not in (1, 2):
         raise FlowTextError("invalid md_type")
     return EncapNsh(found[0])
 

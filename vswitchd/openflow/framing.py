@@ -50,9 +50,9 @@ class Splitter:
     """Cuts a stream into whole messages.
 
     `feed` bytes as they come; `take` returns the next complete message, `messages` yields all there
-    are. Who reads messages by itself finds them in `buffer` from `start` on and says with `skip` how
-    much it has read. A length below eight can never be right: the stream is lost, `OpenFlowError`
-    is raised.
+    are. Who reads messages by itself finds them in `buffer` from `start` on and says with `skip`
+    how much it has read. A length below eight can never be right: the stream is lost,
+    `OpenFlowError` is raised.
     """
 
     def __init__(self) -> None:
@@ -126,7 +126,9 @@ def find_raw(kind: str, version: int) -> Raw | None:
 
 def _find_versionless(header: Header) -> Raw | None:
     """Hello, error and echo are understood in any version, also in unknown ones."""
-    return _index().get(("OFPT", header.type, OF10, None)) if header.version and header.type <= 3 else None
+    if not header.version or header.type > 3:
+        return None
+    return _index().get(("OFPT", header.type, OF10, None))
 
 
 def identify(data: bytes) -> tuple[Raw, Header, int]:

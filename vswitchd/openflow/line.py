@@ -26,10 +26,15 @@ class Line:
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
-        self.fd = stream.socket.fileno() if isinstance(stream, trio.SocketStream) else -1
+        self._socket = stream.socket if isinstance(stream, trio.SocketStream) else None
         self.is_quick = False
         self._turn_began = 0.0
         self.is_busy = False
+
+    @property
+    def fd(self) -> int:
+        """The plain socket, -1 where there is none or it is closed: its number may be another's."""
+        return -1 if self._socket is None else self._socket.fileno()
 
     @property
     def is_direct(self) -> bool:
@@ -38,22 +43,24 @@ class Line:
 
     def send_now(self, data: bytes) -> bytes:
         """Writes what the socket takes; returns what is left."""
-        if self.fd < 0 or self.is_busy:
+        fd = self.fd
+        if fd < 0 or self.is_busy:
             return data
         try:
-            return data[os.write(self.fd, data):]
+            return data[os.write(fd, data):]
         except OSError:
             return data                 # trio tells what is wrong when it writes that
 
     async def receive(self) -> bytes:
         """The next bytes; b"" at the end of the stream. Raises trio.BrokenResourceError."""
-        if self.is_quick and 0 <= self.fd < _MAX_FD:
+        if self.is_quick:
             if perf_counter() - self._turn_began >= _TURN:
                 await trio.lowlevel.checkpoint()
                 self._turn_began = perf_counter()
-            if select.select([self.fd], [], [], _LINGER)[0]:
+            fd = self.fd
+            if 0 <= fd < _MAX_FD and select.select([fd], [], [], _LINGER)[0]:
                 try:
-                    return os.read(self.fd, _SIZE)
+                    return os.read(fd, _SIZE)
                 except OSError:
                     pass                # trio tells what is wrong when it reads
             self.is_quick = False

@@ -24,6 +24,7 @@ ETH_IP, ETH_ARP, ETH_RARP, ETH_IPV6 = 0x0800, 0x0806, 0x8035, 0x86dd
 ETH_MPLS, ETH_MPLS_MC, ETH_NSH = 0x8847, 0x8848, 0x894f
 ICMP, IGMP, TCP, UDP, ICMPV6, SCTP = 1, 2, 6, 17, 58, 132
 CT_NEW, CT_EST, CT_REL, CT_RPL, CT_INV, CT_TRK = 1, 2, 4, 8, 0x10, 0x20
+CT_SNAT, CT_DNAT = 0x40, 0x80
 _CT_KNOWN = 0xff
 _WILD = (0, 0)
 
@@ -298,7 +299,7 @@ def is_wild(fields: FieldDict, info: Info) -> bool:
 
 def add_ethernet(fields: FieldDict, info: Info) -> None:
     """Matching a packet's own field means Ethernet packets unless a packet type is given."""
-    if info.prereq is not Prereq.NONE and "packet_type" not in fields:
+    if info.prereq not in (Prereq.NONE, Prereq.CT) and "packet_type" not in fields:
         fields["packet_type"] = (0, 0xffffffff)
 
 
@@ -336,7 +337,7 @@ def _is_nd(*types: int) -> Callable[[FieldDict], bool]:
 
 def _is_ct(fields: FieldDict) -> bool:
     state, mask = fields.get("ct_state", _WILD)
-    return bool(state & (CT_NEW | CT_EST | CT_REL | CT_RPL)
+    return bool(state & (CT_NEW | CT_EST | CT_REL | CT_RPL | CT_SNAT | CT_DNAT)
                 or state & CT_TRK and mask & CT_INV and not state & CT_INV)
 
 

@@ -16,7 +16,7 @@ from schema.flow.fields import Prereq
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.fields import BY_CODE, COOKIE_CODE, INFO, Info
 from vswitchd.openflow.match import (
-    ETH_ARP, ETH_IP, ETH_IPV6, ETH_MPLS, ETH_MPLS_MC, ETH_NSH, ETH_RARP, ICMP, ICMPV6, SCTP, TCP,
+    ETH_ARP, ETH_IP, ETH_IPV6, ETH_MPLS, ETH_MPLS_MC, ETH_RARP, ICMP, ICMPV6, SCTP, TCP,
     UDP, EMPTY, FieldDict, Match, Step, eth_type, get, is_wild, port_from_11, port_to_11, step_of,
 )
 
@@ -259,7 +259,6 @@ def _put_variable(info: Info, version: int, value: int, mask: int) -> bytes:
 
 _ORDER_HEAD = [INFO[name] for name in ("dp_hash", "recirc_id", "conj_id")]
 _ETH = [INFO[name] for name in ("eth_src", "eth_dst", "eth_type")]
-_SAY_ETHERNET = frozenset({"eth_src", "eth_dst", "eth_type", "vlan_tci"})
 _TUNNEL = [INFO[name] for name in (
     "tun_id", "tun_flags", "tun_src", "tun_dst", "tun_ipv6_src", "tun_ipv6_dst", "tun_gbp_id",
     "tun_gbp_flags", "tun_erspan_ver", "tun_erspan_idx", "tun_erspan_dir", "tun_erspan_hwid",
@@ -272,6 +271,8 @@ _CT = [INFO[name] for name in (
 _CT_TUPLE = [INFO[name] for name in ("ct_nw_proto", "ct_tp_src", "ct_tp_dst")]
 _NSH = [INFO[f"nsh_{name}"] for name in
         ("flags", "ttl", "mdtype", "np", "spi", "si", "c1", "c2", "c3", "c4")]
+_SAY_ETHERNET = frozenset({"eth_src", "eth_dst", "eth_type", "vlan_tci",
+                           *(info.name for info in _NSH)})
 _MPLS = [INFO[name] for name in ("mpls_tc", "mpls_bos", "mpls_ttl", "mpls_label")]
 _IPV4 = [INFO["ip_src"], INFO["ip_dst"]]
 _IPV6 = [INFO["ipv6_src"], INFO["ipv6_dst"]]
@@ -311,8 +312,8 @@ def encode_nxm(match: Match, version: int, cookie: int = 0, cookie_mask: int = 0
         for info in _TUNNEL:
             if info.name in fields:
                 add(info)
-        if eth_type(fields) == ETH_NSH:
-            for info in _NSH:
+        for info in _NSH:
+            if info.name in fields:
                 add(info)
         _encode_registers(fields, oxm, out, add)
         for info in _CT:

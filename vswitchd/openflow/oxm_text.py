@@ -14,7 +14,7 @@ from vswitchd.openflow.oxm import pull_header
 from vswitchd.openflow.value_text import FlowTextError
 
 _COOKIE = "NXM_NX_COOKIE"
-_HEX = re.compile(r"[0-9a-fA-F]")
+_PAIR = re.compile(r"[0-9a-fA-F]{2}")
 _NAMES = {(code.oxm_class << 7 | code.field, code.experimenter): code.name
           for info in BY_CODE.values() for code in info.codes}
 
@@ -66,13 +66,15 @@ def parse_oxm(text: str) -> bytes:
         if not parenthesis:
             raise FlowTextError(f"{text}: missing ( at end of nx_match")
         head, size, masked, variable = _header(text, name)
-        value, tail = _bytes(tail, size, variable, name, text)
+        value, tail = _value(tail)
+        if not variable and len(value) != size:
+            raise FlowTextError(f"expected to read {size} bytes but got {len(value)}")
         mask = b""
         if masked:
             tail = tail.lstrip()
             if not tail.startswith("/"):
                 raise FlowTextError(f"{text}: missing / in masked field {name}")
-            mask, tail = _bytes(tail[1:], len(value), False, name, text)
+            mask, tail = _mask(tail[1:], len(value))
         tail = tail.lstrip()
         if not tail.startswith(")"):
             raise FlowTextError(f"{text}: missing ) following field {name}")
@@ -95,24 +97,29 @@ def _header(text: str, name: str) -> tuple[bytes, int, bool, bool]:
         if code.experimenter:
             head += struct.pack("!I", code.experimenter)
         return head, info.size, masked, info.variable
-    if re.fullmatch(r"[0-9a-fA-F]{8}", name):
+    if re.fullmatch(r"[0-9a-fA-F]{8}", name) and int(name, 16):
         head = bytes.fromhex(name)
         masked = bool(head[2] & 1)
         return head, head[3] // 2 if masked else head[3], masked, False
     raise FlowTextError(f"{text}: unknown field `{name}'")
 
 
-def _bytes(text: str, size: int, variable: bool, name: str, whole: str) -> tuple[bytes, str]:
-    """Reads `size` bytes of pairs of digits with blanks between them: (bytes, what is left)."""
+def _value(text: str) -> tuple[bytes, str]:
+    """Reads pairs of digits with blanks between them: (bytes, what is left)."""
     out = bytearray()
-    at = 0
-    while variable or len(out) < size:
-        while text[at:at + 1] in (" ", "\t") and text[at:at + 1]:
-            at += 1
-        if not (_HEX.match(text, at) and _HEX.match(text, at + 1)):
-            break
-        out.append(int(text[at:at + 2], 16))
-        at += 2
-    if len(out) < size and not variable:
-        raise FlowTextError(f"expected to read {size} bytes but got {len(out)}")
-    return bytes(out), text[at:]
+    while _PAIR.match(text := text.lstrip(" \t")):
+        out.append(int(text[:2], 16))
+        text = text[2:]
+    return bytes(out), text
+
+
+def _mask(text: str, size: int) -> tuple[bytes, str]:
+    """Reads `size` bytes in the same way."""
+    out = bytearray()
+    for _ in range(size):
+        text = text.lstrip(" \t")
+        if not _PAIR.match(text):
+            raise FlowTextError(f"{text[:2]}: hex digits expected")
+        out.append(int(text[:2], 16))
+        text = text[2:]
+    return bytes(out), text

@@ -5,6 +5,7 @@ version and forgets spellings). The bytes mean something only within one process
 """
 
 import marshal
+import re
 from functools import lru_cache
 
 from vswitchd.openflow import action_types
@@ -16,6 +17,7 @@ _CLASSES: tuple[type, ...] = tuple(sorted(
      if isinstance(kind, type) and issubclass(kind, Value)), key=lambda kind: kind.__name__))
 _NUMBER = {kind: number for number, kind in enumerate(_CLASSES)}
 _MARK = Ellipsis                # first element of a packed Value; no action has one as a member
+_OPTION = re.compile(rb"tun_metadata(\d+)")
 _FORMAT = 2                     # of marshal: equal actions are equal bytes, whoever else has them
 
 
@@ -51,3 +53,9 @@ def unpack(source: bytes) -> Actions:
     if source.startswith(MARK):
         return unpack_learned(source)
     return _value(marshal.loads(source)) if source else ()
+
+
+def options_in(source: bytes) -> set[int]:
+    """Numbers of the tunnel options that actions name: where these lie hangs on the bridge."""
+    plain = pack(unpack(source)) if source.startswith(MARK) else source
+    return set(map(int, _OPTION.findall(plain)))

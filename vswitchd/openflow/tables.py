@@ -4,7 +4,6 @@ The library's tables are the only truth: a flow_mod becomes a `face.RuleChange`,
 back and turns their source actions and packed matches into codec values. Control task only.
 """
 
-import re
 from collections.abc import Iterator
 
 from datapath import face
@@ -29,6 +28,7 @@ _HIDDEN = ((2, Match.of(recirc_id=0)), *((0, Match.of(reg0=number)) for number i
 N_HIDDEN = len(_HIDDEN)
 _ANY = face.ANY
 _ETHERNET = (0, 0xffffffff)
+_HIDDEN_FIELDS = "(add_flow) only internal flows can set non-default values to hidden fields"
 _ADD, _MODIFY = SEAM["RULE_ADD"], SEAM["RULE_MODIFY"]
 
 
@@ -57,18 +57,28 @@ def _would_change_hidden(mod: FlowMod) -> bool:
     return mod.command != "delete_strict" or (mod.priority, match) in _HIDDEN
 
 
+def check_permission(mod: FlowMod) -> None:
+    """Raises OFPBRC_EPERM if a flow_mod is about what only rules of our own may be."""
+    if mod.table == HIDDEN_TABLE and _would_change_hidden(mod):
+        raise OpenFlowError("OFPBRC_EPERM")
+    if COMMANDS.index(mod.command) <= SEAM["RULE_MODIFY_STRICT"] and (
+            "dp_hash" in mod.match.fields or mod.match.fields.get("recirc_id", (0, 0))[0]):
+        raise OpenFlowError("OFPBRC_EPERM", _HIDDEN_FIELDS, "ofproto")
+
+
 def change_of(bridge: int, mod: FlowMod, tag: int = 0) -> face.RuleChange:
     """A flow_mod as a change of the library's tables. Raises OpenFlowError."""
     command = COMMANDS.index(mod.command)
     table = mod.table
     if table == TABLE_ALL and command == _ADD:
         table = 0
-    elif table == HIDDEN_TABLE and _would_change_hidden(mod):
-        raise OpenFlowError("OFPBRC_EPERM")
+    elif table == HIDDEN_TABLE:
+        check_permission(mod)
     actions, program = mod.actions, b""
     if command <= SEAM["RULE_MODIFY_STRICT"]:
         actions, _ = check(actions, mod.match, table=table, n_tables=N_TABLES)
         program = compile_actions(actions)
+        check_permission(mod)
     flags = mod.flags
     if command in (_MODIFY, SEAM["RULE_MODIFY_STRICT"]) and mod.new_cookie != COOKIE_NONE:
         # Before OpenFlow 1.2 a modification has a cookie to set, and adds what it does not find.
@@ -116,34 +126,28 @@ def stats_of(rule: face.Rule, now_ms: int) -> FlowStats:
         rule.importance)
 
 
-_OFFLOADED = ["n_offload_packets=0", "n_offload_bytes=0"]   # no hardware takes packets over
-
-
-def describe(rule: face.Rule, now_ms: int, offload: bool = False) -> str:
-    """A rule as bridge/dump-flows shows it; `offload`: with what hardware did."""
+def describe(rule: face.Rule, now_ms: int) -> str:
+    """A rule as bridge/dump-flows shows it."""
     match = packed.unpack(rule.value, rule.mask)
     seconds = max(0, now_ms - rule.created_ms) // 1000
     shown = format_match(match)
     words = [f"table_id={rule.table}"] if rule.table else []
     words += [f"duration={seconds}s", f"n_packets={rule.n_packets}", f"n_bytes={rule.n_bytes}"]
-    words += _OFFLOADED if offload else []
     priority = f"priority={rule.priority}" if rule.priority != PRIORITY_DEFAULT else ""
-    words += [",".join(filter(None, (priority, shown)))]
+    words += [",".join(filter(None, (priority, shown)))] if priority or shown else []
     return ", ".join(words) + f",actions={format_actions(source.unpack(rule.source)) or 'drop'}"
 
 
-def describe_hidden(bridge: int, created_ms: int, now_ms: int, offload: bool = False
-                    ) -> list[str]:
-    """The hidden table as bridge/dump-flows shows it: what meets the packets that no rule matches."""
+def describe_hidden(bridge: int, created_ms: int, now_ms: int) -> list[str]:
+    """The hidden table as bridge/dump-flows shows it: what meets packets that no rule matches."""
     stats = face.unmatched_stats(bridge)
     seconds = max(0, now_ms - created_ms) // 1000
     rows = ((0, 0, "priority=2,recirc_id=0,actions=drop"),
             (*stats[:2], "priority=0,reg0=0x1,actions=controller(reason=)"),
             (*stats[2:4], "priority=0,reg0=0x2,actions=drop"),
             (*stats[4:], "priority=0,reg0=0x3,actions=drop"))
-    more = "".join(f"{word}, " for word in _OFFLOADED) if offload else ""
     return [f"table_id={HIDDEN_TABLE}, duration={seconds}s, n_packets={n_packets}, "
-            f"n_bytes={n_bytes}, {more}{flow}" for n_packets, n_bytes, flow in rows]
+            f"n_bytes={n_bytes}, {flow}" for n_packets, n_bytes, flow in rows]
 
 
 def filter_of(bridge: int, request: FlowStatsRequest) -> face.RuleFilter:
@@ -159,8 +163,7 @@ def used_options(bridge: int) -> set[int]:
     """Numbers of the tunnel options that rules of a bridge match on or set."""
     found: set[int] = set()
     for rule in face.rules(bridge):
-        text = repr(source.unpack(rule.source))
-        found.update(int(number) for number in re.findall(r"tun_metadata(\d+)", text))
+        found |= source.options_in(rule.source)
         found.update(number for number in map(options.option_number, packed.unpack(
             rule.value, rule.mask).fields) if number is not None)
     return found

@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from schema.openflow.limits import COOKIE_NONE, GROUP_ANY
+from schema.flow.fields import Prereq
 from vswitchd.openflow.action_text import format_actions, parse_actions, parse_instructions
 from vswitchd.openflow.action_types import Actions, Value
 from vswitchd.openflow.consistency import check
@@ -26,8 +27,8 @@ from vswitchd.openflow.fields import (
     OF11, OF11_UP, OF12_UP, OF13_UP, OXM12, OXM13, OXM14, OXM15, OXM_ANY, TID_ANY, Info,
 )
 from vswitchd.openflow.match import (
-    ETH_ARP, ETH_IP, ETH_IPV6, ETH_MPLS, ETH_MPLS_MC, ETH_NSH, ETH_RARP, ICMP, ICMPV6, IGMP, SCTP,
-    TCP, UDP, FieldDict, Match, add_ethernet, get, normalize,
+    CT_EST, CT_NEW, CT_RPL, ETH_ARP, ETH_IP, ETH_IPV6, ETH_MPLS, ETH_MPLS_MC, ETH_NSH, ETH_RARP,
+    ICMP, ICMPV6, IGMP, SCTP, TCP, UDP, FieldDict, Match, add_ethernet, get, normalize,
     prerequisites_hold, put,
 )
 from vswitchd.openflow.value_text import (
@@ -80,6 +81,8 @@ _PT_ETH = (0, 0xffffffff)
 
 def _match_field(fields: FieldDict, info: Info, text: str, ports: Names | None) -> int:
     """Matches a field as its text says; returns the protocols that can carry it."""
+    if info.variable and info.name in fields:
+        raise FlowTextError(f"field {info.name} set multiple times")
     value, mask = parse_value(info, text or "0/0", ports)
     put(fields, info, value, mask)
     add_ethernet(fields, info)
@@ -89,7 +92,7 @@ def _match_field(fields: FieldDict, info: Info, text: str, ports: Names | None) 
 def _match_subfield(fields: FieldDict, name: str, text: str) -> int:
     info, offset, n_bits, rest = parse_subfield(name)
     if rest:
-        raise FlowTextError(f"{name}: unexpected input following field syntax")
+        raise FlowTextError("unexpected input following field syntax")
     value, rest, large = sized_integer(text, 128)
     if rest or large or not text:
         raise FlowTextError(f"{name}: cannot parse integer value: {text}")
@@ -516,6 +519,9 @@ def _flow_layers(values: Mapping[str, int], dl_type: int, show: Callable[..., No
         show("nd_target", "arp_sha", "arp_tha")
 
 
+_TRACKED = CT_NEW | CT_EST | CT_RPL         # one of them is set where there is a connection
+
+
 def parse_exact_flow(text: str, ports: Names | None = None) -> dict[str, int]:
     """Reads one packet's flow, as ofproto/trace takes it: {key of Match: value}.
 
@@ -538,7 +544,8 @@ def parse_exact_flow(text: str, ports: Names | None = None) -> dict[str, int]:
         info = INFO.get(key)
         if info is None:
             raise FlowTextError(f"{text}: unknown field {key}")
-        if not prerequisites_hold(fields, info):
+        if not prerequisites_hold(fields, info) or (
+                info.prereq is Prereq.CT and not fields["ct_state"][0] & _TRACKED):
             raise FlowTextError(f"{text}: prerequisites not met for setting {key}")
         if get(fields, info)[0]:
             raise FlowTextError(f"{text}: field {key} set multiple times")

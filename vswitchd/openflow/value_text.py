@@ -21,21 +21,26 @@ class FlowTextError(Exception):
     """A text that cannot be read; str() is the sentence ovs-ofctl prints."""
 
 
-_listeners: list[Callable[[str, str], None]] = []
+_listeners: list[Callable[[str, str, str], None]] = []
 
 
-def warn_to(listener: Callable[[str, str], None]) -> None:
-    """Sends the warnings of parsers to `listener` (module, text) instead of to logging."""
+def complain_to(listener: Callable[[str, str, str], None]) -> None:
+    """Sends what parsers log to `listener` (module, level, text) instead of to logging."""
     _listeners[:] = [listener]
 
 
-def warn(module: str, text: str) -> None:
-    """Logs a warning of a parser under the reference's module name."""
+def complain(module: str, level: str, text: str) -> None:
+    """Logs what a parser has to say, at WARN or ERR, under the reference's module name."""
     if _listeners:
-        _listeners[0](module, text)
+        _listeners[0](module, level, text)
         return
     import logging                               # slow to import and seldom needed
-    logging.getLogger(module).warning(text)
+    logging.getLogger(module).log(logging.ERROR if level == "ERR" else logging.WARNING, text)
+
+
+def warn(module: str, text: str) -> None:
+    """Logs a warning of a parser."""
+    complain(module, "WARN", text)
 
 
 # Keys and values.
@@ -253,7 +258,9 @@ def parse_table(text: str, tables: Names | None = None) -> int | None:
     if text.isdecimal() and text.isascii():
         number = int(text)
         if number > 255:
-            warn("ofp_table", f"table {number} is outside the supported range 0 through 255")
+            if number <= 0xffffffff:
+                warn("ofp_table",
+                     f"table {number} is outside the supported range 0 through 255")
             return None
         return number
     if text.startswith("-"):
@@ -278,6 +285,8 @@ def parse_group(text: str) -> int | None:
         return number
     if text.isdecimal() and int(text) <= 0xffffff00:
         return int(text)
+    warn("ofp_group", f"{text} is not a valid group ID.  (Valid group IDs are 32-bit "
+         "nonnegative integers or the keywords ANY or ALL.)")
     return None
 
 
@@ -387,7 +396,7 @@ def format_flags(names: Mapping[int, str], value: int, mask: int, most: int) -> 
                    for bit, name in names.items() if mask & bit)
 
 
-_FLAG_WORD = re.compile(r"[A-Za-z0-9_\[\]]+")
+_FLAG_WORD = re.compile(r"[^+-]+")
 
 
 def _parse_flags(text: str, names: Mapping[int, str], what: str, allowed: int,
@@ -395,8 +404,8 @@ def _parse_flags(text: str, names: Mapping[int, str], what: str, allowed: int,
     """'+a-b', 'a|b' or a number with or without mask."""
     bits = {name: bit for bit, name in names.items()}
 
-    def unknown(word: str) -> FlowTextError:
-        return FlowTextError(f"{word}: unknown {what} flag(s)")
+    def unknown(rest: str) -> FlowTextError:
+        return FlowTextError(f"{rest}: unknown {what} flag(s)")
 
     if text[:1] in "+-" and text:
         value = mask = 0
@@ -410,7 +419,7 @@ def _parse_flags(text: str, names: Mapping[int, str], what: str, allowed: int,
             word = found[0] if found else ""
             bit = bits.get(word)
             if bit is None or not bit & allowed:
-                raise unknown(word)
+                raise unknown(text[at + 1:])
             if mask & bit:
                 raise FlowTextError(f"{word}: Each {what} flag can be specified only once")
             mask |= bit
@@ -513,7 +522,8 @@ def _parse_ipv6_value(info: Info, text: str, ports: Names | None) -> tuple[int, 
 def _parse_port_value(info: Info, text: str, ports: Names | None) -> tuple[int, int]:
     port = parse_port(text, ports)
     if port is None:
-        raise FlowTextError(f"{text}: invalid or unknown port for {info.name}")
+        what = "invalid or unknown port" if info.size == 2 else "port value out of range"
+        raise FlowTextError(f"{text}: {what} for {info.name}")
     return (port_to_11(port) if info.size == 4 else port), info.full
 
 
@@ -542,14 +552,16 @@ def _parse_packet_type(info: Info, text: str, ports: Names | None) -> tuple[int,
     if not text.startswith("("):
         raise FlowTextError(f"{text}: bad syntax for packet type missing '('")
     number = c_integer(text[1:])
-    if number is None or not 0 <= number[0] <= 0xffff or not number[1].startswith(","):
+    if number is None or not 0 <= number[0] <= 0xffff:
         raise FlowTextError(f"{text[1:]}: bad syntax for packet type ns")
+    if not number[1].startswith(","):
+        raise FlowTextError(f"{text[1:]}: bad syntax for packet type missing ','")
     rest = number[1][1:]
     kind = c_integer(rest)
     if kind is None or not 0 <= kind[0] <= 0xffff:
         raise FlowTextError(f"{rest}: bad syntax for packet type ns_type")
     if not kind[1].startswith(")"):
-        raise FlowTextError(f"{kind[1]}: bad syntax for packet type missing ')'")
+        raise FlowTextError(f"{rest}: bad syntax for packet type missing ')'")
     return number[0] << 16 | kind[0], info.full
 
 
@@ -609,7 +621,7 @@ def format_packet_type(value: int) -> str:
 
 # Subfields.
 
-_WORD = re.compile(r"[A-Za-z0-9_]*")
+_FIELD_NAME = re.compile(r"[^\[-]*")
 _BRACKETS = re.compile(r"\[\s*(?:(\d+)(?:\.\.(\d+))?)?\s*\]")
 
 
@@ -618,20 +630,14 @@ def parse_subfield(text: str) -> tuple[Info, int, int, str]:
 
     Names are fields' own names, aliases and those of NXM and OXM. Raises FlowTextError.
     """
-    bracket = text.find("[")
-    name_end = bracket
-    if bracket < 0:
-        found = _WORD.match(text)
-        name_end = found.end()
-        info = _field_named(text[:name_end])
-        if info is None:
-            raise FlowTextError(f"{text}: unknown field `{text}'")
-        return info, 0, info.bits, text[name_end:]
-    name = text[:name_end]
+    name = _FIELD_NAME.match(text)[0]
     info = _field_named(name)
     if info is None:
         raise FlowTextError(f"{text}: unknown field `{name}'")
-    found = _BRACKETS.match(text, bracket)
+    rest = text[len(name):]
+    if not rest.startswith("["):
+        return info, 0, info.bits, rest
+    found = _BRACKETS.match(text, len(name))
     if found is None:
         raise FlowTextError(f"{text}: syntax error expecting [] or [<bit>] or [<start>..<end>]")
     if found[1] is None:

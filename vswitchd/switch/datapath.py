@@ -44,17 +44,16 @@ class Datapath:
         self.log_flags = 0
         self.handle = face.datapath_open(self.name, settings.max_idle_ms, settings.flow_limit,
                                          settings.vlan_limit, flags=self.flags)
-        self.local_error = self._open_local()
+        self._open_local()
 
-    def _open_local(self) -> str:
-        """Port 0, a device with the datapath's name; returns why it could not be had, or ""."""
+    def _open_local(self) -> None:
+        """Attaches port 0, a device with the datapath's name, where it can be had."""
         try:
             netdev = make(Interface(self.name, "", LOCAL_KIND[self.kind]), self.has_dummy)
             netdev.open()
             self.attach(netdev, 0)
-        except (DeviceError, face.DatapathError) as error:
-            return str(error)
-        return ""
+        except (DeviceError, face.DatapathError):
+            pass                # All else works without it.
 
     @property
     def title(self) -> str:

@@ -3,8 +3,9 @@
 An internal port is a persistent tap and a system port has a filter that keeps its frames from the
 host; both outlive a daemon that is killed, as they should when it comes back. A port that was
 deleted from the database meanwhile must not: `Leftovers` keeps the list of our devices in the run
-directory, and at the next start `clear` undoes what nobody asked for again. Only what is on the list
-is touched, so daemons of other directories and the devices of users are safe. Control task only.
+directory, and at the next start `clear` undoes what nobody asked for again. Only what is on the
+list is touched, so daemons of other directories and the devices of users are safe. Control task
+only.
 """
 
 import fcntl

@@ -1,10 +1,10 @@
 """Devices of the operating system: system (an existing link), internal and tap (made here).
 
 A `SystemDevice` is reached through a packet socket with virtio-net headers (checksum and
-segmentation offload survive), which does not hear what we send, is promiscuous only as long as it is
-open, and whose frames `link.shield` keeps from the host. An `InternalDevice` is a persistent tap:
-its addresses and routes survive a restart or crash of the daemon, which adopts it again, and vanish
-with the port. The library does the packet I/O on the descriptors that are opened here.
+segmentation offload survive), which does not hear what we send, is promiscuous only as long as it
+is open, and whose frames `link.shield` keeps from the host. An `InternalDevice` is a persistent
+tap: its addresses and routes survive a restart or crash of the daemon, which adopts it again, and
+vanish with the port. The library does the packet I/O on the descriptors that are opened here.
 
 Source: packet(7), Linux Documentation/networking/tuntap. Control task only.
 """
@@ -94,7 +94,6 @@ class _LinkDevice(Netdev):
         try:
             if self.link.mac() != mac:
                 self.link.set_mac(mac)
-                self.touched += 1
         except OSError:
             pass                # gone; the monitor will tell
 

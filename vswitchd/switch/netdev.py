@@ -56,10 +56,7 @@ class PortConfig:
 
 
 class Netdev:
-    """Base of all kinds: a name, the desired interface, and a change counter.
-
-    `touched` counts changes of state that the database should hear of.
-    """
+    """Base of all kinds: a name and the desired interface."""
 
     has_datapath_port = True
     counts_losses = True            # frames that were dropped, and errors
@@ -68,7 +65,6 @@ class Netdev:
         self.interface = interface
         self.name = interface.name
         self.kind = interface.kind
-        self.touched = 0
         self._seen: DeviceState | None = None
 
     def open(self) -> None:
@@ -80,7 +76,6 @@ class Netdev:
     def set(self, interface: Interface) -> None:
         """Follow a change of the desired interface. Raises DeviceError."""
         self.interface = interface
-        self.touched += 1
 
     def set_mac(self, mac: str) -> None:
         """Change the device's MAC (LOCAL ports follow their bridge)."""

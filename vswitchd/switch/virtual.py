@@ -48,21 +48,19 @@ class Dummy(Netdev):
             self.mtu = self.interface.mtu_request
 
     def set_mac(self, mac: str) -> None:
-        if mac != self.mac:
-            self.mac = mac
-            self.touched += 1
+        self.mac = mac
 
     def set_mtu(self, mtu: int) -> None:
         self.mtu = self.interface.mtu_request or mtu
 
     def set_up(self, is_up: bool) -> None:
         self.is_up = is_up
-        self.touched += 1
 
     def config(self) -> PortConfig:
         options = self.options
         both = options.get("pcap", "")
-        return PortConfig(self.kind, self.name, self.mac, self.mtu, self.is_up,
+        # What is down is not live, but passes frames all the same, as in the reference.
+        return PortConfig(self.kind, self.name, self.mac, self.mtu,
                           n_rxq=(integer(options.get("n_rxq"), 1, 1, 1 << 16)
                                  if self.kind == "dummy-pmd" else 1),
                           sends_to_queue="stream" in options or "pstream" in options,

@@ -50,10 +50,3 @@ buffer_put(struct buffer *b, const void *p, uint32_t n)
         memcpy(buffer_put_uninit(b, n), p, n);
     }
 }
-
-/* Appends zeros until 'size' is a multiple of 'alignment'. */
-static inline void
-buffer_pad(struct buffer *b, uint32_t alignment)
-{
-    buffer_put_zeros(b, ROUND_UP(b->size, alignment) - b->size);
-}

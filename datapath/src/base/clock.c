@@ -24,12 +24,6 @@ clock_steer(bool by_hand, int64_t now_ms)
     __atomic_store_n(&steered, by_hand, __ATOMIC_RELEASE);
 }
 
-bool
-clock_is_steered(void)
-{
-    return __atomic_load_n(&steered, __ATOMIC_RELAXED);
-}
-
 uint64_t
 clock_ns(void)
 {

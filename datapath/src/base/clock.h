@@ -6,5 +6,4 @@
 
 int64_t clock_now(void);
 void clock_steer(bool steered, int64_t now_ms);
-bool clock_is_steered(void);
 uint64_t clock_ns(void);        /* CLOCK_MONOTONIC, for busy and idle time. */

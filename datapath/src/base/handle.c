@@ -67,16 +67,3 @@ handle_remove(struct handle_table *table, uint32_t handle)
     }
     table->free_list[table->n_free++] = index;
 }
-
-void *
-handle_at(const struct handle_table *table, uint32_t index)
-{
-    struct handle_slot *slot = slot_at(table, index);
-    return slot ? __atomic_load_n(&slot->object, __ATOMIC_ACQUIRE) : NULL;
-}
-
-uint32_t
-handle_n_slots(const struct handle_table *table)
-{
-    return __atomic_load_n(&table->n_slots, __ATOMIC_ACQUIRE);
-}

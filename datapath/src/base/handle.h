@@ -28,7 +28,3 @@ struct handle_table {
 uint32_t handle_add(struct handle_table *, void *object);
 void *handle_find(const struct handle_table *, uint32_t handle);
 void handle_remove(struct handle_table *, uint32_t handle);
-
-/* Returns the object in slot 'index' or NULL; slots are 0..n-1. */
-void *handle_at(const struct handle_table *, uint32_t index);
-uint32_t handle_n_slots(const struct handle_table *);

@@ -1,8 +1,9 @@
 /* hash.h: hash functions for tables.
  *
- * hash_word() maps 0 to 0 whatever the seed, so that the sum of the hashes of
- * a sparse array of words needs only the words that are not zero: the megaflow
- * table hashes a short key and a full flow to the same number that way. */
+ * hash_multiply() maps 0 to 0 whatever the number, so that the sum of the
+ * hashes of a sparse array of words needs only the words that are not zero:
+ * the megaflow table hashes a short key and a full flow to the same number
+ * that way. */
 #pragma once
 
 #include "base/base.h"
@@ -33,12 +34,6 @@ hash_multiply(uint64_t x, uint64_t odd)
     return (uint64_t) product ^ (uint64_t) (product >> 64);
 }
 
-static inline uint64_t
-hash_word(uint64_t x, unsigned int position)
-{
-    return hash_multiply(x, hash_multiplier(position));
-}
-
 static inline uint32_t
 hash_u32(uint32_t x, uint32_t basis)
 {
@@ -65,10 +60,4 @@ hash_bytes(const void *p_, size_t n, uint32_t basis)
         hash = (hash ^ hash_finish(last + n)) * UINT64_C(0xd6e8feb86659fd93);
     }
     return hash_finish(hash);
-}
-
-static inline uint32_t
-hash_string(const char *s, uint32_t basis)
-{
-    return hash_bytes(s, strlen(s), basis);
 }

@@ -36,12 +36,6 @@ lock_take(struct lock *lock)
     }
 }
 
-static inline bool
-lock_try(struct lock *lock)
-{
-    return !pthread_mutex_trylock(&lock->mutex);
-}
-
 static inline void
 lock_drop(struct lock *lock)
 {

@@ -9,7 +9,7 @@
 
 #define LIST_BYTES (1024 * 1024)        /* Most bytes waiting of one port. */
 #define QUEUE_BYTES (16 * 1024 * 1024)  /* Most bytes waiting in a queue. */
-#define EVENT_BYTES (256 * 1024 * 1024) /* Of events: deletions of all rules. */
+#define EVENT_BYTES (256 * 1024 * 1024) /* Of events: all rules deleted. */
 
 struct entry {
     struct entry *next;

@@ -74,7 +74,7 @@ cache_destroy(struct cache *c)
     memset(c, 0, sizeof *c);
 }
 
-/* hash_word() with its multipliers made beforehand. */
+/* A number for each place of a word, made beforehand. */
 #define MULTIPLIERS (KEY_WORDS + FLOW_WORDS)
 static uint64_t multipliers[MULTIPLIERS];
 

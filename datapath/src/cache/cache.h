@@ -8,8 +8,8 @@
  * the other words of its flow are zero.  So a subtable's mask is kept in two
  * parts: its projection on keys, and the 'outer' words.  A plain frame is
  * looked up by its key alone, in megaflows whose outer words are zero
- * ('plain'); others by key and outer words.  hash_word(0) is 0, so both give
- * the same hash.
+ * ('plain'); others by key and outer words.  The hash of a word that is 0 is
+ * 0, so both give the same hash.
  *
  * Signatures.  In front of the subtables, a table of 64-byte buckets of eight
  * {32-bit hash, slot} entries remembers which megaflow a key hit.  An entry
@@ -153,7 +153,7 @@ void cache_quiesce(struct cache *);
 /* Rebuilds the key and mask of a megaflow as flows. */
 void megaflow_flow(const struct megaflow *, struct flow *flow);
 
-/* Rebuilds the flow, wildcarded bits included, that a megaflow was made for. */
+/* Rebuilds the flow, wildcarded bits too, that a megaflow was made for. */
 void megaflow_seen(const struct megaflow *, struct flow *flow);
 
 /* Returns 128 bits that identify key and mask. */

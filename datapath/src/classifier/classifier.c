@@ -1085,7 +1085,8 @@ static struct cls_rule *
 find_by_flow(const struct subtable *subtable, uint64_t version,
              const struct flow *flow, uint32_t hash)
 {
-    const struct rule_table *table = LOAD(((struct subtable *) subtable)->rules);
+    const struct rule_table *table
+        = LOAD(((struct subtable *) subtable)->rules);
     const struct minimask *mini = &subtable->mask;
     const word64 *words = flow_words(flow);
     uint32_t mask = table->capacity - 1;
@@ -1432,10 +1433,4 @@ bool
 cls_rule_is_catchall(const struct cls_rule *rule)
 {
     return !rule->subtable->mask.n;
-}
-
-unsigned
-classifier_count(const struct classifier *cls)
-{
-    return cls->n_rules;
 }

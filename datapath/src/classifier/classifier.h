@@ -63,7 +63,7 @@ struct cls_rule {
     uint32_t n_conjunctions;
     int32_t priority;
     _Atomic uint64_t added;             /* First version that has it. */
-    _Atomic uint64_t removed;           /* First version that has it no more. */
+    _Atomic uint64_t removed;           /* First version that lacks it. */
     uint32_t hash;                      /* Of all words. */
 };
 
@@ -147,7 +147,5 @@ void cls_rule_expand(const struct cls_rule *, struct flow *value,
 
 /* Tells whether the rule matches everything. */
 bool cls_rule_is_catchall(const struct cls_rule *);
-
-unsigned classifier_count(const struct classifier *);
 
 #endif /* classifier.h */

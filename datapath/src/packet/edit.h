@@ -40,16 +40,6 @@ void edit_push_eth(struct packet *, const uint8_t dst[6],
                    const uint8_t src[6]);
 void edit_pop_eth(struct packet *);
 
-/* Puts back the tag that the kernel took off. */
-static inline void
-packet_restore_vlan(struct packet *p)
-{
-    if (p->vlan_stripped) {
-        edit_push_vlan(p, p->vlan_tpid, p->vlan_tci);
-        p->vlan_stripped = false;
-    }
-}
-
 /* What lies at the network header, by what it says itself. */
 enum network { NETWORK_NONE, NETWORK_IPV4, NETWORK_IPV6, NETWORK_ARP };
 enum network packet_network(const struct packet *);

@@ -56,8 +56,8 @@ bool key_project(const struct flow *flow, struct key *key);
 /* Makes a frame whose parse is 'flow', with 'payload_size' bytes after the
  * last header, right lengths and checksums.  Returns its size, or 0 where it
  * does not fit into 'max' bytes. */
-uint32_t frame_make(const struct flow *flow, uint32_t payload_size, bool counts,
-                    uint8_t *frame, uint32_t max);
+uint32_t frame_make(const struct flow *flow, uint32_t payload_size,
+                    bool counts, uint8_t *frame, uint32_t max);
 
 static inline word64 *
 flow_words(struct flow *flow)

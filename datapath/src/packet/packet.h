@@ -60,9 +60,7 @@ struct packet {
     uint16_t gso_size;          /* Payload bytes per segment. */
     uint8_t gso_type;           /* enum gso_type. */
     bool gso_ecn;               /* First segment only has CWR. */
-    bool vlan_stripped;         /* A tag that the kernel took off is... */
     bool from_injection;        /* Did not come from a wire. */
-    be16 vlan_tpid, vlan_tci;   /* ...here; packet_restore_vlan(). */
     be32 packet_type;           /* 0: Ethernet. */
     uint32_t in_port;           /* Datapath port number. */
     uint32_t recirc_id;

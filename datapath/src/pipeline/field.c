@@ -100,13 +100,29 @@ field_has_prereq(enum prereq prereq, const struct flow *flow, struct flow *wc)
     return false;
 }
 
+/* In the field "nw_tos" only DSCP counts; ECN is another field's. */
+static uint8_t
+bits_that_count(const struct field *f)
+{
+    return f == &fields[FIELD_NW_TOS] ? 0xfc : 0xff;
+}
+
+/* After a write to 'f' of what had 'tos': ECN stays. */
+static void
+keep_ecn(const struct field *f, struct flow *flow, uint8_t tos)
+{
+    if (f == &fields[FIELD_NW_TOS]) {
+        flow->nw_tos = (flow->nw_tos & 0xfc) | (tos & 3);
+    }
+}
+
 void
 field_mask(const struct field *f, const uint8_t *mask, struct flow *wc)
 {
     uint8_t *at = (uint8_t *) wc + f->offset;
 
     for (unsigned i = 0; i < f->size; i++) {
-        at[i] |= mask[i];
+        at[i] |= mask[i] & bits_that_count(f);
     }
 }
 
@@ -117,7 +133,8 @@ field_set(const struct field *f, const uint8_t *value, const uint8_t *mask,
     uint8_t *at = (uint8_t *) flow + f->offset;
 
     for (unsigned i = 0; i < f->size; i++) {
-        at[i] = (at[i] & ~mask[i]) | (value[i] & mask[i]);
+        uint8_t bits = mask[i] & bits_that_count(f);
+        at[i] = (at[i] & ~bits) | (value[i] & bits);
     }
 }
 
@@ -155,24 +172,15 @@ bits_copy(const uint8_t *src, unsigned src_size, unsigned src_bit,
 }
 
 void
-field_mask_all(const struct field *f, struct flow *wc)
-{
-    uint8_t ones[16];
-
-    memset(ones, 0xff, sizeof ones);
-    bits_copy(ones, 16, 0, (uint8_t *) wc + f->offset, f->size, f->shift,
-              f->width);
-}
-
-void
 subfield_mask(const struct subfield *s, struct flow *wc)
 {
     const struct field *f = &fields[s->field];
-    uint8_t ones[16];
+    uint8_t ones[16], tos = wc->nw_tos;
 
     memset(ones, 0xff, sizeof ones);
     bits_copy(ones, 16, 0, (uint8_t *) wc + f->offset, f->size,
               f->shift + s->ofs, s->n_bits);
+    keep_ecn(f, wc, tos);
 }
 
 void
@@ -190,9 +198,11 @@ subfield_read(const struct subfield *s, const struct flow *flow,
               uint8_t value[16])
 {
     const struct field *f = &fields[s->field];
+    const uint8_t *at = (const uint8_t *) flow + f->offset;
+    uint8_t tos = flow->nw_tos & bits_that_count(f);
 
     memset(value, 0, 16);
-    bits_copy((const uint8_t *) flow + f->offset, f->size, f->shift + s->ofs,
+    bits_copy(s->field == FIELD_NW_TOS ? &tos : at, f->size, f->shift + s->ofs,
               value, 16, 0, s->n_bits);
 }
 
@@ -201,9 +211,11 @@ subfield_write(const struct subfield *s, const uint8_t value[16],
                struct flow *flow)
 {
     const struct field *f = &fields[s->field];
+    uint8_t tos = flow->nw_tos;
 
     bits_copy(value, 16, 0, (uint8_t *) flow + f->offset, f->size,
               f->shift + s->ofs, s->n_bits);
+    keep_ecn(f, flow, tos);
 }
 
 uint64_t

@@ -65,6 +65,14 @@ learned_program(struct buffer *ops)
     return program;
 }
 
+static bool
+is_port_number(const uint8_t value[16])
+{
+    static const uint8_t zeros[14];
+
+    return !memcmp(value, zeros, sizeof zeros);
+}
+
 struct learned *
 learn_make(const struct op_learn *op, const struct flow *flow,
            uint32_t bridge)
@@ -103,7 +111,7 @@ learn_make(const struct op_learn *op, const struct flow *flow,
             set->field = s->dst.field;
             memcpy(set->value, (char *) &v + f->offset, f->size);
             memcpy(set->mask, (char *) &m + f->offset, f->size);
-        } else {
+        } else if (is_port_number(value)) {
             struct op_output *output = put_op(&ops, OP_OUTPUT, sizeof *output);
             output->port = value[14] << 8 | value[15];
         }

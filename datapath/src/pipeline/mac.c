@@ -1,8 +1,9 @@
 /* mac.c: MAC learning tables and the seam's functions for them.
  *
- * One table per bridge, keyed by (MAC, VLAN), guarded by its own lock, which is
- * held for a lookup at most.  Learned MACs age out `mac_aging_s` seconds after
- * their last use; the one used longest ago makes room when the table is full.
+ * One table per bridge, keyed by (MAC, VLAN), guarded by its own lock, which
+ * is held for a lookup at most.  Learned MACs age out `mac_aging_s` seconds
+ * after their last use; the one used longest ago makes room when the table is
+ * full.
  * Any thread; the seam's functions: control thread. */
 #include "pipeline/private.h"
 
@@ -80,6 +81,25 @@ remove_mac(struct mac_table *t, struct mac *m)
     t->stats.n_static -= m->is_static;
     t->n--;
     free(m);
+}
+
+void
+mac_table_flush(struct mac_table *t, uint32_t bundle)
+{
+    lock_take(&t->lock);
+    while (!bundle && t->oldest) {
+        remove_mac(t, t->oldest);
+    }
+    for (uint32_t i = 0; bundle && i < t->n_hash; i++) {
+        struct mac *next;
+        for (struct mac *m = t->hash[i]; m; m = next) {
+            next = m->next;
+            if (m->bundle == bundle) {
+                remove_mac(t, m);
+            }
+        }
+    }
+    lock_drop(&t->lock);
 }
 
 static struct mac *
@@ -262,7 +282,8 @@ macs_dump(uint32_t handle, uint64_t *cursor, struct mac_entry *entries,
             e->vlan = m->vlan;
             e->bundle = m->bundle;
             e->ofp = m->ofp ? m->ofp
-                     : b && b->config.n_members ? b->members[0] : RESERVED_NONE;
+                     : b && b->config.n_members ? b->members[0]
+                     : RESERVED_NONE;
             e->is_static = m->is_static;
             e->age_s = m->is_static ? 0 : (now_ms - m->used_ms) / 1000;
         }
@@ -289,7 +310,9 @@ mac_set(uint32_t handle, const struct mac_entry *entry)
     } else {
         m = add_mac(t, entry->mac, entry->vlan);
     }
-    m->bundle = entry->bundle;
+    const struct conf_port *port = conf_port(bridge_conf(bridge), entry->ofp);
+    m->bundle = entry->bundle ? entry->bundle
+                : port && port->bundle ? port->bundle->config.id : 0;
     m->ofp = entry->ofp;
     m->is_static = entry->is_static;
     m->used_ms = clock_now();
@@ -333,12 +356,7 @@ macs_flush(uint32_t handle)
     if (!bridge) {
         return error_set(ENODEV, "no bridge %u", handle);
     }
-    struct mac_table *t = &bridge->macs;
-    lock_take(&t->lock);
-    while (t->oldest) {
-        remove_mac(t, t->oldest);
-    }
-    lock_drop(&t->lock);
+    mac_table_flush(&bridge->macs, 0);
     pipeline_changed(bridge->pipeline);
     return 0;
 }

@@ -147,21 +147,23 @@ tags_on_input(const struct conf_bundle *in, const struct tags *from,
     }
 }
 
+/* Sets 'to' to the tags with which 'out' sends what has 'tags' in the bridge,
+ * and came with priority 'pcp'. */
 static void
 tags_on_output(const struct conf_bundle *out, const struct tags *tags,
-               struct tags *to)
+               uint16_t pcp, struct tags *to)
 {
     const struct bundle *b = &out->config;
 
     memset(to, 0, sizeof *to);
     switch (b->vlan_mode) {
     case VLAN_ACCESS:
-        to->tag[0].pcp = tags->tag[0].pcp;
         break;
     case VLAN_NATIVE_UNTAGGED:
-        *to = *tags;
-        if (to->tag[0].vid == b->vlan) {
-            to->tag[0].vid = 0;
+        if (tags->tag[0].vid == b->vlan) {
+            to->tag[0] = tags->tag[1];
+        } else {
+            *to = *tags;
         }
         break;
     case VLAN_DOT1Q_TUNNEL:
@@ -170,6 +172,10 @@ tags_on_output(const struct conf_bundle *out, const struct tags *tags,
     default:
         *to = *tags;
         break;
+    }
+    if (b->flags & (BUNDLE_PRIORITY_TAGS_ALWAYS
+                    | BUNDLE_PRIORITY_TAGS_NONZERO)) {
+        to->tag[0].pcp = pcp;
     }
 }
 
@@ -180,12 +186,10 @@ tags_put(struct flow *flow, const struct tags *tags, uint16_t flags)
 
     for (unsigned i = 0; i < 2; i++, vlan += 2) {
         const struct tag *tag = &tags->tag[i];
-        bool has = tag->vid || flags & BUNDLE_PRIORITY_TAGS_ALWAYS
-                   || (tag->pcp && flags & BUNDLE_PRIORITY_TAGS_NONZERO);
-        /* Only the outermost header may be a priority tag. */
-        if (i) {
-            has = tag->vid || tag->pcp;
-        }
+        /* What says nothing is kept only outermost, and where it was. */
+        bool has = tag->vid || tag->pcp
+                   || (!i && tag->tpid
+                       && flags & BUNDLE_PRIORITY_TAGS_ALWAYS);
         vlan[0] = has ? be16_from(tag->tpid ? tag->tpid : ETH_VLAN) : 0;
         vlan[1] = has ? be16_from(tag->vid | tag->pcp | 0x1000) : 0;
     }
@@ -244,7 +248,11 @@ output_bundle(struct xlate *x, const struct conf_bundle *out,
     struct tags to;
     be16 vlans[4];
 
-    tags_on_output(out, tags, &to);
+    if (x->flow.vlan0_tci
+        && !(x->flow.vlan0_tci & CONSTANT_BE16(0x0fff))) {
+        x->wc->vlan0_tci |= CONSTANT_BE16(0xe000);      /* Decides tags. */
+    }
+    tags_on_output(out, tags, be16_to(x->flow.vlan0_tci) & 0xe000, &to);
     const uint32_t *member = pick_member(x, out, tags->tag[0].vid);
     if (!member) {
         return;
@@ -291,7 +299,9 @@ xlate_mirror(struct xlate *x, const struct conf_bundle *bundle,
                 if (m->snaplen) {
                     const uint32_t *member = pick_member(x, out, 0);
                     struct tags to;
-                    tags_on_output(out, &tags, &to);
+                    tags_on_output(out, &tags,
+                                   be16_to(x->flow.vlan0_tci) & 0xe000,
+                                   &to);
                     tags_put(&x->flow, &to, out->config.flags);
                     if (member) {
                         xlate_output(x, *member, m->snaplen, false);
@@ -354,6 +364,33 @@ mac_number(const uint8_t mac[6])
     return number;
 }
 
+/* Tells whether bridges do not forward frames to 'mac' unless they are told to
+ * forward BPDUs: spanning trees, pause frames, discovery. */
+static bool
+is_reserved_mac(const uint8_t mac[6])
+{
+    static const struct {
+        uint8_t mac[6], last;   /* All that differ in the last byte, to it. */
+    } rows[] = {
+        { { 0x01, 0x80, 0xc2, 0x00, 0x00, 0x00 }, 0x0f },   /* IEEE 802.1. */
+        { { 0x00, 0xe0, 0x2b, 0x00, 0x00, 0x00 }, 0x00 },   /* Extreme: EDP, */
+        { { 0x00, 0xe0, 0x2b, 0x00, 0x00, 0x04 }, 0x04 },   /* EAPS, */
+        { { 0x00, 0xe0, 0x2b, 0x00, 0x00, 0x06 }, 0x06 },   /* EAPS. */
+        { { 0x01, 0x00, 0x0c, 0x00, 0x00, 0x00 }, 0x00 },   /* Cisco: ISL, */
+        { { 0x01, 0x00, 0x0c, 0xcc, 0xcc, 0xc0 }, 0xc7 },   /* CFM, */
+        { { 0x01, 0x00, 0x0c, 0xcc, 0xcc, 0xcc }, 0xcd },   /* CDP, PVST+, */
+        { { 0x01, 0x00, 0x0c, 0xcd, 0xcd, 0xcd }, 0xcd },   /* FlexLink. */
+    };
+
+    for (unsigned i = 0; i < N_ELEMENTS(rows); i++) {
+        if (!memcmp(mac, rows[i].mac, 5) && mac[5] >= rows[i].mac[5]
+            && mac[5] <= rows[i].last) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool
 is_admissible(struct xlate *x, const struct conf_bundle *in, uint32_t in_port,
               uint16_t vlan)
@@ -361,8 +398,7 @@ is_admissible(struct xlate *x, const struct conf_bundle *in, uint32_t in_port,
     const struct flow *flow = &x->flow;
 
     if (!(x->conf->config.flags & BRIDGE_FORWARD_BPDU)
-        && !memcmp(flow->eth_dst, "\x01\x80\xc2\x00\x00", 5)
-        && flow->eth_dst[5] < 0x10) {
+        && is_reserved_mac(flow->eth_dst)) {
         REPORT(x, TRACE_RESERVED_MULTICAST, 0, 0, 0);
         return false;
     }

@@ -48,12 +48,6 @@ counters_release(struct counters *c)
     }
 }
 
-int64_t
-counters_used(const struct counters *c)
-{
-    return __atomic_load_n(&c->used_ms, __ATOMIC_RELAXED);
-}
-
 void
 counters_add(struct counters *c, uint64_t n_packets, uint64_t n_bytes,
              int64_t used_ms)
@@ -140,6 +134,7 @@ pipeline_close(struct pipeline *p)
         return;
     }
     flow_trace_forget();
+    rules_follow_shortened(p);
     while (p->bridges) {
         bridge_del(p->bridges->handle);
     }
@@ -530,6 +525,10 @@ bridge_set(uint32_t handle, const struct bridge_config *config)
     }
     if (memcmp(&bridge_conf(bridge)->config, config, sizeof *config)) {
         struct conf *conf = conf_clone(bridge_conf(bridge));
+        if (memcmp(conf->config.flood_vlans, config->flood_vlans,
+                   sizeof config->flood_vlans)) {
+            mac_table_flush(&bridge->macs, 0);
+        }
         conf->config = *config;
         conf_publish(bridge, conf);
     }
@@ -610,6 +609,30 @@ bridge_del(uint32_t handle)
     return 0;
 }
 
+/* Tells whether 'was' is among 'ports', with its number. */
+static bool
+has_port(const struct conf_port *ports, uint32_t n,
+         const struct bridge_port *was)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (ports[i].config.ofp == was->ofp
+            && !strcmp(ports[i].config.name, was->name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Tells whether MACs learned on 'a' hold for 'b' too. */
+static bool
+learns_alike(const struct bundle *a, const struct bundle *b)
+{
+    return a->vlan_mode == b->vlan_mode && a->vlan == b->vlan
+           && a->qinq_tpid == b->qinq_tpid && a->flags == b->flags
+           && !memcmp(a->trunks, b->trunks, sizeof a->trunks)
+           && !memcmp(a->cvlans, b->cvlans, sizeof a->cvlans);
+}
+
 int
 bridge_ports_set(uint32_t handle, const struct bridge_port *ports, uint32_t n)
 {
@@ -635,6 +658,10 @@ bridge_ports_set(uint32_t handle, const struct bridge_port *ports, uint32_t n)
         }
     }
     for (uint32_t i = 0; i < conf->n_ports; i++) {
+        const struct bridge_port *was = &conf->ports[i].config;
+        if (was->bundle && !has_port(new, n, was)) {
+            mac_table_flush(&bridge->macs, was->bundle);
+        }
         counters_unref(conf->ports[i].rx);
         counters_unref(conf->ports[i].tx);
     }
@@ -663,6 +690,16 @@ bundles_set(uint32_t handle, const struct bundle *bundles, uint32_t n,
         }
     }
     struct conf *conf = conf_clone(bridge_conf(bridge));
+    for (uint32_t i = 0; i < conf->n_bundles; i++) {
+        const struct bundle *was = &conf->bundles[i].config;
+        uint32_t j = 0;
+        while (j < n && bundles[j].id != was->id) {
+            j++;
+        }
+        if (j == n || !learns_alike(was, &bundles[j])) {
+            mac_table_flush(&bridge->macs, was->id);
+        }
+    }
     free(conf->bundles);
     free(conf->members);
     conf->bundles = n ? xcalloc(n, sizeof *conf->bundles) : NULL;

@@ -63,7 +63,7 @@ struct xlate_in {
 struct xlate_out {
     struct actions *actions;    /* In: a buffer.  Appended to.  Empty: drop. */
     struct flow *mask;          /* In: a buffer; out: bits that mattered. */
-    struct flow *final;         /* In: NULL or a buffer; out: flow at the end. */
+    struct flow *final;         /* In: NULL or a buffer; out: last flow. */
     struct credits *credits;    /* Out: a reference, or NULL. */
     uint32_t error;             /* Out: DROP_NONE or why it was dropped. */
     uint32_t slow_reasons;      /* Out: SLOW_*: must be done by translating
@@ -90,7 +90,6 @@ void pipeline_translate(const struct xlate_in *, struct xlate_out *);
  * the list and repeats the side effects ('tcp_flags' of all packets seen). */
 void credits_settle(struct credits *, uint64_t n_packets, uint64_t n_bytes,
                     int64_t used_ms, uint16_t tcp_flags);
-void credits_ref(struct credits *);
 void credits_unref(struct credits *);
 
 /* Stores in '*flow' what belongs to the pipeline in frozen state 'id':
@@ -100,12 +99,12 @@ void credits_unref(struct credits *);
 struct buffer;
 void pipeline_frozen(struct pipeline *, uint32_t id, struct flow *,
                      struct buffer *record);
-/* Checks a record that Python made, 'size' bytes, and its ops; or ops alone. */
+/* Checks a record of 'size' bytes from Python and its ops; or ops alone. */
 int pipeline_verify_record(const uint8_t *record, uint32_t size);
 int pipeline_verify(const uint8_t *ops, uint32_t size);
 
-/* Runs rule timeouts and MAC ageing that are due at 'now_ms'; stores the number
- * of things done in '*n_work' and returns the time of the next one. */
+/* Runs rule timeouts and MAC ageing that are due at 'now_ms'; stores the
+ * number of things done in '*n_work' and returns the time of the next one. */
 int64_t pipeline_expire(struct pipeline *, int64_t now_ms, uint64_t *n_work);
 int64_t pipeline_deadline(const struct pipeline *);
 

@@ -42,7 +42,6 @@
 #define RESERVED_FLOOD 0xfffb
 #define RESERVED_ALL 0xfffc
 #define RESERVED_CONTROLLER 0xfffd
-#define RESERVED_LOCAL 0xfffe
 #define RESERVED_NONE 0xffff
 
 #define ODP_NONE UINT32_MAX
@@ -81,7 +80,6 @@ struct counters {               /* Of a rule, bucket or patch port. */
 };
 
 struct counters *counters_new(int64_t now_ms);
-int64_t counters_used(const struct counters *);
 void counters_ref(struct counters *);
 void counters_unref(struct counters *);
 /* The same for somebody whose own readers are all gone. */
@@ -162,6 +160,11 @@ struct rule {
 void rule_ref(struct rule *);
 void rule_unref(struct rule *);
 struct rule *rule_find(uint64_t handle);
+/* Lowers a rule's timeouts to so many seconds; 0: leaves them.  Any thread. */
+void rule_shorten(struct pipeline *, struct rule *, uint16_t idle,
+                  uint16_t hard);
+/* Has expiry look at rules whose timeouts came down.  Control thread. */
+void rules_follow_shortened(struct pipeline *);
 /* Gives back what a bridge's tables hold; the pipeline's mutex is held. */
 void bridge_rules_destroy(struct bridge *);
 
@@ -259,6 +262,8 @@ struct mac_table {
 
 void mac_table_init(struct mac_table *);
 void mac_table_destroy(struct mac_table *);
+/* Forgets what was learned; with 'bundle' not 0, all that is on it. */
+void mac_table_flush(struct mac_table *, uint32_t bundle);
 /* Stores the bundle of a MAC; false: unknown. */
 bool mac_lookup(struct mac_table *, const struct conf *, const uint8_t *mac,
                 uint16_t vlan, int64_t now_ms, uint32_t *bundle,
@@ -357,7 +362,6 @@ struct pipeline {
     struct port_map *_Atomic port_map;  /* Epoch. */
     struct rule *due, *last_due;        /* Rules with timeouts, by age. */
     int64_t next_expiry_ms;
-    bool is_hastened;           /* Atomic: a FIN has shortened timeouts. */
     struct lock frozen_lock;
     struct frozen *frozen_by_hash[FROZEN_HASH];
     struct frozen *frozen_by_id[FROZEN_HASH];
@@ -368,6 +372,7 @@ struct pipeline {
     uint32_t n_learned;         /* Atomic; written under learn_lock. */
     uint32_t allocated_learned;
     struct learned *orphans;    /* Deletions that a commit brought about. */
+    struct shortened *shortened;        /* Guarded by learn_lock. */
 };
 
 extern struct pipeline_hooks pipeline_hooks;
@@ -428,8 +433,6 @@ typedef uint32_t stage_one(struct pipeline *, void *change,
 int changes_stage(uint64_t version, void *changes, uint32_t n, size_t size,
                   size_t error_offset, stage_one *, const uint8_t *blob,
                   uint32_t blob_size);
-void rules_committed(struct pipeline *, struct staged_change *);
-void rules_aborted(struct pipeline *, struct staged_change *);
 void groups_committed(struct staged_change *);
 void groups_aborted(struct staged_change *);
 /* Stages the removal of every rule of 'bridge' that outputs to 'group'. */
@@ -523,8 +526,5 @@ struct credits {
     struct pipeline *pipeline;
     struct credit entries[];
 };
-
-/* Gives back what flow_trace() kept. */
-void flow_trace_forget(void);
 
 #endif /* private.h */

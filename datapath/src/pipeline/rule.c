@@ -201,29 +201,10 @@ due_remove(struct pipeline *p, struct rule *rule)
     }
 }
 
-/* Whether ops may give their rule timeouts when a connection ends. */
-static bool
-may_time_out(const void *ops, uint32_t size)
-{
-    OPS_FOR_EACH (op, ops, size) {
-        if (op->code == OP_FIN_TIMEOUT || op->code == OP_GROUP) {
-            return true;
-        } else if (op->code == OP_CLONE || op->code == OP_WRITE_ACTIONS) {
-            const struct op_clone *c = (const void *) op;
-            if (may_time_out(c->tail, op->size - sizeof *c)) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 static void
 due_add(struct pipeline *p, struct rule *rule)
 {
-    if (!rule->has_timeout
-        && (rule->idle_timeout || rule->hard_timeout
-            || may_time_out(rule->program->bytes, rule->program->size))) {
+    if ((rule->idle_timeout || rule->hard_timeout) && !rule->has_timeout) {
         rule->previous_due = p->last_due;
         rule->next_due = NULL;
         *(p->last_due ? &p->last_due->next_due : &p->due) = rule;
@@ -583,8 +564,7 @@ stage_modification(struct pipeline *p, struct rule *old,
     }
     struct rule *new = rule_insert(
         old->bridge, old->table, program,
-        reset ? counters_new(counters_used(old->counters)) : old->counters,
-        old->cls.priority,
+        reset ? counters_new(now_ms) : old->counters, old->cls.priority,
         &value, &mask, version);
     new->cookie = c->cookie == UINT64_MAX ? old->cookie : c->cookie;
     new->flags = old->flags;
@@ -719,14 +699,12 @@ stage_addition(struct pipeline *p, struct bridge *bridge,
         counters_ref(old->counters);
     }
     struct rule *new = rule_insert(bridge, c->table, program,
-                                   keep ? old->counters
-                                   : counters_new(old ? counters_used(
-                                                            old->counters)
-                                                  : now_ms),
+                                   keep ? old->counters : counters_new(now_ms),
                                    c->priority, value, mask, version);
     new->cookie = c->cookie;
     new->flags = c->flags & (RF_SEND_FLOW_REM | RF_NO_PKT_COUNTS
-                                 | RF_NO_BYT_COUNTS | RF_RESET_COUNTS | RF_CHECK_OVERLAP);
+                             | RF_NO_BYT_COUNTS | RF_RESET_COUNTS
+                             | RF_CHECK_OVERLAP);
     new->idle_timeout = c->idle_timeout;
     new->hard_timeout = c->hard_timeout;
     new->importance = c->importance;
@@ -1057,7 +1035,7 @@ record_put(const struct rule *rule, uint8_t *buffer, uint32_t size)
     r->n_bytes = count_get(&rule->counters->n_bytes);
     r->created_ms = rule->created_ms;
     r->modified_ms = rule->modified_ms;
-    r->used_ms = counters_used(rule->counters);
+    r->used_ms = __atomic_load_n(&rule->counters->used_ms, __ATOMIC_RELAXED);
     r->priority = rule->cls.priority;
     r->flags = rule->flags;
     r->idle_timeout = __atomic_load_n(&rule->idle_timeout, __ATOMIC_RELAXED);
@@ -1322,6 +1300,62 @@ rules_watch(uint32_t handle, bool watched)
 
 /* Timeouts. */
 
+struct shortened {              /* A rule to be looked at by expiry. */
+    struct shortened *next;
+    struct rule *rule;          /* A reference. */
+};
+
+/* Lowers a timeout to 'limit' seconds, if that is not 0 ("no timeout"). */
+static bool
+shorten(uint16_t *timeout, uint16_t limit)
+{
+    uint16_t now = __atomic_load_n(timeout, __ATOMIC_RELAXED);
+    bool lowers = limit && (!now || now > limit);
+
+    if (lowers) {
+        __atomic_store_n(timeout, limit, __ATOMIC_RELAXED);
+    }
+    return lowers;
+}
+
+void
+rule_shorten(struct pipeline *p, struct rule *rule, uint16_t idle,
+             uint16_t hard)
+{
+    bool lowers_idle = shorten(&rule->idle_timeout, idle);
+
+    if (shorten(&rule->hard_timeout, hard) || lowers_idle) {
+        struct shortened *s = xzalloc(sizeof *s);
+        rule_ref(rule);
+        s->rule = rule;
+        lock_take(&p->learn_lock);
+        s->next = p->shortened;
+        __atomic_store_n(&p->shortened, s, __ATOMIC_RELAXED);
+        lock_drop(&p->learn_lock);
+    }
+}
+
+void
+rules_follow_shortened(struct pipeline *p)
+{
+    if (!__atomic_load_n(&p->shortened, __ATOMIC_RELAXED)) {
+        return;
+    }
+    lock_take(&p->learn_lock);
+    struct shortened *next, *s = p->shortened;
+    __atomic_store_n(&p->shortened, NULL, __ATOMIC_RELAXED);
+    lock_drop(&p->learn_lock);
+    for (; s; s = next) {
+        next = s->next;
+        if (!s->rule->dead) {
+            due_add(p, s->rule);
+            p->next_expiry_ms = MIN(p->next_expiry_ms, clock_now());
+        }
+        rule_unref(s->rule);
+        free(s);
+    }
+}
+
 static int64_t
 rule_deadline(const struct rule *rule, uint8_t *reason)
 {
@@ -1329,16 +1363,15 @@ rule_deadline(const struct rule *rule, uint8_t *reason)
     uint16_t idle = __atomic_load_n(&rule->idle_timeout, __ATOMIC_RELAXED);
     int64_t deadline = INT64_MAX;
 
-    /* A timeout is over when more than its seconds have gone by. */
     if (hard) {
-        deadline = rule->modified_ms + hard * INT64_C(1000) + 1;
+        deadline = rule->modified_ms + hard * INT64_C(1000);
         *reason = RR_HARD_TIMEOUT;
     }
     if (idle) {
-        int64_t unused = (counters_used(rule->counters)
-                          + idle * INT64_C(1000) + 1);
-        if (unused < deadline) {
-            deadline = unused;
+        int64_t used = __atomic_load_n(&rule->counters->used_ms,
+                                       __ATOMIC_RELAXED);
+        if (used + idle * INT64_C(1000) < deadline) {
+            deadline = used + idle * INT64_C(1000);
             *reason = RR_IDLE_TIMEOUT;
         }
     }
@@ -1352,7 +1385,7 @@ pipeline_deadline(const struct pipeline *p_)
     int64_t deadline = p->due ? p->next_expiry_ms : INT64_MAX;
 
     if (__atomic_load_n(&p->n_learned, __ATOMIC_RELAXED)
-        || __atomic_load_n(&p->is_hastened, __ATOMIC_RELAXED)) {
+        || __atomic_load_n(&p->shortened, __ATOMIC_RELAXED)) {
         return clock_now();
     }
     for (struct bridge *b = p->bridges; b; b = b->next) {
@@ -1367,6 +1400,7 @@ pipeline_expire(struct pipeline *p, int64_t now_ms, uint64_t *n_work)
 {
     uint64_t n = learn_apply(p);
 
+    rules_follow_shortened(p);
     for (struct bridge *b = p->bridges; b; b = b->next) {
         const struct conf *conf = bridge_conf(b);
         if (mac_deadline(&b->macs, conf) <= now_ms) {
@@ -1380,12 +1414,6 @@ pipeline_expire(struct pipeline *p, int64_t now_ms, uint64_t *n_work)
                 pipeline_changed(p);
             }
         }
-    }
-    /* Pairs with credits_settle(). */
-    if (__atomic_load_n(&p->is_hastened, __ATOMIC_RELAXED) && !p->staged) {
-        __atomic_store_n(&p->is_hastened, false, __ATOMIC_RELAXED);
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        p->next_expiry_ms = now_ms;
     }
     if (p->due && p->next_expiry_ms <= now_ms && !p->staged) {
         uint64_t version;

@@ -6,8 +6,8 @@
 
 #define MAX_LIVENESS_DEPTH 128
 
-static uint32_t find_live(struct xlate *, const struct group *,
-                          unsigned depth);
+static const struct group_bucket *first_live_bucket(
+    struct xlate *, const struct group *, unsigned depth);
 
 static bool
 port_is_live(const struct xlate *x, uint32_t ofp)
@@ -17,11 +17,13 @@ port_is_live(const struct xlate *x, uint32_t ofp)
     return port && port->config.state & BP_LIVE;
 }
 
+/* A bucket of a "select" group that weighs nothing is never used. */
 static bool
-bucket_is_live(struct xlate *x, const struct group_bucket *bucket,
-               unsigned depth)
+bucket_is_live(struct xlate *x, const struct group *group,
+               const struct group_bucket *bucket, unsigned depth)
 {
-    if (depth >= MAX_LIVENESS_DEPTH) {
+    if (depth >= MAX_LIVENESS_DEPTH
+        || (group->type == GROUP_SELECT && !bucket->weight)) {
         return false;
     }
     bool watches_port = bucket->watch_port != UINT32_MAX
@@ -36,25 +38,33 @@ bucket_is_live(struct xlate *x, const struct group_bucket *bucket,
     if (watches_group) {
         const struct group *g = group_lookup(x->bridge, bucket->watch_group,
                                              x->version);
-        return g && find_live(x, g, depth + 1) != UINT32_MAX;
+        return g && first_live_bucket(x, g, depth + 1);
     }
     return false;
 }
 
-/* Returns the place of the first live bucket, or UINT32_MAX. */
-static uint32_t
-find_live(struct xlate *x, const struct group *group, unsigned depth)
+static void
+report_dead(struct xlate *x, const struct group_bucket *bucket)
+{
+    uint32_t port = bucket->watch_port == RESERVED_NONE ? UINT32_MAX
+                                                        : bucket->watch_port;
+
+    REPORT(x, TRACE_BUCKET_DEAD, bucket->id,
+           (uint64_t) port << 32 | bucket->watch_group, 0);
+}
+
+static const struct group_bucket *
+first_live_bucket(struct xlate *x, const struct group *group,
+                  unsigned depth)
 {
     for (uint32_t i = 0; i < group->n_buckets; i++) {
-        const struct group_bucket *b = &group->buckets[i];
-        if (bucket_is_live(x, b, depth)) {
-            return i;
+        const struct group_bucket *bucket = &group->buckets[i];
+        if (bucket_is_live(x, group, bucket, depth)) {
+            return bucket;
         }
-        REPORT(x, TRACE_DEAD_BUCKET, b->id,
-               b->watch_group != UINT32_MAX ? b->watch_group : b->watch_port,
-               0);
+        report_dead(x, bucket);
     }
-    return UINT32_MAX;
+    return NULL;
 }
 
 static void
@@ -128,7 +138,9 @@ hash_symmetric_l4(struct xlate *x, uint32_t basis)
     if (is_ip(&x->flow)) {
         mask_addresses(x);
         x->wc->nw_proto = 0xff;
-        x->wc->tp_src = x->wc->tp_dst = UINT16_MAX;
+        if (x->flow.nw_proto != 17) {       /* Ports of UDP are not hashed. */
+            x->wc->tp_src = x->wc->tp_dst = UINT16_MAX;
+        }
     }
     return flow_hash_symmetric_l4(&x->flow, basis);
 }
@@ -228,7 +240,8 @@ uint32_t
 xlate_bundle(struct xlate *x, const struct op_bundle *op)
 {
     uint32_t chosen = RESERVED_NONE, best = 0;
-    uint32_t hash = op->algorithm ? hash_fields(x, op->fields, op->basis) : 0;
+    uint32_t hash = op->algorithm && op->n > 1
+                    ? hash_fields(x, op->fields, op->basis) : 0;
 
     for (uint32_t i = 0; i < op->n; i++) {
         if (!port_is_live(x, op->tail[i])) {
@@ -255,7 +268,8 @@ pick_by_score(struct xlate *x, const struct group *group, uint32_t hash)
 
     for (uint32_t i = 0; i < group->n_buckets; i++) {
         const struct group_bucket *b = &group->buckets[i];
-        if (!bucket_is_live(x, b, 0)) {
+        if (!bucket_is_live(x, group, b, 0)) {
+            report_dead(x, b);
             continue;
         }
         uint64_t score = (uint64_t) (murmur_2words(b->id, hash) & 0xffff)
@@ -314,7 +328,7 @@ pick_by_dp_hash(struct xlate *x, const struct group *group)
     x->wc->dp_hash |= be32_from(group->hash_mask);
     for (uint32_t i = 0; i <= group->hash_mask; i++) {
         uint32_t b = group->hash_map[(dp_hash + i) & group->hash_mask];
-        if (bucket_is_live(x, &group->buckets[b], 0)) {
+        if (bucket_is_live(x, group, &group->buckets[b], 0)) {
             return b;
         }
     }
@@ -325,7 +339,8 @@ static uint32_t
 pick_bucket(struct xlate *x, const struct group *group)
 {
     if (group->type == GROUP_FAST_FAILOVER) {
-        return find_live(x, group, 0);
+        const struct group_bucket *b = first_live_bucket(x, group, 0);
+        return b ? (uint32_t) (b - group->buckets) : UINT32_MAX;
     }
     if (group->hash_map) {
         return pick_by_dp_hash(x, group);

@@ -133,12 +133,6 @@ credit_release(struct pipeline *p, struct credit *c)
 }
 
 void
-credits_ref(struct credits *credits)
-{
-    __atomic_add_fetch(&credits->refs, 1, __ATOMIC_RELAXED);
-}
-
-void
 credits_unref(struct credits *credits)
 {
     if (credits
@@ -148,20 +142,6 @@ credits_unref(struct credits *credits)
         }
         free(credits);
     }
-}
-
-/* Lowers a timeout to 'limit' seconds; 0 is no timeout.  Returns whether it
- * was longer. */
-static bool
-shorten(uint16_t *timeout, uint16_t limit)
-{
-    uint16_t now = __atomic_load_n(timeout, __ATOMIC_RELAXED);
-
-    if (limit && (!now || now > limit)) {
-        __atomic_store_n(timeout, limit, __ATOMIC_RELAXED);
-        return true;
-    }
-    return false;
 }
 
 void
@@ -205,13 +185,7 @@ credits_settle(struct credits *credits, uint64_t n_packets, uint64_t n_bytes,
         case CREDIT_FIN_TIMEOUT:
             if (tcp_flags & 5) {        /* FIN or RST. */
                 struct rule *rule = c->object;
-                if (shorten(&rule->idle_timeout, c->vlan)
-                    | shorten(&rule->hard_timeout, c->bundle)) {
-                    /* Pairs with pipeline_expire(). */
-                    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-                    __atomic_store_n(&credits->pipeline->is_hastened, true,
-                                     __ATOMIC_RELAXED);
-                }
+                rule_shorten(credits->pipeline, rule, c->vlan, c->bundle);
             }
             break;
         case CREDIT_LEARN:
@@ -590,13 +564,9 @@ static bool run_table(struct xlate *, uint32_t in_port, uint8_t table,
                       bool last);
 
 static bool
-may_receive(struct xlate *x, const struct conf_port *port)
+may_receive(const struct conf_port *port)
 {
-    static const uint8_t stp[6] = { 0x01, 0x80, 0xc2, 0, 0, 0 };
-    bool is_stp = !memcmp(x->flow.eth_dst, stp, 6);
-
-    return !(port->config.config & (is_stp ? PORT_NO_RECV_STP
-                                    : PORT_NO_RECV));
+    return !(port->config.config & PORT_NO_RECV);
 }
 
 static void
@@ -642,7 +612,7 @@ output_to_patch(struct xlate *x, const struct conf_port *port, bool last)
         xlate_report(x, TRACE_BRIDGE, bridge->handle, 0, 0, 0);
         x->trace_depth++;
     }
-    if (may_receive(x, peer)) {
+    if (may_receive(peer)) {
         if (peer->bundle) {
             xlate_mirror(x, peer->bundle, peer->bundle->mirrors_in);
         }
@@ -1196,7 +1166,17 @@ depends_on_proto(const struct op_set_field *op)
 
     return (prereq == PREREQ_IP || prereq == PREREQ_IPV4
             || prereq == PREREQ_IPV6)
-           && op->field != FIELD_IP_DSCP && op->field != FIELD_NW_TOS;
+           && op->field != FIELD_IP_DSCP;
+}
+
+/* A tag that comes into being with its number has the usual type. */
+static void
+complete_tag(struct xlate *x, unsigned field)
+{
+    if (fields[field].offset == offsetof(struct flow, vlan0_tci)
+        && x->flow.vlan0_tci && !x->flow.vlan0_tpid) {
+        x->flow.vlan0_tpid = CONSTANT_BE16(ETH_VLAN);
+    }
 }
 
 static void
@@ -1210,6 +1190,7 @@ op_set_field(struct xlate *x, const struct op_set_field *op)
             MASK_ALL(x, nw_proto);
         }
         field_set(f, op->value, op->mask, &x->flow);
+        complete_tag(x, op->field);
     } else {
         REPORT(x, TRACE_PREREQUISITES, op->field, 0, 0);
     }
@@ -1242,6 +1223,7 @@ op_move(struct xlate *x, const struct op_move *op)
         subfield_mask(&op->src, x->wc);
         subfield_mask(&op->dst, x->wc);
         subfield_copy(&op->src, &x->flow, &op->dst, &x->flow);
+        complete_tag(x, op->dst.field);
         report_subfield(x, &op->dst);
     } else {
         REPORT(x, TRACE_MOVE_REFUSED, op->dst.field, 0, 0);
@@ -1271,6 +1253,7 @@ op_pop(struct xlate *x, const struct op_pop *op)
     memcpy(&entry, x->stack.data + x->stack.size, sizeof entry);
     subfield_mask(&op->dst, x->wc);
     subfield_write(&op->dst, entry.value, &x->flow);
+    complete_tag(x, op->dst.field);
     report_subfield(x, &op->dst);
 }
 
@@ -1825,6 +1808,7 @@ op_check_larger(struct xlate *x, const struct op_check_pkt_larger *op,
 {
     struct flow flow = x->flow, base;
     bool conntracked = x->conntracked, was_mpls = x->was_mpls;
+    bool exits = false;
     struct saved_buffers saved;
 
     xlate_commit(x);
@@ -1848,6 +1832,7 @@ op_check_larger(struct xlate *x, const struct op_check_pkt_larger *op,
         x->base = base;
         x->conntracked = conntracked;
         x->was_mpls = was_mpls;
+        exits |= larger && x->exit;
         x->exit = false;
     }
     if (actions_end(x->actions, start)) {
@@ -1856,8 +1841,10 @@ op_check_larger(struct xlate *x, const struct op_check_pkt_larger *op,
         a->length = op->length;
         a->greater_size = begun[0] - begun[1];
     }
+    /* The rest of this list has been done, twice.  Other lists go on, unless
+     * the larger frame's ended them. */
     x->action_set.size = 0;
-    x->exit = true;             /* The rest has been done, twice. */
+    x->exit = exits;
 }
 
 /* Translates one op; returns false if the list ends with it. */
@@ -1877,9 +1864,11 @@ run_op(struct xlate *x, const struct op *op, const struct op *next,
         const struct op_output_reg *o = (const void *) op;
         uint64_t port = subfield_u64(&o->src, &x->flow);
         subfield_mask(&o->src, x->wc);
-        REPORT(x, TRACE_OUTPUT_PORT, port, 0, 0);
         if (port <= UINT16_MAX) {
+            REPORT(x, TRACE_OUTPUT_PORT, port, 0, 0);
             output_action(x, port, o->max_len, false, last);
+        } else {
+            REPORT(x, TRACE_PORT_TOO_LARGE, port, 0, 0);
         }
         break;
     }
@@ -2302,7 +2291,7 @@ translate(struct xlate *x, struct frozen *frozen)
             x->trace_depth++;
         }
     }
-    if (!frozen && port && !may_receive(x, port)) {
+    if (!frozen && port && !may_receive(port)) {
         if (rule) {
             credit_rule(x, rule);
         } else if (!has_ops) {

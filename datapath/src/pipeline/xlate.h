@@ -106,7 +106,7 @@ void xlate_ops(struct xlate *, const void *ops, uint32_t size,
                bool in_group);
 bool xlate_may_resubmit(struct xlate *);
 void xlate_freeze(struct xlate *);
-/* Ends with recirc() to go on in 'table'; returns its id, 0 if not freezing. */
+/* Ends with recirc() to go on in 'table'; returns its id, 0: no freezing. */
 uint32_t xlate_finish_freezing(struct xlate *, uint8_t table);
 /* Runs a set of actions in the order that OpenFlow prescribes. */
 void xlate_action_set(struct xlate *, const void *ops, uint32_t size,
@@ -126,7 +126,6 @@ bool flow_push_mpls(struct flow *, unsigned n, be16 eth_type,
 /* field.c: bits of fields; 'bytes' is a container with the field in place. */
 bool field_has_prereq(enum prereq, const struct flow *, struct flow *wc);
 void field_mask(const struct field *, const uint8_t *mask, struct flow *wc);
-void field_mask_all(const struct field *, struct flow *wc);
 void field_set(const struct field *, const uint8_t *value,
                const uint8_t *mask, struct flow *);
 void subfield_mask(const struct subfield *, struct flow *wc);

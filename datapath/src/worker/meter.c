@@ -1,9 +1,9 @@
 /* meter.c: meters, token buckets that all workers share.
  *
  * A band's bucket holds thousandths of packets, or bits; it fills by 'rate' a
- * millisecond up to 'burst' and a frame takes out what it weighs.  A frame that
- * finds too little in some bands is treated as the one with the highest rate
- * says.  All of a meter is under its lock, which is held for one frame: a
+ * millisecond up to 'burst' and a frame takes out what it weighs.  A frame
+ * that finds too little in some bands is treated as the one with the highest
+ * rate says.  All of a meter is under its lock, which is held for one frame: a
  * meter is one bucket, not one per worker.
  *
  * Meters are found by number in an array of pointers; one that is replaced or

@@ -41,7 +41,7 @@ from ovsdb_server.service.hosted import HostedDatabase
 from ovsdb_server.service.large import MANY_CHANGES, is_large
 from ovsdb_server.service.membership import (CANDIDATE, FOLLOWER, JOINING, LEADER, LEFT, MEMBER,
                                              ClusterError, Membership, Peer, Status)
-from ovsdb_server.service.slices import SLICE, Slices
+from ovsdb_server.service.slices import Slices
 from ovsdb_server.storage.cluster_file import Entry, nickname, short
 from ovsdb_server.storage.cluster_log import ClusterLog
 from ovsdb_server.storage.etcd import KV_COMPACT, KV_TXN, Keys, compact
@@ -234,7 +234,7 @@ class ClusterMember(Membership):
             if not execution.is_waiting:
                 self._finish([(request.token, execution)])
                 if execution.delta:
-                    self.server.after_commit(hosted, execution.delta)
+                    self.server.after_commit(hosted)
         self.server.note_waiting()
 
     def _kick(self) -> None:
@@ -300,14 +300,7 @@ class ClusterMember(Membership):
 
     async def _run_slices(self, work: _Work) -> None:
         """Run something long, a slice in each turn of the event loop."""
-        hub = self.server.hub
-        hub.n_others += 1
-        try:
-            while not work.slices.advance(SLICE):
-                await trio.lowlevel.checkpoint()
-        finally:
-            hub.n_others -= 1
-            work.slices.abandon()
+        await work.slices.run(self.server.hub)
         if work is self._work:
             self._step()
 
@@ -442,7 +435,7 @@ class ClusterMember(Membership):
         self._note_commit()
         self._finish(finished)
         if has_changed:
-            self.server.after_commit(self.hosted, {})
+            self.server.after_commit(self.hosted)
         self._trim_when_due()
 
     def _apply(self, entries: list[Entry]) -> None:
@@ -463,7 +456,7 @@ class ClusterMember(Membership):
                 self._store(entry)
         self._note_commit()
         if has_changed:
-            self.server.after_commit(self.hosted, {})
+            self.server.after_commit(self.hosted)
         if any(entry.servers is not None for entry in entries):
             self._note_servers()
         self._trim_when_due()
@@ -501,7 +494,7 @@ class ClusterMember(Membership):
             self._note_commit()
             if token is not None:
                 self._finish([(token, execution)])
-            self.server.after_commit(hosted, {})
+            self.server.after_commit(hosted)
             self._trim_when_due()
 
         self._begin(_Work(call, finish))

@@ -36,7 +36,7 @@ _SLICED_MAX = 3
 
 
 class _Later:
-    """What `submit` returns of a transaction that is decided later: it looks like one that waits."""
+    """What `submit` returns of a transaction that is decided later: it looks like a waiting one."""
 
     is_waiting = True
     is_durable = False

@@ -1,12 +1,14 @@
 """The control commands of ovsdb-server: what each answers, ours and the reference."""
 
 import re
+import shlex
 
 import pytest
 
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.rpc import blocking
 from ovsdb_server.storage import journal
+from ovsdb_server.storage.cluster_file import create_cluster
 
 SCHEMA = DatabaseSchema.from_json({"name": "T", "version": "1.0.0", "tables": {
     "A": {"isRoot": True, "columns": {
@@ -33,6 +35,10 @@ COMMANDS = [
      "T                \n                A                           OFF\n"
      "_Server          \n                Database                    OFF\n"),
     ("ovsdb-server/tlog-set A on", "invalid DB:TABLE argument" + REFUSED),
+    ("ovsdb-server/tlog-set T: on", "invalid DB:TABLE argument" + REFUSED),
+    ("ovsdb-server/tlog-set :A on", "invalid DB:TABLE argument" + REFUSED),
+    ("ovsdb-server/tlog-set T:A:x on", "invalid DB:TABLE argument" + REFUSED),
+    ("ovsdb-server/tlog-set X:X maybe", "invalid command argument" + REFUSED),
     ("ovsdb-server/tlog-set X:A on", "no such database" + REFUSED),
     ("ovsdb-server/tlog-set T:X on", "no such table" + REFUSED),
     ("ovsdb-server/tlog-set T:A maybe", "invalid command argument" + REFUSED),
@@ -48,6 +54,8 @@ COMMANDS = [
     ("ovsdb-server/compact _Server", "cannot compact built-in databases" + REFUSED),
     ("ovsdb-server/add-remote db:X,A,name", '"db:X,A,name": no database named X' + REFUSED),
     ("ovsdb-server/add-remote db:T", '"db:T": invalid syntax' + REFUSED),
+    ("ovsdb-server/add-remote db:T,A,name,x", ""),
+    ("ovsdb-server/remove-remote db:T,A,name,x", ""),
     ("ovsdb-server/add-remote db:T,X,name", '"db:T,X,name": no table named X' + REFUSED),
     ("ovsdb-server/add-remote db:T,A,x", '"db:T,A,x": table "A" has no column "x"' + REFUSED),
     ("ovsdb-server/add-remote db:T,A,name", ""),
@@ -57,6 +65,13 @@ COMMANDS = [
     ("ovsdb-server/remove-remote db:T,A,name", "no such remote" + REFUSED),
     ("ovsdb-server/add-db no.db",
      "I/O error: no.db: open failed (No such file or directory)" + REFUSED),
+    ("ovsdb-server/add-db ''", "I/O error: : open failed (No such file or directory)" + REFUSED),
+    ("vlog/set PATTERN", "missing destination" + REFUSED),
+    ("vlog/set FACILITY", "invalid facility" + REFUSED),
+    ("vlog/set PATTERN:", "missing destination" + REFUSED),
+    ("vlog/set pattern,console,%m", ""),
+    *((f"cluster/{name} T", f'"cluster/{name}"' + UNKNOWN)
+      for name in ("status", "cid", "sid", "leave")),
     ("ovsdb-server/add-db t.db", "ovsdb error: t.db: already open" + REFUSED),
     ("ovsdb-server/add-db copy.db", "ovsdb error: T: duplicate database name" + REFUSED),
     ("ovsdb-server/add-db junk.db", "ovsdb error: junk.db: cannot identify file type" + REFUSED),
@@ -78,6 +93,10 @@ COMMANDS = [
     ("ovsdb-server/set-active-ovsdb-server-probe-interval 0", ""),
     ("ovsdb-server/set-sync-exclude-tables T:B,T:A", ""),
     ("ovsdb-server/get-sync-exclude-tables", "T:A,T:B\n"),
+    ("ovsdb-server/set-sync-exclude-tables c,b:x:y,:d,b:,,a:z", ""),
+    ("ovsdb-server/get-sync-exclude-tables", ":d:,a:z,b:,b:x:y,c:\n"),
+    ("ovsdb-server/set-sync-exclude-tables ,", ""),
+    ("ovsdb-server/get-sync-exclude-tables", ""),
     ("ovsdb-server/connect-active-ovsdb-server", ""),
     ("ovsdb-server/disconnect-active-ovsdb-server", ""),
     ("ovsdb-server/sync-status", "state: active\n"),
@@ -100,7 +119,7 @@ def server(make_server, server_kind):
 def test_every_command_answers_as_the_reference_does(server):
     with blocking.connect(f"unix:{server.directory}/ovsdb-server.{server.pid}.ctl", 5) as control:
         for line, wanted in COMMANDS:
-            name, *args = line.split()
+            name, *args = shlex.split(line)
             try:
                 answer = control.call(name, args, 5)
             except blocking.RpcError as error:
@@ -120,6 +139,14 @@ def test_list_commands_names_what_the_reference_has(make_server, tools):
         assert server.start("-vconsole:off").returncode == 0
         found.append(server.appctl("list-commands").stdout.splitlines())
     assert set(found[1]) - set(found[0]) == set()
+
+
+def test_commands_about_clusters_come_with_the_first_cluster(server):
+    assert "cluster/" not in server.appctl("list-commands").stdout
+    create_cluster(str(server.directory / "c.db"),
+                   DatabaseSchema.from_json({**SCHEMA.to_json(), "name": "C"}), {}, "unix:c.raft")
+    assert server.appctl("ovsdb-server/add-db", "c.db").stderr == ""
+    assert "cluster/status" in server.appctl("list-commands").stdout
 
 
 def test_changes_of_logged_tables_are_in_the_log(server):

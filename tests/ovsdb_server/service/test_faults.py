@@ -160,7 +160,6 @@ def suffer(make_server, tools, seed: int) -> None:
     else:
         journal.create(path, SCHEMA)
     loads = [Load(number, rng) for number in range(N_CLIENTS)]
-    n_faults = 0
     for _life in range(N_LIVES):
         has_power_loss = rng.random() < 0.5
         server.environment["FAULT"] = (

@@ -2,7 +2,6 @@
 
 import json
 import select
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -58,6 +57,12 @@ def fill(server):
     return talk
 
 
+def begin(talk, *requests: dict) -> None:
+    """Send requests, and wait until the server has begun with the first of them."""
+    talk.send(request("begun", method="echo"), *requests)
+    assert talk.receive()["id"] == "begun"
+
+
 def is_there(talk) -> bool:
     return bool(select.select([talk.socket], [], [], 0)[0])
 
@@ -92,8 +97,7 @@ def test_others_read_and_see_all_of_it_or_nothing(server):
 
 def test_who_wants_to_write_waits_and_keeps_order(server):
     big, second, third = fill(server), connect(server), connect(server)
-    big.send(request(1, SWEEP), request(2, COUNT), request("e", method="echo"))
-    time.sleep(0.05)
+    begin(big, request(1, SWEEP), request(2, COUNT), request("e", method="echo"))
     # Both see what the first has done, and the third what the second has.
     second.send(request(3, {"op": "update", "table": "T", "where": [["name", "==", "row-5"]],
                             "row": {"n": 50}}), request(4, COUNT))
@@ -115,9 +119,7 @@ def test_who_wants_to_write_waits_and_keeps_order(server):
 def test_one_large_transaction_after_another(server):
     """Who sends many does not shut others out."""
     big, other = fill(server), connect(server)
-    for number in range(10):
-        big.send(request(number, SWEEP))
-    time.sleep(0.05)
+    begin(big, *(request(number, SWEEP) for number in range(10)))
     other.send(request("w", {"op": "mutate", "table": "T", "where": [["name", "==", "row-0"]],
                              "mutations": [["n", "+=", 100]]}))
     assert other.receive()["result"] == [{"count": 1}]
@@ -209,8 +211,7 @@ def test_monitors_are_told_all_of_it_before_the_reply(server):
 
 def test_the_server_ends_while_one_runs(server):
     big = fill(server)
-    big.send(request(1, *[SWEEP] * 50))
-    time.sleep(0.1)
+    begin(big, request(1, *[SWEEP] * 50))
     assert server.appctl("exit").returncode == 0
     server.wait_end()
     assert server.start("-vconsole:off").returncode == 0
@@ -227,8 +228,7 @@ def test_commands_that_change_the_database_come_after_it(server):
     schema = json.loads(json.dumps(SCHEMA))
     schema["tables"]["T"]["columns"]["more"] = {"type": "string"}
     assert big.call("set_db_change_aware", True) == {}
-    big.send(request(2, SWEEP))
-    time.sleep(0.02)
+    begin(big, request(2, SWEEP))
     assert talk.call("convert", "D", schema) == {}
     assert big.receive()["result"] == [{"count": N_ROWS}]
     assert values(talk) == {2}

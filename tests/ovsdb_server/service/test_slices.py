@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from ovsdb_server.service import slices as module
 from ovsdb_server.service.slices import Slices
 
 
@@ -87,3 +88,15 @@ def test_what_is_added_while_it_runs_is_done_too():
     while not slices.advance(0.0):
         pass
     assert done == list(range(501))
+
+
+def test_without_a_thread_it_is_done_at_one_go(monkeypatch):
+    class NoThread(threading.Thread):
+        def start(self):
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(module, "Thread", NoThread)
+    slices = Slices(lambda paced: sum(paced(range(10_000))))
+    assert slices.advance(0.0)
+    assert slices.result == sum(range(10_000))
+    slices.abandon()

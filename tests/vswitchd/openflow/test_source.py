@@ -3,6 +3,7 @@
 from vswitchd.openflow import packed, source
 from vswitchd.openflow.action_types import Clone, Output, SetField, Subfield
 from vswitchd.openflow.match import Match
+from vswitchd.openflow.text import parse_actions
 
 
 def test_source_actions_come_back_equal_and_of_their_types():
@@ -12,6 +13,14 @@ def test_source_actions_come_back_equal_and_of_their_types():
         Output, Clone, Subfield]
     assert source.pack(()) == b"" and source.unpack(b"") == ()
     assert SetField in source._CLASSES
+
+
+def test_options_that_actions_name_are_found():
+    for text, numbers in (("output:1", set()), ("set_field:5->tun_metadata3,output:2", {3}),
+                          ("clone(move:tun_metadata12[0..7]->tun_metadata3[0..7])", {3, 12}),
+                          ("learn(table=1,load:NXM_NX_TUN_METADATA7[0..7]->NXM_NX_REG0[0..7])",
+                           {7})):
+        assert source.options_in(source.pack(parse_actions(text)[0])) == numbers
 
 
 def test_packed_match_comes_back_equal():

@@ -179,7 +179,8 @@ def _decode_nx_mod(frame: Frame, table_in_command: bool) -> FlowMod:
     actions = decode_instructions(body, frame.version, offset)
     return FlowMod(name, match, priority, actions, table, cookie, mask, new_cookie, idle, hard, 0,
                    buffer_id, out_port, GROUP_ANY,
-                   _read_flags(flags, command, frame.version, bool(idle or hard)), "nxm", table_in_command)
+                   _read_flags(flags, command, frame.version, bool(idle or hard)), "nxm",
+                   table_in_command)
 
 
 def _decode_nx_match(body: bytes, start: int, length: int, cookie: bool, strict: bool = True):
@@ -393,9 +394,10 @@ def encode_flow_removed(value: FlowRemoved, version: int):
             value.cookie) + encode_match(value.match, version) + encode_oxs(stats)
     counters = _raw(value.packets), _raw(value.bytes)
     if version >= OF11:
+        hard = value.hard_timeout if version >= OF12 else 0
         return "OFPT_FLOW_REMOVED", _REMOVED11.pack(
             value.cookie, value.priority, reason, value.table, *value.duration,
-            value.idle_timeout, value.hard_timeout, *counters) + encode_match(value.match, version)
+            value.idle_timeout, hard, *counters) + encode_match(value.match, version)
     if value.form == "nxm":
         match, length = _encode_nx_match(value.match)
         return "NXT_FLOW_REMOVED", _REMOVED_NX.pack(

@@ -37,9 +37,12 @@ _SELECTION_METHOD = 1
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """One bucket.  watch_port: PORT_NONE for none; watch_group: GROUP_ANY for none."""
+    """One bucket.  watch_port: PORT_NONE for none; watch_group: GROUP_ANY for none.
 
-    bucket_id: int
+    bucket_id is None only until the text that it is read from gives it one.
+    """
+
+    bucket_id: int | None
     actions: tuple
     weight: int = 0
     watch_port: int = PORT_NONE
@@ -137,7 +140,7 @@ def _decode_buckets15(data: bytes, version: int, kind: int) -> tuple[Bucket, ...
                                 f"bucket id ({bucket_id}) is out of range", "ofp_group")
         if any(bucket.bucket_id == bucket_id for bucket in buckets):
             raise OpenFlowError("OFPGMFC_BAD_BUCKET",
-                                f"Duplicate bucket id {bucket_id}", "ofp_group")
+                                "Duplicate bucket id", "ofp_group")
         buckets.append(Bucket(bucket_id, actions, weight, watch_port, watch_group))
         offset = end
     return tuple(buckets)
@@ -615,6 +618,7 @@ def show_group_features_reply(frame: Frame, out: list[str], style: Style) -> Non
                f"    Capabilities:  {value.capabilities:#x}\n")
     for index, title in enumerate(titles):
         if value.types >> index & 1:
-            out.append(f"    {title} group:\n       max_groups={hash_hex(value.max_groups[index])}\n"
+            out.append(f"    {title} group:\n"
+                       f"       max_groups={hash_hex(value.max_groups[index])}\n"
                        f"       actions: {describe_actions(value.actions[index], frame.version)}"
                        "\n")

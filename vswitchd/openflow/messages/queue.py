@@ -11,7 +11,8 @@ from schema.openflow.limits import PORT_MAX, PORT_NONE, QUEUE_ALL
 from schema.openflow.messages import OF10, OF11, OF12, OF13, OF14
 from vswitchd.openflow.framing import Frame, OpenFlowError
 from vswitchd.openflow.messages.base import (
-    Style, format_duration, pack_property, port_to_wire, property_number, read_port, read_properties,
+    Style, format_duration, pack_property, port_to_wire, property_number, read_port,
+    read_properties,
 )
 
 _UNKNOWN = (1 << 64) - 1

@@ -11,9 +11,10 @@ from schema.openflow.limits import TABLE_ALL
 from schema.openflow.messages import OF10, OF11, OF12, OF13, OF14, OF15
 from vswitchd.openflow.framing import Frame, OpenFlowError
 from vswitchd.openflow.messages.base import (
-    NO_ERROR_NAME, Property, Style, describe_bits, hash_hex, pack_name, pack_property, read_properties,
-    strip_name, unknown_property,
+    NO_ERROR_NAME, Property, Style, describe_bits, hash_hex, pack_name, pack_property,
+    read_properties, strip_name, unknown_property,
 )
+from vswitchd.openflow.value_text import FlowTextError
 
 MISS = {0: "controller", 1: "continue", 2: "drop"}
 _MISS_NUMBERS = {name: number for number, name in MISS.items()}
@@ -31,10 +32,9 @@ class TableStatsRequest:
 
 @dataclass(frozen=True, slots=True)
 class TableFeaturesRequest:
-    """OFPST_TABLE_FEATURES request; without a body: tell, do not change.  has_more: a part."""
+    """OFPST_TABLE_FEATURES request without a body: tell, do not change."""
 
     body: bytes = b""
-    has_more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def decode_table_stats_request(frame: Frame) -> TableStatsRequest:
 
 
 def decode_table_features_request(frame: Frame) -> TableFeaturesRequest:
-    return TableFeaturesRequest(frame.body, bool(frame.flags & 1))
+    return TableFeaturesRequest(frame.body)
 
 
 def decode_table_desc_request(frame: Frame) -> TableDescRequest:
@@ -184,8 +184,8 @@ def describe_actions(bits: int, version: int) -> str:
     return describe_action_names(actions_from_bits(bits, version))
 
 
-_INSTRUCTION_NAMES = ((6, "meter"), (4, "apply_actions"), (5, "clear_actions"), (3, "write_actions"),
-                      (2, "write_metadata"), (1, "goto_table"))
+_INSTRUCTION_NAMES = ((6, "meter"), (4, "apply_actions"), (5, "clear_actions"),
+                      (3, "write_actions"), (2, "write_metadata"), (1, "goto_table"))
 """(type, name) in the order of the text."""
 
 
@@ -516,9 +516,9 @@ def _encode_features(f: TableFeatures, version: int) -> bytes:
     props += pack_property(8, _put_fields(f.match, f.mask, version))
     props += pack_property(10, _put_fields(f.wildcard, frozenset(), version))
     capabilities = (_EVICTION if f.eviction else 0) | (_VACANCY if f.vacancy else 0)
-    return _FEATURES.pack(64 + len(props), f.table, f.command, 0, pack_name(f.name, 32), f.metadata_match,
-                          f.metadata_write, capabilities if version >= OF14 else 0,
-                          f.max_entries) + props
+    return _FEATURES.pack(64 + len(props), f.table, f.command, 0, pack_name(f.name, 32),
+                          f.metadata_match, f.metadata_write,
+                          capabilities if version >= OF14 else 0, f.max_entries) + props
 
 
 def encode_table_features_reply(value: TableFeaturesReply, version: int):
@@ -682,7 +682,8 @@ class TablePrinter:
         if f.instructions and before is not None and f.instructions == before.instructions:
             out.append("      (same instructions)\n")
         elif f.instructions:
-            names = " ".join(name for kind, name in _INSTRUCTION_NAMES if f.instructions >> kind & 1)
+            names = " ".join(name for kind, name in _INSTRUCTION_NAMES
+                             if f.instructions >> kind & 1)
             out.append(f"      instructions: {names}\n")
         if f.write == f.apply == ActionFeatures():
             return
@@ -867,8 +868,11 @@ def encode_table_mod(value: TableMod, version: int):
     return "OFPT_TABLE_MOD", struct.pack("!B3xI", value.table, config) + props
 
 
-def parse_table_mod(table: int, text: str) -> tuple[TableMod | None, frozenset[int]]:
-    """What a setting of `mod-table` means, and the versions that can say it."""
+def parse_table_mod(table: int, text: str) -> tuple[TableMod, frozenset[int]]:
+    """What a setting of `mod-table` means, and the versions that can say it.
+
+    Raises FlowTextError.
+    """
     if text in _MISS_NUMBERS:
         return TableMod(table, _MISS_NUMBERS[text]), frozenset((2, 3))
     newer = frozenset((5, 6))
@@ -876,11 +880,23 @@ def parse_table_mod(table: int, text: str) -> tuple[TableMod | None, frozenset[i
         return TableMod(table, eviction=text == "evict"), newer
     if text == "novacancy":
         return TableMod(table, vacancy=False), newer
-    if text.startswith("vacancy:"):
-        low, _, high = text[8:].partition(",")
-        if low.isdigit() and high.isdigit() and int(low) <= 100 and int(high) <= 100:
-            return TableMod(table, vacancy=Vacancy(int(low), int(high))), newer
-    return None, newer
+    name, _, limits = text.partition(":")
+    if name not in ("", "vacancy"):
+        raise FlowTextError(f"invalid table_mod setting {text}")
+    down, up, *_ = [*filter(None, limits.split(",")), "", ""]
+    vacancy = Vacancy(_parse_percentage(down, "down"), _parse_percentage(up, "up"))
+    if vacancy.up < vacancy.down:
+        raise FlowTextError("Invalid vacancy range, vacancy up should be greater than vacancy "
+                            "down (OFPBPC_BAD_VALUE)")
+    return TableMod(table, vacancy=vacancy), newer
+
+
+def _parse_percentage(text: str, which: str) -> int:
+    if not text:
+        raise FlowTextError(f"Vacancy {which} value missing")
+    if not text.isdecimal() or int(text) > 100:
+        raise FlowTextError(f'Invalid vacancy {which} value "{text}"')
+    return int(text)
 
 
 def _describe_eviction_flags(flags: int) -> str:
@@ -985,4 +1001,5 @@ def encode_table_status(value: TableStatus, version: int):
 
 def show_table_status(frame: Frame, out: list[str], style: Style) -> None:
     value = decode_table_status(frame)
-    out.append(f" reason={_STATUS_REASONS[value.reason]}\ntable_desc:-" + _describe_desc(value.desc, style))
+    out.append(f" reason={_STATUS_REASONS[value.reason]}\ntable_desc:-"
+               + _describe_desc(value.desc, style))

@@ -1,7 +1,7 @@
-"""Describes the C extensions `_quick`, to cffi as datapath/build.py does, and `_lines`.
+"""Describes the C extensions `_quick`, to cffi as datapath/build.py does, `_lines` and `_shapes`.
 
-`ffibuilder` and `LINES` are what setup.py hands to setuptools. `_lines` is for tools, which have no
-time to import cffi.
+`ffibuilder` and `FOR_TOOLS` are what setup.py hands to setuptools. The latter two are for tools,
+which have no time to import cffi.
 """
 
 from cffi import FFI
@@ -19,5 +19,6 @@ ffibuilder.set_source("vswitchd.openflow.quick._quick", '#include "quick.h"',
                       extra_compile_args=FLAGS)
 
 generate.write()
-LINES = Extension("vswitchd.openflow.quick._lines", [f"{HERE}/lines.c"],
-                  include_dirs=[HERE, SOURCE], extra_compile_args=FLAGS)
+FOR_TOOLS = [Extension(f"vswitchd.openflow.quick._{name}", [f"{HERE}/{name}.c"],
+                       include_dirs=[HERE, SOURCE], extra_compile_args=FLAGS)
+             for name in ("lines", "shapes")]

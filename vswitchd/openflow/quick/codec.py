@@ -6,15 +6,10 @@ is for the codec of `messages`, and `learn` tells quick.c what the actions of th
 that it knows them the next time. Control task only.
 """
 
-import importlib.util
-import os
-import sys
-from collections.abc import Iterator
-from importlib.machinery import ExtensionFileLoader
-from pathlib import Path
 from typing import NamedTuple
 
 from datapath import face
+from schema import extension
 from vswitchd.openflow import source
 from vswitchd.openflow.action_types import GotoTable, Group, Output
 from vswitchd.openflow.quick.rows import read_rows, write_rows
@@ -29,23 +24,7 @@ _LINGER_US = 100                # how long a peer's next question is awaited
 _TURN_US = 1000                 # how long other tasks may be kept waiting
 
 
-def _load():
-    built = os.environ.get("PYVSWITCH_DATAPATH")
-    directory = (Path(built).parent / "vswitchd/openflow/quick" if built
-                 else Path(__file__).parent)
-    path = directory / "_quick.abi3.so"
-    if not path.exists():
-        raise ImportError(f"{path} is missing: run `make build` or datapath/build.py")
-    name = "vswitchd.openflow.quick._quick"
-    loader = ExtensionFileLoader(name, str(path))
-    module = importlib.util.module_from_spec(
-        importlib.util.spec_from_file_location(name, path, loader=loader))
-    loader.exec_module(module)
-    sys.modules[name] = module
-    return module
-
-
-_module = _load()
+_module = extension.load("vswitchd.openflow.quick._quick")
 _ffi, _lib = _module.ffi, _module.lib
 
 
@@ -100,8 +79,8 @@ class Dump:
 
 
 class Codec:
-    """The quick codec of one daemon. One that does not know plain ones has to learn the meaning of each
-    list of actions."""
+    """The quick codec of one daemon. One that does not know plain ones has to learn the meaning of
+    each list of actions."""
 
     def __init__(self, knows_plain: bool = True) -> None:
         read = read_rows()
@@ -151,8 +130,8 @@ class Codec:
 
     def converse(self, version: int, table_in_command: bool, dp: int, bridge: int, fd: int,
                  data: bytes, lingers: bool = True) -> Talk:
-        """Carries out flow_mods and packet-outs and answers barriers of a peer for as long as it says
-        nothing else and says it at once; `data` has been received already."""
+        """Carries out flow_mods and packet-outs and answers barriers of a peer for as long as it
+        says nothing else and says it at once; `data` has been received already."""
         talk, changes = self._talk, self._changes
         talk.fd, talk.version, talk.table_in_command = fd, version, table_in_command
         talk.dp, talk.bridge = dp, bridge

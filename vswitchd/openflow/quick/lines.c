@@ -687,8 +687,8 @@ put_load(struct lines *l, const uint8_t *p)
     return true;
 }
 
-/* set_field of all of a field; its TLV lies at 'p', with 'size' bytes until the
- * action's end. */
+/* set_field of all of a field; its TLV lies at 'p', with 'size' bytes until
+ * the action's end. */
 static bool
 put_set_field(struct lines *l, const uint8_t *p, uint32_t size)
 {
@@ -927,9 +927,12 @@ read_oxs(const uint8_t *p, uint32_t size, struct entry *e)
     e->sec = e->nsec = 0;
     e->has_packets = e->has_bytes = false;
     while (size) {
-        uint32_t length = size >= 4 ? 4 + p[3] : 0, number = p[2] >> 1;
-        if (length < 8 || length > size || read16(p) != 0x8002 || p[2] & 1
-            || number > 5 || seen & 1 << number
+        uint32_t length = size >= 4 ? 4 + p[3] : 0;
+        if (length < 8 || length > size || read16(p) != 0x8002 || p[2] & 1) {
+            return false;
+        }
+        uint32_t number = p[2] >> 1;
+        if (number > 5 || seen & 1 << number
             || p[3] != (number == 3 ? 4 : 8)) {
             return false;
         }

@@ -5,29 +5,15 @@ at others, which are for the codec in `messages.flow`. Actions that it does not 
 `learn`. Tools import this: nothing here may be slow to import. Any thread.
 """
 
-import os
 from collections.abc import Mapping
-from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
 
-_NAME = "vswitchd.openflow.quick._lines"
+from schema import extension
+
 _MOST = 4096                    # lists of actions that are remembered
 NICIRA = 0                      # the kind of Nicira's entries; others are the version's
 
 
-def _load():
-    built = os.environ.get("PYVSWITCH_DATAPATH")
-    directory = (os.path.join(os.path.dirname(built), "vswitchd/openflow/quick") if built
-                 else os.path.dirname(__file__))
-    path = os.path.join(directory, f"_lines{EXTENSION_SUFFIXES[0]}")
-    if not os.path.exists(path):
-        return None
-    loader = ExtensionFileLoader(_NAME, path)
-    module = loader.create_module(ModuleSpec(_NAME, loader, origin=path))
-    loader.exec_module(module)
-    return module
-
-
-LIBRARY = _load()
+LIBRARY = extension.find("vswitchd.openflow.quick._lines", extension.VERSIONED)
 
 
 def is_known(kind: int) -> bool:

@@ -466,8 +466,8 @@ place_term(struct quick *q, struct term *term, uint8_t *blob,
 void
 quick_decode(struct quick *q, uint8_t version, uint8_t table_in_command,
              uint32_t bridge, const uint8_t *data, uint32_t size,
-             void *rows_, uint32_t max_rows, struct quick_item *items, uint8_t *blob,
-             uint32_t blob_size, struct quick_run *run)
+             void *rows_, uint32_t max_rows, struct quick_item *items,
+             uint8_t *blob, uint32_t blob_size, struct quick_run *run)
 {
     struct rule_change *rows = rows_;
     struct mod mod;
@@ -532,7 +532,7 @@ time_us(void)
     return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
 }
 
-/* Stages and publishes 'n' changes; returns how many, as one may be refused. */
+/* Stages and publishes 'n' changes; returns how many: one may be refused. */
 static uint32_t
 publish(const struct quick_calls *calls, uint32_t dp,
         struct rule_change *rows, uint32_t n, const uint8_t *blob,
@@ -551,6 +551,9 @@ publish(const struct quick_calls *calls, uint32_t dp,
     if (stage(version, rows, n, blob, blob_size)) {
         for (done = 0; done < n && !rows[done].error; done++) {
             continue;
+        }
+        if (done == n) {
+            done = 0;           /* No rule's fault: Python will say what. */
         }
     }
     return commit(version) ? 0 : done;

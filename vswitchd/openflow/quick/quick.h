@@ -18,7 +18,7 @@ struct quick_field {            /* A TLV. */
     uint32_t header;            /* Its first four bytes. */
     uint32_t header_masked;     /* Writing: the header with a mask. */
     uint16_t offset;            /* Container in struct flow. */
-    uint8_t size;               /* Of the container, in bytes: at most 8, 16. */
+    uint8_t size;               /* Of the container: bytes, at most 8, 16. */
     uint8_t length;             /* Of the value on the wire, in bytes. */
     uint8_t shift;              /* Of the field in the container. */
     uint8_t masked;             /* Reading: a mask follows the value. */
@@ -56,9 +56,9 @@ struct quick_run {              /* What a function did. */
     uint32_t stop;              /* enum quick_stop. */
 };
 
-/* 'read' are rows for decoding, sorted by header; 'write' rows for encoding, in
- * the order on the wire, as many as 'n_write' says for each OpenFlow version;
- * in place of 1.0 and 1.1 NXM. */
+/* 'read' are rows for decoding, sorted by header; 'write' rows for encoding,
+ * in the order on the wire, as many as 'n_write' says for each OpenFlow
+ * version; in place of 1.0 and 1.1 NXM. */
 struct quick *quick_new(const struct quick_field *read, uint32_t n_read,
                         const struct quick_field *write,
                         const uint32_t n_write[7]);
@@ -73,9 +73,9 @@ void quick_set_kinds(struct quick *, uint32_t output, uint32_t group,
  * rule_change) for 'bridge'; matches and programs go to 'blob'.  In OpenFlow
  * 1.0 commands may have the table in their upper byte: 'table_in_command'. */
 void quick_decode(struct quick *, uint8_t version, uint8_t table_in_command,
-                  uint32_t bridge, const uint8_t *data, uint32_t size, void *rows,
-                  uint32_t max_rows, struct quick_item *items, uint8_t *blob,
-                  uint32_t blob_size, struct quick_run *);
+                  uint32_t bridge, const uint8_t *data, uint32_t size,
+                  void *rows, uint32_t max_rows, struct quick_item *items,
+                  uint8_t *blob, uint32_t blob_size, struct quick_run *);
 
 struct quick_calls {            /* Functions of the switching library. */
     void *version_open, *rules_stage, *version_commit;

@@ -64,10 +64,14 @@ def _row(info: Info, header: int, header_masked: int, masked: bool, prereq: Prer
                list(Prereq).index(prereq), _FORMS.get(info.name, PLAIN), ones & _ALL, allowed)
 
 
+_HIDDEN = ("recirc_id", "dp_hash")          # only rules of our own may match these
+
+
 def read_rows() -> list[Row]:
     """A row per TLV header that can be read, by header."""
     rows = (_row(step.info, header, 0, masked, step.info.prereq)
-            for header, (step, _, masked) in sorted(oxm.QUICK.items()))
+            for header, (step, _, masked) in sorted(oxm.QUICK.items())
+            if step.info.name not in _HIDDEN)
     return [row for row in rows if row is not None]
 
 

@@ -98,7 +98,6 @@ def _add_to_bundles(codec: Codec, session: Session, splitter: Splitter) -> tuple
         if bundle is None or bundle.is_closed or bundle.flags != added.flags:
             return [], False
         bundle.added.append(added.messages)
-        bundle.used_ms = face.now()
         splitter.skip(run.used)
     return [], run.stop == UNKNOWN
 
@@ -117,8 +116,7 @@ def teach(codec: Codec, bridge: int, message: bytes,
             compiled = tables.change_of(bridge, mod)
         except OpenFlowError:
             return              # it is refused each time, by those who can say why
-    # Where tunnel options lie hangs on the bridge.
-    if b"tun_metadata" not in compiled.source:
+    if not source.options_in(compiled.source):
         codec.learn(compiled.program, compiled.source)
 
 
@@ -201,8 +199,8 @@ def count_packet_ins(codec: Codec, bridge: int, records: bytes, at: int) -> tupl
     return run.n, at + run.used
 
 
-def tell(codec: Codec, bridge: int, session: Session, records: bytes, start: int, end: int) -> tuple[
-        Run, bytes]:
+def tell(codec: Codec, bridge: int, session: Session, records: bytes, start: int, end: int
+         ) -> tuple[Run, bytes]:
     """Packet-ins of these records for a connection."""
     told = bytearray(_NOBODY)
     for reason in range(len(told)):

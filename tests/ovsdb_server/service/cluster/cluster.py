@@ -20,6 +20,11 @@ SCHEMA = {"name": NAME, "version": "1.0.0", "tables": {"T": {
                 "n": {"type": "integer"}}}}}
 
 
+def insert(k: str, v: str = "", n: int = 0) -> dict:
+    """Return the operation that inserts a row."""
+    return {"op": "insert", "table": "T", "row": {"k": k, "v": v, "n": n}}
+
+
 def need_etcd() -> None:
     """Skip the test on a machine without etcd."""
     if shutil.which("etcd", path=ETCD_PATH) is None:

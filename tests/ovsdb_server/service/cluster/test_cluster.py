@@ -12,7 +12,8 @@ import pytest
 
 from tests.ovsdb_server.conftest import ROOT, program
 from tests.ovsdb_server.service.cluster.cluster import (SCHEMA, Cluster, Node, free_port,
-                                                        need_etcd, tcp_addresses, wait_until)
+                                                        insert, need_etcd, tcp_addresses,
+                                                        wait_until)
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +22,6 @@ def cluster(tmp_path_factory):
     with Cluster(tmp_path_factory.mktemp("cluster"), tcp_addresses(3)) as cluster:
         cluster.start()
         yield cluster
-
-
-def insert(k: str, v: str = "", n: int = 0) -> dict:
-    return {"op": "insert", "table": "T", "row": {"k": k, "v": v, "n": n}}
 
 
 def test_a_write_at_any_server_is_read_at_that_server_and_then_at_all(cluster):
