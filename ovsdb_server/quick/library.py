@@ -5,12 +5,4 @@ The server does everything without it as well, only slower: a checkout that was 
 
 from schema import extension
 
-
-def _load():
-    try:
-        return extension.load("ovsdb_server.quick._road", extension.VERSIONED)
-    except extension.NotBuilt:
-        return None
-
-
-LIBRARY = _load()
+LIBRARY = extension.find("ovsdb_server.quick._road", extension.VERSIONED)

@@ -38,3 +38,4 @@ def test_an_extension_that_is_not_built_is_told_with_its_path(monkeypatch, tmp_p
     monkeypatch.setenv("PYVSWITCH_DATAPATH", str(tmp_path / "datapath"))
     with pytest.raises(extension.NotBuilt, match=f"{tmp_path}/datapath/_dp.abi3.so is missing"):
         extension.load("datapath._dp")
+    assert extension.find("datapath._dp") is None

@@ -61,6 +61,15 @@ def test_any_bytes_can_be_lines():
     assert len(shapes.slots(line)) == 32
 
 
+def test_a_character_that_means_a_number_in_a_skeleton_is_none_in_a_line():
+    shapes = make_shapes()
+    shapes.learn(LINE, MESSAGE, 0x30, PLACES)
+    for mark in range(1, 7):
+        line = LINE.replace(b"=5", b"=%c" % mark)
+        assert shapes.read(line, 0) == (b"", 0, 0, 0xffffffff, ODD)
+        assert shapes.slots(line) is None
+
+
 @pytest.mark.parametrize("place", [
     (31, 2, 0, 1, b"\xff" * 8), (8, 0, 0, 1, b"\xff" * 8), (8, 9, 0, 1, b"\xff" * 8),
     (8, 2, 8, 1, b"\xff" * 8), (8, 2, -1, 1, b"\xff" * 8), (8, 2, 0, 1, b"\xff" * 7),

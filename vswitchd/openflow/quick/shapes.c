@@ -321,7 +321,20 @@ cut_token(const struct shapes *s, const char *line, uint32_t size,
     keep(cut, p, end);
 }
 
-/* Cuts the line of 'size' characters.  False if it is too long. */
+/* Are there characters in the line that in a skeleton mean a number? */
+static bool
+has_marks(const char *line, uint32_t size)
+{
+    bool found = false;
+
+    for (uint32_t i = 0; i < size; i++) {
+        found |= (uint8_t) (line[i] - 1) < N_FORMS;
+    }
+    return found;
+}
+
+/* Cuts the line of 'size' characters.  False if it is too long, or has what
+ * no line of flows has. */
 static bool
 cut_line(const struct shapes *s, const char *line, uint32_t size,
          struct cut *cut)
@@ -329,7 +342,7 @@ cut_line(const struct shapes *s, const char *line, uint32_t size,
     const char *p = line, *end = line + size;
 
     cut->size = cut->n = 0;
-    if (size > MAX_LINE / 2) {
+    if (size > MAX_LINE / 2 || has_marks(line, size)) {
         return false;
     }
     const char *actions = memmem(line, size, "action", 6);
@@ -689,7 +702,7 @@ shapes_read(PyObject *self, PyObject *arguments)
 static PyMethodDef shapes_methods[] = {
     { "slots", shapes_slots, METH_O,
       "slots(line): (start, end, form, most) of the numbers in a line, None "
-      "if it is too long." },
+      "if it is too long or odd." },
     { "learn", shapes_learn, METH_VARARGS,
       "learn(line, message, usable, places): what is made of lines of this "
       "shape; an empty message: nothing is, any more.  A place is (offset, "
