@@ -90,7 +90,8 @@ class Commands:
         self.settle()
         own = {port.number for port in bridge.ports.values() if port.number is not None}
         return dpctl.dump_flows(bridge.datapath, verbose, names,
-                                keep=lambda record: record.key.get("in_port", 0) in own)
+                                keep=lambda record: record.key.get("in_port", 0) in own,
+                                tells_datapath=False)
 
     def change_port_number(self, args: list[str]) -> None:
         name, port_name, word = args

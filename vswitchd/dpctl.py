@@ -1,7 +1,7 @@
 """dpctl/*: the commands about datapaths, shared by ovs-appctl and ovs-dpctl.
 
-A datapath is named "TYPE@NAME" or "NAME"; where only one exists it need not be named. Texts are the
-reference's. Control task only. Source: ovs-dpctl(8).
+A datapath is named "TYPE@NAME", of type system "NAME"; where only one exists it need not be named.
+Texts are the reference's. Control task only. Source: ovs-dpctl(8).
 """
 
 import re
@@ -22,6 +22,12 @@ _UFID = re.compile(r"ufid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NO_FLOW = ("deleting flow (No such file or directory)\n"
             "Perhaps you need to specify a UFID?")
 _NO_FAMILY = "Address family not supported by protocol"
+
+
+_OPTIONS = ("-m", "--more", "-s", "--statistics", "--names", "--no-names", "--may-create",
+            "--read-only", "--clear")
+_FILTER = re.compile(r"(filter|type|pmd)=(.*)", re.DOTALL)
+_TYPES = ("ovs", "tc", "dpdk", "offloaded", "non-offloaded", "partially-offloaded")
 
 
 class Record(NamedTuple):
@@ -72,12 +78,15 @@ def format_flow_actions(flow: face.Flow, ports: dict[int, str] | None = None) ->
             format_actions(flow.actions, ports))
 
 
-def format_record(record: Record, ports: dict[int, str] | None, verbose: bool) -> str:
-    """One line of a dump."""
+def format_record(record: Record, ports: dict[int, str] | None, verbose: bool,
+                  tells_datapath: bool = True) -> str:
+    """One line of a dump; dpif/dump-flows does not tell what the datapath says of a flow."""
     flow = record.flow
     line = text.format_flow(record.key, record.mask, ports, verbose)
     statistics = format_counts(flow)
     actions = format_flow_actions(flow, ports)
+    if verbose and not tells_datapath:
+        return f"ufid:{format_ufid(flow.ufid)} {line}, {statistics}, actions:{actions}"
     if verbose:
         return (f"ufid:{format_ufid(flow.ufid)}, {line}, {statistics}, dp:ovs, actions:{actions}, "
                 f"dp-extra-info:miniflow_bits({_bits(flow.mask)})")
@@ -93,7 +102,7 @@ def _bits(mask: bytes) -> str:
 
 def dump_flows(datapath: Datapath, verbose: bool, with_names: bool,
                keep: Callable[[Record], bool] = lambda record: True,
-               with_header: bool = False) -> str:
+               with_header: bool = False, tells_datapath: bool = True) -> str:
     """All megaflows, a line each."""
     ports = datapath.port_names() if with_names else None
     lines, worker = [], -1
@@ -104,7 +113,7 @@ def dump_flows(datapath: Datapath, verbose: bool, with_names: bool,
             worker = record.flow.worker
             lines.append("flow-dump from the main thread:" if not worker else
                          f"flow-dump from pmd on cpu core: {worker - 1}")
-        lines.append(format_record(record, ports, verbose))
+        lines.append(format_record(record, ports, verbose, tells_datapath))
     return "\n".join(lines)
 
 
@@ -211,10 +220,10 @@ class Dpctl:
     # -- finding a datapath
 
     def find(self, name: str) -> Datapath | None:
-        """The datapath "TYPE@NAME" or "NAME"."""
+        """The datapath "TYPE@NAME"; "NAME" is of type system."""
         kind, at, rest = name.partition("@")
         for datapath in self.switch.datapaths.values():
-            if (datapath.name == (rest if at else name)) and (not at or kind == datapath.kind):
+            if (datapath.kind, datapath.name) == ((kind, rest) if at else ("system", name)):
                 return datapath
         return None
 
@@ -280,30 +289,36 @@ class Dpctl:
     def dump_flows(self, args: list[str]) -> str:
         verbose = "-m" in args or "--more" in args
         names = "--names" in args or (verbose and "--no-names" not in args)
-        others, filters = [], []
-        for arg in args:
-            if arg.startswith("filter="):
-                filters.append(arg.removeprefix("filter="))
-            elif not arg.startswith("-") and not arg.startswith(("type=", "pmd=")):
-                others.append(arg)
+        others = [arg for arg in args if not arg.startswith("-")]
+        wanted: dict[str, str] = {}
+        while others and (found := _FILTER.match(others[-1])) and found[1] not in wanted:
+            wanted[found[1]] = found[2]
+            others.pop()
+        if "pmd" in wanted and not re.match(r"\s*[-+]?\d", wanted["pmd"]):
+            raise CommandError("")
+        types = wanted.get("type", "ovs").split(",")
+        if any(word not in _TYPES for word in types if word):
+            raise CommandError(f"Failed to parse type ({wanted['type']}) (Invalid argument)")
         datapath, _ = self.choose(others, 0)
         self.settle()
-        keep = self._filter(filters[0], datapath) if filters else (lambda record: True)
-        return dump_flows(datapath, verbose, names, keep, with_header=True)
+        if not {"ovs", "non-offloaded"} & set(types) or (
+                "pmd" in wanted and int(re.match(r"\s*[-+]?\d+", wanted["pmd"])[0]) != -1):
+            return ""               # No flow is elsewhere.
+        keep = (self._filter(wanted["filter"], datapath) if "filter" in wanted
+                else (lambda record: True))
+        return dump_flows(datapath, verbose, names, keep, with_header="pmd" not in wanted)
 
     @staticmethod
     def _filter(written: str, datapath: Datapath) -> Callable[[Record], bool]:
-        """filter=: flows that a packet of this (datapath or OpenFlow) description could meet."""
+        """filter=: flows that a packet of this (OpenFlow) description could meet."""
         from vswitchd.openflow import packed        # the OpenFlow text codec, only for filters
-        from vswitchd.openflow.text import parse_match
+        from vswitchd.openflow.match import Match
+        from vswitchd.openflow.text import FlowTextError, parse_exact_fields
         try:
-            key, mask = text.parse_flow(written, datapath.port_numbers())
-        except text.TextError:
-            try:
-                value, care = packed.pack(parse_match(written))
-            except ValueError as error:
-                raise CommandError(f"Failed to parse filter ({error})") from None
-            key, mask = text.unpack(value), text.unpack(care)
+            fields = parse_exact_fields(written, datapath.port_numbers())
+        except FlowTextError as error:
+            raise CommandError(f"Failed to parse filter ({error})") from None
+        key, mask = map(text.unpack, packed.pack(Match(fields)))
 
         def keep(record: Record) -> bool:
             return all(not (record.key.get(name, 0) ^ key.get(name, 0))
@@ -490,10 +505,15 @@ class Dpctl:
         """The table; errors name the program, as a tool's do."""
         def named(handler: Callable) -> Callable:
             def run(args: list[str]):
+                for word in args:
+                    if not word.startswith("-") or word == "-":
+                        break
+                    if word not in _OPTIONS:
+                        raise CommandError(f"Unrecognized option {word}")
                 try:
                     return handler(args)
                 except CommandError as error:
-                    raise CommandError(f"ovs-vswitchd: {error}") from None
+                    raise CommandError(f"ovs-vswitchd: {error}" if str(error) else "") from None
             return run
 
         return tuple(row._replace(handler=named(row.handler)) for row in self._rows())

@@ -370,6 +370,19 @@ SCRIPTS["ports that are down and tags that say nothing"] = [
       for port, tag in ((2, ""), (2, "dl_vlan=0,dl_vlan_pcp=5,"))),
     _broadcast(2, 9, "vid=0,pcp=3"), "ovs-appctl dpctl/dump-flows | grep -c 'vid=0,pcp=3)'"]
 
+_V6 = udp(1).replace("eth_type(0x0800),ipv4(src=10.1.0.1,dst=10.0.0.2,proto=17,tos=0,ttl=64",
+                     "eth_type(0x86dd),ipv6(src=fe80::1,dst=fe80::2,label=0x5,proto=17,tclass=0,hlimit=9")
+SCRIPTS["dumps that leave out"] = [
+    flows("br0", "priority=9,ip,nw_ttl=64,actions=2", "priority=8,ipv6,actions=3", "actions=drop"), udp(1), _V6, udp(2, 9, 2),
+    *(f"ovs-appctl dpctl/dump-flows {words} | sort" for words in (
+        "type=ovs", "type=offloaded", "type=bogus", "filter=in_port=1,ip", "filter=ipv6", "filter=ip,nw_ttl=64,dl_vlan=5",
+        "filter=in_port=p2", "filter=bogus", "filter=ip,nw_src=1.0.0.0/8", "filter=nw_src=1.1.1.1", "ovs-dummy",
+        "dummy@ovs-dummy filter=udp6 type=ovs,offloaded", "pmd=-1", "pmd=0", "pmd=zz", "-x", "--zz")),
+    "ovs-appctl dpif/dump-flows -m br0 | cut -c42- | sort",
+    "ovs-vsctl set bridge br0 flow_tables:0=@n -- --id=@n create Flow_Table prefixes=tp_dst",
+    f"{O13} add-flow br0 priority=99,ip,nw_dst=10.0.0.0/24,actions=1", trace("udp_dst=3"),
+    "ovs-vsctl set Flow_Table . prefixes=none", trace("udp_dst=3")]
+
 
 def answer(switch: Switch, name: str) -> str:
     """What the lines of a script print; the switch is closed."""

@@ -82,7 +82,8 @@ class TableSettings:
         """A row without what its table cannot have, which is logged."""
         prefixes, groups = row.prefixes, []
         if prefixes is not None:
-            prefixes = tuple(name for name in prefixes if self.may_be_prefix(name))
+            usable = tuple(name for name in prefixes if self.may_be_prefix(name))
+            prefixes = usable if usable or "none" in prefixes else None
         for text in row.groups:
             try:
                 parse_subfield(text)

@@ -528,6 +528,15 @@ def parse_exact_flow(text: str, ports: Names | None = None) -> dict[str, int]:
     Fields must come after what they need, once, and without masks. in_port is 0xffff if it is not
     given. Raises FlowTextError.
     """
+    values = {key: value for key, (value, _) in parse_exact_fields(text, ports).items()}
+    if not values.get("in_port"):
+        values["in_port"] = NONE
+    return values
+
+
+def parse_exact_fields(text: str, ports: Names | None = None) -> FieldDict:
+    """Reads fields of a packet's flow, as dpctl/dump-flows takes them: {key of Match: (value,
+    mask)}. They must come after what they need, once, and without masks. Raises FlowTextError."""
     fields: FieldDict = {}
     for key, value_text in key_values(text):
         word = _WORDS.get(key)
@@ -556,10 +565,7 @@ def parse_exact_flow(text: str, ports: Names | None = None) -> dict[str, int]:
         except FlowTextError as error:
             raise FlowTextError(f"{text}: bad value for {key} ({error})") from None
         put(fields, info, value, mask)
-    values = {key: value for key, (value, _) in fields.items()}
-    if not values.get("in_port"):
-        values["in_port"] = NONE
-    return values
+    return fields
 
 
 # Flows.
