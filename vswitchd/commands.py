@@ -274,8 +274,6 @@ class Commands:
 
     def _add_address(self, args: list[str], parse: Callable, kind: str, version: str,
                      n_bits: int) -> str:
-        if len(args) < 2:
-            raise CommandError("netdev and address are needed")
         netdev, text = self.dummy(args[0]), args[1]
         prefix = text.partition("/")[2]
         if prefix.isdecimal() and int(prefix) > n_bits:
@@ -338,17 +336,17 @@ class Commands:
         return "\n".join(lines)
 
     def set_flow_limit(self, args: list[str]) -> str:
-        if not args[0].isdigit():
-            raise CommandError("invalid flow limit")
-        self.switch.set_flow_limit(int(args[0]))
-        return f"set flow_limit to {args[0]}"
+        digits = re.match(r"\s*\d+", args[0])        # as atoi() reads it
+        limit = int(digits[0]) if digits else 0
+        self.switch.set_flow_limit(limit)
+        return f"set flow_limit to {limit}"
 
     # -- bridge/*
 
     def bridge_dump_flows(self, args: list[str]) -> str:
         bridge = self.bridge(args[-1], "Unknown bridge")
         self.settle()
-        return self.agent.dump_all_flows(bridge)
+        return self.agent.dump_all_flows(bridge, "--offload-stats" in args[:-1])
 
     def bridge_reconnect(self, args: list[str]) -> None:
         bridges = ([self.bridge(args[0], "Unknown bridge")] if args
@@ -369,6 +367,8 @@ class Commands:
         return "Route Table:"
 
     def qos_show_types(self, args: list[str]) -> str:
+        if self.switch.netdev(args[0]) is None:
+            raise CommandError("no such interface")
         return f"No QoS types supported for interface: {args[0]}"
 
     def rows(self) -> tuple[Command, ...]:
@@ -377,7 +377,7 @@ class Commands:
             Command("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, self.bridge_dump_flows),
             Command("bridge/reconnect", "[bridge]", 0, 1, self.bridge_reconnect),
             Command("dpif/dump-dps", "", 0, 0, self.dump_dps),
-            Command("dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, 3,
+            Command("dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, None,
                     self.dpif_dump_flows),
             Command("dpif/set-dp-features", "bridge", 1, 3, self.set_dp_features),
             Command("dpif/show", "", 0, 0, self.dpif_show),
@@ -391,16 +391,16 @@ class Commands:
             Command("ofproto/list", "", 0, 0, self.ofproto_list),
             Command("ovs/route/show", "", 0, 0, self.route_show),
             Command("qos/show-types", "interface", 1, 1, self.qos_show_types),
-            Command("revalidator/pause", "", 0, 0, self.revalidator_pause),
+            Command("revalidator/pause", None, 0, 0, self.revalidator_pause),
             Command("revalidator/purge", "", 0, 0, self.revalidator_purge),
-            Command("revalidator/resume", "", 0, 0, self.revalidator_resume),
+            Command("revalidator/resume", None, 0, 0, self.revalidator_resume),
             Command("revalidator/wait", "", 0, 0, self.revalidator_wait),
             Command("upcall/disable-megaflows", "", 0, 0, lambda args: self.megaflows(False)),
             Command("upcall/disable-ufid", "", 0, 0, lambda args: "Datapath dumping tersely using "
                     "UFID disabled"),
             Command("upcall/enable-megaflows", "", 0, 0, lambda args: self.megaflows(True)),
             Command("upcall/enable-ufid", "", 0, 0, lambda args: "Datapath dumping tersely using "
-                    "UFID enabled"),
+                    "UFID enabled for supported datapaths"),
             Command("upcall/set-flow-limit", "flow-limit-number", 1, 1, self.set_flow_limit),
             Command("upcall/show", "", 0, 0, self.upcall_show),
         )
@@ -411,9 +411,9 @@ class Commands:
             Command("dpif-dummy/change-port-number", "dp port new-number", 3, 3,
                     self.change_port_number),
             Command("netdev-dummy/conn-state", "[netdev]", 0, 1, self.dummy_conn_state),
-            Command("netdev-dummy/ip4addr", "[netdev] ipaddr/mask-prefix-len", 1, 2,
+            Command("netdev-dummy/ip4addr", "[netdev] ipaddr/mask-prefix-len", 2, 2,
                     self.dummy_ip4addr),
-            Command("netdev-dummy/ip6addr", "[netdev] ip6addr", 1, 2, self.dummy_ip6addr),
+            Command("netdev-dummy/ip6addr", "[netdev] ip6addr", 2, 2, self.dummy_ip6addr),
             Command("netdev-dummy/receive", "name [--qid queue_id] packet|flow [--len packet_len]",
                     2, None, self.dummy_receive),
             Command("netdev-dummy/set-admin-state", "[netdev] up|down", 1, 2,

@@ -18,6 +18,7 @@ finishes what packets and changes have started before it answers.
 import json
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import trio
@@ -86,6 +87,7 @@ class Supervisor:
         # Held while the switch is taken from one configuration to the next, which may be in turns.
         self.changing = trio.Lock()
         self.complained: set = set()
+        self.may_wait = True            # for flows that are being restored
         self.cur_cfg: int | None = None
         self.leftovers = Leftovers(Path(run_directory()) / FILE_NAME)
 
@@ -211,6 +213,7 @@ class Supervisor:
             top = self.top()
             desired, complaints = derive(self.replica.rows, self.dummy, self.switch.has_system,
                                          run_directory())
+            desired = self.without_late_wait(desired)
             for complaint in complaints:
                 if complaint not in self.complained:
                     getattr(_log, complaint.level)(complaint.text)
@@ -234,6 +237,13 @@ class Supervisor:
                 self.is_configured = True
                 self.daemon.ready()
                 vlog.module("vswitchd").info(f"ovs-vswitchd (Open vSwitch) {VERSION}")
+
+    def without_late_wait(self, desired: Desired) -> Desired:
+        """Flows are waited for from the start or not at all."""
+        self.may_wait &= desired.settings.flow_restore_wait or self.top() is None
+        if self.may_wait:
+            return desired
+        return replace(desired, settings=replace(desired.settings, flow_restore_wait=False))
 
     async def report(self) -> None:
         """Writes status and statistics when something changed and at each interval."""

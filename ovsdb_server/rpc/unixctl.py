@@ -45,7 +45,7 @@ class Command(NamedTuple):
     """
 
     name: str
-    usage: str
+    usage: str | None           # None: list-commands does not tell of it
     min_args: int
     max_args: int | None
     handler: Callable[[list[str]], str | None | Awaitable[str | None]]
@@ -179,7 +179,8 @@ class Server:
 
     def _list(self, _args: list[str]) -> str:
         lines = ["The available commands are:"]
-        lines += [f"  {row.name:<23} {row.usage}" for _, row in sorted(self.commands.items())]
+        lines += [f"  {row.name:<23} {row.usage}" for _, row in sorted(self.commands.items())
+                  if row.usage is not None]
         return "\n".join(lines)
 
 

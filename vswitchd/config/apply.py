@@ -28,6 +28,7 @@ def apply_one(action: Action, switch: Switch, agent) -> None:
     match action:
         case SetSettings(settings):
             switch.set(settings)
+            agent.set_settings()
         case DeleteBridge(name):
             if name in switch.bridges:
                 agent.remove_bridge(name)

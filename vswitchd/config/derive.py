@@ -272,7 +272,8 @@ class _Derivation:
                      integer(config.get("max-idle"), 10_000, 0, 1 << 31),
                      {0: 2}.get(n := integer(config.get("vlan-limit"), 1, 0, 2), n), n_workers,
                      max(integer(config.get("stats-update-interval"), 5000, 0, 1 << 31),
-                         5000) / 1000))
+                         5000) / 1000,
+                     1000 * (integer(config.get("bundle-idle-timeout"), 10, 0, 1 << 31) or 10)))
 
 
 def derive(tables: Snapshot, dummy: str | None = None, system: bool = True,

@@ -108,6 +108,7 @@ class Settings:
     vlan_limit: int = 1
     n_workers: int | None = None    # None: one less than there are cores
     stats_interval: float = 5.0
+    bundle_idle_ms: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)

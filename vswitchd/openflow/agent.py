@@ -30,7 +30,7 @@ from schema.flow.seam import SEAM
 from schema.openflow.messages import VERSION_NAMES
 from vswitchd.config.actions import SetControllers
 from vswitchd.config.desired import Controller
-from vswitchd.openflow import in_band, messages, monitors, tables
+from vswitchd.openflow import bundles, in_band, messages, monitors, tables
 from vswitchd.openflow.bundles import BundleFailed
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.framing import HEADER, Splitter, identify, name_raw, open_frame
@@ -180,7 +180,9 @@ class BridgeAgent:
         names = {name: version for version, name in VERSION_NAMES.items()}
         versions = frozenset(names[name] for name in action.protocols if name in names)
         self.versions = versions or ALL_VERSIONS
-        wanted = {controller.target: controller for controller in action.controllers}
+        # Controllers would meddle with flows that are being restored.
+        wanted = {} if self.bridge.datapath.settings.flow_restore_wait else {
+            controller.target: controller for controller in action.controllers}
         for target, remote in list(self.remotes.items()):
             if wanted.get(target) != remote.controller:
                 remote.scope.cancel()
@@ -193,7 +195,7 @@ class BridgeAgent:
                 remote = Remote(controller, trio.CancelScope(), changed_at=now, admitted_at=now)
                 self.remotes[target] = remote
                 self.start_remote(remote)
-        is_plain = not self.remotes and self.fail_mode == "standalone"
+        is_plain = not action.controllers and self.fail_mode == "standalone"
         if is_plain != self.is_plain:
             # Whoever takes over, a controller or the bridge itself, finds no flows.
             if self.is_plain is not None:
@@ -445,7 +447,9 @@ class BridgeAgent:
         """Tells why the peer ended a connection, or why we had to."""
         session = connection.session
         name = f"{self.bridge.name}<->{session.name}" if session.is_service else session.name
-        if reason:
+        if reason and not session.version:
+            _rconn.info(f"{name}: connection failed ({reason})", _RATE)
+        elif reason:
             _rconn.warn(f"{name}: connection dropped ({reason})", _RATE)
         elif not session.version:
             if not session.is_service:
@@ -642,6 +646,8 @@ class BridgeAgent:
                     await connection.wait_for_writing()
             self.service.forwards.clear()
             replies = self.carry_out(session, decoded)
+            if isinstance(decoded.value, (BundleAdd, BundleControl)):
+                bundles.note(session.bundles, decoded.value.bundle, message)
         except OpenFlowError as error:
             self.answer_error(connection, message, error)
             return
@@ -660,8 +666,9 @@ class BridgeAgent:
             self.answer_error(connection, message, OpenFlowError("OFPBRC_EPERM"))
             return
         for value in replies:
+            # What any version understands is answered in the version of the question.
             parts = (value.with_xid(decoded.xid) if isinstance(value, Encoded)
-                     else messages.encode_parts(value, session.version, decoded.xid))
+                     else messages.encode_parts(value, decoded.version, decoded.xid))
             for part in parts:
                 self.transmit(connection, part)
         for change in self.service.forwards:
@@ -869,6 +876,14 @@ class BridgeAgent:
         """Follows the Flow_Table rows of the bridge."""
         self.service.tables.configure(self.bridge.desired.flow_tables)
 
+    def expire_bundles(self) -> None:
+        """Discards bundles that were left, and tells so."""
+        patience_ms = self.bridge.datapath.settings.bundle_idle_ms
+        for connection in self.connections:
+            if connection.session.bundles:
+                for opener in bundles.expire(connection.session.bundles, patience_ms):
+                    self.answer_error(connection, opener, OpenFlowError("OFPBFC_TIMEOUT"))
+
     # -- failing
 
     def follow_failure(self) -> None:
@@ -1069,6 +1084,12 @@ class Agent:
         """Follows changed controllers of a bridge."""
         self.bridges[name].set(action)
 
+    def set_settings(self) -> None:
+        """Follows changed settings of the whole switch."""
+        for bridge in self.bridges.values():
+            if bridge.in_band is not None:
+                bridge.set(bridge.in_band)
+
     def reconnect(self, name: str) -> None:
         """Connects a bridge's controllers anew."""
         self.bridges[name].reconnect()
@@ -1078,12 +1099,13 @@ class Agent:
         for bridge in self.bridges.values():
             bridge.ports_changed()
 
-    def dump_all_flows(self, bridge: Bridge) -> str:
+    def dump_all_flows(self, bridge: Bridge, offload: bool = False) -> str:
         """bridge/dump-flows: all rules, hidden ones too."""
         now = face.now()
-        shown = [tables.describe(rule, now) for rule in face.rules(bridge.handle, hidden=True)]
+        shown = [tables.describe(rule, now, offload)
+                 for rule in face.rules(bridge.handle, hidden=True)]
         return "\n".join(shown + tables.describe_hidden(
-            bridge.handle, self.bridges[bridge.name].created_ms, now))
+            bridge.handle, self.bridges[bridge.name].created_ms, now, offload))
 
     def datapath_of(self, handle: int) -> int:
         """The library's datapath of a bridge, 0 if there is no such bridge."""
@@ -1096,11 +1118,12 @@ class Agent:
                      if bridge.bridge.handle == handle), None)
 
     def tick(self) -> None:
-        """Looks whether a bridge has to fail open, and how full its tables are."""
+        """Looks whether a bridge has to fail open, how full its tables are, and what was left."""
         for bridge in self.bridges.values():
             bridge.follow_failure()
             bridge.tables_changed()
             bridge.release_packets()
+            bridge.expire_bundles()
 
     async def reach_version(self, bridge: Bridge) -> None:
         """Waits until no packet can meet rules older than now."""
@@ -1116,6 +1139,7 @@ class Agent:
         if queue == upcalls.Queue.OPENFLOW:
             return self.pass_packets_on()
         count = 0
+        removed = []
         for upcall in upcalls.take(queue):
             count += 1
             bridge = self.find(upcall.bridge)
@@ -1126,7 +1150,7 @@ class Agent:
                 bridge.rule_changed(monitors.DELETED, upcall, rule)
                 if upcall.reason in _EXPIRED:
                     bridge.flush_monitors()         # each in a message of its own
-                bridge.rule_removed(rule, upcall.reason, upcall.when_ms)
+                removed.append((bridge, rule, upcall.reason, upcall.when_ms))
             elif upcall.kind == SEAM["UPCALL_RULE_ADDED"]:
                 bridge.rule_changed(monitors.ADDED, upcall, face.unpack_rule(upcall.data))
             elif upcall.kind == SEAM["UPCALL_RULE_CHANGED"]:
@@ -1134,6 +1158,8 @@ class Agent:
         if count:
             for bridge in self.bridges.values():
                 bridge.flush_monitors()
+        for bridge, *what in removed:       # those who monitor flows hear of it first
+            bridge.rule_removed(*what)
         return count
 
     def pass_packets_on(self) -> int:

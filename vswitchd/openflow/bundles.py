@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datapath import face
 from vswitchd.openflow import groups, messages, tables
 from vswitchd.openflow.error import OpenFlowError
+from vswitchd.openflow.hash_order import HashOrder
 from vswitchd.openflow.messages.bundle import BundleAdd, BundleControl
 from vswitchd.openflow.messages.flow import FlowMod
 from vswitchd.openflow.messages.group import GroupMod
@@ -23,6 +24,8 @@ class Bundle:
     """One bundle of a connection."""
 
     flags: int
+    opener: bytes = b""         # the message that opened it
+    used_ms: int = 0            # when a message was about it
     is_closed: bool = False
     # Whole messages; several flow_mods may be one item.
     added: list[bytes] = field(default_factory=list)
@@ -37,8 +40,9 @@ class BundleFailed(Exception):
         self.error = error
 
 
-def add(bundles: dict[int, Bundle], value: BundleAdd) -> None:
-    """Puts a message into a bundle, which the first one opens. Raises OpenFlowError."""
+def add(bundles: dict[int, Bundle], value: BundleAdd):
+    """Puts a message into a bundle, which the first one opens; returns its value. Raises
+    OpenFlowError."""
     bundle = bundles.setdefault(value.bundle, Bundle(value.flags))
     if bundle.is_closed:
         del bundles[value.bundle]
@@ -46,10 +50,26 @@ def add(bundles: dict[int, Bundle], value: BundleAdd) -> None:
     if bundle.flags != value.flags:
         del bundles[value.bundle]
         raise OpenFlowError("OFPBFC_BAD_FLAGS")
-    decoded = messages.decode(value.message).value
-    if isinstance(decoded, FlowMod) and not decoded.command.startswith("delete"):
-        tables.check_permission(decoded)
+    added = messages.decode(value.message).value
+    if isinstance(added, FlowMod) and not added.command.startswith("delete"):
+        tables.check_permission(added)
     bundle.added.append(value.message)
+    return added
+
+
+def note(bundles: dict[int, Bundle], number: int, message: bytes) -> None:
+    """Notes that `message` was about a bundle."""
+    bundle = bundles.get(number)
+    if bundle is not None:
+        bundle.used_ms = face.now()
+        bundle.opener = bundle.opener or message
+
+
+def expire(bundles: dict[int, Bundle], patience_ms: int) -> list[bytes]:
+    """Discards bundles that no message has been about for so long; returns what opened them."""
+    limit = face.now() - patience_ms
+    found = [number for number in HashOrder(bundles) if bundles[number].used_ms <= limit]
+    return [bundles.pop(number).opener for number in found]
 
 
 def control(bundles: dict[int, Bundle], value: BundleControl, commit) -> BundleControl:

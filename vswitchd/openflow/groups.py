@@ -141,8 +141,8 @@ def change_of(bridge: int, mod: GroupMod) -> face.GroupChange:
         desc = _merged(bridge, mod)
     else:
         desc = GroupDesc(mod.group, mod.type, _numbered(mod.buckets), mod.selection)
-    if desc.type == SEAM["GROUP_INDIRECT"] and len(desc.buckets) != 1:
-        raise OpenFlowError("OFPGMFC_INVALID_GROUP")
+        if desc.type == SEAM["GROUP_INDIRECT"] and len(desc.buckets) != 1:
+            raise OpenFlowError("OFPGMFC_INVALID_GROUP")
     buckets = []
     for row in desc.buckets:
         # A bucket has no match that could say what its packets are: its actions pass over packets

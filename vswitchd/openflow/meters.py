@@ -44,6 +44,9 @@ class Meters:
         self._meters: dict[int, _Meter] = {}
         self._order = HashOrder()
 
+    def __contains__(self, number: int) -> bool:
+        return number in self._meters
+
     def apply(self, mod: MeterMod) -> None:
         """Carries out a meter_mod. Raises OpenFlowError."""
         config = mod.config

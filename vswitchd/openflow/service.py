@@ -18,12 +18,13 @@ from schema.openflow.limits import BUFFER_NONE, PORT_NONE, QUEUE_ALL, TABLE_ALL
 from vswitchd.config.desired import LOCAL
 from vswitchd.openflow import (bundles, continuations, groups, messages, meters, options, packed,
                                source, tables)
-from vswitchd.openflow.action_types import Output, SetQueue
+from vswitchd.openflow.action_types import Actions, Group, Meter, Output, SetQueue
 from vswitchd.openflow.actions import encode_actions
-from vswitchd.openflow.compile import compile_actions
+from vswitchd.openflow.compile import compile_actions, number_actions
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.features import N_TABLES, encoded_reply
+from vswitchd.openflow.fields import PROTOCOLS_OF_VERSION
 from vswitchd.openflow.framing import identify, name_raw
 from vswitchd.openflow.hash_order import HashOrder
 from vswitchd.openflow.match import Match
@@ -51,10 +52,15 @@ PS_LINK_DOWN, PS_LIVE = 1, 4
 ADDED, DELETED, MODIFIED = 0, 1, 2
 NORMAL = 0xfffa
 _PORT_MODS = ("OFPT_PORT_MOD",)
+_PACKET_OUTS = ("OFPT_PACKET_OUT",)
 _GROUP_MODS = ("OFPT_GROUP_MOD", "NXT_GROUP_MOD")
-_MAY_BE_GROUP_OR_PORT_MOD = (4, 15, 16)     # message types in some version: a quick first look
+_MAY_BE_ONE = (4, 13, 15, 16)   # message types of these in some version: a quick first look
+_MAX_FEATURES = 1 << 22         # most bytes of a table features request in parts
 _RFC2819 = 21                   # counters of frame sizes and the like, none of which is known
 PRIMARY_REQUEST = 0             # why a role changed
+# What actions of a packet-out ask of their packet.
+_SHAPE = ("packet_type", "eth_type", "vlan_tci", "nw_proto", "ip_frag", "tcp_src", "tcp_dst")
+
 _log = vlog.module("ofproto")
 _RATE = vlog.RateLimit(1, 5)
 
@@ -108,7 +114,7 @@ def _port_order(numbers: Collection[int]) -> HashOrder:
 
 def _is_one_of(message: bytes, kinds: tuple[str, ...]) -> bool:
     """Whether a message is of one of these kinds of group_mods and port_mods."""
-    return message[1] in _MAY_BE_GROUP_OR_PORT_MOD and name_raw(identify(message)[0]) in kinds
+    return message[1] in _MAY_BE_ONE and name_raw(identify(message)[0]) in kinds
 
 
 class Service:
@@ -133,6 +139,8 @@ class Service:
         self.tables = TableSettings(bridge.name, bridge.handle)
         self.hidden: frozenset[tuple[int, str]] = frozenset()   # rules of in-band control
         self.hidden_queue: int | None = None
+        self.is_fail_open = False
+        self.n_hidden = 0               # rules of ours above those of controllers
 
     @property
     def dp(self) -> int:
@@ -220,7 +228,7 @@ class Service:
     def set_config(self, conn: Session, value: session.SetConfig):
         conn.miss_send_len = value.miss_send_len
         self.follow_misses()
-        if conn.role != "secondary":
+        if conn.role != "secondary" or conn.is_service:
             self.set_fragments(value.fragments)
         if value.invalid_ttl is not None:
             conn.wants_invalid_ttl = value.invalid_ttl
@@ -329,13 +337,23 @@ class Service:
     def table_stats(self, conn: Session, value):
         self.settle()
         yield table.TableStatsReply(tuple(
-            table.TableStats(number, *stats, self.tables.features(number, conn.version, True)
+            table.TableStats(number, stats.n_active - (0 if number else self.n_hidden), *stats[1:],
+                             self.tables.features(number, conn.version, True)
                              if conn.version < OF13 else None)
             for number, stats in enumerate(face.tables_stats(self.bridge.handle, N_TABLES))))
 
     def table_features(self, conn: Session, value: table.TableFeaturesRequest):
-        if value.body:
-            raise OpenFlowError("OFPTFFC_EPERM")
+        conn.features += value.body
+        if len(conn.features) > _MAX_FEATURES:
+            conn.features.clear()
+            raise OpenFlowError("OFPBRC_MULTIPART_BUFFER_OVERFLOW")
+        if value.has_more:
+            return
+        if conn.features:
+            wanted = bytes(conn.features)
+            conn.features.clear()
+            self.tables.accept(table.iterate_table_features(wanted, conn.version, loose=False),
+                               conn.version)
         if self.tables.is_plain():
             yield Encoded(encoded_reply(conn.version))
         else:
@@ -361,9 +379,17 @@ class Service:
     def bundle_control(self, conn: Session, value: bundle.BundleControl):
         def commit(added: list[bytes]) -> None:
             self.settle()
+            made: set[int] = set()
             for message in added:
                 if _is_one_of(message, _PORT_MODS):
                     self.check_bundled(conn, message, value.flags)
+                elif _is_one_of(message, _GROUP_MODS):
+                    made.add(messages.decode(message).value.group)
+                elif _is_one_of(message, _PACKET_OUTS):
+                    try:
+                        self.check_packet(conn.version, messages.decode(message).value, made)
+                    except OpenFlowError as error:
+                        raise bundles.BundleFailed(message, error) from None
             for message in quick.commit(self.codec, self.dp, self.bridge.handle, added):
                 self.handle(conn, message)
             self.forwards += (messages.decode(message).value for message in added
@@ -382,7 +408,9 @@ class Service:
             raise bundles.BundleFailed(message, error) from None
 
     def bundle_add(self, conn: Session, value: bundle.BundleAdd):
-        bundles.add(conn.bundles, value)
+        added = bundles.add(conn.bundles, value)
+        if isinstance(added, packet.PacketOut):
+            self.fit_actions(conn.version, added)
         return ()
 
     # -- groups
@@ -546,16 +574,49 @@ class Service:
         in_port = value.in_port
         if in_port > 0xff00 and in_port not in (0xfffd, LOCAL, PORT_NONE):
             raise OpenFlowError("OFPBRC_BAD_PORT")
-        actions, _ = check(value.actions, Match(), table=0, n_tables=tables.N_TABLES)
+        actions, is_general = self.check_packet(conn.version, value)
         metadata, _ = packed.pack(value.metadata)
         program = compile_actions(actions)
         face.packets_inject([face.Injection(self.dp, self.bridge.handle, in_port, value.data,
                                             program, metadata)])
-        if not source.options_in(source.pack(actions)):
+        if is_general and not source.options_in(source.pack(actions)):
             self.codec.learn_output(conn.version, encode_actions(value.actions, conn.version),
                                     program)
         self.settle()
         return ()
+
+    @staticmethod
+    def fit_actions(version: int, value: packet.PacketOut) -> tuple[Actions, bool]:
+        """The actions of a packet_out, which must make sense for its packet, and whether they would
+        for any packet. Raises OpenFlowError."""
+        wanted = {"table": 0, "n_tables": tables.N_TABLES}
+        try:
+            actions, usable = check(value.actions, Match(), **wanted)
+            is_general = bool(usable & PROTOCOLS_OF_VERSION[version])
+        except OpenFlowError:
+            is_general = False
+        if not is_general:
+            fields = packed.flow_fields(face.frame_parse(value.data))
+            match = Match({name: (fields.get(name, 0), packed.exact_mask(name)) for name in _SHAPE})
+            actions, _ = check(value.actions, match, version=version, **wanted)
+        return actions, is_general
+
+    def check_packet(self, version: int, value: packet.PacketOut, made: Collection[int] = ()
+                     ) -> tuple[Actions, bool]:
+        """As `fit_actions`, if there are the groups and meters that are named; groups `made` are
+        about to be."""
+        actions, is_general = self.fit_actions(version, value)
+        for action in number_actions(actions):
+            if isinstance(action, Group):
+                is_general = False
+                if action.group not in made and groups.find(self.bridge.handle,
+                                                            action.group) is None:
+                    raise OpenFlowError("OFPBAC_BAD_OUT_GROUP")
+            elif isinstance(action, Meter):
+                is_general = False
+                if action.meter not in self.meters:
+                    raise OpenFlowError("OFPMMFC_INVALID_METER")
+        return actions, is_general
 
     def resume(self, conn: Session, value: packet.PacketIn):
         face.packets_inject([continuations.injection(value, conn.version, self.datapath_of)])
@@ -621,9 +682,12 @@ class Service:
                                is_deletion=rows is gone)
             for rows in (gone, new) for priority, match in sorted(rows)])
         self.hidden, self.hidden_queue = flows, queue
+        self.n_hidden = len(flows) + self.is_fail_open
 
     def set_fail_open(self, is_wanted: bool) -> None:
         """The same above all rules of controllers that have gone away."""
+        self.is_fail_open = is_wanted
+        self.n_hidden = len(self.hidden) + is_wanted
         tables.apply(self.dp, [tables.simple_rule(self.bridge.handle, Match(), (Output(NORMAL),),
                                                   tables.FAIL_OPEN_PRIORITY,
                                                   is_deletion=not is_wanted)])

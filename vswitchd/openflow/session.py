@@ -20,7 +20,8 @@ _PRIMARY = {"packet_in": 0b111111 & ~_INVALID_TTL, "port_status": 0b111, "flow_r
             "role_status": 0, "table_status": 0, "requestforward": 0}
 _SECONDARY = {"packet_in": 0, "port_status": 0b111, "flow_removed": 0, "role_status": 0,
               "table_status": 0, "requestforward": 0}
-_REMOVED_13 = 0b1111            # reasons why flows are removed until OpenFlow 1.3
+# Reasons why flows are removed: until OpenFlow 1.2, and in 1.3.
+_REMOVED_12, _REMOVED_13 = 0b111, 0b1111
 
 
 def _primary() -> dict[str, int]:
@@ -49,13 +50,14 @@ class Session:
     secondary: dict[str, int] = field(default_factory=_secondary)
     bundles: dict = field(default_factory=dict)     # {id: bundles.Bundle}
     watcher: Any = None                 # monitors.Watcher, of a connection to the switch
+    features: bytearray = field(default_factory=bytearray)  # of tables: parts of a request
     next_xid: int = 0
 
     def agree(self, version: int) -> None:
         """Sets the version; reasons that it does not know are not asked for."""
         self.version = version
         if version < OF14:
-            self.primary["flow_removed"] &= _REMOVED_13
+            self.primary["flow_removed"] &= _REMOVED_13 if version == OF13 else _REMOVED_12
 
     def xid(self) -> int:
         """A transaction id for a message of our own."""

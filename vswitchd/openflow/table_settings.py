@@ -6,7 +6,7 @@ Limits, names, eviction groups and tries come from the database; what a miss doe
 Source: OpenFlow 1.4.1 sections 7.3.3 and 7.4.5; ovs-vswitchd.conf.db(5), table Flow_Table.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from datapath import face
@@ -20,13 +20,15 @@ from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.features import N_TABLES, table_features
 from vswitchd.openflow.fields import INFO
 from vswitchd.openflow.match import Match
-from vswitchd.openflow.messages.table import TableDesc, TableFeatures, TableMod, Vacancy
+from vswitchd.openflow.messages.table import (COMMANDS, TableDesc, TableFeatures, TableMod,
+                                              Vacancy)
 from vswitchd.openflow.session import OF10, OF11, OF13
 from vswitchd.openflow.value_text import FlowTextError, parse_subfield
 
 VACANCY_DOWN, VACANCY_UP = 3, 4         # reasons of table_status
 _PREFIXES = ("tun_id", "tun_src", "tun_dst", "tun_ipv6_src", "tun_ipv6_dst", "ip_src", "ip_dst",
              "ipv6_src", "ipv6_dst")
+_METER = 1 << 6                         # an instruction that OpenFlow 1.5 does not tell of
 _EVICTION_FLAGS = 7                     # other, importance, lifetime
 _UNLIMITED = 0xffffffff
 _MISS = {0: SEAM["TABLE_MISS_CONTROLLER"], 1: SEAM["TABLE_MISS_CONTINUE"],
@@ -37,10 +39,12 @@ _bridge = vlog.module("bridge")
 
 @dataclass(slots=True)
 class TableState:
-    """Settings of one table. `miss` is that of the message, None for the version's default."""
+    """Settings of one table. `miss` is that of the message, None for the version's default; `name`
+    is one that a controller gave, for want of one in the database."""
 
     number: int
     desired: FlowTable
+    name: str = ""
     miss: int | None = None
     evicts: bool = False
     vacancy: tuple[int, int] | None = None
@@ -76,6 +80,8 @@ class TableSettings:
             desired = self.usable(rows.get(number, FlowTable(number)))
             if desired != state.desired:
                 state.desired = desired
+                if desired.name:
+                    state.name = ""
                 self.publish(state)
 
     def usable(self, row: FlowTable) -> FlowTable:
@@ -150,6 +156,27 @@ class TableSettings:
                 state.vacancy = None
             self.publish(state)
 
+    def accept(self, wanted: Iterable[TableFeatures], version: int) -> None:
+        """Gives tables the features that a controller wants, of which only names can change. Raises
+        OpenFlowError."""
+        found: dict[int, TableFeatures] = {}
+        for features in wanted:
+            if features.table in found:
+                raise OpenFlowError("NXTFFC_DUP_TABLE")
+            found[features.table] = features
+        commands = {COMMANDS[features.command] for features in found.values()}
+        if not commands <= {"replace", "modify"} or "replace" in commands and len(
+                found) < N_TABLES:
+            raise OpenFlowError("OFPTFFC_EPERM")
+        for number, features in found.items():
+            if (number >= N_TABLES or not _is_part(features, self.features(number, version))
+                    or self.state(number).desired.name not in ("", features.name)):
+                raise OpenFlowError("OFPTFFC_EPERM")
+        for number, features in found.items():
+            state = self.state(number)
+            if not state.desired.name:
+                state.name = features.name
+
     @property
     def has_vacancy(self) -> bool:
         """Whether some table tells when it is full or has room again."""
@@ -191,13 +218,27 @@ class TableSettings:
             # As in the reference OpenFlow 1.1 tells it by numbers of its own.
             told = replace(told, miss=miss + 1 if version == OF11 else miss)
         desired = state.desired
-        return replace(told, name=desired.name, max_entries=told.max_entries
+        return replace(told, name=desired.name or state.name, max_entries=told.max_entries
                        if desired.flow_limit is None else desired.flow_limit)
 
     def is_plain(self) -> bool:
         """Whether all tables have the features of a table that nobody has set."""
-        return all(not state.desired.name and state.desired.flow_limit is None
+        return all(not (state.desired.name or state.name) and state.desired.flow_limit is None
                    for state in self.states.values())
+
+
+def _is_part(wanted: TableFeatures, own: TableFeatures) -> bool:
+    """Whether a table that is `own` can do what is wanted."""
+    return (wanted.max_entries == own.max_entries
+            and all(few.next_tables <= all_.next_tables
+                    and not few.instructions & ~(all_.instructions | _METER)
+                    and few.write.actions <= all_.write.actions
+                    and few.write.fields <= all_.write.fields
+                    and few.apply.actions <= all_.apply.actions
+                    and few.apply.fields <= all_.apply.fields
+                    for few, all_ in ((wanted.hit, own.hit), (wanted.missed, own.missed)))
+            and wanted.match <= own.match and wanted.mask <= own.mask
+            and wanted.wildcard <= own.wildcard)
 
 
 def _group_mask(groups: tuple[str, ...]) -> bytes:

@@ -126,19 +126,24 @@ def stats_of(rule: face.Rule, now_ms: int) -> FlowStats:
         rule.importance)
 
 
-def describe(rule: face.Rule, now_ms: int) -> str:
-    """A rule as bridge/dump-flows shows it."""
+_OFFLOADED = ["n_offload_packets=0", "n_offload_bytes=0"]   # no hardware takes packets over
+
+
+def describe(rule: face.Rule, now_ms: int, offload: bool = False) -> str:
+    """A rule as bridge/dump-flows shows it; `offload`: with what hardware did."""
     match = packed.unpack(rule.value, rule.mask)
     seconds = max(0, now_ms - rule.created_ms) // 1000
     shown = format_match(match)
     words = [f"table_id={rule.table}"] if rule.table else []
     words += [f"duration={seconds}s", f"n_packets={rule.n_packets}", f"n_bytes={rule.n_bytes}"]
+    words += _OFFLOADED if offload else []
     priority = f"priority={rule.priority}" if rule.priority != PRIORITY_DEFAULT else ""
-    words += [",".join(filter(None, (priority, shown)))] if priority or shown else []
+    words += [",".join(filter(None, (priority, shown)))]
     return ", ".join(words) + f",actions={format_actions(source.unpack(rule.source)) or 'drop'}"
 
 
-def describe_hidden(bridge: int, created_ms: int, now_ms: int) -> list[str]:
+def describe_hidden(bridge: int, created_ms: int, now_ms: int, offload: bool = False
+                    ) -> list[str]:
     """The hidden table as bridge/dump-flows shows it: what meets packets that no rule matches."""
     stats = face.unmatched_stats(bridge)
     seconds = max(0, now_ms - created_ms) // 1000
@@ -146,8 +151,9 @@ def describe_hidden(bridge: int, created_ms: int, now_ms: int) -> list[str]:
             (*stats[:2], "priority=0,reg0=0x1,actions=controller(reason=)"),
             (*stats[2:4], "priority=0,reg0=0x2,actions=drop"),
             (*stats[4:], "priority=0,reg0=0x3,actions=drop"))
+    more = "".join(f"{word}, " for word in _OFFLOADED) if offload else ""
     return [f"table_id={HIDDEN_TABLE}, duration={seconds}s, n_packets={n_packets}, "
-            f"n_bytes={n_bytes}, {flow}" for n_packets, n_bytes, flow in rows]
+            f"n_bytes={n_bytes}, {more}{flow}" for n_packets, n_bytes, flow in rows]
 
 
 def filter_of(bridge: int, request: FlowStatsRequest) -> face.RuleFilter:

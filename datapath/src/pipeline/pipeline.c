@@ -48,6 +48,12 @@ counters_release(struct counters *c)
     }
 }
 
+int64_t
+counters_used(const struct counters *c)
+{
+    return __atomic_load_n(&c->used_ms, __ATOMIC_RELAXED);
+}
+
 void
 counters_add(struct counters *c, uint64_t n_packets, uint64_t n_bytes,
              int64_t used_ms)

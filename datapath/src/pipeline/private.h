@@ -80,6 +80,7 @@ struct counters {               /* Of a rule, bucket or patch port. */
 };
 
 struct counters *counters_new(int64_t now_ms);
+int64_t counters_used(const struct counters *);
 void counters_ref(struct counters *);
 void counters_unref(struct counters *);
 /* The same for somebody whose own readers are all gone. */

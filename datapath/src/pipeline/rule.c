@@ -564,7 +564,8 @@ stage_modification(struct pipeline *p, struct rule *old,
     }
     struct rule *new = rule_insert(
         old->bridge, old->table, program,
-        reset ? counters_new(now_ms) : old->counters, old->cls.priority,
+        reset ? counters_new(counters_used(old->counters)) : old->counters,
+        old->cls.priority,
         &value, &mask, version);
     new->cookie = c->cookie == UINT64_MAX ? old->cookie : c->cookie;
     new->flags = old->flags;
@@ -699,7 +700,10 @@ stage_addition(struct pipeline *p, struct bridge *bridge,
         counters_ref(old->counters);
     }
     struct rule *new = rule_insert(bridge, c->table, program,
-                                   keep ? old->counters : counters_new(now_ms),
+                                   keep ? old->counters
+                                   : counters_new(old ? counters_used(
+                                                            old->counters)
+                                                  : now_ms),
                                    c->priority, value, mask, version);
     new->cookie = c->cookie;
     new->flags = c->flags & (RF_SEND_FLOW_REM | RF_NO_PKT_COUNTS
@@ -1035,7 +1039,7 @@ record_put(const struct rule *rule, uint8_t *buffer, uint32_t size)
     r->n_bytes = count_get(&rule->counters->n_bytes);
     r->created_ms = rule->created_ms;
     r->modified_ms = rule->modified_ms;
-    r->used_ms = __atomic_load_n(&rule->counters->used_ms, __ATOMIC_RELAXED);
+    r->used_ms = counters_used(rule->counters);
     r->priority = rule->cls.priority;
     r->flags = rule->flags;
     r->idle_timeout = __atomic_load_n(&rule->idle_timeout, __ATOMIC_RELAXED);
@@ -1363,15 +1367,16 @@ rule_deadline(const struct rule *rule, uint8_t *reason)
     uint16_t idle = __atomic_load_n(&rule->idle_timeout, __ATOMIC_RELAXED);
     int64_t deadline = INT64_MAX;
 
+    /* A timeout is over when more than its seconds have gone by. */
     if (hard) {
-        deadline = rule->modified_ms + hard * INT64_C(1000);
+        deadline = rule->modified_ms + hard * INT64_C(1000) + 1;
         *reason = RR_HARD_TIMEOUT;
     }
     if (idle) {
-        int64_t used = __atomic_load_n(&rule->counters->used_ms,
-                                       __ATOMIC_RELAXED);
-        if (used + idle * INT64_C(1000) < deadline) {
-            deadline = used + idle * INT64_C(1000);
+        int64_t unused = (counters_used(rule->counters)
+                          + idle * INT64_C(1000) + 1);
+        if (unused < deadline) {
+            deadline = unused;
             *reason = RR_IDLE_TIMEOUT;
         }
     }

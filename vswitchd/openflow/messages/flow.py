@@ -394,10 +394,9 @@ def encode_flow_removed(value: FlowRemoved, version: int):
             value.cookie) + encode_match(value.match, version) + encode_oxs(stats)
     counters = _raw(value.packets), _raw(value.bytes)
     if version >= OF11:
-        hard = value.hard_timeout if version >= OF12 else 0
         return "OFPT_FLOW_REMOVED", _REMOVED11.pack(
             value.cookie, value.priority, reason, value.table, *value.duration,
-            value.idle_timeout, hard, *counters) + encode_match(value.match, version)
+            value.idle_timeout, value.hard_timeout, *counters) + encode_match(value.match, version)
     if value.form == "nxm":
         match, length = _encode_nx_match(value.match)
         return "NXT_FLOW_REMOVED", _REMOVED_NX.pack(

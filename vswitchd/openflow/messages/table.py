@@ -32,9 +32,10 @@ class TableStatsRequest:
 
 @dataclass(frozen=True, slots=True)
 class TableFeaturesRequest:
-    """OFPST_TABLE_FEATURES request without a body: tell, do not change."""
+    """OFPST_TABLE_FEATURES request; without a body: tell, do not change.  has_more: a part."""
 
     body: bytes = b""
+    has_more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def decode_table_stats_request(frame: Frame) -> TableStatsRequest:
 
 
 def decode_table_features_request(frame: Frame) -> TableFeaturesRequest:
-    return TableFeaturesRequest(frame.body)
+    return TableFeaturesRequest(frame.body, bool(frame.flags & 1))
 
 
 def decode_table_desc_request(frame: Frame) -> TableDescRequest:

@@ -52,6 +52,7 @@ struct list {
     struct plain *plain;
     uint8_t *source;            /* Where it goes on. */
     uint32_t n;
+    bool has_group;
 };
 
 /* Adds an action with 'n' numbers. */
@@ -107,6 +108,7 @@ read_list(struct list *list, const struct plain_kinds *kinds, uint8_t version,
                     && !get16(p + 10) && !get32(p + 12)
                     && add_output(list, kinds, port & 0xffff, get16(p + 8));
         } else if (type == 22 && length == 8) {
+            list->has_group = true;
             right = add(list, OP_GROUP, kinds->group, get32(p + 4), 0, 1);
         }
         if (!right) {
@@ -161,7 +163,7 @@ plain_read_list(const struct plain_kinds *kinds, uint8_t version,
     struct list list = { .plain = plain, .source = plain->source + 5 };
 
     plain->program_size = plain->source_size = 0;
-    return read_list(&list, kinds, version, p, size);
+    return read_list(&list, kinds, version, p, size) && !list.has_group;
 }
 
 int

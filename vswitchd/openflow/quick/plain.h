@@ -24,7 +24,8 @@ struct plain {
 bool plain_read(const struct plain_kinds *, uint8_t version, uint8_t table,
                 const uint8_t *p, uint32_t size, struct plain *);
 
-/* The same for a bare list of actions, as packet-outs have it. */
+/* The same for a bare list of actions, as packet-outs have it; false for a
+ * group, which has to be there each time. */
 bool plain_read_list(const struct plain_kinds *, uint8_t version,
                      const uint8_t *p, uint32_t size, struct plain *);
 

@@ -98,6 +98,7 @@ def _add_to_bundles(codec: Codec, session: Session, splitter: Splitter) -> tuple
         if bundle is None or bundle.is_closed or bundle.flags != added.flags:
             return [], False
         bundle.added.append(added.messages)
+        bundle.used_ms = face.now()
         splitter.skip(run.used)
     return [], run.stop == UNKNOWN
 
