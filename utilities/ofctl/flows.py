@@ -26,7 +26,6 @@ from vswitchd.openflow.messages.flow import (
 from vswitchd.openflow.text import (
     FlowTextError, ParsedFlow, format_actions, format_match, note_normal, parse_flow,
 )
-from vswitchd.openflow.value_text import complain_to
 
 _TABLE_ANY = 255
 _TOGETHER = 256                 # messages that are sent at once
