@@ -9,12 +9,15 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
 
+from schema import extension
 from utilities.command_line import Fatal
 from utilities.ofctl import Settings, connection, flows, short
 from vswitchd.openflow.framing import Splitter
@@ -22,6 +25,7 @@ from vswitchd.openflow.messages import encode
 from vswitchd.openflow.messages.flow import FlowStats, FlowStatsReply
 from vswitchd.openflow.text import parse_flow
 
+ROOT = Path(__file__).resolve().parents[2]
 HELLO = bytes.fromhex("0600000800000001")
 BITMAP = bytes.fromhex("0600001000000001000100080000007e")
 ONLY_13 = bytes.fromhex("04000010000000010001000800000010")
@@ -171,16 +175,25 @@ def in_c(tmp_path_factory):
     if shutil.which("cc") is None:
         pytest.skip("no C compiler")
     library = tmp_path_factory.mktemp("short") / "short.so"
-    source = Path(__file__).resolve().parents[2] / "utilities/ofctl/short.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", library, source],
+    subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", library,
+                    f'-DEXT_SUFFIX="{extension.VERSIONED}"', ROOT / "utilities/ofctl/short.c"],
                    check=True)
     call = ctypes.CDLL(str(library)).ofctl_short
 
-    def run_words(*words: str) -> int:
+    def run_words(*words: str, root: Path = ROOT) -> tuple:
         argv = (ctypes.c_char_p * (len(words) + 2))(b"ovs-ofctl", *map(str.encode, words), None)
-        return call(len(words) + 1, argv)
+        talk = Talk()
+        code = call(len(words) + 1, argv, bytes(root), ctypes.byref(talk))
+        return code, (talk.fd, talk.xid, ctypes.string_at(talk.data, talk.size))
 
     return run_words
+
+
+class Talk(ctypes.Structure):
+    """struct short_talk."""
+
+    _fields_ = (("fd", ctypes.c_int), ("xid", ctypes.c_uint32), ("data", ctypes.c_void_p),
+                ("size", ctypes.c_size_t))
 
 
 USUAL_FOR_C = {"usual", "parts", "no NXM", "rare flow", "rare flow first", "error behind a part",
@@ -196,7 +209,7 @@ def test_deletions_in_c_say_what_python_says_or_leave_it_to_python(
     script = SCRIPTS[name]._replace(to_change=b"" if name == "no NXM" else SCRIPTS[name].to_change,
                                     is_first=is_first)
     usual = run(tmp_path, script, flows.del_flows, True, capfdbinary)
-    found = run(tmp_path, script, lambda settings, words: in_c("del-flows", *words), True,
+    found = run(tmp_path, script, lambda settings, words: in_c("del-flows", *words)[0], True,
                 capfdbinary)
     assert found[1:3] == (b"", b"")
     if name in USUAL_FOR_C:
@@ -211,12 +224,46 @@ def test_deletions_in_c_say_what_python_says_or_leave_it_to_python(
 
 
 @pytest.mark.parametrize("words", [
-    (), ("del-flows",), ("del-flows", "br0", "ip"), ("dump-flows", "br0"), ("del-flows", "-O"),
+    (), ("del-flows",), ("del-flows", "br0", "ip"), ("dump-flows", "br0", "ip"), ("del-flows", "-O"),
     ("del-flows", "unix:br0"), ("del-flows", "a@br0"), ("del-flows", "/x"), ("del-flows", ""),
-    ("del-flows", "none"), ("del-flows", "x" * 200), ("-OOpenFlow13", "del-flows", "br0")])
+    ("del-flows", "none"), ("--no-stats", "del-flows", "br0"), ("--names", "dump-flows", "br0"), ("del-flows", "x" * 200), ("-OOpenFlow13", "del-flows", "br0")])
 def test_other_command_lines_are_for_python(words, in_c, tmp_path, monkeypatch):
     monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))
     switch = FakeSwitch(tmp_path / "br0.mgmt", Script())
-    assert in_c(*words) == -1
+    assert in_c(*words) == (-1, (-1, 0, b""))
     switch.close()
     assert switch.told == []
+
+
+ANEW = {"bitmap", "other version", "no hello", "error", "no NXM", "something between"}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("stats", [True, False])
+def test_dumps_in_c_are_those_of_python_which_goes_on_where_c_stops(
+        name, stats, in_c, tmp_path, monkeypatch, capfdbinary):
+    monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))
+    kinds = []
+
+    def dump(settings, words):
+        code, talk = in_c(*(["dump-flows"] if stats else ["--no-stats", "dump-flows"]), *words)
+        kinds.append("done" if code == 0 else "gone on" if talk[0] >= 0 else "anew")
+        if code < 0:
+            monkeypatch.setitem(sys.modules, "_quickstart", SimpleNamespace(talk=talk))
+            short.dump_flows(settings, words)
+            monkeypatch.delitem(sys.modules, "_quickstart")
+
+    script = SCRIPTS[name]._replace(is_first=True)
+    usual = run(tmp_path, script, flows.dump_flows, stats, capfdbinary)
+    found = run(tmp_path, script, dump, stats, capfdbinary)
+    assert kinds == ["done" if name == "usual" else "anew" if name in ANEW else "gone on"]
+    assert found[:3] == usual[:3]
+    if kinds == ["anew"]:
+        assert found[3][-len(usual[3]):] == usual[3]
+    else:
+        assert found[3] == usual[3]
+
+
+def test_without_the_extension_dumps_are_for_python(in_c, tmp_path, monkeypatch):
+    monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))
+    assert in_c("dump-flows", "br0", root=tmp_path) == (-1, (-1, 0, b""))

@@ -1,16 +1,21 @@
-/* short.c: `ovs-ofctl del-flows BRIDGE` without Python.
+/* short.c: `ovs-ofctl del-flows BRIDGE` and `dump-flows` without Python.
  *
  * What is said to the switch and what it answers is then always the same, and
  * to start Python takes three times as long as all the rest.  At any other
  * option or argument, and at any other answer, the module flows.py has the
  * command from the start, which is the only one that knows what it means and
- * what can go wrong. */
+ * what can go wrong.
+ *
+ * Flows are shown by lines.c, whose extension is loaded for that, if there are
+ * few and it knows them all; else short.py goes on with what has come. */
 
 #include "short.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,7 +30,7 @@ enum {
     HEADER = 8,
     HELLO = 0, FEATURES_REQUEST = 5, FEATURES_REPLY = 6, FLOW_MOD = 14,
     STATS_REQUEST = 16, STATS_REPLY = 17, BARRIER_REQUEST = 18,
-    BARRIER_REPLY = 19,
+    BARRIER_REPLY = 19, VENDOR = 4,
     HELLO_WAIT_MS = 50,         /* For the peer, that says hello first. */
     WAIT_MS = 500,              /* For answers that take no time. */
 };
@@ -38,6 +43,12 @@ static const uint8_t delete_all[64] = {
     [54] = 0x80, 0, 0xff, 0xff, 0xff, 0xff,     /* priority, no buffer, */
     [60] = 0xff, 0xff,                          /* to whatever port. */
 };
+static const uint8_t use_nxm[12] = { 0, 0, 0x23, 0x20, [7] = 12, [11] = 2 };
+static const uint8_t flow_stats[24] = {
+    0xff, 0xff, 0, 0, 0, 0, 0x23, 0x20,         /* Nicira's statistics: */
+    [16] = 0xff, 0xff, 0, 0, 0xff,              /* of all tables. */
+};
+enum { FLOW_STATS_HEAD = 16 };  /* Of the latter, before entries. */
 
 struct peer {                   /* A switch. */
     int fd;
@@ -239,6 +250,89 @@ delete_flows(struct peer *peer, const char *name, int wait_ms)
            && is_numbered(peer->data, peer->xid);
 }
 
+/* The function lines_text of lines.c, NULL if there is none. */
+static char *
+(*find_lines_text(const char *root))(const void *, size_t, bool, size_t *)
+{
+    char path[4096];
+    int n = snprintf(path, sizeof path,
+                     "%s/vswitchd/openflow/quick/_lines" EXT_SUFFIX, root);
+    void *library = n < (int) sizeof path ? dlopen(path, RTLD_LAZY) : NULL;
+    void *function = library ? dlsym(library, "lines_text") : NULL;
+    char *(*text)(const void *, size_t, bool, size_t *);
+
+    memcpy(&text, &function, sizeof text);
+    return text;
+}
+
+/* Writes all of 'data' to stdout; false if nothing was as nobody reads it.  A
+ * full disk is not told, as by Python. */
+static bool
+print(const char *data, size_t size)
+{
+    size_t done = 0;
+
+    signal(SIGPIPE, SIG_IGN);   /* As Python does. */
+    while (done < size) {
+        ssize_t n = write(1, data + done, size - done);
+        if (n < 0 && errno != EINTR) {
+            return done || errno != EPIPE;
+        }
+        done += n > 0 ? n : 0;
+    }
+    return true;
+}
+
+/* Shows all flows of a bridge if they come in one message.  If 'peer' is left
+ * open it has been asked for them, and what has come is in there. */
+static bool
+dump_flows(struct peer *peer, const char *name, bool has_stats,
+           const char *root)
+{
+    char *(*lines_text)(const void *, size_t, bool, size_t *)
+        = find_lines_text(root);
+    bool is_asked = lines_text && peer_open(peer, name)
+        && peer_send(peer, VENDOR, use_nxm, sizeof use_nxm, true)
+        && peer_receive(peer, WAIT_MS) == HEADER
+        && peer->data[1] == BARRIER_REPLY
+        && is_numbered(peer->data, peer->xid);
+    if (!is_asked) {
+        peer_close(peer);
+        return false;
+    }
+    peer_drop(peer, HEADER);
+    if (!peer_send(peer, STATS_REQUEST, flow_stats, sizeof flow_stats,
+                   false)) {
+        peer_close(peer);
+        return false;
+    }
+    size_t n = peer_receive(peer, WAIT_MS);
+    const uint8_t *p = peer->data;
+    enum { START = HEADER + FLOW_STATS_HEAD };
+    if (n < START || p[0] != 1 || p[1] != STATS_REPLY
+        || !is_numbered(p, peer->xid)
+        || memcmp(p + HEADER, flow_stats, FLOW_STATS_HEAD)) {
+        return false;
+    }
+    size_t size;
+    char *text = lines_text(p + START, n - START, has_stats, &size);
+    if (!text) {
+        return false;
+    }
+    char *out = malloc(size + 64);
+    bool is_done = false;
+    if (out) {
+        int head = has_stats ? snprintf(
+            out, 64, "NXST_FLOW reply (xid=0x%x):", peer->xid) : 0;
+        memcpy(out + head, text, size);
+        out[head + size] = '\n';
+        is_done = print(out, head + size + has_stats);
+    }
+    free(out);
+    free(text);
+    return is_done;
+}
+
 /* How long this process may live, in ms, -1: as long as it likes. */
 static int
 time_limit(void)
@@ -250,14 +344,40 @@ time_limit(void)
     return seconds <= 0 ? -1 : seconds < 1000000 ? seconds * 1000 : 1000000000;
 }
 
+/* What a command line asks for. */
+enum command { OTHER, DELETE, DUMP, DUMP_WITHOUT_STATS };
+
+/* Returns the command and, in '*bridge', what it is about. */
+static enum command
+read_words(int argc, char **argv, const char **bridge)
+{
+    enum command command = OTHER;
+    int at = 1;
+
+    if (argc == 3 && !strcmp(argv[1], "del-flows")) {
+        command = DELETE;
+    } else {
+        bool is_short = argc == 4 && !strcmp(argv[1], "--no-stats");
+        at += is_short;
+        if (argc == at + 2 && !strcmp(argv[at], "dump-flows")
+            && !isatty(1)) {            /* Terminals see names. */
+            command = is_short ? DUMP_WITHOUT_STATS : DUMP;
+        }
+    }
+    *bridge = command == OTHER ? "" : argv[at + 1];
+    return **bridge && **bridge != '-' && !strpbrk(*bridge, ":@/")
+        ? command : OTHER;
+}
+
 int
-ofctl_short(int argc, char **argv)
+ofctl_short(int argc, char **argv, const char *root, struct short_talk *talk)
 {
     static struct peer peer = { .fd = -1 };
-    const char *name = argc == 3 ? argv[2] : "";
+    const char *bridge;
+    enum command command = read_words(argc, argv, &bridge);
 
-    if (argc != 3 || strcmp(argv[1], "del-flows") || !*name || *name == '-'
-        || strpbrk(name, ":@/")) {
+    talk->fd = -1;
+    if (command == OTHER) {
         return -1;
     }
     for (int fd = 0; fd < 3; fd++) {
@@ -268,16 +388,19 @@ ofctl_short(int argc, char **argv)
     peer.xid = 0;
     int limit_ms = time_limit();
     time_t began = time(NULL);
-    bool is_done = delete_flows(&peer, name, limit_ms);
-    peer_close(&peer);
+    bool is_done = command == DELETE ? delete_flows(&peer, bridge, limit_ms)
+        : dump_flows(&peer, bridge, command == DUMP, root);
+    if (is_done || command == DELETE) {
+        peer_close(&peer);
+    }
     if (is_done) {
         return 0;
     }
+    *talk = (struct short_talk) { peer.fd, peer.xid, peer.data, peer.size };
     if (limit_ms > 0) {
         /* What has passed of the limit is not there for Python. */
         char left[24];
-        time_t passed = time(NULL) - began;
-        long seconds = limit_ms / 1000 - passed;
+        long seconds = limit_ms / 1000 - (time(NULL) - began);
         snprintf(left, sizeof left, "%ld", seconds > 1 ? seconds : 1);
         setenv("OVS_CTL_TIMEOUT", left, 1);
     }

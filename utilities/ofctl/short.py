@@ -3,14 +3,17 @@
 What is said to the switch and what it answers is then always the same, so none of the modules that
 know OpenFlow are loaded, which takes three times as long as all the rest. With any other option or
 argument `flows.py` has the command from the start; at any other answer it goes on from there.
-`dump_flows` takes (settings, arguments) as there.  (short.c has del-flows.)
+`dump_flows` takes (settings, arguments) as there.  short.c, which comes before Python, leaves to it
+dumps that are long or have rare flows, when it has asked for them.
 """
 
 import os
 import sys
 
+import _socket
+
 from ovsdb_server.rpc import address
-from utilities.command_line import DBG, LOG, run_directory
+from utilities.command_line import DBG, LOG, flush_output, run_directory
 from utilities.ofctl import protocol
 from vswitchd.openflow.quick.lines import NICIRA, Lines, is_known
 
@@ -39,6 +42,16 @@ class _Peer:
                                             is_plain=True)
         self._path, self._name, self.xid = path, name, xid - 1
         self._received = b""
+
+    @classmethod
+    def go_on(cls, talk: tuple[int, int, bytes], name: str) -> "_Peer":
+        """One that short.c has asked for its flows: the socket, the number of the last message to
+        it, and what has been received since."""
+        peer = cls.__new__(cls)
+        fd, peer.xid, peer._received = talk
+        peer._socket = _socket.socket(fileno=fd)
+        peer._path, peer._name = f"{run_directory()}/{name}.mgmt", name
+        return peer
 
     def send(self, message: tuple[bytes, bytes]) -> None:
         """Sends a message with the next number."""
@@ -121,6 +134,10 @@ def _is_usual(settings, arguments) -> bool:
 
 
 def dump_flows(settings, arguments) -> None:
+    begun = getattr(sys.modules.get("_quickstart"), "talk", (-1,))
+    if begun[0] >= 0:
+        _dump(settings, _Peer.go_on(begun, arguments[0]))
+        return
     peer = None
     if (_is_usual(settings, arguments) and settings.protocols & protocol.OF10_NXM
             and not settings.sort and not settings.has_json and not settings.show_names()
@@ -143,15 +160,15 @@ def dump_flows(settings, arguments) -> None:
             usable = protocol.ANY & ~protocol.OF10_NXM
             flows.dump_all(settings, connection, usable, protocol.OF10_STD)
     else:
+        peer.send(_FLOWS)
         _dump(settings, peer)
 
 
 def _dump(settings, peer: _Peer) -> None:
-    """Asks for the flows and prints them."""
+    """Prints the flows of a peer that has been asked for them."""
     stats = settings.stats
     lines = (Lines(NICIRA, before="\n ") if stats
              else Lines(NICIRA, stats=False, ages=False, before=" ", after="\n"))
-    peer.send(_FLOWS)
     head, title = b"\1\x11", b"NXST_FLOW reply (xid=0x%x):" % peer.xid
     replies: list[bytes] = []           # Those that may be printed only when all are there.
     out: list[bytes] = []
@@ -186,6 +203,11 @@ def _dump(settings, peer: _Peer) -> None:
 
 
 def _print(out: list[bytes]) -> None:
-    sys.stdout.flush()
-    sys.stdout.buffer.writelines(out)
-    sys.stdout.flush()
+    flush_output()
+    try:
+        sys.stdout.buffer.writelines(out)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass                            # A full disk is not told.
+    flush_output()

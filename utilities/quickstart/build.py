@@ -19,6 +19,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 from utilities.programs import PROGRAMS
@@ -327,7 +328,8 @@ def compile_program(path: Path, venv: Path) -> str:
     complaint = "no libpython to link"
     for libraries in _ways_to_link():
         command = [*compiler, "-O2", "-s", f"-I{sysconfig.get_path('include')}",
-                   f'-DLIBRARY_NAME="{LIBRARY_NAME}"', f'-DBUNDLE="{venv / LIBRARY_NAME}"',
+                   f'-DLIBRARY_NAME="{LIBRARY_NAME}"',
+                   f'-DEXT_SUFFIX="{EXTENSION_SUFFIXES[0]}"', f'-DBUNDLE="{venv / LIBRARY_NAME}"',
                    "-o", str(path), *map(str, SOURCES), *libraries, "-Wl,-z,now"]
         try:
             done = subprocess.run(command, capture_output=True, text=True)

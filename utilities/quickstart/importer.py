@@ -160,11 +160,19 @@ class Importer:
         return spec
 
 
-def run(name: str, bundle: memoryview, offset: int, size: int, root: str, stdlib: str) -> None:
+# What a short way in C has left to go on with: a socket's number, -1 if there is none, and more.
+talk: tuple[int, int, bytes] = (-1, 0, b"")
+
+
+def run(name: str, bundle: memoryview, offset: int, size: int, root: str, stdlib: str,
+        begun: tuple[int, int, bytes]) -> None:
     """Run the tool `name`; ends the process.
 
-    `bundle` has the importer's table at `offset`; `root` and `stdlib` are where the sources are.
+    `bundle` has the importer's table at `offset`; `root` and `stdlib` are where the sources are;
+    `begun` is the `talk`.
     """
+    global talk
+    talk = begun
     packs, extensions = marshal.loads(bundle[offset:offset + size])
     importer = Importer(bundle, packs, (root, stdlib), extensions)
     sys.meta_path.insert(1, importer)   # After what is built in.

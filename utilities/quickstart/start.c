@@ -13,6 +13,7 @@
  * Compiled by build.py with LIBRARY_NAME, the bundle's path relative to the
  * virtual environment, and BUNDLE, its absolute path at build time. */
 
+#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 #include <fcntl.h>
@@ -228,10 +229,10 @@ start_python(const struct bundle *bundle, const char *environment,
 }
 
 /* Calls the importer, which runs the tool called 'name' and does not return
- * unless something went wrong. */
+ * unless something went wrong.  'talk' is what a short way has left. */
 static void
 run(const struct bundle *bundle, const char *environment, const char *root,
-    const char *name)
+    const char *name, const struct short_talk *talk)
 {
     char stdlib[PATH_MAX];
     expand(stdlib, bundle, environment, STDLIB);
@@ -239,28 +240,31 @@ run(const struct bundle *bundle, const char *environment, const char *root,
     PyObject *memory = importer ? PyMemoryView_FromMemory(
         (char *) bundle, bundle->size, PyBUF_READ) : NULL;
     PyObject *result = memory ? PyObject_CallMethod(
-        importer, "run", "sNIIss", name, memory, bundle->index,
-        bundle->index_size, root, stdlib) : NULL;
+        importer, "run", "sNIIss(iIy#)", name, memory, bundle->index,
+        bundle->index_size, root, stdlib, talk->fd, talk->xid, talk->data,
+        (Py_ssize_t) talk->size) : NULL;
     if (!result) {
         PyErr_Print();          /* Exits, if the exception says so. */
     }
 }
 
-/* Carries out a command line without Python.  Returns -1 if that is not
- * possible, else the exit code. */
+/* Carries out a command line without Python; our modules are in 'root'.
+ * Returns -1 if that is not possible, perhaps with a '*talk' to go on with,
+ * else the exit code. */
 static int
-run_short(const char *name, int argc, char **argv)
+run_short(const char *name, int argc, char **argv, const char *root,
+          struct short_talk *talk)
 {
     static const struct {
         const char *name;
-        int (*run)(int argc, char **argv);
+        int (*run)(int, char **, const char *, struct short_talk *);
     } shorts[] = {
         { "ovs-ofctl", ofctl_short },
     };
 
     for (size_t i = 0; i < sizeof shorts / sizeof shorts[0]; i++) {
         if (!strcmp(shorts[i].name, name)) {
-            return shorts[i].run(argc, argv);
+            return shorts[i].run(argc, argv, root, talk);
         }
     }
     return -1;
@@ -273,10 +277,6 @@ main(int argc, char *argv[])
     const struct bundle *bundle = NULL;
 
     if (find_environment(environment, name)) {
-        int code = run_short(name, argc, argv);
-        if (code >= 0) {
-            return code;
-        }
         snprintf(path, sizeof path, "%s/" LIBRARY_NAME, environment);
         bundle = bundle_open(path);
     }
@@ -300,7 +300,12 @@ main(int argc, char *argv[])
     }
     char root[PATH_MAX];
     find_root(root, bundle, environment);
+    struct short_talk talk = { .fd = -1 };
+    int code = run_short(name, argc, argv, root, &talk);
+    if (code >= 0) {
+        return code;
+    }
     start_python(bundle, environment, root, argc, argv);
-    run(bundle, environment, root, name);
+    run(bundle, environment, root, name, &talk);
     return 1;
 }

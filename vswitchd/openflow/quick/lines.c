@@ -210,7 +210,9 @@ struct lines {
     bool has_stats, has_ages;
     PyObject *ports;            /* {number: bytes}, or NULL. */
     PyObject *tables, *quoted_tables;   /* The same; in actions. */
-    PyObject *actions;          /* {bytes: text as bytes} that were learned. */
+    PyObject *actions;          /* {bytes: text as bytes} that were learned,
+                                 * or NULL. */
+    const char *before, *after; /* What stands around each entry. */
 };
 
 /* Writes what a number is called; false if it is not called anything. */
@@ -895,6 +897,9 @@ put_actions(struct lines *l, const uint8_t *p, uint32_t size)
         return true;
     }
     l->text.size = start;
+    if (!l->actions) {
+        return false;
+    }
     PyObject *key = PyBytes_FromStringAndSize((const char *) p, size);
     PyObject *text = key ? PyDict_GetItemWithError(l->actions, key) : NULL;
 
@@ -1150,6 +1155,51 @@ put_entry(struct lines *l, const uint8_t *p, uint32_t size)
     return put_actions(l, e.actions, e.actions_size);
 }
 
+/* Writes the entries from 'at' on in 'data', of 'size' bytes; returns where
+ * the first one is that is not known. */
+static size_t
+put_entries(struct lines *l, const uint8_t *data, size_t size, size_t at)
+{
+    text_room(&l->text, (size - at) * 2 + 256);
+    while (size - at >= 2) {
+        const uint8_t *p = data + at;
+        uint32_t length = read16(p);
+        size_t start = l->text.size;
+        if (length < 24 || length > size - at) {
+            break;
+        }
+        put_string(&l->text, l->before);
+        if (!put_entry(l, p, length)) {
+            l->text.size = start;
+            break;
+        }
+        put_string(&l->text, l->after);
+        at += length;
+    }
+    return at;
+}
+
+/* ---- Without Python ---- */
+
+/* The text of Nicira's entries in 'data', of 'size' bytes, as dump-flows shows
+ * them without names, and its size in '*text_size'; NULL if there is one that
+ * is not known.  The caller frees it. */
+__attribute__((visibility("default"))) char *
+lines_text(const void *data, size_t size, bool has_stats, size_t *text_size)
+{
+    struct lines l = {
+        .kind = NICIRA, .has_stats = has_stats, .has_ages = has_stats,
+        .before = has_stats ? "\n " : " ", .after = has_stats ? "" : "\n",
+    };
+
+    if (put_entries(&l, data, size, 0) != size) {
+        free(l.text.start);
+        return NULL;
+    }
+    *text_size = l.text.size;
+    return l.text.start;
+}
+
 /* ---- The module ---- */
 
 static PyObject *
@@ -1165,12 +1215,12 @@ lines_write(PyObject *module UNUSED, PyObject *arguments)
     Py_buffer data;
     Py_ssize_t at;
     int has_stats, has_ages;
-    const char *before, *after;
     PyObject *ports, *tables, *quoted;
 
     if (!PyArg_ParseTuple(arguments, "y*nippssOOOO!", &data, &at, &l.kind,
-                          &has_stats, &has_ages, &before, &after, &ports,
-                          &tables, &quoted, &PyDict_Type, &l.actions)) {
+                          &has_stats, &has_ages, &l.before, &l.after,
+                          &ports, &tables, &quoted, &PyDict_Type,
+                          &l.actions)) {
         return NULL;
     }
     if (at < 0 || at > data.len
@@ -1184,22 +1234,7 @@ lines_write(PyObject *module UNUSED, PyObject *arguments)
     l.ports = dict_or_null(ports);
     l.tables = dict_or_null(tables);
     l.quoted_tables = dict_or_null(quoted);
-    text_room(&l.text, (data.len - at) * 2 + 256);
-    while (data.len - at >= 2) {
-        const uint8_t *p = (const uint8_t *) data.buf + at;
-        uint32_t size = read16(p);
-        size_t start = l.text.size;
-        if (size < 24 || size > data.len - at) {
-            break;
-        }
-        put_string(&l.text, before);
-        if (!put_entry(&l, p, size)) {
-            l.text.size = start;
-            break;
-        }
-        put_string(&l.text, after);
-        at += size;
-    }
+    at = put_entries(&l, data.buf, data.len, at);
     PyBuffer_Release(&data);
     PyObject *result = PyErr_Occurred() ? NULL
         : Py_BuildValue("(y#n)", l.text.start, (Py_ssize_t) l.text.size, at);
