@@ -3,9 +3,11 @@
     python bench/ofctl.py [COUNT...]        counts of flows, 10000 and 100000 if none is given
 
 Ours is started as `make build` makes it. The clients take turns with one switch; the best of three
-rounds counts.
+rounds counts. Count 0 stands for single commands to a bridge with few flows, in milliseconds, the
+median of 50.
 """
 
+import statistics
 import sys
 import tempfile
 import time
@@ -15,6 +17,10 @@ from flows import Switch, program, write_flows
 from vsctl_start import make_launchers
 
 ROUNDS = 3
+RUNS = 50
+SINGLE = (("--version",), ("add-flow", "br0", "priority=5,tcp,nw_src=10.0.0.1,actions=output:1"),
+          ("dump-flows", "br0"), ("dump-flows", "br0", "table=0"), ("show", "br0"),
+          ("del-flows", "br0"))
 
 
 def time_client(switch: Switch, command: list[str], *args: str) -> float:
@@ -45,8 +51,26 @@ def compare(count: int, clients: list[list[str]]) -> None:
     finally:
         switch.close()
     for name, (ours, theirs) in best.items():
-        print(f"| {name}, {count:,} flows | {ours:.2f} s | {theirs:.2f} s | {theirs / ours:.2f} |",
-              flush=True)
+        print(f"| {name}, {count:,} flows | {ours:.3f} s | {theirs:.3f} s "
+              f"| {theirs / ours:.2f} |", flush=True)
+
+
+def compare_single(clients: list[list[str]]) -> None:
+    """Prints the rows of single commands."""
+    switch = Switch(False)
+    seconds: dict[tuple[str, ...], list[list[float]]] = {}
+    try:
+        for _ in range(RUNS):
+            for index, client in enumerate(clients):
+                for step in SINGLE:
+                    row = seconds.setdefault(step, [[], []])
+                    row[index].append(time_client(switch, client, *step))
+    finally:
+        switch.close()
+    for step, both in seconds.items():
+        ours, theirs = map(statistics.median, both)
+        print(f"| {' '.join(step)} | {ours * 1000:.1f} ms | {theirs * 1000:.1f} ms "
+              f"| {theirs / ours:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
@@ -54,4 +78,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         found = [[make_launchers(Path(name))["ovs-ofctl"]], program("ovs-ofctl", False)]
         for number in [int(word) for word in sys.argv[1:]] or [10_000, 100_000]:
-            compare(number, found)
+            if number:
+                compare(number, found)
+            else:
+                compare_single(found)
