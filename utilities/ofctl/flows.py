@@ -50,7 +50,7 @@ def make_flow_mod(flow: ParsedFlow, chosen: int) -> tuple[FlowMod, int]:
     return mod, version
 
 
-def try_protocol(settings, connection: Connection, want: int, current: int) -> int:
+def try_protocol(connection: Connection, want: int, current: int) -> int:
     """Turns the connection to flow format `want` as far as it goes; returns what it speaks."""
     from vswitchd.openflow.messages.session import FlowModTableId, SetFlowFormat
     if protocol.to_versions(want) != {connection.version}:
@@ -92,7 +92,7 @@ def open_for_changes(settings, switch: str, usable: int) -> tuple[Connection, in
     for bit in range(9):
         want = 1 << bit
         if want != current and want & usable & settings.protocols:
-            current = try_protocol(settings, connection, want, current)
+            current = try_protocol(connection, want, current)
             if current == want:
                 return connection, want
     _refuse(settings, usable)
@@ -114,7 +114,7 @@ def agree_for_dump(settings, connection: Connection, usable: int, current: int =
     current = current or protocol.of_version(connection.version)
     for want in protocol.DUMP_ORDER:
         if want & usable & settings.protocols:
-            current = try_protocol(settings, connection, want, current)
+            current = try_protocol(connection, want, current)
             if current == want:
                 return want
     _refuse(settings, usable)
@@ -137,7 +137,7 @@ def end_by(settings, error: bytes | None) -> None:
 # Reading flows.
 
 
-def _parse(settings, text: str, command: str, ports, tables) -> ParsedFlow:
+def _parse(text: str, command: str, ports, tables) -> ParsedFlow:
     try:
         flow = parse_flow(text, command, ports, tables)
     except FlowTextError as error:
@@ -169,7 +169,7 @@ def read_lines(name: str, data: bytes | None = None) -> list[tuple[int, str]]:
     return lines
 
 
-def read_flows(settings, name: str, command: str, ports, tables, has_notes: bool = True,
+def read_flows(name: str, command: str, ports, tables, has_notes: bool = True,
                data: bytes | None = None) -> list[ParsedFlow]:
     """The flows of a file, with notes on odd ones.  Raises Fatal with file and line."""
     flows = []
@@ -192,9 +192,9 @@ def _change(settings, arguments, command: str) -> None:
     text = arguments[1] if len(arguments) > 1 else ""
     ports, tables = known_numbers(settings, switch)
     if text == "-":
-        flows = read_flows(settings, "-", command, ports, tables)
+        flows = read_flows("-", command, ports, tables)
     else:
-        flows = [_parse(settings, text, command, ports, tables)]
+        flows = [_parse(text, command, ports, tables)]
     send_flows(settings, switch, flows)
 
 
@@ -301,7 +301,7 @@ def _prepare_dump(settings, arguments, aggregate: bool):
     switch = arguments[0]
     text = arguments[1] if len(arguments) > 1 else ""
     ports, tables = known_numbers(settings, switch) if text else ({}, {})
-    flow = _parse(settings, text, "match", ports, tables)
+    flow = _parse(text, "match", ports, tables)
     connection = open_switch(settings, switch)
     # Naming a table takes no table ids in flow_mods.
     tids = flow.usable & (protocol.OF10_STD_TID | protocol.OF10_NXM_TID)
@@ -429,7 +429,7 @@ _Table = dict[tuple[int, int, Match], list]
 
 def _read_file_side(settings, name: str, side: int, table: _Table, ports, tables) -> int:
     usable = protocol.ANY
-    for flow in read_flows(settings, name, "add", ports, tables, False):
+    for flow in read_flows(name, "add", ports, tables, False):
         usable &= flow.usable
         _put_side(table, flow, side, flow.new_cookie)
     return usable
@@ -641,11 +641,11 @@ def _show_parsed(settings, flows: list[ParsedFlow]) -> None:
 
 
 def parse_flow_command(settings, arguments) -> None:
-    _show_parsed(settings, [_parse(settings, arguments[0], "add", None, None)])
+    _show_parsed(settings, [_parse(arguments[0], "add", None, None)])
 
 
 def parse_flows_command(settings, arguments) -> None:
-    _show_parsed(settings, read_flows(settings, arguments[0], "add", None, None))
+    _show_parsed(settings, read_flows(arguments[0], "add", None, None))
 
 
 # Watching.

@@ -138,7 +138,7 @@ def add_flows(settings, arguments) -> None:
     if data.count(b"\n") >= _LEAST and is_for_many(data):
         _send_many(settings, switch, name, data, ports, tables)
     else:
-        flows = read_flows(settings, name, "auto", ports, tables, data=data)
+        flows = read_flows(name, "auto", ports, tables, data=data)
         send_flows(settings, switch, flows)
 
 

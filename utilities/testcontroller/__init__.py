@@ -146,7 +146,7 @@ def _read_flows(names: list[str]) -> tuple:
     """The flows of some files.  Raises Fatal."""
     from utilities.ofctl.flows import read_flows
     return tuple(flow for name in names
-                 for flow in read_flows(None, name, "add", None, None, has_notes=False))
+                 for flow in read_flows(name, "add", None, None, has_notes=False))
 
 
 class _Switch:
