@@ -108,7 +108,39 @@ def test_large_messages_are_the_same_when_parsed_as_they_arrive(n, separators, s
     assert values == wanted and not splitter.pending
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(0, 40), max_size=5), st.sampled_from([(",", ":"), (", ", ": ")]),
+       st.integers(1, 3000), st.sampled_from(["monitor", "since", "update", "update3", "last"]),
+       st.sampled_from(["initial", "new", "modify", "delete"]))
+def test_large_tables_are_the_same_when_parsed_as_they_arrive(sizes, separators, size, kind, what):
+    def row(i):
+        if what == "delete" and i % 3:
+            return {"delete": None}
+        old = {"old": {"a": 1}} if what == "new" and i % 2 else {}
+        return {**old, what: {"s": '},"}},"' * (i % 3), "m": ["map", [["a", i]]], "{": [{}, {}]}}
+    tables = {f"T{n}": {f"u{n}-{i}": row(i) for i in range(n_rows)}
+              for n, n_rows in enumerate(sizes)}
+    wanted = [{
+        "monitor": {"id": 1, "result": tables, "error": None},
+        "since": {"id": "x", "result": [False, "u", tables], "error": None},
+        "update": {"id": None, "method": "update", "params": [["m", {"x": {}}], tables]},
+        "update3": {"method": "update3", "params": [None, "u", tables], "id": None},
+        "last": {"result": tables, "error": None, "id": {"a": {"b": {}, "c": {"d": {}}}}},
+    }[kind]] * 2
+    stream = b"".join(json.dumps(value, separators=separators).encode() for value in wanted)
+    splitter = ProgressiveSplitter(1 << 20, json.loads, large=100)
+    values = []
+    for position in range(0, len(stream), size):
+        for text in splitter.feed(stream[position:position + size]):
+            values.append(text.value(json.loads) if isinstance(text, Parts)
+                          else json.loads(text))
+    assert values == wanted and not splitter.pending
+
+
 @pytest.mark.parametrize("data", [
+    b'{"id":1,"result":{"T":{"a":{"new":{}},"b":{"new":{}},"c":{"new" {}},"d":{"new":{}}}}}',
+    b'{"id":1,"result":{"T":{"a":{"new":{}},"b":{"new":{}},"c":{"new":{}}},"d":{"new":{}},"e":{}}',
+    b'{"id":1,"result":{"T":{"a":{"new":{}},"b":{"new":{}},"c":[{"new":{}},"d":{"new":{}}]}}',
     b'{"params":["d",{"a":1},{"b" 2},{"c":3},{"d":4}]}', b'{"params":["d",{"a":1},{"b":2},{},}',
     b'{"params":{"a":{"b":1},{"c":2},{"d":3}}}'])
 def test_large_messages_that_are_wrong_are_refused(data):
