@@ -1,10 +1,13 @@
 """Flows of known shapes become the flow_mods that the usual way makes of them."""
 
 import random
+import socket
 
 import pytest
 
+from utilities.command_line import Fatal
 from utilities.ofctl import protocol
+from utilities.ofctl.connection import Connection
 from utilities.ofctl.flows import make_flow_mod
 from utilities.ofctl.many import LineError, Maker, is_for_many, message_at
 from vswitchd.openflow.match import normalize
@@ -244,3 +247,18 @@ def test_damaged_lines_are_left_alone_or_made_as_usual(seed):
             n_made += 1
             assert message == make(line.strip())[0], line
     assert n_made > 100
+
+
+@pytest.mark.parametrize("in_c", [True, False])
+def test_a_switch_that_hangs_up_is_told_in_the_same_words(in_c):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.shutdown(socket.SHUT_RD)
+        connection = Connection(ours, "br0", "unix:br0.mgmt")
+        connection.version = 4
+        message = bytes.fromhex("0402000800000000")
+        with pytest.raises(Fatal, match=r"^failed to send packet to switch \(Broken pipe\)$"):
+            if in_c:
+                connection.transact_many(message)
+            else:
+                connection.transact_each([message])

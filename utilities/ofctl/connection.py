@@ -266,6 +266,9 @@ class Connection:
             try:
                 at, number, answer = LIBRARY.exchange(self.sock.fileno(), messages, at, number,
                                                       request, reply)
+            except BrokenPipeError as failure:
+                raise Fatal("failed to send packet to switch "
+                            f"({os.strerror(failure.errno)})") from None
             except OSError as failure:
                 raise Fatal(f"OpenFlow receive failed ({os.strerror(failure.errno)})") from None
             if answer is None:
