@@ -5,8 +5,6 @@ the kernel module; our datapaths live in ovs-vswitchd, so a command becomes the 
 command of the same name. parse-actions and normalize-actions need no daemon. Source: ovs-dpctl(8).
 """
 
-import sys
-
 from utilities import command_line
 from utilities.command_line import (NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, Fatal,
                                     print_option_list, print_version, run_tool, time_limit)
@@ -146,55 +144,10 @@ def _parse_actions(arguments: list[str]) -> None:
 
 
 def _normalize_actions(flow: str, written: str) -> None:
-    """Prints actions by the VLAN and MPLS headers that frames have there, outputs in order."""
-    from datapath import text
-    from datapath.action_text import Type, format_actions, parse_actions, records
-    try:
-        key, _ = text.parse_flow(flow)
-    except text.TextError as error:
-        raise Fatal(f"odp_flow_key_from_string ({error}) (Invalid argument)") from None
-    shown = text.format_flow(key, minimal_mask(key))
-    print(f"input flow: {shown if 'recirc_id' in key else shown.removeprefix('recirc_id(0),')}")
-    try:
-        actions = parse_actions(written)
-    except text.TextError:
-        raise Fatal("odp_actions_from_string (Invalid argument)") from None
-    vlans = [key[name] for name in ("vlan0_tci", "vlan1_tci") if key.get(name, 0) & 0x1000]
-    groups: dict[tuple[int, ...], list[bytes]] = {}
-    at = 0
-    for kind, body in records(actions):
-        record = actions[at:at + 4 + len(body)]
-        at += len(record)
-        if kind == Type.PUSH_VLAN:
-            vlans = [int.from_bytes(body[2:4], "big"), *vlans]
-        elif kind == Type.POP_VLAN:
-            vlans = vlans[1:]
-        else:
-            groups.setdefault(tuple(vlans), []).append(record)
-    if not actions:
-        groups[tuple(vlans)] = []
-    for stack, found in sorted(groups.items(), key=lambda item: (len(item[0]), item[0])):
-        tags = "".join(f"vlan(vid={tci & 0xfff},pcp={tci >> 13}): " for tci in stack)
-        ordered = b"".join(_sort_outputs(found, Type.OUTPUT))
-        print(f"{tags or 'no vlan: '}no mpls: {format_actions(ordered)}")
-
-
-def minimal_mask(key: dict[str, int]) -> dict[str, int]:
-    """A mask under which just what was written of a flow is printed."""
-    from datapath.part import width
-    return {name: (1 << width(name)) - 1 for name in key}
-
-
-def _sort_outputs(found: list[bytes], output: int) -> list[bytes]:
-    """The records with each run of outputs in order of port."""
-    result: list[bytes] = []
-    run: list[bytes] = []
-    for record in [*found, b""]:
-        if record and int.from_bytes(record[:2], sys.byteorder) == output:
-            run.append(record)
-            continue
-        result += sorted(run, key=lambda row: int.from_bytes(row[4:8], sys.byteorder))
-        run = []
-        if record:
-            result.append(record)
-    return result
+    """Prints actions by the headers that frames have there."""
+    from datapath.normalize import normalize
+    lines, wrong = normalize(flow, written)
+    for line in lines:
+        print(line)
+    if wrong:
+        raise Fatal(wrong)

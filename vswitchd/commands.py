@@ -157,14 +157,14 @@ class Commands:
         raise CommandError("bad MAC address")
 
     def fdb_add(self, args: list[str]) -> str | None:
-        bridge = self.bridge(args[0])
+        bridge, mac = self.bridge(args[0]), self._mac(args[3])
         port = bridge.ports.get(args[1])
         if port is None and args[1].isdigit():
             found = bridge.port_of(int(args[1]))
             port = found[1] if found else None
         if port is None:
             raise CommandError("software error, odp port is present but no ofp port")
-        mac, vlan = self._mac(args[3]), self._vlan(args[2])
+        vlan = self._vlan(args[2])
         old = next((entry for entry in face.macs(bridge.handle)
                     if (entry.mac, entry.vlan) == (mac, vlan)), None)
         face.mac_set(bridge.handle, mac, vlan, port.ofport)
@@ -261,10 +261,12 @@ class Commands:
         return "OK"
 
     def dummy_conn_state(self, args: list[str]) -> str | None:
-        netdevs = [self.dummy(args[0])] if args else self.switch.dummies()
-        lines = [f"{netdev.name}: {netdev.connection_state()}" for netdev in netdevs
-                 if args or netdev.connection_state() != "unknown"]
-        return "\n".join(lines)
+        if args:
+            netdev = self.switch.netdev(args[0])
+            state = netdev.connection_state() if isinstance(netdev, Dummy) else "unknown"
+            return f"{args[0]}: {state}"
+        states = ((netdev.name, netdev.connection_state()) for netdev in self.switch.dummies())
+        return "\n".join(f"{name}: {state}" for name, state in states if state != "unknown")
 
     def dummy_ip4addr(self, args: list[str]) -> str:
         return self._add_address(args, IPv4Interface, "IP address", "IPv4", 32)
@@ -337,7 +339,7 @@ class Commands:
 
     def set_flow_limit(self, args: list[str]) -> str:
         digits = re.match(r"\s*\d+", args[0])        # as atoi() reads it
-        limit = int(digits[0]) if digits else 0
+        limit = int(digits[0]) & 0xffffffff if digits else 0
         self.switch.set_flow_limit(limit)
         return f"set flow_limit to {limit}"
 

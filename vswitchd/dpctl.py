@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from datapath import face, text
 from datapath.action_text import format_actions, format_slow_path, parse_actions
+from datapath.normalize import normalize
 from ovsdb_server.rpc.unixctl import Command, CommandError
 from schema.flow.seam import SEAM
 from vswitchd.config.desired import Interface
@@ -24,8 +25,6 @@ _NO_FLOW = ("deleting flow (No such file or directory)\n"
 _NO_FAMILY = "Address family not supported by protocol"
 
 
-_OPTIONS = ("-m", "--more", "-s", "--statistics", "--names", "--no-names", "--may-create",
-            "--read-only", "--clear")
 _FILTER = re.compile(r"(filter|type|pmd)=(.*)", re.DOTALL)
 _TYPES = ("ovs", "tc", "dpdk", "offloaded", "non-offloaded", "partially-offloaded")
 
@@ -210,6 +209,48 @@ def _describe(datapath: Datapath, row: Feature) -> str:
     return f"{row.name} ({row.shown}) : [run time]:{now}, [boot time]:{boot}"
 
 
+class _Answered(CommandError):
+    """Lines as the reference prints them, of which the errors name the program themselves."""
+
+    def __init__(self, lines: list[str], wrong: str = "") -> None:
+        super().__init__("\n".join((*lines, f"ovs-vswitchd: {wrong}") if wrong else lines))
+
+
+class Options(NamedTuple):
+    """What stands before a command's arguments; `names` None: as the command likes it."""
+
+    more: bool = False
+    statistics: bool = False
+    names: bool | None = None
+    clear: bool = False
+    may_create: bool = False
+    read_only: bool = False
+
+
+_OPTIONS: dict[str, tuple[str, bool]] = {
+    "-m": ("more", True), "--more": ("more", True),
+    "-s": ("statistics", True), "--statistics": ("statistics", True),
+    "--names": ("names", True), "--no-names": ("names", False),
+    "--clear": ("clear", True), "--may-create": ("may_create", True),
+    "--read-only": ("read_only", True),
+}
+
+
+def take_options(args: list[str]) -> tuple[Options, list[str]]:
+    """(options, what follows them). Raises CommandError."""
+    options = Options()
+    for at, arg in enumerate(args):
+        if arg == "--":
+            return options, args[at + 1:]
+        if not arg.startswith("-") or arg == "-":
+            return options, args[at:]
+        if arg not in _OPTIONS:
+            raise CommandError(f"Unrecognized option {arg if arg.startswith('--') else arg[:2]}")
+        name, value = _OPTIONS[arg]
+        options = options._replace(**{name: value})
+    return options, []
+
+
 class Dpctl:
     """Handlers over the living switch; `settle` finishes what has been started."""
 
@@ -226,6 +267,13 @@ class Dpctl:
             if (datapath.kind, datapath.name) == ((kind, rest) if at else ("system", name)):
                 return datapath
         return None
+
+    def open(self, name: str) -> Datapath:
+        """The datapath of this name. Raises CommandError."""
+        datapath = self.find(name)
+        if datapath is None:
+            raise CommandError(f"opening datapath ({_NO_FAMILY})")
+        return datapath
 
     def only(self) -> Datapath:
         """The datapath where there is but one. Raises CommandError."""
@@ -245,19 +293,17 @@ class Dpctl:
 
     # -- commands
 
-    def show(self, args: list[str]) -> str:
-        with_statistics = "-s" in args
-        names = [arg for arg in args if not arg.startswith("-")]
-        found = []
-        for name in names:
-            datapath = self.find(name)
-            if datapath is None:
-                raise CommandError(f"opening datapath {name} failed ({_NO_FAMILY})")
-            found.append(datapath)
+    def show(self, options: Options, args: list[str]) -> str:
         self.settle()
-        if not names:
-            found = [datapath for _, datapath in sorted(self.switch.datapaths.items())]
-        return "\n".join(self._show(datapath, with_statistics) for datapath in found)
+        found: list[tuple[str, Datapath | None]] = [(name, self.find(name)) for name in args]
+        if not args:
+            found = sorted(self.switch.datapaths.items())
+        lines = [f"ovs-vswitchd: opening datapath {name} failed ({_NO_FAMILY})"
+                 if datapath is None else self._show(datapath, options.statistics)
+                 for name, datapath in found]
+        if any(datapath is None for _, datapath in found):
+            raise _Answered(lines)
+        return "\n".join(lines)
 
     def _show(self, datapath: Datapath, with_statistics: bool) -> str:
         stats = face.datapath_stats(datapath.handle)
@@ -283,13 +329,12 @@ class Dpctl:
                     f"TX bytes:{_readable(counts.tx_bytes)}"]
         return "\n".join(lines)
 
-    def dump_dps(self, args: list[str]) -> str:
+    def dump_dps(self, options: Options, args: list[str]) -> str:
         return "\n".join(datapath.title for _, datapath in sorted(self.switch.datapaths.items()))
 
-    def dump_flows(self, args: list[str]) -> str:
-        verbose = "-m" in args or "--more" in args
-        names = "--names" in args or (verbose and "--no-names" not in args)
-        others = [arg for arg in args if not arg.startswith("-")]
+    def dump_flows(self, options: Options, args: list[str]) -> str:
+        names = options.more if options.names is None else options.names
+        others = list(args)
         wanted: dict[str, str] = {}
         while others and (found := _FILTER.match(others[-1])) and found[1] not in wanted:
             wanted[found[1]] = found[2]
@@ -299,14 +344,14 @@ class Dpctl:
         types = wanted.get("type", "ovs").split(",")
         if any(word not in _TYPES for word in types if word):
             raise CommandError(f"Failed to parse type ({wanted['type']}) (Invalid argument)")
-        datapath, _ = self.choose(others, 0)
+        datapath, _ = self.choose(others if len(others) == 1 else [], 0)
         self.settle()
         if not {"ovs", "non-offloaded"} & set(types) or (
                 "pmd" in wanted and int(re.match(r"\s*[-+]?\d+", wanted["pmd"])[0]) != -1):
             return ""               # No flow is elsewhere.
         keep = (self._filter(wanted["filter"], datapath) if "filter" in wanted
                 else (lambda record: True))
-        return dump_flows(datapath, verbose, names, keep, with_header="pmd" not in wanted)
+        return dump_flows(datapath, options.more, names, keep, with_header="pmd" not in wanted)
 
     @staticmethod
     def _filter(written: str, datapath: Datapath) -> Callable[[Record], bool]:
@@ -346,32 +391,33 @@ class Dpctl:
         except text.TextError:
             raise CommandError("parsing actions (Invalid argument)") from None
 
-    def _put(self, args: list[str], may_exist: bool, must_exist: bool) -> None:
-        options = [arg for arg in args if arg.startswith("-")]
-        if "--clear" in options:
+    def _put(self, options: Options, args: list[str], may_exist: bool, must_exist: bool) -> None:
+        if options.clear:
             raise CommandError("updating flow table (Operation not supported)")
-        datapath, (flow, actions) = self.choose([arg for arg in args if arg not in options], 2)
+        datapath, (flow, actions) = self.choose(args, 2)
         key, mask = self._parse(datapath, flow, "parsing flow key ({}) (Invalid argument)",
                                 "updating flow table (Invalid argument)")
         try:
             face.flow_put(datapath.handle, key, mask, self._actions(datapath, actions),
-                          may_exist, must_exist and "--may-create" not in options)
+                          may_exist, must_exist and not options.may_create)
         except face.DatapathError as error:
             raise CommandError(f"updating flow table ({error.reason})") from None
 
-    def add_flow(self, args: list[str]) -> None:
-        self._put(args, False, False)
+    def add_flow(self, options: Options, args: list[str]) -> None:
+        self._put(options, args, False, False)
 
-    def mod_flow(self, args: list[str]) -> None:
-        self._put(args, True, True)
+    def mod_flow(self, options: Options, args: list[str]) -> None:
+        self._put(options, args, True, True)
 
-    def _from_file(self, args: list[str], function: Callable[[list[str]], object]) -> None:
-        datapath, (name,) = self.choose(args, 1)
+    def _from_file(self, options: Options, args: list[str],
+                   function: Callable[[Options, list[str]], object]) -> str | None:
+        """Do what each line says; that there is no such file is an answer like others."""
         try:
-            with open(name, encoding="utf-8") as file:
+            with open(args[-1], encoding="utf-8") as file:
                 lines = file.read().splitlines()
         except OSError as error:
-            raise CommandError(f"{name}: open failed ({error.strerror})") from None
+            return f'ovs-vswitchd: Opening file "{args[-1]}" failed ({error.strerror})'
+        datapath, _ = self.choose(args, 1)
         for line in lines:
             words = line.strip().split(None, 2)
             if not words or words[0].startswith("#"):
@@ -382,33 +428,33 @@ class Dpctl:
             else:
                 words = line.strip().split(None, 1)
             handler = {"add": function, "modify": self.mod_flow, "delete": self.del_flow}[command]
-            handler([datapath.title, *words])
+            handler(options, [datapath.title, *words])
+        return None
 
-    def add_flows(self, args: list[str]) -> None:
-        self._from_file(args, self.add_flow)
+    def add_flows(self, options: Options, args: list[str]) -> str | None:
+        return self._from_file(options, args, self.add_flow)
 
-    def mod_flows(self, args: list[str]) -> None:
-        self._from_file(args, self.mod_flow)
+    def mod_flows(self, options: Options, args: list[str]) -> str | None:
+        return self._from_file(options, args, self.mod_flow)
 
     def _find_flow(self, datapath: Datapath, written: str) -> Record | None:
         """The megaflow with a ufid, None without one."""
         return next((record for record in records(datapath) if is_named(record, written, {})),
                     None)
 
-    def get_flow(self, args: list[str]) -> str:
-        verbose = "-m" in args
-        datapath, (written,) = self.choose([arg for arg in args if not arg.startswith("-")], 1)
+    def get_flow(self, options: Options, args: list[str]) -> str:
+        datapath, (written,) = self.choose(args, 1)
         if not _UFID.fullmatch(written):
             return "ovs-vswitchd: parsing flow ufid"
         self.settle()
-        names = datapath.port_names() if "--names" in args or verbose else None
+        names = datapath.port_names() if options.names or options.more else None
         record = self._find_flow(datapath, written)
         if record is None:
             raise CommandError("getting flow (No such file or directory)")
-        return format_record(record, names, verbose)
+        return format_record(record, names, options.more)
 
-    def del_flow(self, args: list[str]) -> str | None:
-        datapath, (written, *_) = self.choose([arg for arg in args if not arg.startswith("-")], 1)
+    def del_flow(self, options: Options, args: list[str]) -> str | None:
+        datapath, (written,) = self.choose(args, 1)
         if _UFID.fullmatch(written):
             record = self._find_flow(datapath, written)
         else:
@@ -418,18 +464,17 @@ class Dpctl:
         if record is None:
             raise CommandError(_NO_FLOW)
         face.flow_del(datapath.handle, record.flow.key, record.flow.mask)
-        return format_counts(record.flow) if "-s" in args or "--statistics" in args else None
+        return format_counts(record.flow) if options.statistics else None
 
-    def del_flows(self, args: list[str]) -> None:
-        datapath, others = ((self.choose(args, 0) if len(args) != 1 or self.find(args[0])
-                             else self.choose(args, 1)))
-        if others:
-            self._from_file([datapath.title, *others], self.del_flow)
-            return
+    def del_flows(self, options: Options, args: list[str]) -> str | None:
+        if len(args) == 2 or args and self.find(args[0]) is None:
+            return self._from_file(options, args, self.del_flow)
+        datapath, _ = self.choose(args, 0)
         self.settle()
         face.flows_flush(datapath.handle)
+        return None
 
-    def add_dp(self, args: list[str]) -> None:
+    def add_dp(self, options: Options, args: list[str]) -> None:
         kind, _, name = args[0].rpartition("@")
         kind = kind or "system"
         if kind not in self.switch.datapath_types():
@@ -438,20 +483,16 @@ class Dpctl:
             raise CommandError("add_dp (File exists)")
         self.switch.add_datapath(kind, name)
         if args[1:]:
-            self.add_if(args)
+            self.add_if(options, args)
 
-    def del_dp(self, args: list[str]) -> None:
-        datapath = self.find(args[0])
-        if datapath is None:
-            raise CommandError(f"opening datapath {args[0]} failed ({_NO_FAMILY})")
+    def del_dp(self, options: Options, args: list[str]) -> None:
+        datapath = self.open(args[0])
         if any(bridge.datapath is datapath for bridge in self.switch.bridges.values()):
             raise CommandError("del_dp (Device or resource busy)")
         self.switch.delete_datapath(datapath)
 
-    def add_if(self, args: list[str]) -> None:
-        datapath = self.find(args[0])
-        if datapath is None:
-            raise CommandError(f"opening datapath {args[0]} failed ({_NO_FAMILY})")
+    def add_if(self, options: Options, args: list[str]) -> None:
+        datapath = self.open(args[0])
         for spec in args[1:]:
             name, *words = spec.split(",")
             options = dict(word.partition("=")[::2] for word in words)
@@ -475,27 +516,32 @@ class Dpctl:
             return int(name)
         raise CommandError(f"no port named {name}")
 
-    def del_if(self, args: list[str]) -> None:
-        datapath = self.find(args[0])
-        if datapath is None:
-            raise CommandError(f"opening datapath {args[0]} failed ({_NO_FAMILY})")
+    def del_if(self, options: Options, args: list[str]) -> None:
+        datapath = self.open(args[0])
         for name in args[1:]:
             datapath.detach(self._port(datapath, name)).close(True)
 
-    def set_if(self, args: list[str]) -> None:
-        datapath = self.find(args[0])
-        if datapath is None:
-            raise CommandError(f"opening datapath {args[0]} failed ({_NO_FAMILY})")
+    def set_if(self, options: Options, args: list[str]) -> None:
+        datapath = self.open(args[0])
         for spec in args[1:]:
             self._port(datapath, spec.split(",")[0])
 
-    def parse(self, args: list[str]) -> str:
-        try:
-            return format_actions(parse_actions(args[0]))
-        except text.TextError:
-            raise CommandError("odp_actions_from_string (Invalid argument)") from None
+    def parse(self, options: Options, args: list[str]) -> str:
+        lines = []
+        for written in args:
+            try:
+                lines.append(format_actions(parse_actions(written)))
+            except text.TextError:
+                raise _Answered(lines, "odp_actions_from_string (Invalid argument)") from None
+        return "\n".join(lines)
 
-    def list_commands(self, args: list[str]) -> str:
+    def normalize(self, options: Options, args: list[str]) -> str:
+        lines, wrong = normalize(*args[:2])
+        if wrong:
+            raise _Answered(lines, wrong)
+        return "\n".join(lines)
+
+    def list_commands(self, options: Options, args: list[str]) -> str:
         width = max(len(row.name) for row in self.rows())
         return "The available commands are:\n" + "\n".join(
             f"  {row.name.removeprefix('dpctl/'):<{width - 4}}{row.usage}".rstrip()
@@ -503,40 +549,41 @@ class Dpctl:
 
     def rows(self) -> tuple[Command, ...]:
         """The table; errors name the program, as a tool's do."""
-        def named(handler: Callable) -> Callable:
+        def named(row: Command) -> Callable:
             def run(args: list[str]):
-                for word in args:
-                    if not word.startswith("-") or word == "-":
-                        break
-                    if word not in _OPTIONS:
-                        raise CommandError(f"Unrecognized option {word}")
+                options, rest = take_options(args)
+                if len(rest) < row.min_args:
+                    raise CommandError(f'"{row.name}" command requires at least {row.min_args} '
+                                       "arguments")
                 try:
-                    return handler(args)
+                    return row.handler(options, rest)
+                except _Answered:
+                    raise
                 except CommandError as error:
                     raise CommandError(f"ovs-vswitchd: {error}" if str(error) else "") from None
             return run
 
-        return tuple(row._replace(handler=named(row.handler)) for row in self._rows())
+        return tuple(row._replace(handler=named(row)) for row in self._rows())
 
     def _rows(self) -> tuple[Command, ...]:
         return (
             Command("dpctl/add-dp", "dp [iface...]", 1, None, self.add_dp),
-            Command("dpctl/add-flow", "[dp] flow actions", 2, 4, self.add_flow),
+            Command("dpctl/add-flow", "[dp] flow actions", 2, 3, self.add_flow),
             Command("dpctl/add-flows", "[dp] file", 1, 2, self.add_flows),
             Command("dpctl/add-if", "dp iface...", 2, None, self.add_if),
             Command("dpctl/del-dp", "dp", 1, 1, self.del_dp),
-            Command("dpctl/del-flow", "[dp] flow", 1, 3, self.del_flow),
+            Command("dpctl/del-flow", "[dp] flow", 1, 2, self.del_flow),
             Command("dpctl/del-flows", "[dp] [file]", 0, 2, self.del_flows),
             Command("dpctl/del-if", "dp iface...", 2, None, self.del_if),
             Command("dpctl/dump-dps", "", 0, 0, self.dump_dps),
             Command("dpctl/dump-flows",
                     "[-m] [--names] [dp] [filter=..] [type=..] [pmd=..]", 0, 6, self.dump_flows),
-            Command("dpctl/get-flow", "[dp] ufid", 1, 4, self.get_flow),
-            Command("dpctl/list-commands", "", 0, 0, self.list_commands),
-            Command("dpctl/mod-flow", "[dp] flow actions", 2, 4, self.mod_flow),
+            Command("dpctl/get-flow", "[dp] ufid", 1, 2, self.get_flow),
+            Command("dpctl/list-commands", "", 0, None, self.list_commands),
+            Command("dpctl/mod-flow", "[dp] flow actions", 2, 3, self.mod_flow),
             Command("dpctl/mod-flows", "[dp] file", 1, 2, self.mod_flows),
-            Command("dpctl/normalize-actions", "actions", 1, 1, self.parse),
-            Command("dpctl/parse-actions", "actions", 1, 1, self.parse),
+            Command("dpctl/normalize-actions", "flow actions", 2, None, self.normalize),
+            Command("dpctl/parse-actions", "actions", 1, None, self.parse),
             Command("dpctl/set-if", "dp iface...", 2, None, self.set_if),
             Command("dpctl/show", "[-s] [dp...]", 0, None, self.show),
         )

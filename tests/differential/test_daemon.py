@@ -45,6 +45,15 @@ SCRIPTS = {
         "ovs-ofctl -O OpenFlow13 add-flow br0 'check_overlap,priority=5,ip,actions=1'",
         "ovs-ofctl -O OpenFlow13 add-flow br0 'check_overlap,priority=5,tcp,actions=1'",
         "ovs-ofctl add-flow br0 'foo=1,actions=1'", "ovs-ofctl dump-flows nobridge"],
+    "wrong words for the datapath": [
+        "ovs-appctl dpctl/del-if nope p1", "ovs-appctl dpctl/show nope other", "ovs-appctl dpctl/add-flows nofile",
+        "ovs-appctl dpctl/del-flows nofile", "ovs-appctl dpctl/mod-flows nope nofile", "ovs-appctl dpctl/show --json",
+        "ovs-appctl dpctl/mod-flow a b c d", "ovs-appctl dpctl/mod-flow x 1", "ovs-appctl dpctl/get-flow a b c",
+        "ovs-appctl dpctl/parse-actions 1,2 x", "ovs-appctl dpctl/normalize-actions 1", "ovs-appctl dpctl/dump-flows a b",
+        "ovs-appctl dpctl/dump-flows nope", "ovs-appctl dpctl/del-flow dummy@ovs-dummy x", "ovs-appctl dpctl/del-dp nope",
+        "ovs-appctl netdev-dummy/ip4addr p1", "ovs-appctl netdev-dummy/conn-state nope", "ovs-appctl qos/show-types nope",
+        "ovs-appctl upcall/set-flow-limit x", "ovs-appctl upcall/set-flow-limit 5000",
+        "ovs-appctl fdb/add br0 nope 0 x"],
     "wrong words": [
         "ovs-ofctl -O OpenFlow15 add-meter br0 'meter1,kbps,bands=type=drop,rate=1000'",
         "ovs-ofctl -O OpenFlow15 add-meter br0 'meter=1 pktps bands=type=dscp_remark,rate=10,prec_level=256'",
