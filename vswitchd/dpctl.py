@@ -24,7 +24,6 @@ _NO_FLOW = ("deleting flow (No such file or directory)\n"
             "Perhaps you need to specify a UFID?")
 _NO_FAMILY = "Address family not supported by protocol"
 
-
 _FILTER = re.compile(r"(filter|type|pmd)=(.*)", re.DOTALL)
 _TYPES = ("ovs", "tc", "dpdk", "offloaded", "non-offloaded", "partially-offloaded")
 
