@@ -86,6 +86,8 @@ def test_packets_wait_while_flows_are_restored(fresh_suite, make_host):
     suite = fresh_suite
     suite.start()
     suite.vsctl("set", "open_vswitch", ".", "other_config:flow-restore-wait=true")
+    suite.stop()
+    suite.start()               # Flows are waited for from the start or not at all.
     suite.add_bridge("br0")
     first, second = make_host(), make_host()
     suite.wire(first, "p1", "br0", "10.5.0.1/24")
