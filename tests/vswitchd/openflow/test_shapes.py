@@ -108,8 +108,12 @@ def test_each_message_waits_for_its_barrier_and_other_answers_are_told():
     heard = []
 
     def answer() -> None:
-        for reply in (b"\4\x15\0\x08\0\0\0\6", b"\4\x15\0\x08\0\0\0\x08", b"something else"):
-            heard.append(theirs.recv(65536))
+        for number, reply in ((6, b"\4\x15\0\x08\0\0\0\6"), (8, b"\4\x15\0\x08\0\0\0\x08"),
+                              (10, b"something else")):
+            asked = b""
+            while not asked.endswith(bytes((0, 0, 0, number))):
+                asked += theirs.recv(65536)
+            heard.append(asked)
             theirs.sendall(reply)
 
     peer = threading.Thread(target=answer)
