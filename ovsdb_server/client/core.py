@@ -136,14 +136,19 @@ class Core:
                 self._reply(step, message)
         return True
 
+    def receive_large(self, message: Message, paced: Paced) -> bool:
+        """Do as `receive`, and take apart a message that `is_large`: its end takes long, too."""
+        is_ours = self.receive(message, paced)
+        if is_ours:
+            for rows in _tables(message):
+                for _ in paced(range(len(rows))):
+                    rows.popitem()
+        return is_ours
+
     @staticmethod
     def is_large(message: Message) -> bool:
         """Does a message tell of so many rows that it takes long to receive it?"""
-        updates = message.result if message.kind == REPLY else message.params
-        if type(updates) is list and updates:
-            updates = updates[-1]
-        return type(updates) is dict and _MANY < sum(
-            len(rows) for rows in updates.values() if type(rows) is dict)
+        return _MANY < sum(map(len, _tables(message)))
 
     def new_id(self) -> int:
         """Return a request id that is not in use."""
@@ -388,6 +393,15 @@ def _text(error: object) -> str:
     if isinstance(error, dict):
         return f"{error.get('error')}: {error.get('details')}"
     return str(error)
+
+
+def _tables(message: Message) -> list[dict]:
+    """Return what may be the changes of each table that a message tells of."""
+    updates = message.result if message.kind == REPLY else message.params
+    if type(updates) is list and updates:
+        updates = updates[-1]
+    return ([rows for rows in updates.values() if type(rows) is dict]
+            if type(updates) is dict else [])
 
 
 __all__ = ["Changes", "Core", "NOTIFICATION", "REPLY", "REQUEST", "Request", "Row", "Rows"]

@@ -245,7 +245,7 @@ class Replica:
         self._publish()
         self._is_receiving = True
         try:
-            return await self._in_slices(lambda paced: core.receive(received, paced))
+            return await self._in_slices(lambda paced: core.receive_large(received, paced))
         finally:
             self._is_receiving = False
             # What came meanwhile is only read now.

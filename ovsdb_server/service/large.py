@@ -14,7 +14,7 @@ from ovsdb_server.engine.database import Database, Execution
 from ovsdb_server.engine.pace import Paced
 from ovsdb_server.engine.table import Delta
 from ovsdb_server.service.hub import Hub
-from ovsdb_server.service.slices import Slices
+from ovsdb_server.service.slices import Slices, keep_from_collector
 
 # Operations, rows looked at by a condition and rows changed, above which a transaction is large.
 MANY_OPERATIONS = 500
@@ -74,6 +74,7 @@ class LargeTransaction:
         try:
             await self._slices.run(hub)
             self.settle()
+            keep_from_collector()
             await self._discard(hub)
         finally:
             self.abandon()

@@ -14,6 +14,7 @@ slices, the call finds changed at its next thing.
 """
 
 import math
+import gc
 import time
 from collections.abc import Callable, Iterable, Iterator
 from threading import Lock, Thread
@@ -23,6 +24,9 @@ from ovsdb_server.service.hub import Hub
 
 # So many things are done between two looks at the clock.
 _STEP = 63
+
+# Collections of the middle generation that only much that stays brings about.
+_MANY_COLLECTIONS = 4
 
 # Seconds for which a call runs before others have their turn.
 SLICE = 0.002
@@ -111,4 +115,15 @@ async def run_slices(call: Callable[[Paced], object], hub: Hub) -> object:
     """Run a call, a slice in each turn of the event loop; return what it returns."""
     work = Slices(call)
     await work.run(hub)
+    keep_from_collector()
     return work.result
+
+
+def keep_from_collector() -> None:
+    """Let the collector of cycles pass over what there is, if much has come.
+
+    A look at a large copy or transaction would keep everybody waiting for a second.  It has no
+    cycles, and goes when nobody refers to it.
+    """
+    if gc.get_count()[2] >= _MANY_COLLECTIONS:
+        gc.freeze()

@@ -1,8 +1,10 @@
 """A call in slices runs to its end, a bit at a time, and never beside who asked for it."""
 
+import gc
 import threading
 
 import pytest
+import trio
 
 from ovsdb_server.service import slices as module
 from ovsdb_server.service.slices import Slices
@@ -24,6 +26,24 @@ def test_it_runs_only_when_it_is_its_turn():
     assert done == list(range(1000)) and slices.result == "the end"
     assert len(lengths) > 10 and lengths == sorted(set(lengths))
     assert slices.advance(1.0) and len(done) == 1000
+
+
+def test_much_that_has_come_is_not_looked_at_by_the_collector():
+    class NoHub:
+        async def give_way(self):
+            pass
+
+    thresholds = gc.get_threshold()
+    gc.set_threshold(100, 2, 1_000_000)
+    try:
+        kept = trio.run(module.run_slices, lambda paced: [[n] for n in paced(range(5000))], NoHub())
+        assert gc.get_freeze_count() > len(kept)
+        gc.unfreeze()
+        assert trio.run(module.run_slices, lambda paced: 5, NoHub()) == 5
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
 
 
 def test_with_time_enough_it_ends_in_one_slice():
