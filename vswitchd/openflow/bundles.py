@@ -40,9 +40,17 @@ class BundleFailed(Exception):
         self.error = error
 
 
-def add(bundles: dict[int, Bundle], value: BundleAdd):
-    """Puts a message into a bundle, which the first one opens; returns its value. Raises
-    OpenFlowError."""
+def read(value: BundleAdd):
+    """The value of a message that is to be added. Raises OpenFlowError."""
+    added = messages.decode(value.message).value
+    if isinstance(added, FlowMod) and not added.command.startswith("delete"):
+        tables.check_permission(added)
+    return added
+
+
+def add(bundles: dict[int, Bundle], value: BundleAdd) -> None:
+    """Puts a message, which was read, into a bundle, which the first one opens. Raises
+    OpenFlowError, and then there is no such bundle any more."""
     bundle = bundles.setdefault(value.bundle, Bundle(value.flags))
     if bundle.is_closed:
         del bundles[value.bundle]
@@ -50,11 +58,7 @@ def add(bundles: dict[int, Bundle], value: BundleAdd):
     if bundle.flags != value.flags:
         del bundles[value.bundle]
         raise OpenFlowError("OFPBFC_BAD_FLAGS")
-    added = messages.decode(value.message).value
-    if isinstance(added, FlowMod) and not added.command.startswith("delete"):
-        tables.check_permission(added)
     bundle.added.append(value.message)
-    return added
 
 
 def note(bundles: dict[int, Bundle], number: int, message: bytes) -> None:

@@ -408,9 +408,10 @@ class Service:
             raise bundles.BundleFailed(message, error) from None
 
     def bundle_add(self, conn: Session, value: bundle.BundleAdd):
-        added = bundles.add(conn.bundles, value)
+        added = bundles.read(value)
         if isinstance(added, packet.PacketOut):
             self.fit_actions(conn.version, added)
+        bundles.add(conn.bundles, value)
         return ()
 
     # -- groups
