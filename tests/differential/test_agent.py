@@ -151,6 +151,15 @@ SCRIPTS = {
             "actions=group:9\\n",
             f"flow table=6,actions=3\\npacket-out in_port=1,packet={IP},actions=dec_mpls_ttl\\n")),
         "ovs-ofctl dump-ports br0; ovs-ofctl dump-flows br0"],
+    "who watches a group": [
+        "ovs-ofctl add-flow br0 in_port=1,actions=2",
+        "ovs-ofctl -O OpenFlow13 add-group br0 group_id=1,type=all,bucket=3",
+        "ovs-ofctl -O OpenFlow13 add-flow br0 table=3,reg0=5,actions=group:1,output:2",
+        START.format(v="15", watch="watch:out_group=1"),
+        *(f"ovs-ofctl -O OpenFlow13 {change}" for change in (
+            "add-flow br0 table=2,in_port=3,actions=group:1", "mod-flows br0 in_port=3,actions=3",
+            "mod-flows br0 in_port=3,actions=2", "mod-flows br0 'in_port=3,actions=write_actions("
+            "group:1)'", "add-flow br0 table=2,in_port=3,actions=2", "del-flows br0")), END],
     "what a secondary one of service may": [
         START.format(v="13", watch="65534"),
         *(f"{CTL}send {message}" for message in (
@@ -233,4 +242,44 @@ def restarted(switch: Switch, peer: Peer) -> str:
 def test_a_restart_keeps_the_same_and_waits_alike(tmp_path):
     theirs = restarted(Switch(tmp_path / "real", True), Peer(4))
     ours = restarted(Switch(tmp_path / "ours", False), Peer(4))
+    assert ours == theirs
+
+
+def changed(switch: Switch, peer: Peer) -> str:
+    """Which changes of a controller's record make the switch connect anew, and how versions that do
+    not fit are told; the switch is closed."""
+    seen = []
+
+    def run(line: str) -> None:
+        text = normal(switch.run(line), switch.directory)
+        seen.append(f"$ {line}\n{text}".replace(peer.target, "PEER"))
+
+    try:
+        run(SETUP.strip())
+        run(f"ovs-vsctl set-controller br0 {peer.target}")
+        peer.wait_connected()
+        peer.ask(5)
+        for change in ("controller_rate_limit=100 controller_burst_limit=25", "max_backoff=2000",
+                       "enable_async_messages=false", "inactivity_probe=60000"):
+            run(f"ovs-vsctl set controller br0 {change}")
+        time.sleep(0.5)
+        seen.append(f"connections: {peer.n_connections}\n")
+        run("ovs-vsctl set bridge br0 protocols=OpenFlow13,OpenFlow14")
+        peer.wait_connected(2)
+        peer.ask(5)
+        run("ovs-vsctl set bridge br0 protocols=OpenFlow14")
+        peer.wait(lambda: peer.n_connections > 2)
+        time.sleep(0.3)
+        log = (switch.directory / "ovs-vswitchd.log").read_text()
+        seen += re.findall(r"(?:vconn|rconn)\|WARN\|(?:br0<->)?tcp.*\n", log)[:2]
+    finally:
+        peer.close()
+        switch.close()
+    return "".join(seen).replace(peer.target, "PEER")
+
+
+@pytest.mark.long
+def test_changes_of_a_controller_are_followed_alike(tmp_path):
+    theirs = changed(Switch(tmp_path / "real", True), Peer(4))
+    ours = changed(Switch(tmp_path / "ours", False), Peer(4))
     assert ours == theirs

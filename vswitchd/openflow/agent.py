@@ -60,6 +60,7 @@ _REPLIES = 100                  # messages that wait for a peer before more of i
 _PACKET_IN_PARTS = 64           # messages of packet-ins, up to 64 kB each, that may wait
 _ERROR_DATA = 0xffff - 12       # most bytes of a message that an error returns
 _HANDSHAKE_TIME = 10.0          # seconds that a peer has for a TLS handshake
+_LONGEST_SLEEP = 5.0            # seconds between looks at a quiet connection
 _HELLO_WAIT = 1.0               # seconds that a peer has for its hello
 _LAST_VERSIONLESS = 3           # hello, error and echo are understood in any version
 _FLOW_MODS = ("OFPT_FLOW_MOD", "NXT_FLOW_MOD")      # whose form NXT_FLOW_MOD_TABLE_ID changes
@@ -95,10 +96,21 @@ class Connection:
     controller: Controller | None = None
     last_heard: float = 0.0
     is_probing: bool = False
+    is_incompatible: bool = False       # there was no common version
     is_admitted: bool = False           # has asked for more than a handshake
     drained: trio.Event = field(default_factory=trio.Event)     # some more has been written
     n_watched: int = 0                  # bytes of flow updates that wait for the peer
     pace: Pace | None = None            # of packet-ins, where a limit is set
+
+    def follow_limits(self) -> None:
+        """Paces packet-ins as the controller's record says."""
+        rate, burst = self.controller.rate_limit, self.controller.burst_limit
+        if not rate:
+            self.pace = None
+        elif self.pace is None:
+            self.pace = Pace(rate, burst)
+        else:
+            self.pace.change(rate, burst)
 
     @property
     def n_queued(self) -> int:
@@ -151,6 +163,13 @@ class Remote:
     kick: trio.Event = field(default_factory=trio.Event)
     connections: set = field(default_factory=set)
 
+    def change(self, controller: Controller) -> None:
+        """Follows another record of the same target, without connecting anew."""
+        self.controller = controller
+        for connection in self.connections:
+            connection.controller = controller
+            connection.follow_limits()
+
 
 class BridgeAgent:
     """OpenFlow of one bridge: its service, sockets and connections."""
@@ -179,12 +198,14 @@ class BridgeAgent:
         self.fail_mode = action.fail_mode
         names = {name: version for version, name in VERSION_NAMES.items()}
         versions = frozenset(names[name] for name in action.protocols if name in names)
-        self.versions = versions or ALL_VERSIONS
+        before, self.versions = self.versions, versions or ALL_VERSIONS
         # Controllers would meddle with flows that are being restored.
         wanted = {} if self.bridge.datapath.settings.flow_restore_wait else {
             controller.target: controller for controller in action.controllers}
         for target, remote in list(self.remotes.items()):
-            if wanted.get(target) != remote.controller:
+            if target in wanted and self.versions == before:
+                remote.change(wanted[target])
+            else:
                 remote.scope.cancel()
                 del self.remotes[target]
                 _connmgr.info(f'{self.bridge.name}: removed {kind_of(target)} controller '
@@ -447,7 +468,7 @@ class BridgeAgent:
         """Tells why the peer ended a connection, or why we had to."""
         session = connection.session
         name = f"{self.bridge.name}<->{session.name}" if session.is_service else session.name
-        if reason and not session.version:
+        if reason and not (session.version or session.is_service or connection.is_incompatible):
             _rconn.info(f"{name}: connection failed ({reason})", _RATE)
         elif reason:
             _rconn.warn(f"{name}: connection dropped ({reason})", _RATE)
@@ -478,10 +499,8 @@ class BridgeAgent:
         self.connections.add(connection)
         connection.session.watcher = monitors.Watcher()
         if connection.controller is not None:
-            limit = connection.controller
-            if limit.rate_limit:
-                connection.pace = Pace(limit.rate_limit, limit.burst_limit)
-            if not limit.enable_async:
+            connection.follow_limits()
+            if not connection.controller.enable_async:
                 connection.session.mute()
         self.service.sessions.append(connection.session)
         self.service.follow_misses()
@@ -540,7 +559,7 @@ class BridgeAgent:
                             return "Protocol error"
                         self.admit(connection, remote)
                     elif message[0] != session.version and message[1] > _LAST_VERSIONLESS:
-                        _vconn.err(f"{session.name}: received OpenFlow version "
+                        _vconn.err(f"{session.peer}: received OpenFlow version "
                                    f"0x{message[0]:02x} != expected {session.version:02x}",
                                    _limit("vconn"))
                         self.answer_error(connection, message, OpenFlowError("OFPBRC_BAD_VERSION"))
@@ -563,13 +582,13 @@ class BridgeAgent:
             value = None
             self.complain(error)
         if not isinstance(value, session_messages.Hello) or not value.versions:
-            _vconn.warn(f"{session.name}: received message while expecting hello: "
+            _vconn.warn(f"{session.peer}: received message while expecting hello: "
                         f"{self.agent.describe(message)}", _limit("vconn"))
             return False
         common = self.versions & value.versions
         if not common:
             ours, theirs = map(describe_versions, (self.versions, value.versions))
-            _vconn.warn(f"{session.name}: version negotiation failed (we support {ours}, "
+            _vconn.warn(f"{session.peer}: version negotiation failed (we support {ours}, "
                         f"peer supports {theirs})", _limit("vconn"))
             text = f"We support {ours}, you support {theirs}, no common versions."
             version = max(value.versions)
@@ -579,6 +598,7 @@ class BridgeAgent:
                 version = min(ALL_VERSIONS)
             error = session_messages.Error("OFPHFC_INCOMPATIBLE", text.encode())
             self.transmit(connection, messages.encode(error, version, 0))
+            connection.is_incompatible = True
             return False
         session.agree(max(common))
         return True
@@ -589,7 +609,7 @@ class BridgeAgent:
         if connection.session.version and not connection.session.is_service:
             self.overhear(data)
         if _vconn.is_dbg:
-            _vconn.dbg(f"{connection.session.name}: sent (Success): {self.agent.describe(data)}")
+            _vconn.dbg(f"{connection.session.peer}: sent (Success): {self.agent.describe(data)}")
 
     def overhear(self, data: bytes) -> None:
         """Passes a message of a controller's connection on to the snoopers."""
@@ -630,7 +650,7 @@ class BridgeAgent:
         if not session.is_service:
             self.overhear(message)
         if _vconn.is_dbg:
-            _vconn.dbg(f"{session.name}: received: {self.agent.describe(message)}")
+            _vconn.dbg(f"{session.peer}: received: {self.agent.describe(message)}")
         try:
             frame = open_frame(message)
             self.admit_by(connection, frame.raw.kind)
@@ -736,9 +756,9 @@ class BridgeAgent:
 
     async def probe(self, connection: Connection, scope: trio.CancelScope) -> None:
         """Sends an echo request after silence; ends the connection if it stays silent."""
-        interval = (connection.controller.inactivity_probe if connection.controller else 0) or (
-            math.inf)
         while True:
+            interval = (connection.controller.inactivity_probe if connection.controller else 0) or (
+                math.inf)
             silence = self.agent.now() - connection.last_heard
             if silence >= interval:
                 if connection.is_probing:
@@ -753,7 +773,8 @@ class BridgeAgent:
                     self.transmit(connection, messages.encode(echo, connection.session.version,
                                                               connection.session.xid()))
                 silence = 0.0
-            await trio.sleep(interval - silence)
+            # The interval may change meanwhile.
+            await trio.sleep(min(interval - silence, _LONGEST_SLEEP))
 
     # -- what is told without asking
 

@@ -7,13 +7,16 @@ of each rule and told when it resumes. No I/O; control task only. Source: OpenFl
 7.3.5.18 (7.3.5.17 in 1.4), ovs-ofctl(8) "monitor".
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from datapath import face
-from schema.openflow.limits import PORT_NONE, TABLE_ALL
+from schema.openflow.limits import GROUP_ANY, PORT_NONE, TABLE_ALL
 from vswitchd.openflow import packed, source, tables
-from vswitchd.openflow.action_types import Controller, Enqueue, Output, OutputTrunc
+from vswitchd.openflow.action_types import (Action, Controller, Enqueue, Group, Output,
+                                            OutputTrunc)
+from vswitchd.openflow.compile import number_actions
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.messages.flow import FlowStatsRequest
 from vswitchd.openflow.messages.monitor import (ACTIONS, ADD, INITIAL, MODIFY, OWN, REMOVED,
@@ -44,21 +47,26 @@ class Monitor(NamedTuple):
                 return False
             if (int.from_bytes(rule.value, "big") ^ self.value) & self.mask:
                 return False
-        return (request.out_port == PORT_NONE or _reaches(rule.source, request.out_port)
-                or old_source is not None and _reaches(old_source, request.out_port))
+        # Who watches a port hears of rules that no longer output there; of a group, not.
+        return ((request.out_port == PORT_NONE
+                 or _has(rule.source, _reaches_port, request.out_port)
+                 or old_source is not None and _has(old_source, _reaches_port, request.out_port))
+                and (request.out_group == GROUP_ANY
+                     or _has(rule.source, _reaches_group, request.out_group)))
 
 
-def _reaches(packed_actions: bytes, port: int) -> bool:
-    """Whether actions output to a port."""
-    waiting = list(source.unpack(packed_actions))
-    while waiting:
-        action = waiting.pop()
-        if isinstance(action, (Output, OutputTrunc, Enqueue)) and action.port == port:
-            return True
-        if isinstance(action, Controller) and port == _CONTROLLER_PORT:
-            return True
-        waiting.extend(getattr(action, "actions", ()))
-    return False
+def _has(packed_actions: bytes, is_it: Callable[[Action, int], bool], number: int) -> bool:
+    """Whether `is_it(action, number)` for one of these actions."""
+    return any(is_it(action, number) for action in number_actions(source.unpack(packed_actions)))
+
+
+def _reaches_port(action: Action, port: int) -> bool:
+    return (isinstance(action, (Output, OutputTrunc, Enqueue)) and action.port == port
+            or isinstance(action, Controller) and port == _CONTROLLER_PORT)
+
+
+def _reaches_group(action: Action, group: int) -> bool:
+    return isinstance(action, Group) and action.group == group
 
 
 def _key(rule: face.Rule) -> Key:
@@ -105,7 +113,8 @@ class Watcher:
             request = monitor.request
             if request.flags & INITIAL:
                 for rule in tables.select(bridge, FlowStatsRequest(
-                        match=request.match, table=request.table, out_port=request.out_port)):
+                        match=request.match, table=request.table, out_port=request.out_port,
+                        out_group=request.out_group)):
                     flags = found[rule.handle][1] if rule.handle in found else 0
                     found[rule.handle] = rule, flags | request.flags
         return [_update(_INITIAL_EVENT, rule, 0, flags) for rule, flags in found.values()]

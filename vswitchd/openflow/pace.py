@@ -13,12 +13,16 @@ class Pace:
     """The packet-ins of one connection; `rate` a second, `burst` at once (0: a quarter of that)."""
 
     def __init__(self, rate: int, burst: int):
-        self.rate = rate
-        self.burst = max(1, burst or rate // 4)
+        self.change(rate, burst)
         self.waiting: deque[Any] = deque()
         self.n_dropped = 0
         self._tokens = float(self.burst)
         self._filled_at: float | None = None
+
+    def change(self, rate: int, burst: int) -> None:
+        """Sets other limits; what waits stays."""
+        self.rate = rate
+        self.burst = max(1, burst or rate // 4)
 
     def _fill(self, now: float) -> None:
         if self._filled_at is not None:

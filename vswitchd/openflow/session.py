@@ -53,6 +53,11 @@ class Session:
     features: bytearray = field(default_factory=bytearray)  # of tables: parts of a request
     next_xid: int = 0
 
+    @property
+    def peer(self) -> str:
+        """Its name without that of the bridge."""
+        return self.name.rpartition("<->")[2]
+
     def agree(self, version: int) -> None:
         """Sets the version; reasons that it does not know are not asked for."""
         self.version = version
