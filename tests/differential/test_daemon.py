@@ -151,7 +151,11 @@ SCRIPTS = {
     "port status and flow removed": [
         "ovs-ofctl -O OpenFlow13 monitor br0 65534 --detach --no-chdir --pidfile 2> mon", "ovs-vsctl add-port br0 p5 -- set interface p5 type=dummy ofport_request=5 mac='\"02:00:00:00:00:05\"'",
         "ovs-ofctl mod-port br0 p5 no-flood", "ovs-vsctl del-port p5", "ovs-ofctl add-flow br0 send_flow_rem,in_port=2,actions=3", "ovs-ofctl del-flows br0",
-        "ovs-appctl -t ovs-ofctl ofctl/barrier", "ovs-appctl -t ovs-ofctl exit", "cat mon"],
+        "ovs-appctl -t ovs-ofctl ofctl/barrier", "ovs-appctl -t ovs-ofctl exit", "cat mon",
+        # A new datapath id ends all connections.
+        "ovs-ofctl monitor br0 65534 --detach --no-chdir --pidfile 2> mon",
+        "ovs-vsctl set bridge br0 other-config:datapath-id=00000000000000ff", "sleep 0.5; ls ovs-ofctl.pid; cat mon",
+        "ovs-ofctl show br0 | head -1"],
     "links and what is said of them": [
         *(f"ovs-ofctl -O OpenFlow1{n} monitor br0 65534 --detach --no-chdir --pidfile=m{n}.pid --unixctl=$PWD/m{n} 2> mon{n}" for n in (0, 3, 5)),
         "ovs-ofctl mod-port br0 p1 down", "ovs-ofctl mod-port br0 p1 up", "ovs-ofctl mod-port br0 p1 noflood",

@@ -101,6 +101,7 @@ class Connection:
     drained: trio.Event = field(default_factory=trio.Event)     # some more has been written
     n_watched: int = 0                  # bytes of flow updates that wait for the peer
     pace: Pace | None = None            # of packet-ins, where a limit is set
+    scope: trio.CancelScope | None = None       # ends it
 
     def follow_limits(self) -> None:
         """Paces packet-ins as the controller's record says."""
@@ -181,6 +182,7 @@ class BridgeAgent:
         self.service = Service(bridge, agent.settle, agent.codec, agent.datapath_of)
         self.scope = trio.CancelScope()
         self.connections: set[Connection] = set()
+        self.datapath_id = bridge.datapath_id
         self.snoopers: set[Connection] = set()
         self.paths: list[str] = []              # of the bridge's own sockets
         self.remotes: dict[str, Remote] = {}
@@ -245,6 +247,20 @@ class BridgeAgent:
         for remote in self.remotes.values():
             remote.kick.set()
             remote.kick = trio.Event()
+
+    def follow_datapath_id(self) -> None:
+        """Has all peers connect anew if the datapath id has changed: nothing else tells them."""
+        if self.datapath_id == self.bridge.datapath_id:
+            return
+        self.datapath_id = self.bridge.datapath_id
+        vlog.module("bridge").info(f"bridge {self.bridge.name}: using datapath ID "
+                                   f"{self.datapath_id:016x}")
+        vlog.module("ofproto").info(f"datapath ID changed to {self.datapath_id:016x}")
+        self.reconnect()
+        for connection in list(self.connections):
+            if connection.session.is_service and connection.scope is not None:
+                _rconn.info(f"{self.bridge.name}<->{connection.session.name}: disconnecting")
+                connection.scope.cancel()
 
     # -- sockets
 
@@ -433,6 +449,7 @@ class BridgeAgent:
         reason, is_done = "", False
         try:
             async with stream, trio.open_nursery() as nursery:
+                connection.scope = nursery.cancel_scope
                 nursery.start_soon(write_all, stream, receive, connection,
                                    nursery.cancel_scope, self.resume_monitors)
                 hello = session_messages.Hello(self.versions)
@@ -879,6 +896,7 @@ class BridgeAgent:
 
     def ports_changed(self) -> None:
         """Tells which ports came, went or changed."""
+        self.follow_datapath_id()
         self.follow_remotes()
         for change in list(self.service.port_changes()):
             for connection in list(self.connections):

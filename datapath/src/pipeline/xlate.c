@@ -579,7 +579,6 @@ output_to_patch(struct xlate *x, const struct conf_port *port, bool last)
         : NULL;
 
     if (!peer) {
-        REPORT(x, TRACE_NO_PORT, 0, 0, 0);
         return;
     }
     struct flow old_flow = x->flow;
