@@ -61,10 +61,13 @@ def test_mutated_messages_cost_no_memory_and_disturb_nobody(server):
     rng = random.Random(1)
     bystander = server.connect()
     attack(server, rng, 3000)
-    before = resident_kb(server)
-    attack(server, rng, 4000)
+    # What leaks grows each time; the allocator takes some more now and then.
+    sizes = [resident_kb(server)]
+    while len(sizes) < 5 and (len(sizes) == 1 or sizes[-1] > sizes[-2] + 512):
+        attack(server, rng, 3000)
+        sizes.append(resident_kb(server))
     assert bystander.call("echo", 1) == [1]
-    assert resident_kb(server) <= before * 1.05 + 512
+    assert sizes[-1] <= sizes[-2] + 512
     assert server.is_alive()
 
 
