@@ -162,7 +162,7 @@ SCRIPTS = {
             "group:1)'", "add-flow br0 table=2,in_port=3,actions=2", "del-flows br0")), END],
     "what a secondary one of service may": [
         START.format(v="13", watch="65534"),
-        *(f"{CTL}send {message}" for message in (
+        *(f"{CTL}send {message}; {CTL}barrier" for message in (
             "0418001800000010000000030000000000000000000000ff", "0409000c0000001b00030080",
             "040700080000001c", "0409000c0000001d00000080", "0302000800000021", "0502000800000022")),
         send(4, "in_port=1,actions=2"), END, "ovs-ofctl --no-stats dump-flows br0"],

@@ -55,9 +55,11 @@ def own(version: str) -> list[str]:
     changes = [send(number, "in_port=9,actions=drop"),
                send(number, "table=7,tcp,in_port=9,actions=output:1,output:2", xid=0x5),
                send(number, "in_port=9,actions=output:1", "modify_strict", 0x6),
-               send(number, "tcp", "delete", 0x7), f"{CTL}barrier",
+               send(number, "tcp", "delete", 0x7),
                "ovs-ofctl add-flow br0 in_port=8,actions=drop",
                send(number, "table=0", "delete", 0x8)]
+    # It prints what it sends at once: what came of the line before has to be there by then.
+    changes = [f"{line}; {CTL}barrier" for line in changes]
     return [line for watch in ("watch:", "watch:!own", "watch:!add,!delete", "watch:!initial,!actions")
             for line in (START.format(v=version, watch=watch), *changes, END)]
 
