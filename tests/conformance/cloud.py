@@ -26,7 +26,7 @@ def without_chance(text: str) -> str:
     """`text` without cookies, which OVN makes of random UUIDs, without numbers of zones, which it
     gives out in their order (they are in reg11 to reg13 too), and without the nat(src) that it adds
     where a datapath says that it can do ct_zero_snat."""
-    text = re.sub(r"\bcookie([ =])0x[0-9a-f]+", r"cookie\1C", text)
+    text = re.sub(r"\bcookie([ =])(?:0x[0-9a-f]+|HEX)", r"cookie\1C", text)
     text = re.sub(r"set_field:0x[0-9a-f]+->(reg1[123])", r"set_field:Z->\1", text)
     text = re.sub(r"\b(reg1[123]=|(?:ct_)?zone=)(0x)?[0-9a-f]+", r"\1Z", text)
     return re.sub(r"\n +nat\(src\)$|,nat\(src\)|\nReplacing src/dst IP/ports.*\n .*\n .*", "",
