@@ -6,6 +6,7 @@ Values, wire form and text of one family; entered through `vswitchd.openflow.mes
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from schema.openflow.limits import TABLE_ALL
 from schema.openflow.messages import OF10, OF11, OF12, OF13, OF14, OF15
@@ -169,6 +170,7 @@ def actions_from_bits(bits: int, version: int) -> frozenset[str]:
                      if bits >> i & 1 and (i in known or 15 <= i < top))
 
 
+@lru_cache(256)
 def actions_to_bits(names: frozenset[str], version: int) -> int:
     """The bits of action types; names that the version does not have are left out."""
     if version == OF10:
@@ -304,25 +306,30 @@ def encode_table_stats_reply(value: TableStatsReply, version: int):
     return "OFPST_TABLE_REPLY", [_encode_stats(stats, version) for stats in value.stats]
 
 
+@lru_cache(256)
+def _fields_to_bits(names: frozenset[str], version: int) -> int:
+    """The bits of fields; most tables have the same ones, and there are many tables."""
+    rows = {OF10: _WILD10, OF11: _FIELDS11}.get(version) or _oxm_fields()
+    return sum(mask for mask, field in rows if field in names)
+
+
 def _encode_stats(s: TableStats, version: int) -> bytes:
     if version >= OF13:
         return _ROW13.pack(s.table, s.active, s.lookup, s.matched)
     f = s.features or TableFeatures(s.table)
     name = pack_name(f.name, 32)
     if version == OF10:
-        wild = sum(mask for mask, field in _WILD10 if field in f.wildcard)
+        wild = _fields_to_bits(f.wildcard, version)
         return _ROW10.pack(s.table, name, wild, f.max_entries, s.active, s.lookup, s.matched)
     instructions = f.hit.instructions & 0x3E
     write = actions_to_bits(f.hit.write.actions, version)
     apply = actions_to_bits(f.hit.apply.actions, version)
     if version == OF11:
-        wild, match = (sum(mask for mask, field in _FIELDS11 if field in names)
-                       for names in (f.wildcard, f.match))
+        wild, match = (_fields_to_bits(names, version) for names in (f.wildcard, f.match))
         return _ROW11.pack(s.table, name, wild, match, instructions, write, apply, f.miss or 0,
                            f.max_entries, s.active, s.lookup, s.matched)
-    rows = _oxm_fields()
     match, wild, write_fields, apply_fields = (
-        sum(mask for mask, field in rows if field in names)
+        _fields_to_bits(names, version)
         for names in (f.match, f.wildcard, f.hit.write.fields, f.hit.apply.fields))
     return _ROW12.pack(s.table, name, match, wild, write, apply, write_fields, apply_fields,
                        f.metadata_match, f.metadata_write, instructions, f.miss or 0,
