@@ -269,9 +269,12 @@ def changed(switch: Switch, peer: Peer) -> str:
         peer.ask(5)
         run("ovs-vsctl set bridge br0 protocols=OpenFlow14")
         peer.wait(lambda: peer.n_connections > 2)
-        time.sleep(0.3)
-        log = (switch.directory / "ovs-vswitchd.log").read_text()
-        seen += re.findall(r"(?:vconn|rconn)\|WARN\|(?:br0<->)?tcp.*\n", log)[:2]
+        end = time.monotonic() + 10
+        while len(told := re.findall(r"(?:vconn|rconn)\|WARN\|(?:br0<->)?tcp.*\n", (
+                switch.directory / "ovs-vswitchd.log").read_text())) < 2:
+            assert time.monotonic() < end, told
+            time.sleep(0.1)
+        seen += told[:2]
     finally:
         peer.close()
         switch.close()

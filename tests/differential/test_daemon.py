@@ -155,7 +155,7 @@ SCRIPTS = {
         # A new datapath id ends all connections.
         "ovs-ofctl monitor br0 65534 --detach --no-chdir --pidfile 2> mon",
         "ovs-vsctl set bridge br0 other-config:datapath-id=00000000000000ff", "sleep 0.5; ls ovs-ofctl.pid; cat mon",
-        "ovs-ofctl show br0 | head -1"],
+        "ovs-ofctl show br0 > shown; head -1 shown"],
     "links and what is said of them": [
         *(f"ovs-ofctl -O OpenFlow1{n} monitor br0 65534 --detach --no-chdir --pidfile=m{n}.pid --unixctl=$PWD/m{n} 2> mon{n}" for n in (0, 3, 5)),
         "ovs-ofctl mod-port br0 p1 down", "ovs-ofctl mod-port br0 p1 up", "ovs-ofctl mod-port br0 p1 noflood",
