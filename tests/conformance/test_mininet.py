@@ -50,7 +50,11 @@ if kind.get("down"):
     net.configLinkStatus(first.name, net.switches[0].name, "down")
     answer["loss when down"] = net.ping([first, last], timeout="1")
     net.configLinkStatus(first.name, net.switches[0].name, "up")
-    answer["loss when up"] = net.ping([first, last], timeout="1")
+    # The first ARP request may be lost before the link is up at both ends, and is repeated after 1 s.
+    for _ in range(5):
+        answer["loss when up"] = net.ping([first, last], timeout="1")
+        if not answer["loss when up"]:
+            break
 net.stop()
 print("ANSWER" + json.dumps(answer))
 """
