@@ -121,9 +121,12 @@ class ProgressiveSplitter(Splitter):
             return self._pass_rows(data, position, stop)
         cut = (data.rfind(b"},{", position, stop)
                if b"},{" in data else data.rfind(b"}, {", position, stop)) + 1
-        if not cut:
+        if cut:
+            self._advance(data[position:cut])
+        elif self._ended_object() and data.startswith((b",{", b", {"), position):
+            cut = position
+        else:
             return position
-        self._advance(data[position:cut])
         if self._depth == 2 and not self._in_string:
             text = b"".join(self._chunks)
             self._chunks = []
@@ -138,6 +141,10 @@ class ProgressiveSplitter(Splitter):
                     self._chunks = [text]
         return cut
 
+    def _ended_object(self) -> bool:
+        """Was the end of an object, or of something like it, the last that came?"""
+        return bool(self._chunks) and self._chunks[-1].endswith(b"}")
+
     def _find_tables(self) -> None:
         """Find out at which depth the message has rows, if at all."""
         self._chunks = [b"".join(self._chunks)]
@@ -149,10 +156,12 @@ class ProgressiveSplitter(Splitter):
         for end, size in _ROW_ENDS:
             cut = data.rfind(end, position, stop) + size
             if cut >= size:
+                self._advance(data[position:cut])
                 break
         else:
-            return position
-        self._advance(data[position:cut])
+            if not (self._ended_object() and data.startswith((b',"', b', "'), position)):
+                return position
+            cut = position
         if self._depth == self._table_depth and not self._in_string:
             text = b"".join(self._chunks)
             if self._head is None:

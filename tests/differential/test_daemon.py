@@ -115,6 +115,8 @@ SCRIPTS = {
         "ovs-ofctl show br0", "ovs-appctl netdev-dummy/set-admin-state p1 up", "ovs-appctl netdev-dummy/set-admin-state nope up",
         "ovs-appctl netdev-dummy/set-admin-state p1 sideways"],
     "dpctl": [
+        # The revalidators would find no rule behind these flows.
+        "ovs-appctl revalidator/pause",
         "ovs-appctl dpctl/add-flow 'in_port(1),eth(),eth_type(0x0800),ipv4()' 2", "ovs-appctl dpctl/dump-flows",
         "ovs-appctl dpctl/add-flow 'in_port(1),eth(),eth_type(0x0800),ipv4()' 3",
         "ovs-appctl dpctl/mod-flow 'in_port(1),eth(),eth_type(0x0800),ipv4()' 3", "ovs-appctl dpctl/dump-flows",

@@ -137,6 +137,24 @@ def test_large_tables_are_the_same_when_parsed_as_they_arrive(sizes, separators,
     assert values == wanted and not splitter.pending
 
 
+@pytest.mark.parametrize("begin, part, end", [
+    (b'{"method":"transact","id":1,"params":["d",{}', b',{"op":"x"}', b']}'),
+    (b'{"result":{"T":{"a":{}', b',"%d":{"new":{}}', b'}},"id":1,"error":null}')])
+def test_parts_that_arrive_one_by_one_are_parsed_one_by_one(begin, part, end):
+    sizes = []
+
+    def loads(text):
+        sizes.append(len(text))
+        return json.loads(text)
+    splitter = ProgressiveSplitter(1 << 20, loads, large=50)
+    parts = [part % i if b"%" in part else part for i in range(1000)]
+    for data in (begin, *parts):
+        assert splitter.feed(data) == []
+    assert len(sizes) > 900 and max(sizes) < 200
+    [text] = splitter.feed(end)
+    assert text.value(loads) == json.loads(begin + b"".join(parts) + end)
+
+
 @pytest.mark.parametrize("data", [
     b'{"id":1,"result":{"T":{"a":{"new":{}},"b":{"new":{}},"c":{"new" {}},"d":{"new":{}}}}}',
     b'{"id":1,"result":{"T":{"a":{"new":{}},"b":{"new":{}},"c":{"new":{}}},"d":{"new":{}},"e":{}}',
