@@ -54,13 +54,19 @@ def test_mac_of_an_internal_port_is_as_configured(suite):
     assert suite.get("interface", "in0", "mac_in_use") == ['"00:00:5e:00:53:33"']
 
 
-def test_local_has_no_mac_that_an_internal_port_made_up(suite):
+def test_local_has_no_mac_that_somebody_made_up(suite):
     suite.add_bridge("br0")
     before = mac_of(suite, "br0")
-    suite.vsctl("add-port", "br0", "in0", "--", "set", "interface", "in0", "type=internal")
-    suite.host.ip("link set in0 address 02:00:00:00:00:01")
-    suite.vsctl("set", "bridge", "br0", "other_config:x=y")
-    assert mac_of(suite, "br0") == before
+    suite.host.ip("link add va type veth peer name vax")
+    for name in ("in0", "va"):
+        suite.vsctl("add-port", "br0", name, "--", "set", "interface", name,
+                    f"type={'internal' if name == 'in0' else 'system'}")
+        suite.host.ip(f"link set {name} address 02:00:00:00:00:01")
+        suite.vsctl("set", "bridge", "br0", f"other_config:x={name}")
+        assert mac_of(suite, "br0") == before
+    assert suite.get("bridge", "br0", "datapath_id") == [f'"0000{before.replace(":", "")}"']
+    suite.vsctl("del-port", "va")
+    suite.host.ip("link del va")
 
 
 def test_mtu_is_the_smallest_of_the_ports_unless_requested(suite):

@@ -105,24 +105,18 @@ class Bridge:
         return int(self.mac.replace(":", ""), 16)
 
     def best_mac(self) -> str:
-        """other_config:hwaddr, else the lowest MAC of the other ports, else one of our own.
+        """other_config:hwaddr, else the lowest MAC that a manufacturer gave one of the other ports,
+        else one of our own.
 
-        As in the reference a MAC that somebody made up (locally administered) does not count beside
-        one that a manufacturer gave.  That of an internal port or tap never counts: the LOCAL
-        device would be a second station with that MAC, and IPv6 would find its address taken.
+        A MAC that somebody made up (locally administered) does not count, as in the reference: a
+        port of a virtual machine or a container would change the bridge's datapath id, and with
+        that end all connections to controllers, each time one with a lower MAC comes or goes.
         """
         if self.desired.hwaddr:
             return self.desired.hwaddr
-        given, made_up = [], []
-        for port in self.ports.values():
-            mac = port.netdev.state().mac
-            if port.ofport == LOCAL or int(mac[:2], 16) & 1 or not mac.strip("0:"):
-                continue
-            if not int(mac[:2], 16) & 2:
-                given.append(mac)
-            elif port.netdev.kind not in _HOST_SIDE:
-                made_up.append(mac)
-        return min(given or made_up, default=self.default_mac())
+        macs = (port.netdev.state().mac for port in self.ports.values() if port.ofport != LOCAL)
+        return min((mac for mac in macs if not int(mac[:2], 16) & 3 and mac.strip("0:")),
+                   default=self.default_mac())
 
     def follow_mac(self) -> None:
         """Give the bridge and its LOCAL device the MAC they should have."""
