@@ -64,6 +64,18 @@ def pump() -> int:
     return n_work[0]
 
 
+def reclaim(most: int) -> int:
+    """Frees up to so many deleted objects; returns how many. For when there is nothing to do."""
+    n_freed = ffi.new("uint32_t *")
+    check(lib.dp_reclaim(most, n_freed))
+    return n_freed[0]
+
+
+def reclaim_fd() -> int:
+    """A descriptor that is readable when much waits for `reclaim`."""
+    return lib.dp_reclaim_fd()
+
+
 def deadline() -> int:
     """When `pump` has something to do next, in milliseconds of the library's clock."""
     return lib.dp_deadline()

@@ -5,7 +5,7 @@
     +-- replica                 follows the database (ovsdb_server/client)
     +-- configure               changes of the database -> derive, diff, apply -> status back
     +-- report                  status and statistics -> database, on change and every few seconds
-    +-- pump                    timers and pumped ports of the datapath library
+    +-- pump                    timers and pumped ports of the datapath library; frees what was deleted
     +-- listen (per queue)      upcalls: packet-ins, events, frames of dummy streams
     +-- links                   devices that come, go and change
     +-- streams                 wires of dummy ports
@@ -51,6 +51,7 @@ _RATE = vlog.RateLimit(60, 20)
 # What of the database is followed.
 _TABLES = ("Open_vSwitch", "Bridge", "Port", "Interface", "Controller", "Flow_Table",
            "Manager", "SSL")
+_FREED = 256                    # deleted objects that are freed at a time
 _MAX_ROUNDS = 10_000            # of settling: a loop of packets must not hold the daemon
 
 
@@ -138,14 +139,18 @@ class Supervisor:
     # -- tasks
 
     async def pump(self) -> None:
-        """Lets the library do what its timers ask for."""
+        """Lets the library do what its timers ask for, and free what was deleted."""
+        fd = face.reclaim_fd()
         while True:
             self.settle()
             self.agent.tick()
             COVERAGE.tick(self.clock.now())
+            while face.reclaim(_FREED):
+                await trio.lowlevel.checkpoint()
             wait = (face.deadline() - self.clock.now() * 1000) / 1000
             # A second is the grain of rule timeouts and of fail-open.
-            await trio.sleep(min(max(wait, 0.01), 1.0))
+            with trio.move_on_after(min(max(wait, 0.01), 1.0)):
+                await trio.lowlevel.wait_readable(fd)
 
     async def listen(self, queue: upcalls.Queue) -> None:
         """Settles whenever an upcall queue is not empty."""

@@ -33,13 +33,19 @@ int64_t dp_now(void);           /* Any thread. */
 /* Runs, in the caller, everything that waits for the control thread or that
  * workers would do for ports in pump mode: pumped ports' receive queues,
  * inject rings, rule timeouts, MAC ageing, megaflow expiry, slices of
- * revalidation and settlement, reclamation.  Stores the number of frames and
+ * revalidation, settlement and reclamation.  Stores the number of frames and
  * timers handled in '*n_work' (0: nothing was left to do). */
 int dp_pump(uint64_t *n_work);
 
 /* Returns the time at which dp_pump() has something to do next, INT64_MAX for
  * never. */
 int64_t dp_deadline(void);
+
+/* Frees up to 'max' of what was deleted; stores how many that were.  Nobody
+ * waits for it: it is for when there is nothing else to do.  The descriptor is
+ * readable when much waits, until dp_reclaim() is called. */
+int dp_reclaim(uint32_t max, uint32_t *n_freed);
+int dp_reclaim_fd(void);
 
 /* Starts or stops worker threads until there are 'n'; 0 means that all ports
  * are pumped by the caller of dp_pump(). */

@@ -3,6 +3,8 @@
       p1 --[br0: rules]-- p2, p3, p4
 """
 
+import select
+
 import pytest
 
 from datapath import program
@@ -215,3 +217,25 @@ def test_memory_stats_count_what_there_is(bridge):
     assert after.n_megaflows - before.n_megaflows == 1
     assert after.n_macs - before.n_macs == 1
     assert after.n_ports == 4
+
+
+def test_what_was_deleted_is_freed_in_slices(bridge):
+    face = bridge.face
+    while face.reclaim(4096):
+        pass
+    fd = face.reclaim_fd()
+    changes = [face.RuleChange(bridge.bridge, SEAM["RULE_ADD"], 0, 1,
+                               *pack_match({"metadata": (n, (1 << 64) - 1)}), b"")
+               for n in range(1500)]
+    version = face.version_open(bridge.dp)
+    face.rules_stage(version, changes)
+    face.version_commit(version)
+    assert not select.select([fd], [], [], 0)[0]
+    bridge.rule(None, command=SEAM["RULE_DELETE"])
+    assert select.select([fd], [], [], 0)[0], "nobody hears that there is much to free"
+    freed = []
+    while n_freed := face.reclaim(1000):
+        freed.append(n_freed)
+    assert max(freed) == 1000
+    assert sum(freed) >= 3000, "1,500 rules are taken out of the tables, and then freed"
+    assert not select.select([fd], [], [], 0)[0]

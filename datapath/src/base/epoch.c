@@ -11,11 +11,22 @@ static uint64_t n_retired;                  /* Guarded by epoch_lock. */
 static uint64_t epoch_now = 1;              /* Atomic; written under lock. */
 
 static void (*after)(void);                 /* Control thread. */
+static void (*at_many)(void);               /* Guarded by epoch_lock. */
+static uint64_t many;                       /* Guarded by epoch_lock. */
 
 void
 epoch_call_after(void (*function)(void))
 {
     after = function;
+}
+
+void
+epoch_call_at(uint64_t n, void (*function)(void))
+{
+    lock_take(&epoch_lock);
+    many = n;
+    at_many = function;
+    lock_drop(&epoch_lock);
 }
 
 void
@@ -73,8 +84,11 @@ enqueue(struct epoch_node *r)
     r->epoch = __atomic_fetch_add(&epoch_now, 1, __ATOMIC_SEQ_CST);
     *last = r;
     last = &r->next;
-    n_retired++;
+    void (*call)(void) = ++n_retired == many ? at_many : NULL;
     lock_drop(&epoch_lock);
+    if (call) {
+        call();
+    }
 }
 
 void

@@ -45,6 +45,9 @@ void epoch_retire_node(struct epoch_node *, void (*release)(void *node));
 /* Has 'function' called whenever something was freed. */
 void epoch_call_after(void (*function)(void));
 
+/* Has 'function' called, in any thread, when 'many' objects come to wait. */
+void epoch_call_at(uint64_t many, void (*function)(void));
+
 /* Frees what can be freed and returns how many objects are still waiting. */
 uint64_t epoch_reclaim(void);
 uint64_t epoch_reclaim_some(uint32_t max);  /* At most 'max' of them. */

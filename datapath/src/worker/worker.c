@@ -11,11 +11,13 @@
 
 #define IDLE_ROUNDS 16          /* Empty rounds before a worker sleeps. */
 #define REVALIDATE_SLICE 64     /* Megaflows per round. */
-#define RECLAIM_SLICE 4096      /* Objects freed per pump. */
+#define RECLAIM_SLICE 64        /* Objects freed per pump: somebody waits. */
+#define RECLAIM_MANY 1024       /* Objects that somebody is told of. */
 
 struct worker *workers[MAX_THREADS];
 uint32_t n_workers;
 struct datapath *datapaths;
+static int reclaim_fd = -1;
 
 static void
 drain(int fd)
@@ -367,6 +369,36 @@ dp_pump(uint64_t *n_work)
     return 0;
 }
 
+int
+dp_reclaim(uint32_t max, uint32_t *n_freed)
+{
+    uint64_t before = epoch_n_retired();
+
+    drain(reclaim_fd);
+    uint64_t left = epoch_reclaim_some(max);
+    *n_freed = left < before ? before - left : 0;
+    return 0;
+}
+
+static void
+tell_of_many(void)
+{
+    uint64_t one = 1;
+    if (write(reclaim_fd, &one, sizeof one) < 0) {
+        /* It is readable already. */
+    }
+}
+
+int
+dp_reclaim_fd(void)
+{
+    if (reclaim_fd < 0) {
+        reclaim_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        epoch_call_at(RECLAIM_MANY, tell_of_many);
+    }
+    return reclaim_fd;
+}
+
 int64_t
 dp_deadline(void)
 {
@@ -387,6 +419,6 @@ dp_deadline(void)
         }
     }
     uint64_t n = epoch_n_retired();
-    return n > RECLAIM_SLICE ? MIN(deadline, clock_now() + 10)
+    return n > RECLAIM_MANY ? MIN(deadline, clock_now() + 10)
            : n ? MIN(deadline, clock_now() + 100) : deadline;
 }
