@@ -77,7 +77,7 @@ clean:
 	rm -rf $(VENV) build datapath/src/generated datapath/_dp.c datapath/_dp.*.so \
 	    vswitchd/openflow/quick/_quick.c vswitchd/openflow/quick/_quick.*.so \
 	    vswitchd/openflow/quick/_lines.*.so vswitchd/openflow/quick/_shapes.*.so \
-	    vswitchd/openflow/quick/generated \
+	    vswitchd/openflow/quick/generated utilities/ofctl/generated \
 	    ovsdb_server/quick/_road.*.so \
 	    .pytest_cache .hypothesis *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +

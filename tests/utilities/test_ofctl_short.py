@@ -1,4 +1,4 @@
-"""dump-flows and del-flows do the same on their short ways as on the usual, whatever a switch says.
+"""Commands do the same on their short ways as on the usual, whatever a switch says.
 
 A switch in this process answers by a script and keeps what it was told; each command runs against
 it both ways.
@@ -19,10 +19,13 @@ import pytest
 
 from schema import extension
 from utilities.command_line import Fatal
-from utilities.ofctl import Settings, connection, flows, short
+from utilities import ofctl
+from utilities.ofctl import Settings, connection, flows, pieces, short
 from vswitchd.openflow.framing import Splitter
 from vswitchd.openflow.messages import encode
-from vswitchd.openflow.messages.flow import FlowStats, FlowStatsReply
+from vswitchd.openflow.messages.flow import (
+    AggregateStatsReply, FlowStats, FlowStatsReply,
+)
 from vswitchd.openflow.text import parse_flow
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +63,7 @@ class Script(NamedTuple):
     to_stats: bytes = replies((0, 1))
     hangs_up: bool = False              # Behind that.
     is_first: bool = False              # Says hello before it has heard it.
+    has_many_names: bool = False        # So many that it tells them in parts.
 
 
 class FakeSwitch:
@@ -92,17 +96,24 @@ class FakeSwitch:
     def _answer(self, peer: socket.socket, message: bytes) -> bool:
         self.told.append(message)
         xid, script, goes_on = message[4:8], self._script, True
-        match message[1]:
+        version, kind = message[0], message[1]
+        if version > 1 and kind in (18, 20):
+            kind -= 2
+        match kind:
             case 0:
                 answer = b"" if script.is_first else script.hello
             case 5:
-                answer = b"\1\6\0\x20" + xid + bytes(24)
+                answer = bytes((version, 6, 0, 32)) + xid + bytes(24)
             case 4 | 14:
                 answer = script.to_change
             case 18:
-                answer = b"\1\x13\0\x08" + xid
-            case 16 if message[8:10] == b"\0\3":
-                answer = b"\1\x11\0\x0c" + xid + bytes.fromhex("00030000")
+                answer = bytes((version, 19 + 2 * (version > 1), 0, 8)) + xid
+            case 16 if message[9] in (3, 12, 13):
+                rest = message[8:10] + bytes(2 if version == 1 else 6)
+                rest += b"\0\x40" + bytes(62) if message[9] == 12 else b""
+                answer = bytes((version, 17 + 2 * (version > 1), 0, 8 + len(rest))) + xid + rest
+                if script.has_many_names and message[9] != 3:
+                    answer = (answer[:11] + b"\1" + answer[12:]) * 3 + answer
             case 16:
                 answer, goes_on = script.to_stats, not script.hangs_up
             case _:
@@ -174,9 +185,12 @@ def in_c(tmp_path_factory):
     """What ovs-ofctl does before Python is there: from words to its exit code, -1 for none."""
     if shutil.which("cc") is None:
         pytest.skip("no C compiler")
+    pieces.write()
     library = tmp_path_factory.mktemp("short") / "short.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", library,
-                    f'-DEXT_SUFFIX="{extension.VERSIONED}"', ROOT / "utilities/ofctl/short.c"],
+                    f"-I{ROOT / 'vswitchd/openflow/quick'}",
+                    f'-DEXT_SUFFIX="{extension.VERSIONED}"', ROOT / "utilities/ofctl/short.c",
+                    ROOT / "utilities/ofctl/flow.c"],
                    check=True)
     call = ctypes.CDLL(str(library)).ofctl_short
 
@@ -196,7 +210,7 @@ class Talk(ctypes.Structure):
                 ("size", ctypes.c_size_t))
 
 
-USUAL_FOR_C = {"usual", "parts", "no NXM", "rare flow", "rare flow first", "error behind a part",
+USUAL_FOR_C = {"usual", "bitmap", "parts", "no NXM", "rare flow", "rare flow first", "error behind a part",
                "gone", "gone at once"}
 
 
@@ -219,14 +233,20 @@ def test_deletions_in_c_say_what_python_says_or_leave_it_to_python(
         return
     assert found[0] == -1
     # A switch that wants something else is left without a word.
-    assert found[3] == ([] if is_first and name in ("bitmap", "other version", "no hello")
+    assert found[3] == ([] if is_first and name in ("other version", "no hello")
                         else usual[3][:len(found[3])])
 
 
 @pytest.mark.parametrize("words", [
-    (), ("del-flows",), ("del-flows", "br0", "ip"), ("dump-flows", "br0", "ip"), ("del-flows", "-O"),
+    (), ("del-flows",), ("del-flows", "br0", "port"), ("dump-flows", "br0", "actions=1"),
+    ("del-flows", "-O"), ("-O", "OpenFlow11", "del-flows", "br0"), ("-OOpenFlow16", "del-flows"),
     ("del-flows", "unix:br0"), ("del-flows", "a@br0"), ("del-flows", "/x"), ("del-flows", ""),
-    ("del-flows", "none"), ("--no-stats", "del-flows", "br0"), ("--names", "dump-flows", "br0"), ("del-flows", "x" * 200), ("-OOpenFlow13", "del-flows", "br0")])
+    ("del-flows", "none"), ("--names", "dump-flows", "br0"), ("del-flows", "x" * 200),
+    ("add-flow", "br0"), ("add-flow", "br0", "-"), ("add-flow", "br0", "tcp"),
+    ("add-flow", "br0", "in_port=eth0,actions=drop"), ("add-flow", "br0", "actions=drop", "x"),
+    ("--bundle", "add-flow", "br0", "actions=drop"), ("-F", "nxm", "del-flows", "br0"),
+    ("--", "del-flows", "br0"), ("-OOpenFlow10,OpenFlow13", "del-flows", "br0"),
+    ("-OOpenFlow15", "dump-aggregate", "br0"), ("dump-flow", "br0")])
 def test_other_command_lines_are_for_python(words, in_c, tmp_path, monkeypatch):
     monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))
     switch = FakeSwitch(tmp_path / "br0.mgmt", Script())
@@ -235,7 +255,7 @@ def test_other_command_lines_are_for_python(words, in_c, tmp_path, monkeypatch):
     assert switch.told == []
 
 
-ANEW = {"bitmap", "other version", "no hello", "error", "no NXM", "something between"}
+ANEW = {"other version", "no hello", "error", "no NXM", "something between"}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -256,7 +276,7 @@ def test_dumps_in_c_are_those_of_python_which_goes_on_where_c_stops(
     script = SCRIPTS[name]._replace(is_first=True)
     usual = run(tmp_path, script, flows.dump_flows, stats, capfdbinary)
     found = run(tmp_path, script, dump, stats, capfdbinary)
-    assert kinds == ["done" if name == "usual" else "anew" if name in ANEW else "gone on"]
+    assert kinds == ["done" if name in ("usual", "bitmap") else "anew" if name in ANEW else "gone on"]
     assert found[:3] == usual[:3]
     if kinds == ["anew"]:
         assert found[3][-len(usual[3]):] == usual[3]
@@ -267,3 +287,75 @@ def test_dumps_in_c_are_those_of_python_which_goes_on_where_c_stops(
 def test_without_the_extension_dumps_are_for_python(in_c, tmp_path, monkeypatch):
     monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))
     assert in_c("dump-flows", "br0", root=tmp_path) == (-1, (-1, 0, b""))
+
+
+def parts13(*flow_lists: tuple[int, ...]) -> bytes:
+    """The parts of a reply of OpenFlow 1.3."""
+    out = b""
+    for index, part in enumerate(flow_lists):
+        data = bytearray(encode(FlowStatsReply(tuple(_flow(FLOWS[n]) for n in part)), 4, 0))
+        data[11] = index + 1 < len(flow_lists)
+        out += data
+    return out
+
+
+SUMS = encode(AggregateStatsReply(5, 1 << 40, 3, "nxm"), 1, 0)
+SUMS13 = encode(AggregateStatsReply(5, 77, 3), 4, 0)
+USES_13 = Script(hello=ONLY_13, to_stats=parts13((0, 1), (1,)), has_many_names=True)
+FOUND = Script(to_stats=replies((0, 1)))
+LINES = {
+    "add-flow br0 priority=5,tcp,nw_src=10.0.0.1,actions=output:1": Script(),
+    "add-flow br0 table=3,in_port=2,actions=drop": Script(),
+    "add-flow br0 reg0=1,actions=resubmit(,2)": Script(),
+    "add-flow br0 table=3,reg0=1,actions=resubmit(,2)": Script(),
+    "--no-names add-flow br0 ip,actions=normal": Script(),
+    "mod-flows br0 ip,actions=normal": Script(),
+    "--strict mod-flows br0 ip,priority=3,actions=normal": Script(),
+    "--strict del-flows br0 ip,priority=3": Script(),
+    "del-flows br0 cookie=0x10/-1": Script(),
+    "del-flows br0 out_port=3 -O openflow10": Script(),
+    "-OOpenFlow13 add-flow br0 ip,actions=set_field:1.2.3.4->nw_src,2": USES_13,
+    "--protocols=OpenFlow13 del-flows br0": USES_13,
+    "-O OpenFlow13 --no-names del-flows br0 cookie=1/-1": USES_13,
+    "-O OpenFlow13 dump-flows br0": USES_13, "-O OpenFlow13 --no-stats dump-flows br0": USES_13,
+    "-O OpenFlow13 dump-flows br0 table=1": USES_13,
+    "-O OpenFlow13 dump-aggregate br0": USES_13._replace(to_stats=SUMS13),
+    "dump-flows br0 table=0": FOUND, "dump-flows br0 tcp --no-stats": FOUND,
+    "--no-names dump-flows br0 cookie=1/-1": FOUND,
+    "dump-aggregate br0": Script(to_stats=SUMS), "dump-aggregate br0 table=1": Script(to_stats=SUMS),
+}
+
+
+def _both(line: str, script: Script, in_c, directory: Path, capfdbinary) -> tuple[tuple, tuple]:
+    """What Python and C do at a line."""
+    words = line.split()
+    return tuple(run(directory, script, way, True, capfdbinary) for way in (
+        lambda *_: ofctl._main(words), lambda *_: in_c(*words)[0]))
+
+
+@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_single_commands_in_c_say_and_print_what_python_does(
+        line, is_first, in_c, tmp_path, monkeypatch, capfdbinary):
+    monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))
+    usual, found = _both(line, LINES[line]._replace(is_first=is_first), in_c, tmp_path, capfdbinary)
+    assert (found[0], usual[0]) == (0, 0)
+    assert found[1:] == usual[1:]
+    assert "dump" not in line or found[1]
+
+
+@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("change", [
+    {"to_change": ERROR, "to_stats": ERROR}, {"hello": ERROR}, {"hello": BITMAP[:15] + b"\4"},
+    {"to_change": ECHO, "to_stats": b"", "hangs_up": True},
+    {"to_stats": replies((2,)) + parts13((2,))}])
+def test_at_other_answers_nothing_is_printed_in_c(
+        line, change, in_c, tmp_path, monkeypatch, capfdbinary):
+    monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))
+    script = LINES[line]._replace(is_first=True, **change)
+    usual, found = _both(line, script, in_c, tmp_path, capfdbinary)
+    if found[0] == 0:
+        assert found[1:] == usual[1:]
+    else:
+        assert found[:3] == (-1, b"", b"")
+        assert found[3] == usual[3][:len(found[3])] or "dump-flows br0" in line

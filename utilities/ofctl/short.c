@@ -1,13 +1,16 @@
-/* short.c: `ovs-ofctl del-flows BRIDGE` and `dump-flows` without Python.
+/* short.c: what ovs-ofctl can do without Python: add, change and delete a
+ * flow, dump flows, sum them up.
  *
  * What is said to the switch and what it answers is then always the same, and
- * to start Python takes three times as long as all the rest.  At any other
- * option or argument, and at any other answer, the module flows.py has the
- * command from the start, which is the only one that knows what it means and
- * what can go wrong.
+ * to start Python takes three times as long as all the rest.  At any option,
+ * flow or answer that is not known here, the module flows.py has the command
+ * from the start, which is the only one that knows what it means and what can
+ * go wrong.
  *
- * Flows are shown by lines.c, whose extension is loaded for that, if there are
- * few and it knows them all; else short.py goes on with what has come. */
+ * Flows are encoded by flow.c.  They are shown by lines.c, whose extension is
+ * loaded for that, if it knows them all.  Of the most common dump, that of a
+ * whole bridge in OpenFlow 1.0, what is not few flows is for short.py, which
+ * goes on with what has come. */
 
 #include "short.h"
 
@@ -26,35 +29,41 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "flow.h"
+
 enum {
     HEADER = 8,
-    HELLO = 0, FEATURES_REQUEST = 5, FEATURES_REPLY = 6, FLOW_MOD = 14,
-    STATS_REQUEST = 16, STATS_REPLY = 17, BARRIER_REQUEST = 18,
-    BARRIER_REPLY = 19, VENDOR = 4,
+    HELLO = 0, FEATURES_REQUEST = 5, FEATURES_REPLY = 6,
+    VENDOR = 4,
     HELLO_WAIT_MS = 50,         /* For the peer, that says hello first. */
     WAIT_MS = 500,              /* For answers that take no time. */
+    OF10 = 1, OF13 = 4, OF15 = 6,
+    TABLE_STATS = 3, TABLE_FEATURES = 12, PORT_DESC = 13,
 };
 
-/* Bodies of messages of OpenFlow 1.0. */
-static const uint8_t table_stats[4] = { 0, 3, 0, 0 };
-static const uint8_t delete_all[64] = {
-    [0] = 0x00, 0x38, 0x20, 0xff,               /* Anything. */
-    [48] = 0, 3,                                /* Delete, */
-    [54] = 0x80, 0, 0xff, 0xff, 0xff, 0xff,     /* priority, no buffer, */
-    [60] = 0xff, 0xff,                          /* to whatever port. */
-};
+/* Types of messages that later versions have, too, but elsewhere. */
+static uint8_t
+type_of(uint8_t version, uint8_t type10)
+{
+    return version == OF10 ? type10 : type10 + 2;
+}
+
+enum { STATS_REQUEST = 16, STATS_REPLY, BARRIER_REQUEST, BARRIER_REPLY };
+
+/* Bodies of Nicira's messages. */
 static const uint8_t use_nxm[12] = { 0, 0, 0x23, 0x20, [7] = 12, [11] = 2 };
-static const uint8_t flow_stats[24] = {
-    0xff, 0xff, 0, 0, 0, 0, 0x23, 0x20,         /* Nicira's statistics: */
-    [16] = 0xff, 0xff, 0, 0, 0xff,              /* of all tables. */
+static const uint8_t use_table_ids[16] = {
+    0, 0, 0x23, 0x20, [7] = 15, [8] = 1
 };
-enum { FLOW_STATS_HEAD = 16 };  /* Of the latter, before entries. */
+/* Of a reply with flows, before these: of Nicira's and of others. */
+enum { NX_STATS_HEAD = 16, STATS_HEAD = 8 };
 
 struct peer {                   /* A switch. */
     int fd;
+    uint8_t version;
     uint32_t xid;               /* Of the last message to it. */
-    size_t size;                /* Bytes received and not dropped yet. */
-    uint8_t data[65536];
+    size_t at, size;            /* Of what was received and not dropped. */
+    uint8_t data[2 * 65536];
 };
 
 static uint32_t
@@ -64,10 +73,10 @@ read16(const uint8_t *p)
 }
 
 static void
-put_head(uint8_t *p, uint8_t type, size_t size, uint32_t xid)
+put_head(uint8_t *p, uint8_t version, uint8_t type, size_t size, uint32_t xid)
 {
     const uint8_t head[HEADER] = {
-        1, type, size >> 8, size, xid >> 24, xid >> 16, xid >> 8, xid
+        version, type, size >> 8, size, xid >> 24, xid >> 16, xid >> 8, xid
     };
 
     memcpy(p, head, sizeof head);
@@ -78,7 +87,7 @@ is_numbered(const uint8_t *message, uint32_t xid)
 {
     uint8_t head[HEADER];
 
-    put_head(head, 0, 0, xid);
+    put_head(head, 0, 0, 0, xid);
     return !memcmp(message + 4, head + 4, 4);
 }
 
@@ -113,7 +122,7 @@ peer_connect(struct peer *peer, const char *name)
     if (!directory || !*directory) {
         directory = "/var/run/openvswitch";
     }
-    peer->size = 0;
+    peer->at = peer->size = 0;
     peer->fd = -1;
     for (size_t i = 0; i < 2 && peer->fd < 0; i++) {
         snprintf(path, sizeof path, "%s/%s%s", directory, name, ends[i]);
@@ -140,15 +149,16 @@ static bool
 peer_send(struct peer *peer, uint8_t type, const void *body, size_t size,
           bool barrier)
 {
-    uint8_t out[128];
+    uint8_t out[HEADER + FLOW_MAX + HEADER];
     size_t n = HEADER + size;
 
-    put_head(out, type, n, ++peer->xid);
+    put_head(out, peer->version, type, n, ++peer->xid);
     if (size) {
         memcpy(out + HEADER, body, size);
     }
     if (barrier) {
-        put_head(out + n, BARRIER_REQUEST, HEADER, ++peer->xid);
+        put_head(out + n, peer->version,
+                 type_of(peer->version, BARRIER_REQUEST), HEADER, ++peer->xid);
         n += HEADER;
     }
     return send(peer->fd, out, n, MSG_NOSIGNAL) == (ssize_t) n;
@@ -163,17 +173,28 @@ peer_wait(struct peer *peer, int wait_ms)
     return poll(&pollfd, 1, wait_ms) == 1;
 }
 
+/* What has been received. */
+static const uint8_t *
+peer_data(const struct peer *peer)
+{
+    return peer->data + peer->at;
+}
+
 /* Receives until there is a whole message; returns its size, or 0. */
 static size_t
 peer_receive(struct peer *peer, int wait_ms)
 {
     for (;;) {
-        size_t size = peer->size < HEADER ? 0 : read16(peer->data + 2);
+        size_t size = peer->size < HEADER ? 0 : read16(peer_data(peer) + 2);
         if (size && (size < HEADER || size <= peer->size)) {
             return size < HEADER ? 0 : size;
         }
         if (!peer_wait(peer, wait_ms)) {
             return 0;
+        }
+        if (peer->at) {
+            memmove(peer->data, peer_data(peer), peer->size);
+            peer->at = 0;
         }
         ssize_t n = recv(peer->fd, peer->data + peer->size,
                          sizeof peer->data - peer->size, 0);
@@ -188,7 +209,33 @@ static void
 peer_drop(struct peer *peer, size_t size)
 {
     peer->size -= size;
-    memmove(peer->data, peer->data + size, peer->size);
+    peer->at += size;
+}
+
+/* Does a hello of 'size' bytes say that its sender speaks 'version'? */
+static bool
+hello_has(const uint8_t *hello, size_t size, uint8_t version)
+{
+    enum { VERSIONS = 1 };
+    size_t at = HEADER;
+
+    if (hello[1] != HELLO || !hello[0]) {
+        return false;
+    }
+    if (size == HEADER) {
+        return hello[0] >= version;
+    }
+    /* Only the one that there is so far, with one word of bits. */
+    return size == at + 8 && read16(hello + at) == VERSIONS
+           && read16(hello + at + 2) == 8 && hello[at + 7] >> version & 1;
+}
+
+static bool
+peer_say_hello(struct peer *peer)
+{
+    uint8_t body[8] = { 0, 1, 0, 8, [7] = 1 << peer->version };
+
+    return peer_send(peer, HELLO, body, peer->version > OF10 ? 8 : 0, false);
 }
 
 /* Connects and exchanges hellos.  A switch says hello at once: one that wants
@@ -200,13 +247,22 @@ peer_open(struct peer *peer, const char *name)
         return false;
     }
     bool is_first = peer_wait(peer, HELLO_WAIT_MS);
-    if (!is_first && !peer_send(peer, HELLO, NULL, 0, false)) {
+    if (!is_first && !peer_say_hello(peer)) {
         return false;
     }
-    bool is_usual = peer_receive(peer, WAIT_MS) == HEADER
-                    && peer->data[0] > 0 && peer->data[1] == HELLO;
-    peer_drop(peer, is_usual ? HEADER : 0);
-    return is_usual && (!is_first || peer_send(peer, HELLO, NULL, 0, false));
+    size_t size = peer_receive(peer, WAIT_MS);
+    bool is_usual = size && hello_has(peer_data(peer), size, peer->version);
+    peer_drop(peer, is_usual ? size : 0);
+    return is_usual && (!is_first || peer_say_hello(peer));
+}
+
+/* Is what has come the reply of 'type' to the last message? */
+static bool
+is_reply(const struct peer *peer, uint8_t type)
+{
+    const uint8_t *p = peer_data(peer);
+
+    return p[0] == peer->version && p[1] == type && is_numbered(p, peer->xid);
 }
 
 /* Asks something of which only that it is answered matters. */
@@ -215,51 +271,114 @@ peer_ask(struct peer *peer, uint8_t request, const void *body, size_t size,
          uint8_t reply)
 {
     enum { MORE = 1 };
-    size_t n = peer_send(peer, request, body, size, false)
-        ? peer_receive(peer, WAIT_MS) : 0;
-    const uint8_t *p = peer->data;
+    bool is_stats = reply == type_of(peer->version, STATS_REPLY);
+    bool has_more = true;
 
-    if (!n || p[1] != reply || !is_numbered(p, peer->xid)
-        || (reply == STATS_REPLY && (n < 12 || p[11] & MORE))) {
+    if (!peer_send(peer, request, body, size, false)) {
         return false;
     }
-    peer_drop(peer, n);
+    while (has_more) {
+        size_t n = peer_receive(peer, WAIT_MS);
+        if (!n || !is_reply(peer, reply) || (is_stats && n < 12)) {
+            return false;
+        }
+        has_more = is_stats && peer_data(peer)[11] & MORE;
+        peer_drop(peer, n);
+    }
     return true;
 }
 
-/* Deletes all flows of a bridge; first asks for the names that could have
- * stood in a match, as always, on connections of their own. */
+/* Sends a message that is not answered, and waits for a barrier's reply. */
 static bool
-delete_flows(struct peer *peer, const char *name, int wait_ms)
+peer_tell(struct peer *peer, uint8_t type, const void *body, size_t size,
+          int wait_ms)
 {
-    if (!peer_open(peer, name)
-        || !peer_ask(peer, STATS_REQUEST, table_stats, sizeof table_stats,
-                     STATS_REPLY)) {
-        return false;
-    }
-    peer_close(peer);
-    if (!peer_open(peer, name)
-        || !peer_ask(peer, FEATURES_REQUEST, NULL, 0, FEATURES_REPLY)) {
-        return false;
-    }
-    peer_close(peer);
-    return peer_open(peer, name)
-           && peer_send(peer, FLOW_MOD, delete_all, sizeof delete_all, true)
-           && peer_receive(peer, wait_ms) == HEADER
-           && peer->data[1] == BARRIER_REPLY
-           && is_numbered(peer->data, peer->xid);
+    bool is_done = peer_send(peer, type, body, size, true)
+        && peer_receive(peer, wait_ms) == HEADER
+        && is_reply(peer, type_of(peer->version, BARRIER_REPLY));
+
+    peer_drop(peer, is_done ? HEADER : 0);
+    return is_done;
 }
 
-/* The function lines_text of lines.c, NULL if there is none. */
-static char *
-(*find_lines_text(const char *root))(const void *, size_t, bool, size_t *)
+/* Asks 'name' for the names that could have stood in a flow, as always, on
+ * connections of their own.  They do not matter: flow.c knows none. */
+static bool
+ask_names(struct peer *peer, const char *name)
+{
+    uint8_t version = peer->version;
+    uint8_t request = type_of(version, STATS_REQUEST);
+    uint8_t reply = type_of(version, STATS_REPLY);
+    uint8_t tables[8] = {
+        0, version < OF13 ? TABLE_STATS : TABLE_FEATURES
+    };
+    uint8_t ports[16] = { 0, PORT_DESC };
+
+    if (version == OF15) {
+        memset(ports + 8, 0xff, 4);         /* Of all. */
+    }
+    if (!peer_open(peer, name)
+        || !peer_ask(peer, request, tables, version == OF10 ? 4 : 8, reply)) {
+        return false;
+    }
+    peer_close(peer);
+    if (!peer_open(peer, name)
+        || !(version < OF13
+             ? peer_ask(peer, FEATURES_REQUEST, NULL, 0, FEATURES_REPLY)
+             : peer_ask(peer, request, ports, version == OF15 ? 16 : 8,
+                        reply))) {
+        return false;
+    }
+    peer_close(peer);
+    return true;
+}
+
+/* Has a connection speak a flow format. */
+static bool
+peer_speak(struct peer *peer, uint32_t format)
+{
+    return (!(format & (OF10_NXM | OF10_NXM_TID))
+            || peer_tell(peer, VENDOR, use_nxm, sizeof use_nxm, WAIT_MS))
+        && (!(format & (OF10_STD_TID | OF10_NXM_TID))
+            || peer_tell(peer, VENDOR, use_table_ids, sizeof use_table_ids,
+                         WAIT_MS));
+}
+
+/* What a command line asks for. */
+struct order {
+    enum flow_command command;
+    uint8_t version;
+    bool aggregate, has_stats, has_names;
+    const char *bridge;
+    const char *flow;           /* "" if none is named. */
+};
+
+/* Changes flows. */
+static bool
+change_flows(struct peer *peer, const struct order *order, int wait_ms)
+{
+    struct flow_message message;
+
+    return flow_make(order->flow, order->command, order->version, false,
+                     &message)
+        && (!order->has_names || ask_names(peer, order->bridge))
+        && peer_open(peer, order->bridge)
+        && peer_speak(peer, message.format)
+        && peer_tell(peer, message.type, message.body, message.size, wait_ms);
+}
+
+typedef char *lines_text(int, const void *, size_t, bool, size_t *);
+
+/* The function of lines.c, NULL if there is none. */
+static lines_text *
+find_lines_text(const char *root)
 {
     char path[4096];
     int n = snprintf(path, sizeof path,
                      "%s/vswitchd/openflow/quick/_lines" EXT_SUFFIX, root);
     void *library = n < (int) sizeof path ? dlopen(path, RTLD_LAZY) : NULL;
     void *function = library ? dlsym(library, "lines_text") : NULL;
-    char *(*text)(const void *, size_t, bool, size_t *);
+    lines_text *text;
 
     memcpy(&text, &function, sizeof text);
     return text;
@@ -283,54 +402,140 @@ print(const char *data, size_t size)
     return true;
 }
 
-/* Shows all flows of a bridge if they come in one message.  If 'peer' is left
- * open it has been asked for them, and what has come is in there. */
-static bool
-dump_flows(struct peer *peer, const char *name, bool has_stats,
-           const char *root)
-{
-    char *(*lines_text)(const void *, size_t, bool, size_t *)
-        = find_lines_text(root);
-    bool is_asked = lines_text && peer_open(peer, name)
-        && peer_send(peer, VENDOR, use_nxm, sizeof use_nxm, true)
-        && peer_receive(peer, WAIT_MS) == HEADER
-        && peer->data[1] == BARRIER_REPLY
-        && is_numbered(peer->data, peer->xid);
-    if (!is_asked) {
-        peer_close(peer);
-        return false;
-    }
-    peer_drop(peer, HEADER);
-    if (!peer_send(peer, STATS_REQUEST, flow_stats, sizeof flow_stats,
-                   false)) {
-        peer_close(peer);
-        return false;
-    }
-    size_t n = peer_receive(peer, WAIT_MS);
-    const uint8_t *p = peer->data;
-    enum { START = HEADER + FLOW_STATS_HEAD };
-    if (n < START || p[0] != 1 || p[1] != STATS_REPLY
-        || !is_numbered(p, peer->xid)
-        || memcmp(p + HEADER, flow_stats, FLOW_STATS_HEAD)) {
-        return false;
-    }
+struct output {
+    char *text;
     size_t size;
-    char *text = lines_text(p + START, n - START, has_stats, &size);
+};
+
+static bool
+output_add(struct output *out, const char *text, size_t size)
+{
+    char *grown = realloc(out->text, out->size + size + 1);
+
+    if (!grown) {
+        return false;
+    }
+    memcpy(grown + out->size, text, size);
+    *out = (struct output) { grown, out->size + size };
+    return true;
+}
+
+/* Adds the first words about a reply. */
+static bool
+output_title(struct output *out, const struct peer *peer, const char *what,
+             bool has_more)
+{
+    char title[80], version[16] = "";
+
+    if (peer->version > OF10) {
+        snprintf(version, sizeof version, " (OF1.%d)", peer->version - 1);
+    }
+    int n = snprintf(title, sizeof title, "%s_%s reply%s (xid=0x%x):%s",
+                     peer->version > OF10 ? "OFPST" : "NXST", what, version,
+                     peer->xid, has_more ? " flags=[more]" : "");
+    return output_add(out, title, n);
+}
+
+/* Adds one part of a reply with flows, of 'size' bytes. */
+static bool
+output_flows(struct output *out, const struct peer *peer, size_t size,
+             bool has_stats, lines_text *lines)
+{
+    const uint8_t *p = peer_data(peer);
+    bool is_first10 = peer->version == OF10;
+    size_t head = HEADER + (is_first10 ? NX_STATS_HEAD : STATS_HEAD);
+    size_t n;
+    char *text = lines(is_first10 ? 0 : peer->version, p + head, size - head,
+                       has_stats, &n);
     if (!text) {
         return false;
     }
-    char *out = malloc(size + 64);
-    bool is_done = false;
-    if (out) {
-        int head = has_stats ? snprintf(
-            out, 64, "NXST_FLOW reply (xid=0x%x):", peer->xid) : 0;
-        memcpy(out + head, text, size);
-        out[head + size] = '\n';
-        is_done = print(out, head + size + has_stats);
-    }
-    free(out);
+    bool is_done = (!has_stats || output_title(out, peer, "FLOW", p[11] & 1))
+        && output_add(out, text, n)
+        && (!has_stats || output_add(out, "\n", 1));
     free(text);
     return is_done;
+}
+
+/* Adds a reply with the sums of flows. */
+static bool
+output_sums(struct output *out, const struct peer *peer, size_t size)
+{
+    const uint8_t *p = peer_data(peer) + HEADER
+        + (peer->version == OF10 ? NX_STATS_HEAD : STATS_HEAD);
+    uint64_t counters[2] = { 0, 0 };
+    char text[128];
+
+    if (p + 24 != peer_data(peer) + size) {
+        return false;
+    }
+    for (int i = 0; i < 16; i++) {
+        counters[i / 8] = counters[i / 8] << 8 | p[i];
+    }
+    int n = snprintf(text, sizeof text,
+                     " packet_count=%llu byte_count=%llu flow_count=%lu\n",
+                     (unsigned long long) counters[0],
+                     (unsigned long long) counters[1],
+                     (unsigned long) (read16(p + 16) << 16 | read16(p + 18)));
+    return output_title(out, peer, "AGGREGATE", false)
+           && output_add(out, text, n);
+}
+
+/* Is what has come a part of the reply to 'request'? */
+static bool
+is_part(const struct peer *peer, const struct flow_message *request,
+        size_t size)
+{
+    const uint8_t *body = peer_data(peer) + HEADER;
+    bool is_first10 = peer->version == OF10;
+
+    return size >= HEADER + (is_first10 ? NX_STATS_HEAD : STATS_HEAD)
+        && is_reply(peer, type_of(peer->version, STATS_REPLY))
+        && !memcmp(body, request->body, 2) && !body[2] && body[3] <= 1
+        && (!is_first10 || !memcmp(body + 4, request->body + 4, 8));
+}
+
+/* Shows flows or their sums.  If 'peer' is left open it has been asked for all
+ * flows, and what has come is in there. */
+static bool
+dump_flows(struct peer *peer, const struct order *order, const char *root)
+{
+    lines_text *lines = order->aggregate ? NULL : find_lines_text(root);
+    struct flow_message request;
+    struct output out = { NULL, 0 };
+    /* short.py goes on with that. */
+    bool may_go_on = !*order->flow && order->version == OF10
+                     && !order->aggregate;
+
+    if ((!lines && !order->aggregate)
+        || (order->aggregate && order->version == OF15)
+        || !flow_make(order->flow, FLOW_SELECT, order->version,
+                      order->aggregate, &request)
+        || (*order->flow && order->has_names
+            && !ask_names(peer, order->bridge))
+        || !peer_open(peer, order->bridge)
+        || !peer_speak(peer, request.format)
+        || !peer_send(peer, request.type, request.body, request.size,
+                      false)) {
+        peer_close(peer);
+        return false;
+    }
+    bool has_more = true, is_known = true;
+    while (has_more && is_known) {
+        size_t size = peer_receive(peer, WAIT_MS);
+        is_known = size && is_part(peer, &request, size);
+        has_more = is_known && peer_data(peer)[11] & 1;
+        is_known = is_known && !(has_more && (may_go_on || order->aggregate))
+            && (order->aggregate ? output_sums(&out, peer, size)
+                : output_flows(&out, peer, size, order->has_stats, lines));
+        peer_drop(peer, is_known && has_more ? size : 0);
+    }
+    if (!is_known && !may_go_on) {
+        peer_close(peer);
+    }
+    is_known = is_known && print(out.text ? out.text : "", out.size);
+    free(out.text);
+    return is_known;
 }
 
 /* How long this process may live, in ms, -1: as long as it likes. */
@@ -344,40 +549,105 @@ time_limit(void)
     return seconds <= 0 ? -1 : seconds < 1000000 ? seconds * 1000 : 1000000000;
 }
 
-/* What a command line asks for. */
-enum command { OTHER, DELETE, DUMP, DUMP_WITHOUT_STATS };
-
-/* Returns the command and, in '*bridge', what it is about. */
-static enum command
-read_words(int argc, char **argv, const char **bridge)
+/* The version of 'name', 0: unknown here. */
+static uint8_t
+version_of(const char *name)
 {
-    enum command command = OTHER;
-    int at = 1;
+    static const char prefix[] = "openflow1";
+    const char *p = prefix;
 
-    if (argc == 3 && !strcmp(argv[1], "del-flows")) {
-        command = DELETE;
+    for (; *p && (*name | 0x20) == (*p | 0x20); p++, name++) {
+    }
+    return *p || name[0] < '0' || name[0] > '5' || name[1] ? 0
+        : name[0] - '0' + OF10;
+}
+
+/* Takes one option, with 'next' as the word behind it; returns the number of
+ * words that it is, 0 if it is not known here. */
+static int
+read_option(const char *word, const char *next, bool *is_strict,
+            struct order *order)
+{
+    static const char protocols[] = "--protocols";
+    size_t n = strlen(protocols);
+
+    if (!strcmp(word, "--strict")) {
+        *is_strict = true;
+    } else if (!strcmp(word, "--no-stats") || !strcmp(word, "--stats")) {
+        order->has_stats = word[2] == 's';
+    } else if (!strcmp(word, "--no-names")) {
+        order->has_names = false;
+    } else if (!strcmp(word, "-O") || !strcmp(word, protocols)) {
+        order->version = next ? version_of(next) : 0;
+        return order->version ? 2 : 0;
+    } else if (!strncmp(word, "-O", 2)
+               || (!strncmp(word, protocols, n) && word[n] == '=')) {
+        order->version = version_of(word + (word[1] == 'O' ? 2 : n + 1));
+        return order->version != 0;
     } else {
-        bool is_short = argc == 4 && !strcmp(argv[1], "--no-stats");
-        at += is_short;
-        if (argc == at + 2 && !strcmp(argv[at], "dump-flows")
-            && !isatty(1)) {            /* Terminals see names. */
-            command = is_short ? DUMP_WITHOUT_STATS : DUMP;
+        return 0;
+    }
+    return 1;
+}
+
+/* Reads a command line; false if it is not known here. */
+static bool
+read_words(int argc, char **argv, struct order *order)
+{
+    static const struct {
+        const char *name;
+        bool needs_flow;
+        enum flow_command command, strict;
+    } commands[] = {
+        { "add-flow", true, FLOW_ADD, FLOW_ADD },
+        { "mod-flows", true, FLOW_MODIFY, FLOW_MODIFY_STRICT },
+        { "del-flows", false, FLOW_DELETE, FLOW_DELETE_STRICT },
+        { "dump-flows", false, FLOW_SELECT, FLOW_SELECT },
+        { "dump-aggregate", false, FLOW_SELECT, FLOW_SELECT },
+    };
+    const char *words[3] = { "", "", "" };
+    bool is_strict = false, is_known = false;
+    int n = 0;
+
+    *order = (struct order) {
+        .version = OF10, .has_stats = true, .has_names = true
+    };
+    for (int i = 1; i < argc;) {
+        if (argv[i][0] == '-' && argv[i][1]) {
+            int taken = read_option(argv[i], argv[i + 1], &is_strict, order);
+            if (!taken) {
+                return false;
+            }
+            i += taken;
+        } else if (n == 3) {
+            return false;
+        } else {
+            words[n++] = argv[i++];
         }
     }
-    *bridge = command == OTHER ? "" : argv[at + 1];
-    return **bridge && **bridge != '-' && !strpbrk(*bridge, ":@/")
-        ? command : OTHER;
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (!strcmp(words[0], commands[i].name)) {
+            is_known = n == 3 || (n == 2 && !commands[i].needs_flow);
+            order->command = is_strict ? commands[i].strict
+                : commands[i].command;
+        }
+    }
+    order->aggregate = !strcmp(words[0], "dump-aggregate");
+    order->bridge = words[1];
+    order->flow = words[2];
+    /* Terminals see names. */
+    return is_known && *words[1] && !strpbrk(words[1], ":@/")
+        && (order->command != FLOW_SELECT || !order->has_names || !isatty(1));
 }
 
 int
 ofctl_short(int argc, char **argv, const char *root, struct short_talk *talk)
 {
     static struct peer peer = { .fd = -1 };
-    const char *bridge;
-    enum command command = read_words(argc, argv, &bridge);
+    struct order order;
 
     talk->fd = -1;
-    if (command == OTHER) {
+    if (!read_words(argc, argv, &order)) {
         return -1;
     }
     for (int fd = 0; fd < 3; fd++) {
@@ -386,17 +656,21 @@ ofctl_short(int argc, char **argv, const char *root, struct short_talk *talk)
         }
     }
     peer.xid = 0;
+    peer.version = order.version;
     int limit_ms = time_limit();
     time_t began = time(NULL);
-    bool is_done = command == DELETE ? delete_flows(&peer, bridge, limit_ms)
-        : dump_flows(&peer, bridge, command == DUMP, root);
-    if (is_done || command == DELETE) {
+    bool dumps = order.command == FLOW_SELECT;
+    bool is_done = dumps ? dump_flows(&peer, &order, root)
+        : change_flows(&peer, &order, limit_ms);
+    if (is_done || !dumps) {
         peer_close(&peer);
     }
     if (is_done) {
         return 0;
     }
-    *talk = (struct short_talk) { peer.fd, peer.xid, peer.data, peer.size };
+    *talk = (struct short_talk) {
+        peer.fd, peer.xid, peer_data(&peer), peer.size
+    };
     if (limit_ms > 0) {
         /* What has passed of the limit is not there for Python. */
         char left[24];

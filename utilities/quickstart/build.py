@@ -27,7 +27,8 @@ from utilities.programs import PROGRAMS
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
-SOURCES = (HERE / "start.c", ROOT / "utilities/ofctl/short.c")
+SOURCES = (HERE / "start.c", ROOT / "utilities/ofctl/short.c", ROOT / "utilities/ofctl/flow.c")
+INCLUDES = (ROOT / "vswitchd/openflow/quick",)
 LIBRARY_NAME = "lib/pyvswitch/modules.bundle"
 _MAGIC = b"pyvsw-1\0"
 _MAX_EARLY = 16
@@ -324,10 +325,13 @@ def _ways_to_link() -> list[list[str]]:
 
 def compile_program(path: Path, venv: Path) -> str:
     """Make the C program at `path` for the bundle in `venv`; return "" or why it cannot be."""
+    from utilities.ofctl import pieces              # The codec is slow to import.
+    pieces.write()
     compiler = shlex.split(os.environ.get("CC") or "cc")
     complaint = "no libpython to link"
     for libraries in _ways_to_link():
         command = [*compiler, "-O2", "-s", f"-I{sysconfig.get_path('include')}",
+                   *(f"-I{path}" for path in INCLUDES),
                    f'-DLIBRARY_NAME="{LIBRARY_NAME}"',
                    f'-DEXT_SUFFIX="{EXTENSION_SUFFIXES[0]}"', f'-DBUNDLE="{venv / LIBRARY_NAME}"',
                    "-o", str(path), *map(str, SOURCES), *libraries, "-Wl,-z,now"]
@@ -385,7 +389,8 @@ def _is_up_to_date(venv: Path, names: list[str], root: Path) -> bool:
     first_root = os.fsencode(str(root)) + b"\0"
     place = head[5 + _N_STRINGS - 1]
     sources = [*(path for package in _PACKAGES for path in (root / package).rglob("*.py")),
-               *SOURCES, Path(sys.executable), Path(sysconfig.get_config_h_filename())]
+               *SOURCES, *(path for directory in (*INCLUDES, *(source.parent for source in SOURCES))
+                           for path in directory.glob("*.h")), Path(sys.executable), Path(sysconfig.get_config_h_filename())]
     return (is_whole and head[0] == _MAGIC and head[2] == sys.hexversion
             and data[place:place + len(first_root)] == first_root
             and all(path.stat().st_mtime_ns < made for path in sources))

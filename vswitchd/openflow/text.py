@@ -79,6 +79,11 @@ _WORDS = {"ip": (ETH_IP, 0), "ipv4": (ETH_IP, 0), "ip4": (ETH_IP, 0), "arp": (ET
 _PT_ETH = (0, 0xffffffff)
 
 
+def match_words() -> dict[str, tuple[int, int]]:
+    """{word: (ethertype, IP protocol or 0)}, for those who read matches by rows."""
+    return _WORDS
+
+
 def _match_field(fields: FieldDict, info: Info, text: str, ports: Names | None) -> int:
     """Matches a field as its text says; returns the protocols that can carry it."""
     if info.variable and info.name in fields:

@@ -195,6 +195,11 @@ _PORTS = {name.lower(): number for number, name in RESERVED_PORTS.items()} | {"n
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*")      # an underscore already asks for quotes
 
 
+def port_words() -> dict[str, int]:
+    """{name in small letters: number} of the reserved ports, for those who read ports by rows."""
+    return _PORTS
+
+
 def parse_port(text: str, ports: Names | None = None) -> int | None:
     """An OpenFlow port as a 1.0 number: a number, a reserved name or one of `ports`; else None."""
     if text.isdecimal() and text.isascii():

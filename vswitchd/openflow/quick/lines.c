@@ -1181,14 +1181,15 @@ put_entries(struct lines *l, const uint8_t *data, size_t size, size_t at)
 
 /* ---- Without Python ---- */
 
-/* The text of Nicira's entries in 'data', of 'size' bytes, as dump-flows shows
- * them without names, and its size in '*text_size'; NULL if there is one that
- * is not known.  The caller frees it. */
+/* The text of the entries of 'kind' in 'data', of 'size' bytes, as dump-flows
+ * shows them without names, and its size in '*text_size'; NULL if there is one
+ * that is not known.  The caller frees it. */
 __attribute__((visibility("default"))) char *
-lines_text(const void *data, size_t size, bool has_stats, size_t *text_size)
+lines_text(int kind, const void *data, size_t size, bool has_stats,
+           size_t *text_size)
 {
     struct lines l = {
-        .kind = NICIRA, .has_stats = has_stats, .has_ages = has_stats,
+        .kind = kind, .has_stats = has_stats, .has_ages = has_stats,
         .before = has_stats ? "\n " : " ", .after = has_stats ? "" : "\n",
     };
 

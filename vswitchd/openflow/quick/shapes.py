@@ -77,7 +77,7 @@ def make_shapes():
     return LIBRARY.Shapes(words)
 
 
-class _Slot(NamedTuple):
+class Slot(NamedTuple):
     """A number in a line: where, its form, the greatest, and the mask behind it."""
 
     start: int
@@ -93,7 +93,7 @@ class _Slot(NamedTuple):
         return b"0", b"%d" % self.most, b"%d" % (self.most // 3)
 
 
-class _OddError(Exception):
+class OddError(Exception):
     """A shape does not behave."""
 
 
@@ -108,7 +108,7 @@ class Teacher:
         """Teaches the shape of a line, as an odd one unless it `is_plain`."""
         try:
             if not is_plain or _ODD.search(line):
-                raise _OddError
+                raise OddError
             self._teach(line)
         except Exception:               # What is wrong with other numbers, nobody has asked for.
             self._shapes.learn(line, b"", 0, [])
@@ -116,21 +116,21 @@ class Teacher:
     def _teach(self, line: bytes) -> None:
         slots = [_find_slot(line, row) for row in self._shapes.slots(line)]
         least = [slot.texts()[0] for slot in slots]
-        message, usable = self._make(_fill(line, slots, least))
+        message, usable = self._make(fill(line, slots, least))
         places = []
         for number, slot in enumerate(slots):
             texts = [*least[:number], slot.texts()[1], *least[number + 1:]]
-            other, also = self._make(_fill(line, slots, texts))
+            other, also = self._make(fill(line, slots, texts))
             if len(other) != len(message) or also != usable:
-                raise _OddError
-            places.append(_find_place(slot, message, other))
+                raise OddError
+            places.append(find_place(slot, message, other))
         self._shapes.learn(line, message, usable, places)
-        for known in (line, _fill(line, slots, [slot.texts()[2] for slot in slots])):
+        for known in (line, fill(line, slots, [slot.texts()[2] for slot in slots])):
             if self._make(known) != (self._shapes.read(known, 0)[0], usable):
-                raise _OddError
+                raise OddError
 
 
-def _find_slot(line: bytes, row: tuple[int, int, int, int]) -> _Slot:
+def _find_slot(line: bytes, row: tuple[int, int, int, int]) -> Slot:
     start, end, form, most = row
     size = _SIZES[form]
     mask = (1 << 8 * size) - 1
@@ -141,12 +141,12 @@ def _find_slot(line: bytes, row: tuple[int, int, int, int]) -> _Slot:
     if line[end:end + 1] == b"/" and form == NUMBER:
         found = _MASK.match(line, end)
         if found is None:
-            raise _OddError
+            raise OddError
         mask = int(found[1], 0)
-    return _Slot(start, end, form, most, mask)
+    return Slot(start, end, form, most, mask)
 
 
-def _fill(line: bytes, slots: list[_Slot], texts: list[bytes]) -> bytes:
+def fill(line: bytes, slots: list[Slot], texts: list[bytes]) -> bytes:
     """The line with other numbers."""
     out, at = [], 0
     for slot, text in zip(slots, texts):
@@ -155,7 +155,7 @@ def _fill(line: bytes, slots: list[_Slot], texts: list[bytes]) -> bytes:
     return b"".join((*out, line[at:]))
 
 
-def _find_place(slot: _Slot, least: bytes, greatest: bytes) -> tuple[int, int, int, int, bytes]:
+def find_place(slot: Slot, least: bytes, greatest: bytes) -> tuple[int, int, int, int, bytes]:
     """Where a slot lies (struct place), from messages with its least and greatest number."""
     low = int.from_bytes(least, "big")
     bits = low ^ int.from_bytes(greatest, "big")
@@ -164,24 +164,24 @@ def _find_place(slot: _Slot, least: bytes, greatest: bytes) -> tuple[int, int, i
         wanted = slot.mask & most
         shift = _zeros(bits) - _zeros(wanted)
         if not wanted or shift < 0 or bits != wanted << shift or low & bits:
-            raise _OddError
+            raise OddError
         mask = slot.mask & (1 << 64) - 1
         up = shift % 8
         size = (most.bit_length() + up + 7) // 8
         if size > 8:
-            raise _OddError
+            raise OddError
     else:
         # A prefix or all of it: the first bit always counts.
         shift, up = bits.bit_length() - 8 * size, 0
         whole = (1 << 8 * size) - 1
         if shift < 0 or shift % 8 or low >> shift & whole:
-            raise _OddError
+            raise OddError
         mask = bits >> shift
         if mask << shift != bits:
-            raise _OddError
+            raise OddError
     at = len(least) - shift // 8 - size
     if at < _HEADER:
-        raise _OddError
+        raise OddError
     return at, size, up, most, mask.to_bytes(_SIZES[slot.form], "big")
 
 
