@@ -10,6 +10,7 @@ modification time in ns and size of the source, offset and size of the code, mod
 
 import ast
 import importlib.util
+import json
 import marshal
 import os
 import shlex
@@ -323,15 +324,47 @@ def _ways_to_link() -> list[list[str]]:
     return ways
 
 
-def compile_program(path: Path, venv: Path) -> str:
-    """Make the C program at `path` for the bundle in `venv`; return "" or why it cannot be."""
+def _write_versions(directory: Path, root: Path, names: list[str]) -> None:
+    """Write `directory`/versions.h: what the tools called `names` say to --version."""
+    program = f"""
+import contextlib, io, sys
+sys.path += [{str(root)!r}, {sysconfig.get_path("purelib")!r}]
+from utilities.programs import PROGRAMS
+for name in {names!r}:
+    out, sys.argv[0] = io.StringIO(), name
+    with contextlib.redirect_stdout(out):
+        try:
+            __import__(PROGRAMS[name])
+            code = sys.modules[PROGRAMS[name]].main(["--version"])
+        except (ImportError, SystemExit):
+            code = 1
+    if not code and out.getvalue().startswith(name + " "):
+        print(repr((name, out.getvalue())))
+"""
+    done = subprocess.run([sys.executable, "-IS", "-c", program], capture_output=True, text=True)
+    rows = [json.dumps(ast.literal_eval(line))[1:-1] for line in done.stdout.splitlines()]
+    # The last ends the table.
+    body = "".join(f"    {{ {row} }},\n" for row in [*rows, "NULL, NULL"])
+    (directory / "versions.h").write_text(
+        f"static const struct version {{ const char *name, *text; }} versions[] = {{\n{body}}};\n")
+
+
+def compile_program(path: Path, venv: Path, names: list[str], root: Path = ROOT) -> str:
+    """Make the C program at `path` for the tools called `names` and the bundle in `venv`; return
+    "" or why it cannot be."""
+    with tempfile.TemporaryDirectory() as directory:
+        _write_versions(Path(directory), root, names)
+        return _compile_program(path, venv, Path(directory))
+
+
+def _compile_program(path: Path, venv: Path, generated: Path) -> str:
     from utilities.ofctl import pieces              # The codec is slow to import.
     pieces.write()
     compiler = shlex.split(os.environ.get("CC") or "cc")
     complaint = "no libpython to link"
     for libraries in _ways_to_link():
         command = [*compiler, "-O2", "-s", f"-I{sysconfig.get_path('include')}",
-                   *(f"-I{path}" for path in INCLUDES),
+                   *(f"-I{directory}" for directory in (*INCLUDES, generated)),
                    f'-DLIBRARY_NAME="{LIBRARY_NAME}"',
                    f'-DEXT_SUFFIX="{EXTENSION_SUFFIXES[0]}"', f'-DBUNDLE="{venv / LIBRARY_NAME}"',
                    "-o", str(path), *map(str, SOURCES), *libraries, "-Wl,-z,now"]
@@ -358,7 +391,7 @@ def write_tools(venv: Path, site: str, names: list[str], root: Path = ROOT) -> s
     draft = venv / "bin" / f".quickstart.{os.getpid()}"
     bundle = library.with_suffix(f".{os.getpid()}")
     try:
-        complaint = compile_program(draft, venv)
+        complaint = compile_program(draft, venv, names, root)
         if complaint:
             return complaint
         bundle.write_bytes(make_bundle(venv, site, root))
@@ -389,8 +422,9 @@ def _is_up_to_date(venv: Path, names: list[str], root: Path) -> bool:
     first_root = os.fsencode(str(root)) + b"\0"
     place = head[5 + _N_STRINGS - 1]
     sources = [*(path for package in _PACKAGES for path in (root / package).rglob("*.py")),
-               *SOURCES, *(path for directory in (*INCLUDES, *(source.parent for source in SOURCES))
-                           for path in directory.glob("*.h")), Path(sys.executable), Path(sysconfig.get_config_h_filename())]
+               *SOURCES, *(path for directory in {*INCLUDES, *(path.parent for path in SOURCES)}
+                           for path in directory.glob("*.h")),
+               Path(sys.executable), Path(sysconfig.get_config_h_filename())]
     return (is_whole and head[0] == _MAGIC and head[2] == sys.hexversion
             and data[place:place + len(first_root)] == first_root
             and all(path.stat().st_mtime_ns < made for path in sources))
@@ -405,7 +439,8 @@ def _try_out(program: Path, bundle: Path, venv: Path, name: str) -> str:
         (copy / LIBRARY_NAME).parent.mkdir(parents=True)
         shutil.copy2(program, copy / "bin" / name)
         shutil.copy2(bundle, copy / LIBRARY_NAME)
-        done = subprocess.run([copy / "bin" / name, "--version"], capture_output=True,
+        # One word alone would be answered without Python and the bundle's modules.
+        done = subprocess.run([copy / "bin" / name, "--version", "--version"], capture_output=True,
                               text=True)
         if done.returncode == 0 and done.stdout.startswith(name):
             return ""

@@ -8,7 +8,8 @@
  * modules that it loads before any importer exists ("early" ones) in the
  * bundle, too.  The module "_quickstart" (importer.py) does the rest.
  *
- * Some command lines of some tools are carried out before that ("shorts").
+ * Some command lines of some tools are carried out before that ("shorts"), and
+ * --version alone, whose answers build.py has written into versions.h.
  *
  * Compiled by build.py with LIBRARY_NAME, the bundle's path relative to the
  * virtual environment, and BUNDLE, its absolute path at build time. */
@@ -17,6 +18,7 @@
 #include <Python.h>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +29,7 @@
 #include <unistd.h>
 
 #include "../ofctl/short.h"
+#include "versions.h"
 
 #define MAX_EARLY 16
 
@@ -248,6 +251,21 @@ run(const struct bundle *bundle, const char *environment, const char *root,
     }
 }
 
+/* Prints what the tool 'name' says to --version; false if that is not known or
+ * cannot be written. */
+static int
+print_version(const char *name)
+{
+    for (const struct version *version = versions; version->name; version++) {
+        if (!strcmp(version->name, name)) {
+            size_t size = strlen(version->text);
+            signal(SIGPIPE, SIG_IGN);       /* As Python does. */
+            return write(1, version->text, size) == (ssize_t) size;
+        }
+    }
+    return 0;
+}
+
 /* Carries out a command line without Python; our modules are in 'root'.
  * Returns -1 if that is not possible, perhaps with a '*talk' to go on with,
  * else the exit code. */
@@ -262,6 +280,10 @@ run_short(const char *name, int argc, char **argv, const char *root,
         { "ovs-ofctl", ofctl_short },
     };
 
+    if (argc == 2 && (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
+        && print_version(name)) {
+        return 0;
+    }
     for (size_t i = 0; i < sizeof shorts / sizeof shorts[0]; i++) {
         if (!strcmp(shorts[i].name, name)) {
             return shorts[i].run(argc, argv, root, talk);
