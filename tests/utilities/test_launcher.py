@@ -59,7 +59,7 @@ def make_program(tmp_path, directory, source):
 
 SHOW_NAME = """
 def main(argv):
-    if argv == ["--version"]:
+    if "--version" in argv:
         print("probe 1")
         return 0
     print(open("/proc/self/comm").read().strip(), *argv, sep="|")
@@ -120,7 +120,7 @@ def test_names_of_hosts_and_text_of_any_encoding_can_be_used(tmp_path, make):
 import socket
 
 def main(argv):
-    if argv != ["--version"]:
+    if "--version" not in argv:
         print(socket.getaddrinfo("127.0.0.1", 1)[0][4], "\\u00b5".encode("latin-1"))
     else:
         print("probe 1")
@@ -153,7 +153,7 @@ def test_tool_ends_as_python_would(tmp_path):
     path = make_tool(tmp_path, "plain", """
 import atexit, sys, threading
 def main(argv):
-    if argv == ["--version"]:
+    if "--version" in argv:
         print("probe 1")
         return 0
     if argv == ["raise"]:
