@@ -63,12 +63,16 @@ class _Form:
 
 def decode_actions(data: bytes, version: int, start: int = 0, end: int | None = None, *,
                    debug: bool = False) -> Actions:
-    """Decodes an action list; neither order nor nesting of instructions is checked (verify does).
+    """Decodes a list of actions, which are not instructions, and verifies it.
 
     debug: debug_recirc and debug_slow exist (as in a daemon with --enable-dummy).
     """
-    if end is None:
-        end = len(data)
+    actions = _decode_whole(data, version, start, len(data) if end is None else end, debug)
+    verify(actions, instructions=False, version=version)
+    return actions
+
+
+def _decode_whole(data: bytes, version: int, start: int, end: int, debug: bool) -> Actions:
     if (end - start) % 8 or end > len(data) or end < start:
         raise bad("OFPBRC_BAD_LEN", f"OpenFlow message actions length {end - start} is not a "
                   "multiple of 8")
@@ -596,9 +600,7 @@ def _decode_nat(data: bytes, at: int, end: int, version: int, debug: bool) -> Na
                 raise bad("OFPBAC_BAD_LEN")
             values[bit] = int.from_bytes(data[at:at + size], "big")
             at += size
-    if end - at >= 8:
-        raise bad("OFPBAC_BAD_LEN")
-    _require_zero(data, at, end, "OFPBAC_BAD_ARGUMENT")
+    # What is left over is not looked at.
     family = 4 if ranges & NAT_RANGE_IPV4_MIN else 6 if ranges & NAT_RANGE_IPV6_MIN else 0
     low, high = ((NAT_RANGE_IPV6_MIN, NAT_RANGE_IPV6_MAX) if family == 6
                  else (NAT_RANGE_IPV4_MIN, NAT_RANGE_IPV4_MAX))
@@ -766,7 +768,7 @@ def decode_instructions(data: bytes, version: int, start: int = 0, end: int | No
 def _decode_instructions(data: bytes, version: int, debug: bool) -> Actions:
     end = len(data)
     if version == 1:
-        actions = decode_actions(data, version, debug=debug)
+        actions = _decode_whole(data, version, 0, end, debug)
         verify(actions)
         return actions
     if end % 8:

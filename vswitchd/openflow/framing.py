@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from schema.openflow.limits import HEADER_SIZE
 from schema.openflow.messages import (
-    NICIRA_VENDOR, OF10, ONF_VENDOR, RAWS, STATS_VENDOR, VENDOR, Raw,
+    NICIRA_VENDOR, OF10, OF15, ONF_VENDOR, RAWS, STATS_VENDOR, VENDOR, Raw,
 )
 from vswitchd.openflow.error import OpenFlowError
 
@@ -167,6 +167,8 @@ def identify(data: bytes) -> tuple[Raw, Header, int]:
         if stat != STATS_VENDOR:
             raw = _index().get(("OFPST", stat, version, kind == reply))
             if raw is None:
+                if not OF10 <= version <= OF15:
+                    raise _unknown_type(version, kind)
                 raise OpenFlowError(
                     "OFPBRC_BAD_STAT",
                     f"unknown OpenFlow message (version {version}, type {kind}, stat {stat})")
@@ -190,9 +192,13 @@ def identify(data: bytes) -> tuple[Raw, Header, int]:
 
     raw = _index().get(("OFPT", kind, version, None))
     if raw is None:
-        raise OpenFlowError("OFPBRC_BAD_TYPE",
-                            f"unknown OpenFlow message (version {version}, type {kind})")
+        raise _unknown_type(version, kind)
     return raw, header, HEADER_SIZE
+
+
+def _unknown_type(version: int, kind: int) -> OpenFlowError:
+    return OpenFlowError("OFPBRC_BAD_TYPE",
+                         f"unknown OpenFlow message (version {version}, type {kind})")
 
 
 def _vendor_spaces(vendor: int) -> tuple[str, str]:

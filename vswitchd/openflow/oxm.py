@@ -116,7 +116,7 @@ def _skip(data: bytes, at: int, start: int, length: int, end: int, masked: bool)
                      "are left", at)
     if masked:
         half = start + length // 2
-        mask = int.from_bytes(data[half:next_at], "big")
+        mask = int.from_bytes(data[half:half + length // 2], "big")
         if int.from_bytes(data[start:half], "big") & ~mask:
             raise _wildcards(data, at)
     return next_at

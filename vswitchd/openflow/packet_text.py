@@ -194,9 +194,7 @@ def _parse_neighbor(data: bytes, out: Parsed) -> None:
 def format_packet(data: bytes, packet_type: int = 0) -> str:
     """The fields and the transport checksum of a packet, one line."""
     parsed = parse_packet(data, packet_type)
-    # Of IGMP the reference knows the names in matches only.
-    text = format_match(packet_match(parsed), None).replace("igmp_type=", "tp_src=").replace(
-        "igmp_code=", "tp_dst=")
+    text = format_match(packet_match(parsed), None)
     proto, transport = parsed.fields.get("nw_proto"), parsed.transport
     ip = parsed.fields.get("eth_type") in (0x0800, 0x86DD)
     if transport and ip:

@@ -413,8 +413,6 @@ def _format_l4(fields: FieldDict, dl_type: int, proto: int, add: Callable[[str],
     if dl_type == ETH_IP and proto == ICMP or dl_type == ETH_IPV6 and proto == ICMPV6:
         names = ("icmp_type", "icmp_code")
         is_nd = dl_type == ETH_IPV6
-    elif dl_type == ETH_IP and proto == IGMP:
-        names = ("igmp_type", "igmp_code")
     else:
         names = ("tp_src", "tp_dst")
     for key, name in zip(("tcp_src", "tcp_dst"), names):

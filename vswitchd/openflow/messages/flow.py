@@ -13,7 +13,7 @@ from schema.openflow.limits import (
 )
 from schema.openflow.messages import OF10, OF11, OF12, OF13, OF14, OF15
 from vswitchd.openflow.actions import (
-    decode_actions, decode_instructions, encode_actions, encode_instructions,
+    decode_instructions, encode_actions, encode_instructions,
 )
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.fields import INFO
@@ -161,7 +161,7 @@ def _decode_mod10(frame: Frame, table_in_command: bool) -> FlowMod:
     if not int.from_bytes(body[:4], "big") & _WILD10:
         priority = 0xFFFF                        # nothing may come before an exact match
     name = _name_command(command)
-    actions = decode_actions(body, OF10, 64)
+    actions = decode_instructions(body, OF10, 64)
     return FlowMod(name, match, priority, actions, table, 0, 0, new_cookie, idle, hard, 0,
                    buffer_id, out_port, GROUP_ANY,
                    _read_flags(flags, command, OF10, bool(idle or hard)), "of", table_in_command)
@@ -609,9 +609,9 @@ def _stats_match(decode, *arguments):
         raise
 
 
-def _stats_actions(data: bytes, version: int, start: int, end: int, decode=decode_instructions):
+def _stats_actions(data: bytes, version: int, start: int, end: int):
     """Actions between `start` and `end`, where an entry claims to end: two numbers of the peer."""
-    is_list = decode is decode_actions
+    is_list = version == OF10
     try:
         if (end - start) % 8 == 0 and not start <= end <= len(data):
             raise OpenFlowError(
@@ -625,7 +625,7 @@ def _stats_actions(data: bytes, version: int, start: int, end: int, decode=decod
                 "OFPBRC_BAD_LEN" if is_list else "OFPBIC_BAD_LEN",
                 f"OpenFlow message {'actions' if is_list else 'instructions'} length "
                 f"{end - start} is not a multiple of 8", "ofp_actions")
-        return decode(data, version, start, end)
+        return decode_instructions(data, version, start, end)
     except OpenFlowError as error:
         said = error.log or ((error.module, error.reason),)
         error.log = (*said, ("ofp_flow", "OFPST_FLOW reply bad instructions"))
@@ -655,7 +655,7 @@ def _decode_stats10(data: bytes, offset: int, version: int):
     sec, nsec, priority, idle, hard, cookie, packets, octets = _STATS10.unpack_from(
         data, offset + 44)
     match = decode_match10(data, offset + 4)
-    actions = _stats_actions(data, version, offset + 88, offset + size, decode_actions)
+    actions = _stats_actions(data, version, offset + 88, offset + size)
     return FlowStats(match, priority, actions, data[offset + 2], cookie, (sec, nsec), idle, hard,
                      None, None, _known(packets), _known(octets)), size
 
@@ -703,7 +703,7 @@ def _decode_stats_nx(data: bytes, offset: int, version: int):
         raise OpenFlowError("OFPBRC_BAD_LEN", f"NXST_FLOW reply with match_len={length} claims "
                             f"invalid length {size}", "ofp_flow")
     match, _, _, start = _decode_nx_match(data, offset + 48, length, False)
-    actions = _stats_actions(data, version, start, offset + size, decode_actions)
+    actions = _stats_actions(data, version, start, offset + size)
     # Ages are one more than they are, so that 0 can mean unknown.
     return FlowStats(match, priority, actions, table, cookie, (sec, nsec), idle, hard,
                      idle_age - 1 if idle_age else None, hard_age - 1 if hard_age else None,

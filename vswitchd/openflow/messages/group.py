@@ -565,8 +565,14 @@ def show_group_stats_reply(frame: Frame, out: list[str], style: Style) -> None:
             text += f"duration={format_duration(*s.duration)}s,"
         text += f"ref_count={s.ref_count},packet_count={s.packets},byte_count={s.bytes}"
         for index, (packets, octets) in enumerate(s.buckets):
+            if packets == _NOT_COUNTED:
+                continue
             text += f",bucket{index}:packet_count={packets},byte_count={octets}"
         out.append(text)
+
+
+_NOT_COUNTED = 0xFFFFFFFFFFFFFFFF
+"""Packets of a bucket of which nothing is known."""
 
 
 # Features.

@@ -368,7 +368,7 @@ class PortStats:
     collisions: int | None = None
     duration: tuple[int, int] | None = None
     rfc2819: tuple[int | None, ...] = ()
-    custom: tuple[tuple[str, int | None], ...] = ()
+    custom: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,7 +418,7 @@ def _decode_stats14(data: bytes, offset: int) -> tuple[PortStats, int]:
     port = read_port(data, offset + 4, OF14)
     ethernet = (_UNKNOWN,) * 4
     rfc2819: tuple[int | None, ...] = ()
-    custom: tuple[tuple[str, int | None], ...] = ()
+    custom: tuple[tuple[str, int], ...] = ()
     for prop in read_properties(data[offset + 80:offset + length], 8):
         if prop.type == 0:
             if len(prop.body) != 36:
@@ -440,7 +440,7 @@ def _decode_rfc2819(body: bytes) -> tuple[int | None, ...]:
     return tuple(map(_known, _RFC2819.unpack_from(body, 4)))
 
 
-def _decode_custom(body: bytes) -> tuple[tuple[str, int | None], ...]:
+def _decode_custom(body: bytes) -> tuple[tuple[str, int], ...]:
     if len(body) < 4:
         raise OpenFlowError("OFPBPC_BAD_LEN")
     count = int.from_bytes(body[2:4], "big")
@@ -453,7 +453,7 @@ def _decode_custom(body: bytes) -> tuple[tuple[str, int | None], ...]:
         if end + 8 > len(body):
             raise OpenFlowError("OFPBPC_BAD_LEN")
         rows.append((strip_name(body[offset + 1:end]),
-                     _known(int.from_bytes(body[end:end + 8], "big"))))
+                     int.from_bytes(body[end:end + 8], "big")))
         offset = end + 8
     return tuple(rows)
 
@@ -562,14 +562,12 @@ def _show_rfc2819(counters: tuple[int | None, ...], out: list[str]) -> None:
             out.append(f"           {direction} rfc2819 " + "".join(words) + "\n")
 
 
-def _show_custom(rows: tuple[tuple[str, int | None], ...], out: list[str]) -> None:
-    rows = tuple((name, value) for name, value in rows if value is not None)
+def _show_custom(rows: tuple[tuple[str, int], ...], out: list[str]) -> None:
     if not rows:
         return
     out.append("           CUSTOM Statistics")
     for index, (name, value) in enumerate(rows):
-        if index % 3 == 0:
-            out.append("\n                     ")
         if name:
-            out.append(f" {name}={value},")
+            gap = "\n" + " " * 21 if index % 3 == 0 else ""
+            out.append(f"{gap} {name}={value},")
     out.append("\n")

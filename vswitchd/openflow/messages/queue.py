@@ -242,8 +242,8 @@ def iterate_queues(frame: Frame) -> Iterator[QueueConfig]:
         if size < head or size % 8 or size > len(data) - offset:
             raise OpenFlowError("OFPBRC_BAD_LEN")
         read_rates = _read_rates if version < OF14 else _read_rates14
-        rates = {kind: rate for kind, rate in read_rates(data[offset + head:offset + size])
-                 if rate != _NO_RATE}
+        rates = {kind: None if rate == _NO_RATE else rate
+                 for kind, rate in read_rates(data[offset + head:offset + size])}
         yield QueueConfig(port, queue, rates.get(1), rates.get(2))
         offset += size
 

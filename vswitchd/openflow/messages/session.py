@@ -12,7 +12,7 @@ from schema.openflow.errors import ERRORS
 from schema.openflow.messages import NICIRA_VENDOR, OF10, OF12, OF13, OF14, ONF_VENDOR
 from vswitchd.openflow.framing import Frame, OpenFlowError, find_raw
 from vswitchd.openflow.messages.base import (
-    Property, Style, hash_hex, hex_dump, pack_properties, read_properties,
+    Property, Style, hash_hex, hex_dump, pack_properties, read_properties, unknown_property,
 )
 from vswitchd.openflow.messages.port import Port, decode_ports, encode_port, show_ports
 
@@ -135,7 +135,7 @@ def decode_error(frame: Frame) -> Error:
         vendor, kind, number = struct.unpack_from("!IHH", payload)
         payload = payload[8:]
         name = find_error(version, vendor, kind, number)
-    elif kind == _EXPERIMENTER and version >= OF12:
+    elif kind == _EXPERIMENTER:
         if len(payload) < 4:
             raise OpenFlowError("OFPBRC_BAD_LEN")
         vendor, kind = int.from_bytes(payload[:4], "big"), code
@@ -705,15 +705,14 @@ def decode_async_config(frame: Frame) -> AsyncConfig:
     primary: dict[str, int] = {}
     secondary: dict[str, int] = {}
     loose = form[kind] == "reply"
-    for prop in read_properties(frame.body, 8):
-        if loose and prop.type >= 12:
-            continue
-        if prop.type >= 12 and prop.type < 0xFFFE:
-            raise OpenFlowError("OFPACFC_UNSUPPORTED",
-                                f"unknown async config property type {prop.type}",
-                                "ofp_connection")
-        if prop.type >= 0xFFFE:
-            raise OpenFlowError("OFPBPC_BAD_EXPERIMENTER")
+    for prop in read_properties(frame.body, 8, 0xFFFE):
+        if prop.type >= 12:
+            if loose:
+                continue
+            error = unknown_property(prop, "async config", "ofp_connection")
+            if not prop.experimenter:
+                error.name = "OFPACFC_UNSUPPORTED"
+            raise error
         if len(prop.body) != 4:
             raise OpenFlowError("OFPBPC_BAD_LEN")
         table = primary if prop.type & 1 else secondary

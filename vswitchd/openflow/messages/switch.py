@@ -11,6 +11,7 @@ from vswitchd.openflow.framing import Frame, OpenFlowError
 from vswitchd.openflow.messages.base import (
     Style, hash_hex, pack_name, pack_property, property_number, read_properties, strip_name,
 )
+from vswitchd.openflow.value_text import format_ipv6
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,8 +412,9 @@ def _describe_tuple(value: CtTuple | None, protocol: int, family: str) -> str:
     value = value or CtTuple()
     words = []
     for name, address in (("src", value.src), ("dst", value.dst)):
-        text = IPv6Address(address or bytes(16))
-        words.append(f"ct_{family}_{name}={text.ipv4_mapped or text}")
+        mapped = IPv6Address(address or bytes(16)).ipv4_mapped
+        text = mapped or format_ipv6(int.from_bytes(address or bytes(16), "big"))
+        words.append(f"ct_{family}_{name}={text}")
     if protocol in (1, 58):
         words.append(f"icmp_id={value.icmp_id or 0},icmp_type={value.icmp_type or 0},"
                      f"icmp_code={value.icmp_code or 0}")
