@@ -86,7 +86,7 @@ RAWS: tuple[Raw, ...] = (
     Raw("NXAST_RAW_LEARN", "Learn", "NX1.0+(16)", None, False),
     Raw("NXAST_RAW_LEARN2", "Learn", "NX1.0+(45)", None, False),
     Raw("NXAST_RAW_EXIT", "Exit", "NX1.0+(17)", ""),
-    Raw("NXAST_RAW_FIN_TIMEOUT", "FinTimeout", "NX1.0+(19)", "H:idle H:hard 2z"),
+    Raw("NXAST_RAW_FIN_TIMEOUT", "FinTimeout", "NX1.0+(19)", "H:idle H:hard 2x"),
     Raw("NXAST_RAW_CONTROLLER", "Controller", "NX1.0+(20)", None),
     Raw("NXAST_RAW_CONTROLLER2", "Controller", "NX1.0+(37)", None, False),
     Raw("NXAST_RAW_WRITE_METADATA", "WriteMetadata", "NX1.0+(22)", "6z Q:metadata Q:mask"),

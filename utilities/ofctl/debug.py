@@ -127,10 +127,14 @@ def _compare(before: bytes, after: bytes) -> None:
             _write(f"{place:2}: {old} -> {new}\n")
 
 
-def _parse_wire(settings, arguments, decode_list, encode_list) -> None:
+def _parse_wire(settings, arguments, decode_list, encode_list, tables: bool = False) -> None:
+    """tables: lines may begin with a number of a table and a comma; actions must fit its flows."""
     from utilities.ofctl import protocol
+    from vswitchd.openflow.consistency import check
     from vswitchd.openflow.error import OpenFlowError
+    from vswitchd.openflow.match import Match
     from vswitchd.openflow.text import format_actions
+    from vswitchd.openflow.value_text import c_integer
     version = protocol.version_named(arguments[0])
     if version is None:
         raise Fatal(f"{arguments[0]}: not a valid OpenFlow version")
@@ -138,9 +142,13 @@ def _parse_wire(settings, arguments, decode_list, encode_list) -> None:
         text = line.split("#", 1)[0]
         if not text.strip():
             continue
+        table, text = text.split(",", 1) if tables and "," in text else ("0", text)
         data = _read_hex_alone(text)
         try:
             actions = decode_list(data, version)
+            if tables:
+                check(actions, Match({}), table=(c_integer(table) or (0,))[0] & 0xff,
+                      version=version)
             _write(f"actions={format_actions(actions)}\n")
             _compare(data, encode_list(actions, version))
             _write("\n")
@@ -159,7 +167,7 @@ def parse_actions(settings, arguments) -> None:
 
 def parse_instructions(settings, arguments) -> None:
     from vswitchd.openflow.actions import decode_instructions, encode_instructions
-    _parse_wire(settings, arguments, decode_instructions, encode_instructions)
+    _parse_wire(settings, arguments, decode_instructions, encode_instructions, True)
 
 
 def parse_group(settings, arguments) -> None:

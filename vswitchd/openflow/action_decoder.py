@@ -233,12 +233,17 @@ def _ofs_nbits(value: int) -> tuple[int, int]:
 
 def _subfield(info: Info | None, offset: int, n_bits: int, role: str) -> Subfield:
     """A checked subfield; role is 'source' or 'destination'."""
-    if info is None:
-        raise bad("OFPBAC_BAD_SET_TYPE")
+    info = _known_field(info)
     problem = subfield_problem(info, offset, n_bits, role)
     if problem:
         raise bad(problem[0], problem[1], "meta_flow")
     return Subfield(info.name, offset, n_bits)
+
+
+def _known_field(info: Info | None) -> Info:
+    if info is None:
+        raise bad("OFPBAC_BAD_SET_TYPE")
+    return info
 
 
 def _field32(data: bytes, at: int) -> Info | None:
@@ -247,9 +252,11 @@ def _field32(data: bytes, at: int) -> Info | None:
 
 
 def _pull_field(data: bytes, at: int, end: int) -> tuple[Info, int]:
-    info, _, _, _, next_at = pull_header(data, at, end)
+    info, _, _, masked, next_at = pull_header(data, at, end)
     if info is None:
         raise bad("OFPBMC_BAD_FIELD")
+    if masked:
+        raise bad("OFPBMC_BAD_MASK")
     return info, next_at
 
 
@@ -343,16 +350,17 @@ def _decode_note(data: bytes, at: int, end: int, version: int, debug: bool) -> N
 def _decode_multipath(data: bytes, at: int, end: int, version: int, debug: bool) -> Multipath:
     (fields, basis, _, algorithm, max_link, arg, _,
      ofs_nbits) = struct.unpack_from("!HHHHHIHH", data, at + 10)
+    offset, n_bits = _ofs_nbits(ofs_nbits)
+    info = _known_field(_field32(data, at + 28))
     if fields >= len(HASH_FIELDS):
         raise bad("OFPBAC_BAD_ARGUMENT", f"unsupported fields {fields}", "multipath")
     if algorithm >= len(MULTIPATH_ALGORITHMS):
         raise bad("OFPBAC_BAD_ARGUMENT", f"unsupported algorithm {algorithm}", "multipath")
-    offset, n_bits = _ofs_nbits(ofs_nbits)
     if n_bits < 16 and max_link + 1 > 1 << n_bits:
         raise bad("OFPBAC_BAD_ARGUMENT",
                   f"{n_bits}-bit destination field allows specifying values 0 through "
                   f"{(1 << n_bits) - 1} but {max_link + 1} links need more", "multipath")
-    dst = _subfield(_field32(data, at + 28), offset, n_bits, "destination")
+    dst = _subfield(info, offset, n_bits, "destination")
     return Multipath(fields, basis, algorithm, max_link, arg, dst)
 
 
@@ -370,25 +378,24 @@ def _decode_bundle(with_load: bool):
             problems.append(f"unsupported algorithm {algorithm}")
         if any(data[at + 28:at + 32]):
             problems.append("reserved field is nonzero")
-        if not with_load and (ofs_nbits or any(data[at + 24:at + 28])):
-            problems.append("bundle action has nonzero reserved fields")
-        if problems:
-            raise OpenFlowError("OFPBAC_BAD_ARGUMENT", problems[-1], MODULE,
-                                log=tuple((MODULE, text) for text in problems))
-        members_at = at + 32
-        dst = None
         if with_load:
-            offset, n_bits = _ofs_nbits(ofs_nbits)
-            dst = _subfield(_field32(data, at + 24), offset, n_bits, "destination")
+            info, (offset, n_bits) = _known_field(_field32(data, at + 24)), _ofs_nbits(ofs_nbits)
             if n_bits < 16:
-                raise bad("OFPBAC_BAD_ARGUMENT",
-                          "bundle_load action requires at least 16 bit destination.")
-        if end - members_at < count * 2:
-            raise bad("OFPBAC_BAD_LEN", "Nicira action bundle"
-                      f"{'_load' if with_load else ''} only has {end - members_at} bytes "
-                      f"allocated for members.  {count * 2} bytes are required for {count} "
-                      "members.")
-        members = struct.unpack_from(f"!{count}H", data, members_at)
+                problems.append("bundle_load action requires at least 16 bit destination.")
+        elif ofs_nbits or any(data[at + 24:at + 28]):
+            problems.append("bundle action has nonzero reserved fields")
+        room = end - at - 32
+        is_short = room < count * 2
+        if is_short:
+            problems.append(f"Nicira action bundle{'_load' if with_load else ''} only has {room} "
+                            f"bytes allocated for members.  {count * 2} bytes are required for "
+                            f"{count} members.")
+        if problems:
+            raise OpenFlowError("OFPBAC_BAD_LEN" if is_short else "OFPBAC_BAD_ARGUMENT",
+                                problems[-1], MODULE,
+                                log=tuple((MODULE, text) for text in problems))
+        dst = _subfield(info, offset, n_bits, "destination") if with_load else None
+        members = struct.unpack_from(f"!{count}H", data, at + 32)
         for port in members:
             if port != NONE:
                 _check_out_port(port)
@@ -413,26 +420,38 @@ def _decode_controller2(data: bytes, at: int, end: int, version: int, debug: boo
             raise bad("OFPBPC_BAD_LEN", "", "ofp_prop")
         body = data[at + 4:at + length]
         form = _CONTROLLER_PROPS.get(kind)
+        if kind == 0xffff:
+            _refuse_experimenter(body)
         if form is None:
             raise bad("OFPBPC_BAD_TYPE", f"unknown NXAST_RAW_CONTROLLER2 property type {kind}",
                       "ofp_prop")
         name, size = form
         if size is None:
             members[name] = bytes(body)
-        elif len(body) != size and name != "pause":
+        elif len(body) < size or size == 4 and len(body) != size:
             raise bad("OFPBPC_BAD_LEN", "", "ofp_prop")
         else:
-            # A number of 16 bits is followed by two bytes of padding that its length counts.
-            number = body[:2] if kind < 2 else body
-            members[name] = True if name == "pause" else int.from_bytes(number, "big")
+            # Padding may be counted by the length of short numbers.
+            members[name] = True if name == "pause" else int.from_bytes(body[:size], "big")
         at += length + 7 & ~7
         if at > end:
             raise bad("OFPBPC_BAD_LEN", "", "ofp_prop")
     return Controller(**members)
 
 
+def _refuse_experimenter(body: bytes) -> None:
+    """Raises the error for a property of somebody who is not known here."""
+    if len(body) < 8:
+        raise bad("OFPBPC_BAD_LEN", "", "ofp_prop")
+    experimenter, kind = struct.unpack_from("!II", body)
+    if not experimenter:
+        raise bad("OFPBPC_BAD_EXPERIMENTER", "", "ofp_prop")
+    raise bad("OFPBPC_BAD_EXP_TYPE", "unknown NXAST_RAW_CONTROLLER2 property type for exp_id "
+              f"0x{experimenter:x}, exp_type {kind}", "ofp_prop")
+
+
 _CONTROLLER_PROPS: dict[int, tuple[str, int | None]] = {
-    0: ("max_len", 4), 1: ("controller_id", 4), 2: ("reason", 1), 3: ("userdata", None),
+    0: ("max_len", 2), 1: ("controller_id", 2), 2: ("reason", 1), 3: ("userdata", None),
     4: ("pause", 0), 5: ("meter", 4)}
 
 
@@ -452,7 +471,7 @@ def _decode_sample2(direction: bool):
          way) = struct.unpack_from("!HIIIHB", data, at + 10)
         if not direction:
             way = 0
-        elif any(data[at + 29:at + 32]):
+        elif any(data[at + 27:at + 32]):
             raise bad("NXBRC_MUST_BE_ZERO")
         if way > 2:
             raise bad("OFPBAC_BAD_ARGUMENT", f"invalid sample direction {way}")
@@ -496,12 +515,12 @@ def _decode_learn(extended: bool):
         if extended:
             limit, offset, pad = struct.unpack_from("!IHH", data, at + 32)
             if pad:
-                raise bad("OFPBAC_BAD_ARGUMENT")
+                raise bad("NXBAC_MUST_BE_ZERO")
             specs_at = at + 40
             if flags & LEARN_WRITE_RESULT:
                 info, next_at = _pull_field(data, specs_at, end)
                 if not info.writable:
-                    raise bad("OFPBAC_BAD_ARGUMENT",
+                    raise bad("OFPBAC_BAD_SET_ARGUMENT",
                               f"destination field {info.name} is not writable", "meta_flow")
                 result_dst = _subfield(info, offset, 1, "destination")
                 specs_at = next_at
@@ -521,35 +540,36 @@ def _decode_specs(data: bytes, at: int, end: int) -> tuple[LearnSpec, ...]:
         if not header:
             break
         n_bits, from_value, kind = header & 0x3ff, header >> 13 & 1, header >> 11 & 3
-        if header & 0xc400 or kind == 3 or kind == 2 and from_value or not n_bits:
+        if kind == 3 or kind == 2 and from_value:
+            raise bad("OFPBAC_BAD_ARGUMENT")
+        if end - at < ((n_bits + 15) // 16 * 2 if from_value else 6) + (6 if kind != 2 else 0):
+            raise bad("OFPBAC_BAD_LEN")
+        if not n_bits:
             raise bad("OFPBAC_BAD_ARGUMENT")
         src, value = None, 0
         if from_value:
             size = (n_bits + 15) // 16 * 2
-            if end - at < size:
-                raise bad("OFPBAC_BAD_LEN")
             value = int.from_bytes(data[at:at + size], "big") & (1 << n_bits) - 1
             at += size
         else:
-            src, at = _spec_subfield(data, at, end, n_bits, "source")
+            src, at = _spec_subfield(data, at, end, n_bits)
         dst = None
         if kind != 2:
-            role = "destination" if kind == 1 else "source"
-            dst, at = _spec_subfield(data, at, end, n_bits, role)
+            dst, at = _spec_subfield(data, at, end, n_bits)
         specs.append(LearnSpec(n_bits, src, value, kind, dst))
     _require_zero(data, at, end, "OFPBAC_BAD_ARGUMENT")
     return tuple(specs)
 
 
-def _spec_subfield(data: bytes, at: int, end: int, n_bits: int,
-                   role: str) -> tuple[Subfield, int]:
+def _spec_subfield(data: bytes, at: int, end: int, n_bits: int) -> tuple[Subfield, int]:
+    """Whether the field has these bits is looked at with the match, by `consistency`."""
     if end - at < 6:
         raise bad("OFPBAC_BAD_LEN")
     info, _, _, _, next_at = pull_header(data, at, end)
     if end - next_at < 2:
         raise bad("OFPBAC_BAD_LEN")
     offset, = U16.unpack_from(data, next_at)
-    return _subfield(info, offset, n_bits, role), next_at + 2
+    return Subfield(_known_field(info).name, offset, n_bits), next_at + 2
 
 
 def _decode_ct(data: bytes, at: int, end: int, version: int, debug: bool) -> Ct:
@@ -581,8 +601,6 @@ def _decode_nat(data: bytes, at: int, end: int, version: int, debug: bool) -> Na
         raise bad("OFPBAC_BAD_ARGUMENT")
     if flags & NAT_SRC and flags & NAT_DST:
         raise bad("OFPBAC_BAD_ARGUMENT")
-    if not flags & (NAT_SRC | NAT_DST) and (flags or ranges):
-        raise bad("OFPBAC_BAD_ARGUMENT")
     if flags & NAT_HASH and flags & NAT_RANDOM:
         raise bad("OFPBAC_BAD_ARGUMENT")
     if (ranges & NAT_RANGE_IPV4_MIN and ranges & NAT_RANGE_IPV6_MIN
@@ -597,7 +615,7 @@ def _decode_nat(data: bytes, at: int, end: int, version: int, debug: bool) -> Na
     for bit, size in _NAT_RANGES:
         if ranges & bit:
             if end - at < size:
-                raise bad("OFPBAC_BAD_LEN")
+                raise bad("OFPBAC_BAD_ARGUMENT")
             values[bit] = int.from_bytes(data[at:at + size], "big")
             at += size
     # What is left over is not looked at.
@@ -637,13 +655,13 @@ def _decode_encap(data: bytes, at: int, end: int, version: int, debug: bool) -> 
         if end - at < 4:
             raise bad("OFPBAC_BAD_LEN")
         prop_class, kind, length = struct.unpack_from("!HBB", data, at)
-        if prop_class != ENCAP_NSH_CLASS or kind not in (ENCAP_NSH_MD_TYPE, ENCAP_NSH_TLV):
-            raise bad("NXBAC_UNKNOWN_ED_PROP")
         padded = length + 7 & ~7
         if length < 4 or padded > end - at:
             raise bad("OFPBAC_BAD_LEN")
+        if prop_class != ENCAP_NSH_CLASS or kind not in (ENCAP_NSH_MD_TYPE, ENCAP_NSH_TLV):
+            raise bad("NXBAC_UNKNOWN_ED_PROP")
         if kind == ENCAP_NSH_MD_TYPE:
-            if padded > 8 or length < 5:
+            if padded > 8:
                 raise bad("NXBAC_BAD_ED_PROP")
             props.append(EncapNsh(data[at + 4]))
             if props[-1].md_type not in (1, 2):
@@ -657,6 +675,12 @@ def _decode_encap(data: bytes, at: int, end: int, version: int, debug: bool) -> 
             props.append(EncapTlv(tlv_class, tlv_type, bytes(data[at + 8:at + 8 + tlv_len])))
         at += padded
     return Encap(packet_type, tuple(props), hdr_size)
+
+
+def _decode_decap(data: bytes, at: int, end: int, version: int, debug: bool) -> Decap:
+    if end - at > 16:
+        raise bad("NXBAC_UNKNOWN_ED_PROP")
+    return Decap(U32.unpack_from(data, at + 12)[0])
 
 
 def _decode_check_pkt_larger(data: bytes, at: int, end: int, version: int,
@@ -702,6 +726,7 @@ _SPECIAL: dict[str, tuple[int, Callable[..., Action]]] = {
     "NXAST_RAW_CT": (24, _decode_ct),
     "NXAST_RAW_NAT": (16, _decode_nat),
     "NXAST_RAW_CLONE": (16, _decode_clone),
+    "NXAST_RAW_DECAP": (16, _decode_decap),
     "NXAST_RAW_ENCAP": (16, _decode_encap),
     "NXAST_RAW_CHECK_PKT_LARGER": (24, _decode_check_pkt_larger),
     "NXAST_RAW_DELETE_FIELD": (24, _decode_delete_field),
@@ -737,7 +762,7 @@ def _build_forms() -> dict[int, dict]:
             base = 10 if vendor else 4
             form = made.get(base)
             if form is None:
-                if raw.layout is None:
+                if raw.name in _SPECIAL:
                     least, decode = _SPECIAL[raw.name]
                 else:
                     layout = layout_of(raw, base)
@@ -783,10 +808,12 @@ def _decode_instructions(data: bytes, version: int, debug: bool) -> Actions:
         if kind == INSTRUCTION_EXPERIMENTER:
             raise bad("OFPBIC_BAD_EXPERIMENTER")
         index, row = _INSTRUCTION_BY_TYPE.get(kind, (0, None))
-        if row is None or not row.versions[0] <= version <= row.versions[1]:
+        if row is None:
             raise bad("OFPBIC_UNKNOWN_INST")
         if length != row.size if not row.variable else length < row.size:
             raise bad("OFPBIC_BAD_LEN")
+        if not row.versions[0] <= version <= row.versions[1]:
+            raise bad("OFPBIC_UNKNOWN_INST")
         if found[index] is not None:
             raise bad("OFPBIC_DUP_INST")
         found[index] = (at, at + length)
@@ -825,7 +852,6 @@ def _decode_action_set(data: bytes, version: int, at: int, end: int, debug: bool
     actions = _decode_list(data, version, at, end, debug)
     if any(type(action) not in _IN_ACTION_SET for action in actions):
         raise bad("OFPBAC_BAD_TYPE", "disallowed action in action set")
-    verify(actions, instructions=False, outer=WriteActions)
     return actions
 
 
@@ -833,4 +859,4 @@ _IN_ACTION_SET = frozenset({
     Output, Group, SetField, SetVlanVid, SetVlanPcp, StripVlan, PushVlan, SetEthSrc, SetEthDst,
     SetIpv4Src, SetIpv4Dst, SetIpDscp, SetIpEcn, SetIpTtl, SetL4SrcPort, SetL4DstPort, RegMove,
     DecTtl, SetMplsLabel, SetMplsTc, SetMplsTtl, DecMplsTtl, PushMpls, PopMpls, DecNshTtl,
-    SetTunnel, SetQueue, Resubmit, Ct, CtClear, Encap, Decap, Meter, DebugRecirc, DebugSlow})
+    SetTunnel, SetQueue, Resubmit, Ct, CtClear, Encap, Decap, DebugRecirc, DebugSlow})

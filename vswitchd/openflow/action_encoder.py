@@ -289,7 +289,7 @@ def _mac_setter(name: str, field: str):
 def _l4_setter(name: str, part: str):
     def encode(action: SetL4SrcPort | SetL4DstPort, version: int) -> bytes:
         port, proto = action
-        if version <= 2:
+        if version <= 2 or not proto:
             return _put(name, version, port)
         if proto in (ICMP, ICMPV6):
             family = "icmp" if proto == ICMP else "icmpv6"

@@ -64,7 +64,7 @@ def format_subfield(subfield: Subfield) -> str:
     """A subfield by its NXM name: 'NXM_NX_REG0[0..3]'."""
     field, offset, n_bits = subfield
     info = INFO[field]
-    if n_bits == info.bits:
+    if n_bits == info.bits and not offset:
         return f"{info.nxm_name}[]"
     if n_bits == 1:
         return f"{info.nxm_name}[{offset}]"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from datapath.match import MatchError, place
 from datapath.program import Subfield as OpSubfield, pack_op
 from schema.flow.fields import FIELD, OPTION_CHUNK, OPTION_PRESENT_ID
+from schema.openflow.actions import NAT_DST, NAT_SRC
 from vswitchd.openflow import options
 from vswitchd.openflow import action_types as t
 from vswitchd.openflow.error import OpenFlowError
@@ -170,6 +171,8 @@ def _ct(action: t.Ct, source: int, compiler) -> bytes:
 
 
 def _nat(action: t.Nat, source: int, compiler) -> bytes:
+    if not action.flags & (NAT_SRC | NAT_DST):
+        action = t.Nat()                        # The rest is for one of them.
     size = 4 if action.family == 4 else 16
     return pack_op("nat", source, family=action.family, port_min=action.port_min,
                    port_max=action.port_max, addr_min=action.ip_min.to_bytes(size, "big"),

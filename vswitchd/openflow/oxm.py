@@ -62,9 +62,10 @@ def pull_header(data: bytes, at: int, end: int) -> tuple[Info | None, int, int, 
     masked = bool(field & 1)
     code = oxm_class << 7 | field >> 1
     info = BY_CODE.get((code, vendor))
-    if info is not None and not info.variable and (
-            length // 2 if masked else length) != info.size:
-        info = None
+    if info is not None:
+        size = length // 2 if masked else length
+        if size > info.size if info.variable else size != info.size:
+            info = None
     return info, code, length, masked, next_at
 
 
@@ -90,8 +91,6 @@ def pull_entry(data: bytes, at: int, end: int, masks: bool,
         if action:
             raise _error("OFPBAC_BAD_SET_TYPE", "OXM header is unknown", at)
         raise _error("OFPBMC_BAD_FIELD", "OXM header is unknown", at)
-    if masked and not masks:
-        raise _error("OFPBMC_BAD_MASK", "OXM header includes mask but was not expected to", at)
     next_at = start + length
     if next_at > end:
         raise _error("OFPBMC_BAD_LEN",
@@ -104,6 +103,8 @@ def pull_entry(data: bytes, at: int, end: int, masks: bool,
     mask = _fit(info, data[half:half + length // 2], "OFPBMC_BAD_MASK", at)
     if value & ~mask:
         raise _wildcards(data, at)
+    if not masks:
+        raise _error("OFPBMC_BAD_MASK", "OXM header includes mask but was not expected to", at)
     return info, value, mask, next_at
 
 
