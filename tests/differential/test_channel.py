@@ -246,6 +246,28 @@ def failing(directory, real: bool) -> str:
     return seen
 
 
+def taking_over(directory, real: bool) -> str:
+    """Whoever comes to rule a bridge, or leaves it, leaves nothing; listeners do not rule."""
+    scene = Scene(directory, real)
+    nobody, other = "tcp:127.0.0.1:9", "tcp:127.0.0.1:10"
+    try:
+        for line in ("set-fail-mode br0 secure", f"set-controller br0 {nobody}",
+                     f"set-controller br0 {other}", "set-fail-mode br0 standalone",
+                     "del-controller br0", "set-fail-mode br0 secure", "set-controller br0 ptcp:0",
+                     f"set-controller br0 ptcp:0 {nobody}", "set-controller br0 ptcp:0",
+                     "set-fail-mode br0 standalone", "del-fail-mode br0"):
+            scene.switch.run("ovs-ofctl add-flow br0 in_port=3,actions=drop; "
+                             "ovs-ofctl -OOpenFlow13 add-group br0 group_id=1,type=all; "
+                             "ovs-ofctl -OOpenFlow13 add-meter br0 "
+                             "meter=1,kbps,band=type=drop,rate=9")
+            scene.run(f"ovs-vsctl {line}")
+            scene.run("ovs-ofctl --no-stats dump-flows br0 --sort; for kind in group meter; do "
+                      "ovs-ofctl -OOpenFlow13 dump-${kind}s br0; done")
+    finally:
+        seen = scene.close()
+    return seen
+
+
 def encrypted(directory, real: bool) -> str:
     """ssl: and pssl: controllers, with the SSL row, without it, and of another authority."""
     scene = Scene(directory, real, peer := Peer(1))
@@ -310,10 +332,11 @@ def make_keys(directory) -> dict[str, tuple]:
     return found
 
 
-OFTEN = (encrypted, two_controllers, failing)   # the others are part of make check-long
+OFTEN = (encrypted, two_controllers, failing, taking_over)   # the others are part of make check-long
 SCENES = [pytest.param(scene, id=scene.__name__,
                        marks=() if scene in OFTEN else pytest.mark.long)
-          for scene in (encrypted, snooping, passive, two_controllers, reconnecting, failing)]
+          for scene in (encrypted, snooping, passive, two_controllers, reconnecting, failing,
+                        taking_over)]
 
 
 @pytest.mark.parametrize("scene", SCENES)

@@ -191,7 +191,8 @@ class BridgeAgent:
         self.is_failed_open = False     # the hidden rule of fail-open is there
         self.in_band: SetControllers | None = None
         self.cause: tuple[Session, int] | None = None   # whose request changes flows now
-        self.is_plain: bool | None = None   # a switch on its own; None: not configured yet
+        # Whether controllers rule it, else its fail mode; None: not configured yet.
+        self.ruler: tuple[bool, str] | None = None
 
     # -- configuration
 
@@ -218,14 +219,17 @@ class BridgeAgent:
                 remote = Remote(controller, trio.CancelScope(), changed_at=now, admitted_at=now)
                 self.remotes[target] = remote
                 self.start_remote(remote)
-        is_plain = not action.controllers and self.fail_mode == "standalone"
-        if is_plain != self.is_plain:
+        # Whoever listens only is no ruler.
+        is_ruled = any(kind_of(controller.target) == "primary"
+                       for controller in action.controllers)
+        ruler = (is_ruled, "" if is_ruled else self.fail_mode)
+        if ruler != self.ruler:
             # Whoever takes over, a controller or the bridge itself, finds no flows.
-            if self.is_plain is not None:
+            if self.ruler is not None:
                 self.service.flush()
-            if is_plain:
+            if ruler == (False, "standalone"):
                 self.service.add_normal()
-            self.is_plain = is_plain
+            self.ruler = ruler
         self.in_band = action
         self.follow_remotes()
         self.follow_failure()

@@ -111,6 +111,10 @@ class Meters:
         face.meter_del(self.datapath.handle, meter.number)
         self.datapath.give_meter(meter.number)
 
+    def clear(self) -> None:
+        """Deletes all."""
+        self._delete(tuple(self._meters))
+
     def release(self) -> None:
         """Gives the datapath's meters back when the bridge goes."""
         for meter in self._meters.values():

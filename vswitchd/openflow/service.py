@@ -694,9 +694,11 @@ class Service:
                                                   is_deletion=not is_wanted)])
 
     def flush(self) -> None:
-        """Deletes all flows."""
+        """Deletes all flows, groups and meters."""
         tables.apply(self.dp, [tables.change_of(self.bridge.handle,
                                                 flow.FlowMod("delete", table=TABLE_ALL))])
+        groups.apply(self.dp, self.bridge.handle, group.GroupMod("delete", group.GROUP_ALL))
+        self.meters.clear()
 
 
 _HANDLERS = {
