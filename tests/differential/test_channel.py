@@ -332,7 +332,8 @@ def make_keys(directory) -> dict[str, tuple]:
     return found
 
 
-OFTEN = (encrypted, two_controllers, failing, taking_over)   # the others are part of make check-long
+# The others are part of make check-long.
+OFTEN = (encrypted, two_controllers, failing, taking_over)
 SCENES = [pytest.param(scene, id=scene.__name__,
                        marks=() if scene in OFTEN else pytest.mark.long)
           for scene in (encrypted, snooping, passive, two_controllers, reconnecting, failing,
