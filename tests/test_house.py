@@ -22,6 +22,10 @@ CODEC = tuple(f"vswitchd.openflow.{name}" for name in (
     "features", "quick.lines", "quick.shapes"))
 CODEC_USES = ("schema", "datapath.match", "datapath.program", "datapath.text",
               "datapath.action_text", *CODEC)
+# Machines of OpenFlow connections: bytes and time come as arguments. Only the edge waits.
+MACHINES = tuple(f"vswitchd.openflow.{name}" for name in (
+    "connection", "outbox", "remote", "fail_open", "pace"))
+OPENFLOW_EDGE = tuple(f"vswitchd.openflow.{name}" for name in ("channels", "sockets", "line"))
 DECIDING = tuple(f"vswitchd.config.{name}" for name in ("desired", "derive", "diff", "actions"))
 
 
@@ -43,6 +47,11 @@ LAYERS = (
     Layer("vswitchd.protocols", ("vswitchd.protocols", "schema")),
     Layer("vswitchd.export", ("vswitchd.export", "schema")),
     *(Layer(name, CODEC_USES) for name in CODEC),
+    *(Layer(name, ("ovsdb_server.vlog", "vswitchd.config.desired", *MACHINES, *CODEC_USES))
+      for name in MACHINES),
+    *(Layer(name, ("vswitchd", "ovsdb_server", "datapath", "schema"), has_trio=True)
+      for name in OPENFLOW_EDGE),
+    Layer("vswitchd.openflow", ("vswitchd", "ovsdb_server", "datapath", "schema")),
     *(Layer(name, ("schema", *DECIDING)) for name in DECIDING),
     Layer("vswitchd", ("vswitchd", "ovsdb_server", "datapath", "schema"), has_trio=True),
     Layer("utilities.ovsdb_tool", ("utilities", "ovsdb_server", "schema")),
@@ -152,6 +161,10 @@ def test_modules_import_only_what_their_layer_allows():
     ("ovsdb_server.service.sessions", "vswitchd", False),
     ("vswitchd.openflow.actions", "trio", False),
     ("vswitchd.openflow.messages.flow_mod", "vswitchd.openflow.agent", False),
+    ("vswitchd.openflow.bridge_agent", "trio", False),
+    ("vswitchd.openflow.connection", "trio", False),
+    ("vswitchd.openflow.remote", "vswitchd.openflow.channels", False),
+    ("vswitchd.openflow.fail_open", "datapath.face", False),
     ("vswitchd.config.diff", "datapath.face", False),
     ("vswitchd.protocols.lacp.machine", "trio", False),
     ("vswitchd.supervisor", "utilities.vsctl", False),

@@ -1,1 +1,1 @@
-"""OpenFlow: codec and text (pure), connections and agent (trio), compile."""
+"""OpenFlow: codec and text (pure), connections and agent (machines), channels (trio), compile."""

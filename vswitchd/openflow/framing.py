@@ -1,7 +1,7 @@
 """OpenFlow framing: headers, cutting a byte stream into messages, naming a message.
 
 Sans-IO and stateless but for `Splitter`.  Used by `vswitchd.openflow.messages` (bodies),
-`vswitchd.openflow.agent` and the tools.  Source: OpenFlow 1.0-1.5, section "OpenFlow
+`vswitchd.openflow.connection` and the tools.  Source: OpenFlow 1.0-1.5, section "OpenFlow
 header", and the vendor headers of the Nicira and ONF extensions.
 """
 
