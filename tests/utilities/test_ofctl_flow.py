@@ -28,8 +28,8 @@ SELECT = COMMANDS.index("match")
 class Message(ctypes.Structure):
     """struct flow_message."""
 
-    _fields_ = (("format", ctypes.c_uint32), ("type", ctypes.c_uint8), ("size", ctypes.c_uint16),
-                ("body", ctypes.c_uint8 * 4096))
+    _fields_ = (("usable", ctypes.c_uint32), ("format", ctypes.c_uint32), ("type", ctypes.c_uint8),
+                ("size", ctypes.c_uint16), ("body", ctypes.c_uint8 * 4096))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def make(tmp_path_factory):
     def make_one(text: str, command: int, version: int, aggregate: bool = False):
         out = Message()
         if not call(text.encode(), command, ctypes.c_uint8(version), ctypes.c_bool(aggregate),
-                    ctypes.byref(out)):
+                    ctypes.c_uint32(0x1ff), ctypes.byref(out)):
             return None
         return out.format, out.type, bytes(out.body[:out.size])
 

@@ -5,6 +5,7 @@ it both ways.
 """
 
 import ctypes
+import os
 import re
 import shutil
 import socket
@@ -198,16 +199,21 @@ def in_c(tmp_path_factory):
         argv = (ctypes.c_char_p * (len(words) + 2))(b"ovs-ofctl", *map(str.encode, words), None)
         talk = Talk()
         code = call(len(words) + 1, argv, bytes(root), ctypes.byref(talk))
-        return code, (talk.fd, talk.xid, ctypes.string_at(talk.data, talk.size))
+        return code, (talk.fd, talk.xid, talk.n_sent, ctypes.string_at(talk.data, talk.size),
+                      ctypes.string_at(talk.input, talk.input_size) if talk.input else None)
 
     return run_words
+
+
+NOTHING = -1, (-1, 0, 0, b"", None)
 
 
 class Talk(ctypes.Structure):
     """struct short_talk."""
 
-    _fields_ = (("fd", ctypes.c_int), ("xid", ctypes.c_uint32), ("data", ctypes.c_void_p),
-                ("size", ctypes.c_size_t))
+    _fields_ = (("fd", ctypes.c_int), ("xid", ctypes.c_uint32), ("n_sent", ctypes.c_uint32),
+                ("data", ctypes.c_void_p), ("size", ctypes.c_size_t), ("input", ctypes.c_void_p),
+                ("input_size", ctypes.c_size_t))
 
 
 USUAL_FOR_C = {"usual", "bitmap", "parts", "no NXM", "rare flow", "rare flow first", "error behind a part",
@@ -242,7 +248,7 @@ def test_deletions_in_c_say_what_python_says_or_leave_it_to_python(
     ("del-flows", "-O"), ("-O", "OpenFlow11", "del-flows", "br0"), ("-OOpenFlow16", "del-flows"),
     ("del-flows", "unix:br0"), ("del-flows", "a@br0"), ("del-flows", "/x"), ("del-flows", ""),
     ("del-flows", "none"), ("--names", "dump-flows", "br0"), ("del-flows", "x" * 200),
-    ("add-flow", "br0"), ("add-flow", "br0", "-"), ("add-flow", "br0", "tcp"),
+    ("add-flow", "br0"), ("add-flows", "br0", "/none"), ("add-flow", "br0", "tcp"),
     ("add-flow", "br0", "in_port=eth0,actions=drop"), ("add-flow", "br0", "actions=drop", "x"),
     ("--bundle", "add-flow", "br0", "actions=drop"), ("-F", "nxm", "del-flows", "br0"),
     ("--", "del-flows", "br0"), ("-OOpenFlow10,OpenFlow13", "del-flows", "br0"),
@@ -250,7 +256,7 @@ def test_deletions_in_c_say_what_python_says_or_leave_it_to_python(
 def test_other_command_lines_are_for_python(words, in_c, tmp_path, monkeypatch):
     monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))
     switch = FakeSwitch(tmp_path / "br0.mgmt", Script())
-    assert in_c(*words) == (-1, (-1, 0, b""))
+    assert in_c(*words) == NOTHING
     switch.close()
     assert switch.told == []
 
@@ -286,7 +292,7 @@ def test_dumps_in_c_are_those_of_python_which_goes_on_where_c_stops(
 
 def test_without_the_extension_dumps_are_for_python(in_c, tmp_path, monkeypatch):
     monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))
-    assert in_c("dump-flows", "br0", root=tmp_path) == (-1, (-1, 0, b""))
+    assert in_c("dump-flows", "br0", root=tmp_path) == NOTHING
 
 
 def parts13(*flow_lists: tuple[int, ...]) -> bytes:
@@ -326,11 +332,43 @@ LINES = {
 }
 
 
-def _both(line: str, script: Script, in_c, directory: Path, capfdbinary) -> tuple[tuple, tuple]:
-    """What Python and C do at a line."""
-    words = line.split()
-    return tuple(run(directory, script, way, True, capfdbinary) for way in (
-        lambda *_: ofctl._main(words), lambda *_: in_c(*words)[0]))
+FILE = """
+# Flows.
+priority=5,tcp,nw_src=10.0.0.1,actions=output:1
+  table=3,in_port=2,actions=drop       # Both need the table.
+
+delete_strict table=3,priority=7,ip
+modify table=2,ip actions=2
+"""
+LINES |= {
+    "add-flows br0 FILE": Script(), "-OOpenFlow13 add-flows br0 FILE": USES_13,
+    "--no-names add-flows br0 /dev/null": Script(),
+}
+
+
+def _words(line: str, directory: Path) -> list[str]:
+    (directory / "flows.txt").write_text(FILE)
+    return line.replace("FILE", str(directory / "flows.txt")).split()
+
+
+def _both(line: str, script: Script, in_c, directory: Path, capfdbinary, monkeypatch
+          ) -> tuple[tuple, tuple, tuple]:
+    """What Python does at a line, and C with Python behind it; and what C has left."""
+    words = _words(line, directory)
+    left = [(0, ())]
+
+    def command(*_):
+        left[0] = code, talk = in_c(*words)
+        if code == 0:
+            return 0
+        monkeypatch.setitem(sys.modules, "_quickstart", SimpleNamespace(talk=talk))
+        try:
+            return ofctl._main(words)
+        finally:
+            monkeypatch.delitem(sys.modules, "_quickstart")
+
+    usual = run(directory, script, lambda *_: ofctl._main(words), True, capfdbinary)
+    return usual, run(directory, script, command, True, capfdbinary), left[0]
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -338,8 +376,9 @@ def _both(line: str, script: Script, in_c, directory: Path, capfdbinary) -> tupl
 def test_single_commands_in_c_say_and_print_what_python_does(
         line, is_first, in_c, tmp_path, monkeypatch, capfdbinary):
     monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))
-    usual, found = _both(line, LINES[line]._replace(is_first=is_first), in_c, tmp_path, capfdbinary)
-    assert (found[0], usual[0]) == (0, 0)
+    usual, found, left = _both(line, LINES[line]._replace(is_first=is_first), in_c, tmp_path,
+                               capfdbinary, monkeypatch)
+    assert (found[0], usual[0], left[0]) == (0, 0, 0)
     assert found[1:] == usual[1:]
     assert "dump" not in line or found[1]
 
@@ -349,13 +388,32 @@ def test_single_commands_in_c_say_and_print_what_python_does(
     {"to_change": ERROR, "to_stats": ERROR}, {"hello": ERROR}, {"hello": BITMAP[:15] + b"\4"},
     {"to_change": ECHO, "to_stats": b"", "hangs_up": True},
     {"to_stats": replies((2,)) + parts13((2,))}])
-def test_at_other_answers_nothing_is_printed_in_c(
+def test_at_other_answers_python_goes_on_or_begins_anew(
         line, change, in_c, tmp_path, monkeypatch, capfdbinary):
     monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))
     script = LINES[line]._replace(is_first=True, **change)
-    usual, found = _both(line, script, in_c, tmp_path, capfdbinary)
-    if found[0] == 0:
-        assert found[1:] == usual[1:]
+    usual, found, left = _both(line, script, in_c, tmp_path, capfdbinary, monkeypatch)
+    assert found[:3] == usual[:3]
+    if left[0] == 0 or left[1][0] >= 0:
+        assert found[3] == usual[3]
     else:
-        assert found[:3] == (-1, b"", b"")
-        assert found[3] == usual[3][:len(found[3])] or "dump-flows br0" in line
+        assert found[3][-len(usual[3]):] == usual[3]
+
+
+def test_what_was_read_from_stdin_is_handed_on(in_c, tmp_path, monkeypatch):
+    monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))
+    text = b"actions=drop\nactions=odd\n"
+    before = os.dup(0)
+    reader, writer = os.pipe()
+    try:
+        os.dup2(reader, 0)
+        os.write(writer, text)
+        os.close(writer)
+        code, talk = in_c("add-flows", "br0", "-")
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(reader)
+    assert (code, talk) == (-1, (-1, 0, 0, b"", text))
+    monkeypatch.setitem(sys.modules, "_quickstart", SimpleNamespace(talk=talk))
+    assert flows.read_file("-") == text

@@ -974,7 +974,7 @@ choose_format(const struct flow *flow)
 
 bool
 flow_make(const char *text, enum flow_command command, uint8_t version,
-          bool aggregate, struct flow_message *out)
+          bool aggregate, uint32_t formats, struct flow_message *out)
 {
     enum { MOST_OF_MATCH = 1536, MOST_OF_TEXT = 1024 };
     uint8_t actions[FLOW_MAX - MOST_OF_MATCH - 128];
@@ -1004,6 +1004,8 @@ flow_make(const char *text, enum flow_command command, uint8_t version,
     }
     uint8_t *end = make_actions(&flow, action_text.start, action_text.end,
                                 actions, actions + sizeof actions);
+    out->usable = flow.usable;
+    flow.usable &= command == FLOW_SELECT ? ANY_PROTOCOL : formats;
     out->format = end ? choose_format(&flow) : 0;
     if (!out->format) {
         return false;

@@ -23,7 +23,8 @@ enum {                          /* Flow formats: bits. */
 enum { FLOW_MAX = 4096 };       /* Bytes of a message without its header. */
 
 struct flow_message {
-    uint32_t format;            /* The flow format that it is in. */
+    uint32_t usable;            /* The flow formats that can carry it... */
+    uint32_t format;            /* ...and the one that it is in. */
     uint8_t type;               /* Of the message. */
     uint16_t size;              /* Of 'body'. */
     uint8_t body[FLOW_MAX];
@@ -31,9 +32,10 @@ struct flow_message {
 
 /* Makes the message for a flow in OpenFlow 'version' (as on the wire), for
  * FLOW_SELECT the request for the statistics of the flows, 'aggregate' ones if
- * it says so.  Returns false if anything is not known here. */
+ * it says so.  It is in the best of those of 'formats' that can carry it.
+ * Returns false if there is none or if anything is not known here. */
 bool flow_make(const char *text, enum flow_command, uint8_t version,
-               bool aggregate, struct flow_message *);
+               bool aggregate, uint32_t formats, struct flow_message *);
 
 /* Bit of the only flow format of 'version', 0: it has several or none that is
  * known here. */

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from schema.openflow.limits import BUFFER_NONE, PORT_CONTROLLER
 from utilities.command_line import Fatal
 from utilities.ofctl import protocol
+from utilities.ofctl.begun import begun, go_on_sending
 from utilities.ofctl.connection import (
     Connection, next_xid, note, open_switch, print_message, warn,
 )
@@ -151,7 +152,8 @@ def read_file(name: str) -> bytes:
     """What is in a file; '-' is stdin.  Raises Fatal."""
     try:
         if name == "-":
-            return sys.stdin.buffer.read()
+            known = begun().input
+            return sys.stdin.buffer.read() if known is None else known
         with open(name, "rb") as file:
             return file.read()
     except OSError as error:
@@ -187,10 +189,15 @@ def read_flows(name: str, command: str, ports, tables, has_notes: bool = True,
 # Changing.
 
 
+def numbers_for_flows(settings, switch: str) -> tuple[dict[str, int], dict[str, int]]:
+    """The numbers of ports and of tables by name; none where short.c has gone on without them."""
+    return known_numbers(settings, switch) if begun().fd < 0 else ({}, {})
+
+
 def _change(settings, arguments, command: str) -> None:
     switch = arguments[0]
     text = arguments[1] if len(arguments) > 1 else ""
-    ports, tables = known_numbers(settings, switch)
+    ports, tables = numbers_for_flows(settings, switch)
     if text == "-":
         flows = read_flows("-", command, ports, tables)
     else:
@@ -203,7 +210,13 @@ def send_flows(settings, switch: str, flows: list[ParsedFlow]) -> None:
     usable = protocol.ANY
     for flow in flows:
         usable &= flow.usable
-    connection, chosen = open_for_changes(settings, switch, limit_protocols(settings, usable))
+    sending = go_on_sending(settings, switch)
+    if sending is not None:
+        connection, error, n_sent = sending
+        end_by(settings, error)
+        flows, chosen = flows[n_sent:], guess_protocol(settings, usable)
+    else:
+        connection, chosen = open_for_changes(settings, switch, limit_protocols(settings, usable))
     messages = (encode(*make_flow_mod(flow, chosen), next_xid()) for flow in flows)
     if settings.bundle:
         send_bundle(settings, connection, list(messages))

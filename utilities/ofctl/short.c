@@ -349,22 +349,177 @@ struct order {
     enum flow_command command;
     uint8_t version;
     bool aggregate, has_stats, has_names;
+    bool is_file;               /* 'flow' is the name of one with flows. */
     const char *bridge;
     const char *flow;           /* "" if none is named. */
 };
 
-/* Changes flows. */
+/* A flow that is to be added, changed or deleted. */
+struct line {
+    enum flow_command command;
+    const char *text;
+};
+
+/* Reads all that there is in 'fd', and appends a NUL; NULL if that fails. */
+static char *
+read_all(int fd, size_t *size)
+{
+    size_t room = 65536;
+    char *text = malloc(room);
+    ssize_t n = 1;
+
+    for (*size = 0; text && n > 0; *size += n > 0 ? n : 0) {
+        if (room - *size < 4096) {
+            char *grown = realloc(text, room *= 2);
+            if (!grown) {
+                free(text);
+            }
+            text = grown;
+        }
+        n = text ? read(fd, text + *size, room - *size - 1) : 0;
+    }
+    if (text) {
+        text[*size] = '\0';
+    }
+    return text;
+}
+
+/* Reads the file 'name', "-" is stdin, which is then in '*talk'. */
+static char *
+read_file(const char *name, struct short_talk *talk, size_t *size)
+{
+    if (!strcmp(name, "-")) {
+        char *text = read_all(0, size);
+        talk->input = text;
+        talk->input_size = text ? *size : 0;
+        return text ? strdup(text) : NULL;
+    }
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    char *text = fd < 0 ? NULL : read_all(fd, size);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return text;
+}
+
+/* Takes the command that a line of add-flows may begin with. */
+static struct line
+line_of(const char *text)
+{
+    static const struct line commands[] = {
+        { FLOW_ADD, "add" }, { FLOW_DELETE, "delete" },
+        { FLOW_DELETE_STRICT, "delete_strict" }, { FLOW_MODIFY, "modify" },
+        { FLOW_MODIFY_STRICT, "modify_strict" },
+    };
+    size_t n = strcspn(text, ", \t");
+
+    for (size_t i = 0; n && i < sizeof commands / sizeof *commands; i++) {
+        if (!strncmp(commands[i].text, text, n)) {
+            return (struct line) { commands[i].command, text + n };
+        }
+    }
+    return (struct line) { FLOW_ADD, text };
+}
+
+/* Cuts 'text', of 'size' bytes, into the 'lines' that say something, 'max' at
+ * most, and returns how many; -1 if there are more or there is anything odd.
+ * They have 'command' unless they may begin with one. */
+static int
+split_lines(char *text, size_t size, const enum flow_command *command,
+            struct line *lines, int max)
+{
+    char *next;
+    int n = 0;
+
+    if (strlen(text) != size) {
+        return -1;
+    }
+    for (char *p = text; *p; p++) {
+        if ((*p < ' ' && *p != '\n' && *p != '\t') || *p > '~') {
+            return -1;
+        }
+    }
+    for (char *p = text; p; p = next) {
+        next = strchr(p, '\n');
+        if (next) {
+            *next++ = '\0';
+        }
+        p[strcspn(p, "#")] = '\0';
+        p += strspn(p, " \t");
+        size_t length = strlen(p);
+        while (length && strchr(" \t", p[length - 1])) {
+            p[--length] = '\0';
+        }
+        if (length && n == max) {
+            return -1;
+        } else if (length) {
+            lines[n++] = command ? (struct line) { *command, p } : line_of(p);
+        }
+    }
+    return n;
+}
+
+/* Sends flows, one by one.  Once the first was sent all is for Python if what
+ * is answered is not usual; 'peer' is then left open.  '*n_sent' counts. */
 static bool
-change_flows(struct peer *peer, const struct order *order, int wait_ms)
+send_lines(struct peer *peer, const struct order *order,
+           const struct line *lines, int n, uint32_t *n_sent, int wait_ms)
 {
     struct flow_message message;
+    uint32_t formats = UINT32_MAX;
 
-    return flow_make(order->flow, order->command, order->version, false,
-                     &message)
-        && (!order->has_names || ask_names(peer, order->bridge))
-        && peer_open(peer, order->bridge)
-        && peer_speak(peer, message.format)
-        && peer_tell(peer, message.type, message.body, message.size, wait_ms);
+    for (int i = 0; i < n; i++) {
+        if (!flow_make(lines[i].text, lines[i].command, order->version, false,
+                       formats, &message)) {
+            return false;
+        }
+        formats &= message.usable;
+    }
+    if ((order->has_names && !ask_names(peer, order->bridge))
+        || !peer_open(peer, order->bridge)) {
+        return false;
+    }
+    for (int i = 0; i < n; i++) {
+        if (!flow_make(lines[i].text, lines[i].command, order->version, false,
+                       formats, &message)
+            || (!i && !peer_speak(peer, message.format))) {
+            return false;
+        }
+        ++*n_sent;
+        if (!peer_tell(peer, message.type, message.body, message.size,
+                       wait_ms)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Changes flows: one, or those of a file. */
+static bool
+change_flows(struct peer *peer, const struct order *order, int wait_ms,
+             struct short_talk *talk)
+{
+    enum { MAX_LINES = 1000 };
+    static struct line lines[MAX_LINES] = { { 0 } };
+    bool is_file = order->is_file || !strcmp(order->flow, "-");
+    char *text = NULL;
+    size_t size;
+    int n = 1;
+
+    lines[0] = (struct line) { order->command, order->flow };
+    if (is_file) {
+        text = read_file(order->flow, talk, &size);
+        n = text ? split_lines(text, size,
+                               order->is_file ? NULL : &order->command, lines,
+                               MAX_LINES) : -1;
+    }
+    bool is_done = n >= 0 && send_lines(peer, order, lines, n, &talk->n_sent,
+                                        wait_ms);
+    free(text);
+    if (is_done || !talk->n_sent) {
+        peer_close(peer);
+    }
+    return is_done;
 }
 
 typedef char *lines_text(int, const void *, size_t, bool, size_t *);
@@ -510,7 +665,7 @@ dump_flows(struct peer *peer, const struct order *order, const char *root)
     if ((!lines && !order->aggregate)
         || (order->aggregate && order->version == OF15)
         || !flow_make(order->flow, FLOW_SELECT, order->version,
-                      order->aggregate, &request)
+                      order->aggregate, UINT32_MAX, &request)
         || (*order->flow && order->has_names
             && !ask_names(peer, order->bridge))
         || !peer_open(peer, order->bridge)
@@ -600,6 +755,7 @@ read_words(int argc, char **argv, struct order *order)
         enum flow_command command, strict;
     } commands[] = {
         { "add-flow", true, FLOW_ADD, FLOW_ADD },
+        { "add-flows", true, FLOW_ADD, FLOW_ADD },
         { "mod-flows", true, FLOW_MODIFY, FLOW_MODIFY_STRICT },
         { "del-flows", false, FLOW_DELETE, FLOW_DELETE_STRICT },
         { "dump-flows", false, FLOW_SELECT, FLOW_SELECT },
@@ -633,6 +789,7 @@ read_words(int argc, char **argv, struct order *order)
         }
     }
     order->aggregate = !strcmp(words[0], "dump-aggregate");
+    order->is_file = !strcmp(words[0], "add-flows");
     order->bridge = words[1];
     order->flow = words[2];
     /* Terminals see names. */
@@ -646,7 +803,7 @@ ofctl_short(int argc, char **argv, const char *root, struct short_talk *talk)
     static struct peer peer = { .fd = -1 };
     struct order order;
 
-    talk->fd = -1;
+    *talk = (struct short_talk) { .fd = -1 };
     if (!read_words(argc, argv, &order)) {
         return -1;
     }
@@ -661,16 +818,15 @@ ofctl_short(int argc, char **argv, const char *root, struct short_talk *talk)
     time_t began = time(NULL);
     bool dumps = order.command == FLOW_SELECT;
     bool is_done = dumps ? dump_flows(&peer, &order, root)
-        : change_flows(&peer, &order, limit_ms);
-    if (is_done || !dumps) {
-        peer_close(&peer);
-    }
+        : change_flows(&peer, &order, limit_ms, talk);
     if (is_done) {
+        peer_close(&peer);
         return 0;
     }
-    *talk = (struct short_talk) {
-        peer.fd, peer.xid, peer_data(&peer), peer.size
-    };
+    talk->fd = peer.fd;
+    talk->xid = peer.xid;
+    talk->data = peer_data(&peer);
+    talk->size = peer.size;
     if (limit_ms > 0) {
         /* What has passed of the limit is not there for Python. */
         char left[24];

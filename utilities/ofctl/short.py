@@ -15,6 +15,7 @@ import _socket
 from ovsdb_server.rpc import address
 from utilities.command_line import DBG, LOG, flush_output, run_directory
 from utilities.ofctl import protocol
+from utilities.ofctl.begun import Begun, begun, take_over
 from vswitchd.openflow.quick.lines import NICIRA, Lines, is_known
 
 _HEADER = 8
@@ -44,12 +45,12 @@ class _Peer:
         self._received = b""
 
     @classmethod
-    def go_on(cls, talk: tuple[int, int, bytes], name: str) -> "_Peer":
+    def go_on(cls, left: Begun, name: str) -> "_Peer":
         """One that short.c has asked for its flows: the socket, the number of the last message to
         it, and what has been received since."""
         peer = cls.__new__(cls)
-        fd, peer.xid, peer._received = talk
-        peer._socket = _socket.socket(fileno=fd)
+        peer.xid, peer._received = left.xid, left.data or b""
+        peer._socket = _socket.socket(fileno=left.fd)
         peer._path, peer._name = f"{run_directory()}/{name}.mgmt", name
         return peer
 
@@ -102,13 +103,8 @@ class _Peer:
 
     def take_over(self):
         """The same as a `Connection`, which has yet to read what comes next."""
-        from utilities.ofctl import connection as usual
-        while usual.next_xid() < self.xid:
-            pass
-        connection = usual.Connection(self._socket, self._name, f"unix:{self._path}")
-        connection.version = 1
-        connection.put_back(self._received)
-        return connection
+        return take_over(self._socket, 1, self.xid, self._received, self._name,
+                         f"unix:{self._path}")
 
     def close(self) -> None:
         self._socket.close()
@@ -134,9 +130,9 @@ def _is_usual(settings, arguments) -> bool:
 
 
 def dump_flows(settings, arguments) -> None:
-    begun = getattr(sys.modules.get("_quickstart"), "talk", (-1,))
-    if begun[0] >= 0:
-        _dump(settings, _Peer.go_on(begun, arguments[0]))
+    left = begun()
+    if left.fd >= 0:
+        _dump(settings, _Peer.go_on(left, arguments[0]))
         return
     peer = None
     if (_is_usual(settings, arguments) and settings.protocols & protocol.OF10_NXM

@@ -2,7 +2,8 @@
 
 A bundle begins with the header that `start.c` declares.  Behind it lie, in any order, its
 strings, and marshalled: the importer's table, ({name: (offset, size)} of the packs, and as "" of
-the table of all modules, {module: row}, and as "=" of the compiled texts, {text: code};
+the table of all modules, {module: row}, and as "=MODULE" of the compiled texts of one,
+{text: code};
 {module in C: its file}); a pack is (rows, (offset, size) of a tuple of their codes); a
 row is (0: below the checkout, 1: below Python's library; path there, is it a package?,
 modification time in ns and size of the source, offset and size of the code, module).
@@ -117,9 +118,9 @@ class _Bundle:
 
 
 class _Stripper(ast.NodeTransformer):
-    """Removes what our own modules never look at: docstrings and the functions' annotations.
+    """Removes what nobody looks at in a tool: docstrings and the functions' annotations.
 
-    That is a third of what a tool would have to load.  Classes keep their annotations.
+    That is a third of what it would have to load.  Classes keep their annotations.
     """
 
     def _strip_docstring(self, node):
@@ -145,11 +146,9 @@ class _Stripper(ast.NodeTransformer):
         return node
 
 
-def _compile(path: Path, is_stripped: bool = False) -> bytes:
+def _compile(path: Path) -> bytes:
     """Return the marshalled code of a source file."""
-    tree = ast.parse(path.read_bytes(), str(path))
-    if is_stripped:
-        tree = _Stripper().visit(tree)
+    tree = _Stripper().visit(ast.parse(path.read_bytes(), str(path)))
     return marshal.dumps(compile(tree, str(path), "exec", dont_inherit=True))
 
 
@@ -186,7 +185,7 @@ def make_bundle(venv: Path, site: str, root: Path = ROOT) -> bytes:
 
     def add(name: str, place: int, below: str, path: Path, is_package: bool) -> None:
         status = path.stat()
-        code = _compile(path, is_stripped=place == 0)
+        code = _compile(path)
         rows[name] = (place, str(path).removeprefix(below), is_package, status.st_mtime_ns,
                       status.st_size, bundle.add(code), len(code), name)
         codes[name] = code
@@ -200,7 +199,9 @@ def make_bundle(venv: Path, site: str, root: Path = ROOT) -> bytes:
         found = _source(name)
         if found is not None and str(found[0]).startswith(stdlib + "/"):
             add(name, 1, stdlib, *found)
-    table = {"": bundle.add_value(rows), "=": bundle.add_value(_compile_texts(root, rows))}
+    table = {"": bundle.add_value(rows)}
+    for name, texts in _compile_texts(root, rows).items():
+        table[f"={name}"] = bundle.add_value(texts)
     for name, modules in _PACKS.items():
         known = [] if name in PROGRAMS else [*_ALWAYS, name.rpartition(".")[0]]
         members = [member for member in _import_order(root, rows, known, [*_ALWAYS, *modules])
@@ -219,8 +220,8 @@ def make_bundle(venv: Path, site: str, root: Path = ROOT) -> bytes:
 
 
 def _compile_texts(root: Path, rows: dict[str, tuple]) -> dict[str, object]:
-    """Return {text: code} of what dataclasses and named tuples compile when modules of ours that
-    tools may need are imported."""
+    """Return {module: {text: code}} of what dataclasses and named tuples compile when modules of
+    ours that tools may need are imported."""
     modules = [name for name in rows if name.startswith(_WITH_TEXTS)
                and not name.startswith(_WITHOUT_TEXTS)]
     program = f"""
@@ -228,12 +229,12 @@ import sys
 sys.path += [{str(root)!r}, {sysconfig.get_path("purelib")!r}]
 import builtins, collections, dataclasses, marshal
 codes = dict()
-def execute(text, *names):
-    codes[text] = compile(text, "<string>", "exec")
-    exec(text, *names)
-def evaluate(text, *names):
-    codes[text] = compile(text, "<string>", "eval")
-    return eval(text, *names)
+def execute(text, names, local):
+    codes.setdefault(names.get("__name__", ""), dict())[text] = compile(text, "<string>", "exec")
+    exec(text, names, local)
+def evaluate(text, names):
+    codes.setdefault(names.get("__name__", ""), dict())[text] = compile(text, "<string>", "eval")
+    return eval(text, names)
 dataclasses.exec = execute
 collections.eval = evaluate
 for module in {modules!r}:

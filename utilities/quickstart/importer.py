@@ -45,8 +45,8 @@ class Importer:
     """Finds and loads the modules of a bundle; a member of sys.meta_path.
 
     `packs` says where in the bundle the packs are, {name: (offset, size)}, and as "" the table of
-    all modules, as "=" the compiled texts; `roots` are the directories of the sources (see
-    build.py); `extensions` are the files of the standard library's modules in C, which need no
+    all modules, as "=MODULE" the compiled texts of one; `roots` are the directories of the sources
+    (see build.py); `extensions` are the files of the standard library's modules in C, which need no
     looking for.
     """
 
@@ -57,7 +57,7 @@ class Importer:
         self._roots = roots
         self._extensions = extensions
         self._modules: dict[str, tuple] | None = None
-        self._codes: dict[str, object] | None = None
+        self._codes: dict[str, dict[str, object]] = {}
 
     def find_spec(self, name: str, path: object = None, target: object = None):
         """Return the spec of module `name`, None if it is not here or its source has changed."""
@@ -100,16 +100,19 @@ class Importer:
 
     def _execute(self, text: str, names: dict, locals: dict) -> None:
         """Do as exec, with the code that is there for `text`."""
-        exec(self._compiled(text), names, locals)
+        exec(self._compiled(text, names), names, locals)
 
     def _evaluate(self, text: str, names: dict) -> object:
         """Do as eval, with the code that is there for `text`."""
-        return eval(self._compiled(text), names)
+        return eval(self._compiled(text, names), names)
 
-    def _compiled(self, text: str) -> object:
-        if self._codes is None:
-            self._codes = self._load(self._packs["="])
-        return self._codes.get(text, text)
+    def _compiled(self, text: str, names: dict) -> object:
+        module = names.get("__name__", "")
+        codes = self._codes.get(module)
+        if codes is None:
+            place = self._packs.get(f"={module}")
+            codes = self._codes[module] = self._load(place) if place is not None else {}
+        return codes.get(text, text)
 
     def load_pack(self, name: str) -> None:
         """Import the modules of the pack called `name`; none if a source has changed."""
@@ -160,12 +163,12 @@ class Importer:
         return spec
 
 
-# What a short way in C has left to go on with: a socket's number, -1 if there is none, and more.
-talk: tuple[int, int, bytes] = (-1, 0, b"")
+# What a short way in C has left to go on with: see utilities/ofctl/begun.py.
+talk: tuple | None = None
 
 
 def run(name: str, bundle: memoryview, offset: int, size: int, root: str, stdlib: str,
-        begun: tuple[int, int, bytes]) -> None:
+        begun: tuple) -> None:
     """Run the tool `name`; ends the process.
 
     `bundle` has the importer's table at `offset`; `root` and `stdlib` are where the sources are;

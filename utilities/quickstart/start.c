@@ -243,9 +243,10 @@ run(const struct bundle *bundle, const char *environment, const char *root,
     PyObject *memory = importer ? PyMemoryView_FromMemory(
         (char *) bundle, bundle->size, PyBUF_READ) : NULL;
     PyObject *result = memory ? PyObject_CallMethod(
-        importer, "run", "sNIIss(iIy#)", name, memory, bundle->index,
-        bundle->index_size, root, stdlib, talk->fd, talk->xid, talk->data,
-        (Py_ssize_t) talk->size) : NULL;
+        importer, "run", "sNIIss(iIIy#y#)", name, memory,
+        bundle->index, bundle->index_size, root, stdlib, talk->fd, talk->xid,
+        talk->n_sent, talk->data, (Py_ssize_t) talk->size, talk->input,
+        (Py_ssize_t) talk->input_size) : NULL;
     if (!result) {
         PyErr_Print();          /* Exits, if the exception says so. */
     }
