@@ -264,11 +264,10 @@ def changed(switch: Switch, peer: Peer) -> str:
         for change in ("controller_rate_limit=100 controller_burst_limit=25", "max_backoff=2000",
                        "enable_async_messages=false", "inactivity_probe=60000"):
             run(f"ovs-vsctl set controller br0 {change}")
-        time.sleep(0.5)
-        seen.append(f"connections: {peer.n_connections}\n")
         run("ovs-vsctl set bridge br0 protocols=OpenFlow13,OpenFlow14")
         peer.wait_connected(2)
         peer.ask(5)
+        seen.append(f"connections: {peer.n_connections}\n")
         run("ovs-vsctl set bridge br0 protocols=OpenFlow14")
         peer.wait(lambda: peer.n_connections > 2)
         end = time.monotonic() + 10
