@@ -25,7 +25,8 @@ CODEC_USES = ("schema", "datapath.match", "datapath.program", "datapath.text",
 # Machines of OpenFlow connections: bytes and time come as arguments. Only the edge waits.
 MACHINES = tuple(f"vswitchd.openflow.{name}" for name in (
     "connection", "outbox", "remote", "fail_open", "pace"))
-OPENFLOW_EDGE = tuple(f"vswitchd.openflow.{name}" for name in ("channels", "sockets", "line"))
+OPENFLOW_EDGE = tuple(f"vswitchd.openflow.{name}" for name in (
+    "channels", "sockets", "line", "reception"))
 DECIDING = tuple(f"vswitchd.config.{name}" for name in ("desired", "derive", "diff", "actions"))
 
 

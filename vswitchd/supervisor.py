@@ -5,7 +5,7 @@
     +-- replica                 follows the database (ovsdb_server/client)
     +-- configure               changes of the database -> derive, diff, apply -> status back
     +-- report                  status and statistics -> database, on change and every few seconds
-    +-- pump                    timers and pumped ports of the datapath library; frees what was deleted
+    +-- pump                    timers, pumped ports, freeing what was deleted (datapath library)
     +-- listen (per queue)      upcalls: packet-ins, events, frames of dummy streams
     +-- links                   devices that come, go and change
     +-- streams                 wires of dummy ports

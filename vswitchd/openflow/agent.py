@@ -5,8 +5,9 @@
       |     +-- Connection  a peer: versions, probes, messages (connection.py, outbox.py)
       |     +-- Remote      a controller record: when it is connected to (remote.py)
       +-- Channels          the bridge's sockets and streams: all that waits (channels.py)
+            +-- Reception   peers that come for a question (reception.py)
 
-Only the last of them waits, or knows sockets; the others are called with what came, and when.
+Only the last two wait, or know sockets; the others are called with what came, and when.
 Control task only.
 """
 

@@ -23,6 +23,7 @@ from vswitchd.openflow.line import Line
 from vswitchd.openflow.messages.session import BarrierRequest
 from vswitchd.openflow.outbox import Outbox
 from vswitchd.openflow.quick import serve as quick
+from vswitchd.openflow.reception import Reception
 from vswitchd.openflow.remote import Remote, kind_of
 from vswitchd.openflow.session import Session
 from vswitchd.openflow.sockets import (encrypt, failure_of, listen, open_stream, peer_name,
@@ -115,10 +116,10 @@ class Channels:
         """Makes and serves the bridge's own sockets: they are there when whoever asked for the
         bridge hears that it is."""
         opened = []
-        for kind, run in (("mgmt", self._serve_service), ("snoop", self._serve_snooper)):
+        for kind, run in (("mgmt", self._receive), ("snoop", self._accept_snoopers)):
             path = os.path.join(address.run_directory(), f"{self.name}.{kind}")
             try:
-                opened.append((address.listen_unix(path), path, run))
+                opened.append((run, address.listen_unix(path)))
             except OSError as error:
                 _connmgr.err(f"failed to listen on punix:{path}: {os.strerror(error.errno)}")
                 continue
@@ -152,10 +153,22 @@ class Channels:
         """Serves the bridge's own sockets until it is removed."""
         with self._scope:
             async with trio.open_nursery() as nursery:
-                for row in opened:
-                    nursery.start_soon(self._accept, *row)
+                for run, listener in opened:
+                    nursery.start_soon(run, listener)
 
-    async def _accept(self, listener, path: str, run: Callable, is_tls: bool = False) -> None:
+    async def _receive(self, listener) -> None:
+        """Serves the management socket."""
+        service = self.bridge.service
+        reception = Reception(service, service.codec, lambda: self.bridge.versions, self.number,
+                              self._serve_service)
+        with listener:
+            await reception.serve(listener)
+
+    async def _accept_snoopers(self, listener) -> None:
+        """Serves the snoop socket."""
+        await self._accept(listener, True, self._serve_snooper)
+
+    async def _accept(self, listener, is_unix: bool, run: Callable, is_tls: bool = False) -> None:
         """Accepts connections on a listening socket, each served by `run(stream, name)`."""
         sockets = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
         try:
@@ -166,7 +179,7 @@ class Channels:
                     except OSError:
                         await trio.sleep(0.1)       # out of descriptors: later there may be some
                         continue
-                    name = f"unix#{self.number()}" if path else peer_name(stream)
+                    name = f"unix#{self.number()}" if is_unix else peer_name(stream)
                     if is_tls:
                         nursery.start_soon(self._accept_tls, stream,
                                            name.replace("tcp", "ssl", 1), run)
@@ -232,8 +245,7 @@ class Channels:
             if listener is None:
                 await self._connect(parsed, remote)
             else:
-                await self._accept(listener, parsed.path if parsed.is_unix else "", run,
-                                   parsed.is_tls)
+                await self._accept(listener, parsed.is_unix, run, parsed.is_tls)
 
     async def _connect(self, parsed: address.Remote, remote: Remote) -> None:
         """Keeps a connection to a controller, with backoff between attempts."""
@@ -257,9 +269,9 @@ class Channels:
 
     # -- one connection
 
-    async def _serve_service(self, stream, name: str) -> None:
-        """One connection to the management socket."""
-        await self._serve_stream(stream, Session(name, True, miss_send_len=0), None)
+    async def _serve_service(self, stream, session: Session, said: bytes) -> None:
+        """One connection to the management socket, from when it asks for more than a guest."""
+        await self._serve_stream(stream, session, None, said)
 
     async def _serve_snooper(self, stream, name: str) -> None:
         """One connection to the snoop socket: it hears what controllers and switch say."""
@@ -285,8 +297,10 @@ class Channels:
                           self.bridge.versions, self.bridge.snoopers,
                           remote.controller if remote else None, self.now())
 
-    async def _serve_stream(self, stream, session: Session, remote: Remote | None) -> str:
-        """Speaks OpenFlow on a stream until it ends; returns why it did."""
+    async def _serve_stream(self, stream, session: Session, remote: Remote | None,
+                            said: bytes | None = None) -> str:
+        """Speaks OpenFlow on a stream until it ends; returns why it did. `said` is what a peer has
+        said that has been greeted already."""
         channel = Channel(stream, lambda: self.bridge.news.resume_monitors(connection))
         connection = self._connection(channel, session, remote)
         is_done = False
@@ -294,12 +308,15 @@ class Channels:
             async with stream, trio.open_nursery() as nursery:
                 channel.scope = nursery.cancel_scope
                 nursery.start_soon(channel.write)
-                connection.open()
+                if said is None:
+                    connection.open()
+                if session.version:
+                    self.bridge.admit(connection, remote)
                 nursery.start_soon(self._keep_time, connection)
                 if remote is not None and not session.is_service:
                     remote.serve(connection)
                 try:
-                    await self._read(channel, connection, remote)
+                    await self._read(channel, connection, remote, said or b"")
                 except trio.BrokenResourceError as error:
                     connection.fault = reason_of(error)
                 is_done = True
@@ -324,11 +341,14 @@ class Channels:
             await trio.sleep_until(min(due, self.now() + _LONGEST_SLEEP))
             connection.elapse(self.now())
 
-    async def _read(self, channel: Channel, connection: Connection, remote: Remote | None) -> None:
-        """Serves messages until the stream ends, or `connection.fault` says that it has to."""
+    async def _read(self, channel: Channel, connection: Connection, remote: Remote | None,
+                    data: bytes) -> None:
+        """Serves messages until the stream ends, or `connection.fault` says that it has to; those
+        in `data` come first."""
         session, line = connection.session, channel.line
-        while data := await line.receive():
+        while data := data or await line.receive():
             connection.feed(data, self.now())
+            data = b""
             while True:
                 while line.is_busy and len(channel.outbox) >= _REPLIES:
                     await channel.wait_for_writing()

@@ -7,14 +7,17 @@ any thread.
 """
 
 import struct
+from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
 from schema.flow.fields import FIELDS, Of1x
 from vswitchd.openflow import messages
 from vswitchd.openflow.framing import find_raw
 from vswitchd.openflow.messages.base import pack_property
 from vswitchd.openflow.messages.table import (ActionFeatures, InstructionFeatures, TableFeatures,
-                                              TableFeaturesReply, encode_table_features_reply)
+                                              TableFeaturesReply, TableStats, TableStatsReply,
+                                              encode_table_features_reply)
 from vswitchd.openflow.session import OF10, OF11, OF13
 
 N_TABLES = 254                  # tables that are told of
@@ -83,6 +86,42 @@ def encoded_reply(version: int) -> tuple[bytes, ...]:
         entries.append(struct.pack("!HB", len(entry) + 3, table) + entry)
     raw = find_raw("OFPST_TABLE_FEATURES_REPLY", version)
     return tuple(messages.pack_entries(raw, version, 0, [*entries, last]))
+
+
+class _Counts(NamedTuple):
+    """How long the head of a reply is, each table's entry, and what is before its counters."""
+
+    head: int
+    size: int
+    at: int
+
+
+# Where statistics of tables that have a common form have their counters: 32, 64, 64 bits.
+_COUNTS = {OF10: _Counts(12, 64, 44)} | {version: _Counts(16, 24, 4)
+                                         for version in (OF13, OF13 + 1, OF13 + 2)}
+_COUNTERS = struct.Struct("!IQQ")
+
+
+@cache
+def _encoded_stats(version: int) -> bytes:
+    """Table statistics without anything counted."""
+    return messages.encode(TableStatsReply(tuple(
+        TableStats(table, 0, 0, 0, table_features(table, version, True)
+                   if version < OF13 else None) for table in range(N_TABLES))), version, 0)
+
+
+def encode_stats(version: int, counters: Sequence[tuple[int, int, int]]) -> bytes | None:
+    """Table statistics of plain tables by (rules, lookups, matches) of each, with transaction id 0;
+    None if `version` has them in a form of its own."""
+    where = _COUNTS.get(version)
+    if where is None:
+        return None
+    reply = bytearray(_encoded_stats(version))
+    for table, row in enumerate(counters):
+        if any(row):
+            _COUNTERS.pack_into(reply, where.head + table * where.size + where.at,
+                                *(min(row[0], 0xffffffff), *row[1:]))
+    return bytes(reply)
 
 
 def _next_tables(kind: int, table: int) -> bytes:

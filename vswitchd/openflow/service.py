@@ -23,7 +23,7 @@ from vswitchd.openflow.actions import encode_actions
 from vswitchd.openflow.compile import compile_actions, number_actions
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
-from vswitchd.openflow.features import N_TABLES, encoded_reply
+from vswitchd.openflow.features import N_TABLES, encode_stats, encoded_reply
 from vswitchd.openflow.fields import PROTOCOLS_OF_VERSION
 from vswitchd.openflow.framing import identify, name_raw
 from vswitchd.openflow.hash_order import HashOrder
@@ -336,11 +336,16 @@ class Service:
 
     def table_stats(self, conn: Session, value):
         self.settle()
+        counters = face.tables_stats(self.bridge.handle, N_TABLES)
+        counters[0] = counters[0]._replace(n_active=counters[0].n_active - self.n_hidden)
+        encoded = encode_stats(conn.version, counters) if self.tables.is_plain() else None
+        if encoded is not None:
+            yield Encoded((encoded,))
+            return
         yield table.TableStatsReply(tuple(
-            table.TableStats(number, stats.n_active - (0 if number else self.n_hidden), *stats[1:],
-                             self.tables.features(number, conn.version, True)
+            table.TableStats(number, *stats, self.tables.features(number, conn.version, True)
                              if conn.version < OF13 else None)
-            for number, stats in enumerate(face.tables_stats(self.bridge.handle, N_TABLES))))
+            for number, stats in enumerate(counters)))
 
     def table_features(self, conn: Session, value: table.TableFeaturesRequest):
         conn.features += value.body

@@ -54,6 +54,24 @@ class Talk(NamedTuple):
     n_injected: int
 
 
+class Guest:
+    """A peer that nobody else knows: what quick.c and `reception.py` have to remember of it."""
+
+    __slots__ = ("fd", "version", "flow_format", "rest", "replies", "is_quick", "is_over",
+                 "is_broken", "n_injected")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.version = 0            # 0: it has not said hello
+        self.flow_format = 0        # of NXT_SET_FLOW_FORMAT
+        self.rest = b""             # what it said and quick.c did not do
+        self.replies = b""          # what could not be sent
+        self.is_quick = True        # it asks at once
+        self.is_over = False        # it has left, with all answered
+        self.is_broken = False      # something is wrong with its socket
+        self.n_injected = 0         # packets that it sent
+
+
 class Dump:
     """Rules on their way into flow statistics."""
 
@@ -143,6 +161,35 @@ class Codec:
                             _BLOB_SIZE)
         return Talk(_ffi.buffer(self._received, talk.size)[talk.used:],
                     _ffi.buffer(talk.replies, talk.n_replies)[:], talk.n_injected)
+
+    @staticmethod
+    def admit(listener: int, hello: bytes, lingers: bool) -> int | None:
+        """Takes in and greets who comes to a listening socket; returns his socket, None for nobody.
+        Raises OSError."""
+        fd = _lib.quick_admit(listener, _LINGER_US if lingers else 0, hello, len(hello))
+        if fd < -1:
+            raise OSError("nobody can be taken in")
+        return fd if fd >= 0 else None
+
+    def entertain(self, guest: Guest, versions: frozenset[int], dp: int, bridge: int) -> None:
+        """As `converse`, with a guest, who may have to say hello first."""
+        talk, changes = self._talk, self._changes
+        talk.fd, talk.version, talk.table_in_command = guest.fd, guest.version, False
+        talk.is_guest, talk.versions = True, sum(1 << version - 1 for version in versions)
+        talk.flow_format, talk.is_over, talk.is_broken = guest.flow_format, False, False
+        talk.dp, talk.bridge = dp, bridge
+        talk.size, talk.used, talk.n_replies, talk.n_injected = len(guest.rest), 0, 0, 0
+        talk.linger_us = _LINGER_US if guest.is_quick else 0
+        _ffi.memmove(self._received, guest.rest, len(guest.rest))
+        _lib.quick_converse(self._quick, self._calls, talk, _ffi.cast("void *", changes.rows_at),
+                            _MAX_ROWS, self._items, _ffi.cast("uint8_t *", changes.blob_at),
+                            _BLOB_SIZE)
+        talk.is_guest = False
+        guest.version, guest.flow_format = talk.version, talk.flow_format
+        guest.rest = _ffi.buffer(self._received, talk.size)[talk.used:]
+        guest.replies = _ffi.buffer(talk.replies, talk.n_replies)[:]
+        guest.is_over, guest.is_broken = bool(talk.is_over), bool(talk.is_broken)
+        guest.n_injected = talk.n_injected
 
     def item(self, index: int) -> tuple[int, int]:
         """Where the message number `index` of the last run lies, from its start on."""

@@ -5,6 +5,7 @@
 #include "quick.h"
 #include "plain.h"
 #include "reading.h"
+#include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -721,6 +722,45 @@ is_reached(const struct quick_calls *calls, uint32_t dp)
     return reached(dp, current(dp));
 }
 
+/* Agrees on a version by a hello; false where it is no common one. */
+static bool
+agree(struct quick_talk *t, const uint8_t *p, uint32_t length)
+{
+    uint32_t theirs = 0, common;
+
+    if (p[1] != 0 || !p[0] || p[0] > 31) {
+        return false;
+    }
+    if (length == 8) {
+        theirs = (UINT32_C(2) << p[0]) - 2;
+    } else if (length == 16 && read16(p + 8) == 1 && read16(p + 10) == 8) {
+        theirs = read32(p + 12);
+    }
+    common = theirs >> 1 & t->versions;
+    if (!common) {
+        return false;
+    }
+    t->version = 32 - __builtin_clz(common);
+    return true;
+}
+
+/* Does for a guest what those do who know their peers; returns how many bytes
+ * of the whole message at 'p' are done with. */
+static uint32_t
+serve_guest(struct quick_talk *t, const uint8_t *p, uint32_t length)
+{
+    if (!t->version) {
+        return agree(t, p, length) ? length : 0;
+    }
+    if (t->version == OF10 && p[1] == 4 && length == 20
+        && read32(p + 8) == NX_VENDOR && read32(p + 12) == 12
+        && (read32(p + 16) == 0 || read32(p + 16) == 2)) {
+        t->flow_format = p[19];
+        return length;
+    }
+    return 0;
+}
+
 /* Does what is at the beginning of what is left; false where that is for
  * somebody else or not complete. */
 static bool
@@ -731,7 +771,18 @@ answer(struct quick *q, const struct quick_calls *calls, struct quick_talk *t,
     const uint8_t *p = t->data + t->used;
     struct quick_run run;
 
-    if (t->size - t->used < 8 || p[0] != t->version) {
+    if (t->size - t->used < 8) {
+        return false;
+    }
+    if (t->is_guest && read16(p + 2) >= 8
+        && read16(p + 2) <= t->size - t->used) {
+        uint32_t done = serve_guest(t, p, read16(p + 2));
+        if (done) {
+            t->used += done;
+            return true;
+        }
+    }
+    if (p[0] != t->version || !t->version) {
         return false;
     }
     if (p[1] == (t->version == OF10 ? 18 : 20)) {
@@ -774,26 +825,54 @@ send_replies(struct quick_talk *t)
     return !t->n_replies;
 }
 
+static bool
+await_input(int fd, uint32_t linger_us)
+{
+    struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+    struct timespec linger = { .tv_nsec = linger_us * 1000L };
+
+    return ppoll(&poll_fd, 1, &linger, NULL) == 1;
+}
+
 /* Waits for the peer to say more. */
 static bool
 receive(struct quick_talk *t)
 {
-    struct pollfd poll_fd = { .fd = t->fd, .events = POLLIN };
-    struct timespec linger = { .tv_nsec = t->linger_us * 1000L };
 
     memmove(t->data, t->data + t->used, t->size - t->used);
     t->size -= t->used;
     t->used = 0;
-    if (t->size == t->room || ppoll(&poll_fd, 1, &linger, NULL) != 1) {
+    if (t->size == t->room || !await_input(t->fd, t->linger_us)) {
         return false;
     }
     ssize_t n = recv(t->fd, t->data + t->size, t->room - t->size,
                      MSG_DONTWAIT);
     if (n <= 0) {
+        t->is_over = !n && !t->size;
+        t->is_broken = n ? errno != EAGAIN && errno != EINTR : t->size;
         return false;           /* Who reads next learns why. */
     }
     t->size += n;
     return true;
+}
+
+int
+quick_admit(int listener, uint32_t linger_us, const uint8_t *hello,
+            uint32_t hello_size)
+{
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (fd < 0 && errno == EAGAIN && await_input(listener, linger_us)) {
+        fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    }
+    if (fd < 0) {
+        return errno == EAGAIN || errno == ECONNABORTED ? -1 : -2;
+    }
+    /* Who does not take even that will be found to have left. */
+    if (send(fd, hello, hello_size, MSG_NOSIGNAL) < 0) {
+        shutdown(fd, SHUT_RDWR);
+    }
+    return fd;
 }
 
 void

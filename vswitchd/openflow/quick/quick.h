@@ -85,8 +85,14 @@ struct quick_calls {            /* Functions of the switching library. */
 
 struct quick_talk {             /* A conversation with a peer on a socket. */
     int32_t fd;
-    uint8_t version, table_in_command;
-    uint8_t pad[2];
+    uint8_t version;            /* 0: agreed on by the peer's hello... */
+    uint8_t table_in_command;
+    uint8_t versions;           /* ...of these, 1 << (version - 1) each. */
+    uint8_t is_guest;           /* Nobody else knows of the peer: */
+    uint8_t flow_format;        /* what it asked for is kept here, */
+    uint8_t is_over;            /* Out: it has left, with all answered... */
+    uint8_t is_broken;          /* ...or not. */
+    uint8_t pad;
     uint32_t dp, bridge;
     uint32_t linger_us;         /* How long to wait for the next question, */
     uint32_t turn_us;           /* and how long to go on at all. */
@@ -100,11 +106,17 @@ struct quick_talk {             /* A conversation with a peer on a socket. */
 
 /* Carries out flow_mods and packet-outs and answers barriers for as long as a
  * peer asks for nothing else and asks at once.  A barrier behind packet-outs
- * is for those who first tell what these have brought about. */
+ * is for those who first tell what these have brought about.  Guests say hello
+ * and choose the format of flows, too. */
 void quick_converse(struct quick *, const struct quick_calls *,
                     struct quick_talk *, void *rows, uint32_t max_rows,
                     struct quick_item *items, uint8_t *blob,
                     uint32_t blob_size);
+
+/* Takes in who comes to a listening socket within 'linger_us' and greets him.
+ * Returns his socket, -1 if nobody came, or -2 if that failed. */
+int quick_admit(int listener, uint32_t linger_us, const uint8_t *hello,
+                uint32_t hello_size);
 
 /* Checks flow_mods that are added to one bundle and copies them to 'out', one
  * behind the other. */
