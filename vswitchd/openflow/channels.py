@@ -8,8 +8,10 @@ machines. Control task only.
 """
 
 import os
+import socket
 import traceback
 from collections.abc import Callable
+from typing import NamedTuple
 
 import trio
 
@@ -93,6 +95,14 @@ class Channel:
         self.scope.cancel()
 
 
+class Served(NamedTuple):
+    """What serves a controller record: its tasks, and where it listens if it is a passive one."""
+
+    scope: trio.CancelScope
+    listener: socket.socket | None
+    path: str                       # of the listening socket, "" if it has none
+
+
 class Channels:
     """All streams of a bridge. `tls(is_server)` is the context of encrypted ones, or raises
     OSError; `number` makes up names for peers that have none."""
@@ -107,8 +117,8 @@ class Channels:
         self.tls = tls
         self.number = number
         self._scope = trio.CancelScope()
-        self._scopes: dict[Remote, trio.CancelScope] = {}
-        self._paths: dict[Remote | None, list[str]] = {None: []}    # of sockets that listen
+        self._served: dict[Remote, Served] = {}
+        self._paths: list[str] = []             # of the bridge's own sockets
 
     # -- sockets
 
@@ -123,31 +133,27 @@ class Channels:
             except OSError as error:
                 _connmgr.err(f"failed to listen on punix:{path}: {os.strerror(error.errno)}")
                 continue
-            self._keep_path(None, path)
+            self.daemon.unlink_at_exit(path)
+            self._paths.append(path)
             if kind == "mgmt":
                 _connmgr.info(f'{self.name}: added service controller "punix:{path}"')
         self.nursery.start_soon(self._serve, opened)
 
     def close(self) -> None:
         """Ends all sockets and connections."""
-        self._remove_paths(None)
+        for path in self._paths:
+            self._remove_file(path)
         self._scope.cancel()
-        for remote in list(self._scopes):
+        for remote in list(self._served):
             self.stop(remote)
 
-    def _keep_path(self, remote: Remote | None, path: str) -> None:
-        """Notes the file of a listening socket, of a controller or our own."""
-        self._paths.setdefault(remote, []).append(path)
-        self.daemon.unlink_at_exit(path)
-
-    def _remove_paths(self, remote: Remote | None) -> None:
-        """Removes the files of listening sockets."""
-        for path in self._paths.pop(remote, ()):
-            try:
-                os.unlink(path)
-            except OSError:
-                pass                                # the run directory is gone
-            self.daemon.forget(path)
+    def _remove_file(self, path: str) -> None:
+        """Removes the file of a listening socket."""
+        try:
+            os.unlink(path)
+        except OSError:
+            pass                                    # the run directory is gone
+        self.daemon.forget(path)
 
     async def _serve(self, opened: list[tuple]) -> None:
         """Serves the bridge's own sockets until it is removed."""
@@ -224,24 +230,29 @@ class Channels:
         if listener is not None and not parsed.is_unix and not parsed.port:
             host, port = listener.getsockname()[:2]     # Nobody else knows which port it is.
             _socket_util.info(f"0:{host}: listening on port {port}")
-        if parsed.is_passive and parsed.is_unix:
-            self._keep_path(remote, parsed.path)
-        self._scopes[remote] = trio.CancelScope()
+        path = parsed.path if parsed.is_passive and parsed.is_unix else ""
+        if path:
+            self.daemon.unlink_at_exit(path)
+        self._served[remote] = Served(trio.CancelScope(), listener, path)
         self.nursery.start_soon(self._serve_remote, remote, parsed, listener)
 
     def stop(self, remote: Remote) -> None:
-        """Ends all that serves a controller record."""
-        self._remove_paths(remote)
-        scope = self._scopes.pop(remote, None)
-        if scope is not None:
-            scope.cancel()
+        """Ends all that serves a controller record; somebody else may listen there at once."""
+        served = self._served.pop(remote, None)
+        if served is None:
+            return
+        served.scope.cancel()
+        if served.listener is not None:
+            served.listener.close()
+        if served.path:
+            self._remove_file(served.path)
 
     async def _serve_remote(self, remote: Remote, parsed: address.Remote, listener) -> None:
         """Serves one controller record until it is removed."""
         async def run(stream, name: str) -> None:
             await self._serve_stream(stream, Session(name, True, miss_send_len=0), remote)
 
-        with self._scopes[remote]:
+        with self._served[remote].scope:
             if listener is None:
                 await self._connect(parsed, remote)
             else:

@@ -1,11 +1,16 @@
 """The shell around the machines: writing what waits, closing, and the clock that is asked."""
 
+import socket
+from types import SimpleNamespace
+
 import pytest
 import trio
 from trio.testing import memory_stream_pair
 
-from vswitchd.openflow.channels import Channel
+from vswitchd.config.desired import Controller
+from vswitchd.openflow.channels import Channel, Channels
 from vswitchd.openflow.outbox import FlowUpdates
+from vswitchd.openflow.remote import Remote
 
 
 async def read_all(stream) -> bytes:
@@ -67,3 +72,41 @@ async def test_a_peer_that_left_ends_the_connection(autojump_clock):
         await theirs.aclose()
         channel.outbox.send(b"to nobody")
         await trio.sleep_forever()                  # until the writer ends it
+
+
+class Files:
+    """What a daemon removes when it ends."""
+
+    def __init__(self) -> None:
+        self.paths: set[str] = set()
+        self.unlink_at_exit, self.forget = self.paths.add, self.paths.discard
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+async def test_where_one_record_listened_another_may_at_once(family, tmp_path, lines):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    path = str(tmp_path / "br0.sock")
+    target, where = ((f"punix:{path}", path) if family == socket.AF_UNIX
+                     else (f"ptcp:{port}:127.0.0.1", ("127.0.0.1", port)))
+    files = Files()
+    agent = SimpleNamespace(now=trio.current_time)
+    async with trio.open_nursery() as nursery:
+        channels = Channels(SimpleNamespace(agent=agent, bridge=SimpleNamespace(name="br0")),
+                            nursery, files, None, iter(range(9)).__next__)
+        before, after = (Remote(Controller(target), "br0", 0.0) for _ in range(2))
+        channels.start(before)
+        await trio.testing.wait_all_tasks_blocked()
+        channels.stop(before)
+        channels.start(after)
+        await trio.testing.wait_all_tasks_blocked()
+        with socket.socket(family) as peer:
+            peer.connect(where)                     # somebody listens
+        assert files.paths == ({path} if family == socket.AF_UNIX else set())
+        channels.stop(after)
+        assert files.paths == set()
+        with socket.socket(family) as peer, pytest.raises(OSError):
+            peer.connect(where)
+    assert lines == [f'connmgr|INFO|br0: added service controller "{target}"'] * 2
