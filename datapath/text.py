@@ -12,8 +12,8 @@ compiled library; any thread.
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from datapath.part import (DEC, DEC_0X, DEC_DEC, FRAG, HEX, HEX_0X, IP, IP6, MAC, TYPE, Key, Part,
-                           TextError, Values, hash_x, parse_int)
+from datapath.part import (DEC, DEC_0X, DEC_DEC, FRAG, HEX, HEX_08X, HEX_0X, IP, IP6, MAC, TYPE,
+                           Key, Part, TextError, Values, hash_x, parse_int)
 from datapath.tunnel_text import (MEMBERS as TUNNEL_MEMBERS, format_flags, format_tunnel,
                                   is_tunneled, parse_flags, parse_tunnel)
 from schema.flow.fields import (CT_STATE_BITS, FLOW, FLOW_SIZE, FRAG_LATER, MEMBER, OFFSET,
@@ -85,13 +85,13 @@ NSH = Key("nsh", 28, (
     Part("flags", "nsh_flags", DEC), Part("ttl", "nsh_ttl", DEC),
     Part("mdtype", "nsh_mdtype", DEC), Part("np", "nsh_np", DEC),
     Part("spi", "nsh_path", HEX_0X, 8, 24), Part("si", "nsh_path", DEC, 0, 8),
-    *(Part(f"c{n}", "nsh_c", HEX_0X, 128 - 32 * n, 32) for n in range(1, 5))), _type_is(0x894f))
+    *(Part(f"c{n}", "nsh_c", HEX_08X, 128 - 32 * n, 32) for n in range(1, 5))), _type_is(0x894f))
 TCP = Key("tcp", 9, (Part("src", "tp_src", DEC), Part("dst", "tp_dst", DEC)), _l4(6))
 UDP = Key("udp", 10, (Part("src", "tp_src", DEC), Part("dst", "tp_dst", DEC)), _l4(17))
 SCTP = Key("sctp", 17, (Part("src", "tp_src", DEC), Part("dst", "tp_dst", DEC)), _l4(132))
-ICMP = Key("icmp", 11, (Part("type", "tp_src", DEC), Part("code", "tp_dst", DEC)),
+ICMP = Key("icmp", 11, (Part("type", "tp_src", DEC, 0, 8), Part("code", "tp_dst", DEC, 0, 8)),
            _l4(1, 0x0800))
-ICMPV6 = Key("icmpv6", 12, (Part("type", "tp_src", DEC), Part("code", "tp_dst", DEC)),
+ICMPV6 = Key("icmpv6", 12, (Part("type", "tp_src", DEC, 0, 8), Part("code", "tp_dst", DEC, 0, 8)),
              _l4(58, 0x86dd))
 ND = Key("nd", 14, (Part("target", "nd_target", IP6), Part("sll", "arp_sha", MAC),
                     Part("tll", "arp_tha", MAC)), _is_nd)
@@ -193,11 +193,14 @@ def _layers(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: boo
     for attribute in (*L3, *L4):
         if attribute.applies(key):
             text = format_key(attribute, key, mask, verbose)
-            if text:
-                found.append(text)
+            if text or attribute is NSH:
+                found.append(text or "nsh()")
             if attribute is TCP:
                 found.append(_tcp_flags(key, mask, verbose))
     return [text for text in found if text]
+
+
+_SHOWN_TCP_FLAGS = TCP_FLAG_BITS | {"[200]": 0x200, "[400]": 0x400, "[800]": 0x800}
 
 
 def _tcp_flags(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: bool) -> str:
@@ -207,7 +210,7 @@ def _tcp_flags(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: 
         return "tcp_flags(0/0)" if value and verbose else ""
     if not value and not care:
         return ""
-    return f"tcp_flags({format_flags(value, care, 0xfff, TCP_FLAG_BITS)})"
+    return f"tcp_flags({format_flags(value, care, 0xfff, _SHOWN_TCP_FLAGS)})"
 
 
 def _ct_state(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: bool) -> str:
@@ -266,8 +269,9 @@ def _vlans(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: bool
             mask is not None and not mask.get(tci) and not mask.get(f"vlan{index}_tpid")):
         return _layers(key, mask, verbose)
     found = [f"eth_type(0x{key.get(f'vlan{index}_tpid', 0x8100):04x})"]
-    parts = [part.format(key, mask, True) for part in VLANS[index].parts[:2]]
-    found.append(f"vlan({','.join(parts)})")
+    parts = [part.format(key, mask, verbose or part.get(key) != 0)
+             for part in VLANS[index].parts[:2]]
+    found.append(f"vlan({','.join(filter(None, parts))})")
     found.append(f"encap({','.join(_vlans(key, mask, verbose, index + 1))})")
     return found
 

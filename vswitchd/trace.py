@@ -41,6 +41,7 @@ _FIELD_NAMES = {row.id: row.name for row in FIELDS}
 _PLACEHOLDER = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 _RULE_LINE = "="*79
 _NAT_SRC, _NAT_DST = 1, 2
+_SEND_FLOW_REM = 1              # of a learn action
 
 _ERRORS = {
     "bridge_not_found": "Bridge not found", "recursion": "Recursion too deep",
@@ -67,7 +68,8 @@ class Names(NamedTuple):
 
     bridge: name of a bridge handle; bundle: name of the Port with a bundle id of a bridge handle;
     bucket: actions of a bucket by (bridge, group, index); ports and odp_ports: {number: name} where
-    names are asked for (--names), else None.
+    names are asked for (--names), else None; bridge_ports: the same by bridge handle, if `ports`
+    are not those of all.
     """
 
     bridge: Callable[[int], str]
@@ -75,6 +77,7 @@ class Names(NamedTuple):
     bucket: Callable[[int, int, int], Actions] = lambda bridge, group, index: ()
     ports: Mapping[int, str] | None = None
     odp_ports: Mapping[int, str] | None = None
+    bridge_ports: Callable[[int], Mapping[int, str]] | None = None
 
 
 class Account(NamedTuple):
@@ -121,14 +124,14 @@ class _Writer:
     def action(self, event: Event) -> str:
         actions = self.actions(event)
         if event.source < len(actions):
-            return _whole_options(format_actions((actions[event.source],), self.names.ports))
+            return _whole_options(format_actions((actions[event.source],), self.ports))
         return "?"
 
     def rule_text(self, event: Event) -> str:
         rule = self.rule(event.rule)
         if rule is None:
             return "?"
-        text = format_match(packed.unpack(rule.value, rule.mask), self.names.ports)
+        text = format_match(packed.unpack(rule.value, rule.mask), self.ports)
         text += f"{', ' if text else ''}priority {rule.priority}"
         return text + (f", cookie {rule.cookie:#x}" if rule.cookie else "")
 
@@ -152,7 +155,7 @@ class _Writer:
             return f"{value:#x}" if value else "0"
         info = INFO[_FIELD_NAMES[number]]
         if place & 0xffff == info.bits:
-            return format_value(info, value, names=self.names.ports)
+            return format_value(info, value, names=self.ports)
         return f"{value:#x}" if value else "0"
 
     def learned(self, event: Event, parts: Sequence[Event]) -> str:
@@ -163,14 +166,29 @@ class _Writer:
         data += bytes(64)       # Zero words are not told.
         value, mask, ops = data[:FLOW_SIZE], data[FLOW_SIZE:2 * FLOW_SIZE], data[2 * FLOW_SIZE:]
         table, priority, cookie, timeouts = event.arguments
-        out = f"table={table} {format_match(packed.unpack(value, mask), self.names.ports)}"
+        out = f"table={table} {format_match(packed.unpack(value, mask), self.ports)}"
         out += f" priority={priority}"
-        for name, number in (("cookie", cookie), ("idle", timeouts >> 16),
+        for name, number in (("cookie", cookie), ("idle", timeouts >> 16 & 0xffff),
                              ("hard", timeouts & 0xffff)):
             if number:
                 out += f" {name}={number:#x}" if name == "cookie" else f" {name}={number}"
-        actions = format_actions(unpack_learned(MARK + ops), self.names.ports)
+        if timeouts >> 32 & _SEND_FLOW_REM:
+            out += " send_flow_rem"
+        actions = format_actions(unpack_learned(MARK + ops), self.ports)
         return f"{out} actions={actions}"
+
+    @property
+    def ports(self) -> Mapping[int, str] | None:
+        """The names of the bridge's ports, where names are asked for."""
+        names = self.names
+        if names.ports is None or not self.bridges or names.bridge_ports is None:
+            return names.ports
+        return names.bridge_ports(self.bridges[-1][1])
+
+    def unnamed(self) -> "_Writer":
+        """This one with numbers for names: so the reference lists actions."""
+        return self if self.names.ports is None else _Writer(
+            self.names._replace(ports=None), self.program)
 
     def text(self, event: Event, members: Sequence[Event]) -> str:
         """The text of an event; `members` are those that it lists."""
@@ -182,7 +200,8 @@ class _Writer:
                 if name == "learned":
                     return self.learned(event, members)
                 if name == "members":
-                    return ",".join(self.text(member, ()) for member in members) or "drop"
+                    unnamed = self.unnamed()
+                    return ",".join(unnamed.text(member, ()) for member in members) or "drop"
                 return {"rule": self.rule_text, "action": self.action, "subfield": self.subfield,
                         "value": self.value}[name](event)
             number = event.arguments[int(name)]
@@ -364,6 +383,9 @@ def _masked(flow: bytes, mask: bytes) -> Match:
     tos = get_member(mask, "nw_tos")
     if tos:
         match.fields["nw_tos"] = (get_member(flow, "nw_tos") & tos, tos)
+    care = get_member(mask, "tun_flags")
+    if care:
+        match.fields["tun_flags"] = (get_member(flow, "tun_flags") & care, care)
     care = get_member(mask, "vlan1_tci")
     if care:
         match.fields["vlan1_tci"] = (get_member(flow, "vlan1_tci") & care, care)

@@ -112,7 +112,8 @@ def names_of(switch: Switch, bridge: Bridge | None = None, with_names: bool = Fa
         lambda handle: by_handle[handle].name if handle in by_handle else "?", bundle,
         groups.bucket_actions,
         {port.ofport: name for name, port in bridge.ports.items()} if with_names else None,
-        bridge.datapath.port_names() if with_names else None)
+        bridge.datapath.port_names() if with_names else None,
+        lambda handle: {port.ofport: name for name, port in by_handle[handle].ports.items()})
 
 
 class TraceCommands:
@@ -192,8 +193,10 @@ class TraceCommands:
             return flow, face.frame_compose(flow, found.l7_size or 64)
         else:
             return flow, b""
-        metadata = {name: value for name, value in text.unpack(flow).items()
-                    if name in _METADATA}
+        given = text.unpack(flow)
+        is_tunneled = given.get("tun_dst") or given.get("tun_ipv6_dst")
+        kept = _METADATA | _TUNNEL if is_tunneled else _METADATA
+        metadata = {name: value for name, value in given.items() if name in kept}
         parsed = text.unpack(face.frame_parse(frame, 0))
         return text.pack({**parsed, **metadata}), frame
 
@@ -270,4 +273,7 @@ _ETHERNET_SIZE = 14
 _NO_ETH_TYPE = 0x05ff           # of frames that have a length in place of a type
 _METADATA = frozenset((
     "in_port", "recirc_id", "pkt_mark", "skb_priority", "ct_state", "ct_zone", "ct_mark",
-    "ct_label", "metadata", "regs", "tun_id", "tun_src", "tun_dst", "tun_flags"))
+    "ct_label"))
+_TUNNEL = frozenset((
+    "tun_id", "tun_src", "tun_dst", "tun_ipv6_src", "tun_ipv6_dst", "tun_flags", "tun_tos",
+    "tun_ttl", "tun_tp_src", "tun_tp_dst", "tun_gbp_id", "tun_gbp_flags"))

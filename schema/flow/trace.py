@@ -66,7 +66,7 @@ TRACES: tuple[Trace, ...] = (
     # Word 0 (in memory order) of what is learned is 1: value and mask of the match, then ops.
     Trace("part", Node.HIDDEN, "{0} {1}"),
     Trace("unroll", Node.ACTION, "unroll_xlate(table={0}, cookie={1:#x})"),
-    Trace("miss_controller", Node.ACTION, "CONTROLLER:65535"),
+    Trace("miss_controller", Node.ACTION, "controller(reason=)"),
     Trace("encap_ethernet_refused", Node.ACTION,
           "Dropping packet as encap(ethernet) is not supported for packet type ethernet."),
     Trace("encap_nsh_refused", Node.ACTION,

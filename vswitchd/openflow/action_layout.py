@@ -81,16 +81,10 @@ CODES = _codes()                                 # (raw name, version) -> (vendo
 RAW: dict[str, Raw] = {raw.name: raw for raw in RAWS}
 
 
-def widen(info: Info, mask: int) -> int:
-    """A mask over all bits of the field is an exact one."""
-    return info.full if mask & info.significant == info.significant else mask
-
-
 def load(dst: Subfield, value: int) -> SetField:
     """The action load:value->dst."""
-    info = INFO[dst.field]
     mask = ((1 << dst.n_bits) - 1) << dst.offset
-    return SetField(dst.field, value << dst.offset & mask, widen(info, mask), True)
+    return SetField(dst.field, value << dst.offset & mask, mask, True)
 
 
 def segments(action: SetField) -> Iterable[tuple[Subfield, int]]:

@@ -229,7 +229,7 @@ _EMITTERS: dict[type, Callable] = {
     t.SetEthDst: _set_simple("eth_dst", "mac"),
     t.SetIpv4Src: _set_simple("ip_src", "ip"),
     t.SetIpv4Dst: _set_simple("ip_dst", "ip"),
-    t.SetIpDscp: _set_simple("ip_dscp", "tos", 2),
+    t.SetIpDscp: lambda action, source, compiler: _set("nw_tos", source, action.tos, 0xfc),
     t.SetIpEcn: _set_simple("nw_ecn", "ecn"),
     t.SetIpTtl: _set_simple("nw_ttl", "ttl"),
     t.SetL4SrcPort: _set_l4("src"),

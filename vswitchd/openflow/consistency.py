@@ -329,6 +329,7 @@ def _meter(action: Meter, state: _Check) -> None:
 def _write_actions(action: WriteActions, state: _Check) -> Action | None:
     # What an action set finds when it runs cannot be known, so protocols do not suffer.
     inner_state = _Check(dict(state.fields), state.table, state.n_tables, state.max_ports)
+    inner_state.inner_vlan = state.inner_vlan
     inner = _walk(action.actions, inner_state)
     return None if inner is action.actions else WriteActions(inner)
 

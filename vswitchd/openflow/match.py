@@ -344,7 +344,8 @@ def _is_ct(fields: FieldDict) -> bool:
 _PREREQ: dict[Prereq, Callable[[FieldDict], bool] | None] = {
     Prereq.NONE: None,
     Prereq.ETHERNET: _is_ethernet,
-    Prereq.VLAN: lambda fields: bool(fields.get("vlan_tci", _WILD)[0] & VLAN_PRESENT),
+    Prereq.VLAN: lambda fields: (_is_ethernet(fields)
+                                 and bool(fields.get("vlan_tci", _WILD)[0] & VLAN_PRESENT)),
     Prereq.ARP: lambda fields: eth_type(fields) in (ETH_ARP, ETH_RARP),
     Prereq.IPV4: lambda fields: eth_type(fields) == ETH_IP,
     Prereq.IPV6: lambda fields: eth_type(fields) == ETH_IPV6,

@@ -478,7 +478,7 @@ def format_flow(values: Mapping[str, int], port_names: Numbers | None = None) ->
                    else ("ct_ipv6_src", "ct_ipv6_dst")))
     if not packet_type:
         show("eth_src", "eth_dst", "eth_type", "vlan_tci")
-        if get_value("vlan_tci", 0) & 0x1000:
+        if get_value("vlan_tci"):
             show("vlan1_tci")
     _flow_layers(values, dl_type, show)
     return _format_fields(fields, port_names, DEFAULT_PRIORITY)

@@ -287,7 +287,9 @@ commit_network(struct xlate *x)
         commit_arp(x);
         break;
     case ETH_NSH:
-        commit_nsh(x);
+        if (x->flow.eth_type == CONSTANT_BE16(ETH_NSH)) {
+            commit_nsh(x);
+        }
         break;
     }
 }

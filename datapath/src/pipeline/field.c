@@ -171,6 +171,21 @@ bits_copy(const uint8_t *src, unsigned src_size, unsigned src_bit,
     }
 }
 
+unsigned
+field_bits(const struct field *f)
+{
+    return f == &fields[FIELD_ARP_OP] ? 16 : f->width;
+}
+
+/* How many bits of 's' a flow holds: those above are zero and stay so. */
+static unsigned
+n_held(const struct subfield *s)
+{
+    unsigned width = fields[s->field].width;
+
+    return s->ofs >= width ? 0 : MIN(s->n_bits, width - s->ofs);
+}
+
 void
 subfield_mask(const struct subfield *s, struct flow *wc)
 {
@@ -179,7 +194,7 @@ subfield_mask(const struct subfield *s, struct flow *wc)
 
     memset(ones, 0xff, sizeof ones);
     bits_copy(ones, 16, 0, (uint8_t *) wc + f->offset, f->size,
-              f->shift + s->ofs, s->n_bits);
+              f->shift + s->ofs, n_held(s));
     keep_ecn(f, wc, tos);
 }
 
@@ -203,7 +218,7 @@ subfield_read(const struct subfield *s, const struct flow *flow,
 
     memset(value, 0, 16);
     bits_copy(s->field == FIELD_NW_TOS ? &tos : at, f->size, f->shift + s->ofs,
-              value, 16, 0, s->n_bits);
+              value, 16, 0, n_held(s));
 }
 
 void
@@ -214,7 +229,7 @@ subfield_write(const struct subfield *s, const uint8_t value[16],
     uint8_t tos = flow->nw_tos;
 
     bits_copy(value, 16, 0, (uint8_t *) flow + f->offset, f->size,
-              f->shift + s->ofs, s->n_bits);
+              f->shift + s->ofs, n_held(s));
     keep_ecn(f, flow, tos);
 }
 

@@ -400,13 +400,9 @@ groups_dump(uint32_t handle, uint32_t id, uint64_t *cursor, uint8_t *buffer,
         for (unsigned t = 0; t < N_TABLES; t++) {
             for (struct rule *rule = bridge->tables[t].first; rule;
                  rule = rule->next) {
-                OPS_FOR_EACH (op, rule->program->bytes, rule->program->size) {
-                    if (op->code == OP_GROUP && found->id
-                        == ((const struct op_group *) op)->group) {
-                        r->ref_count++;
-                        break;
-                    }
-                }
+                r->ref_count += ops_count_group(rule->program->bytes,
+                                                rule->program->size,
+                                                found->id);
             }
         }
         *n_bytes += needed;

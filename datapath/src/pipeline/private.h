@@ -127,6 +127,9 @@ program_source(const struct program *program)
          OP < OP##_end;                                                 \
          OP = (const void *) ((const char *) OP + OP->size))
 
+/* How often the ops use group 'id', those inside others too. */
+unsigned ops_count_group(const void *ops, uint32_t size, uint32_t id);
+
 /* Checks ops before they are loaded; 'nested' inside another op.  Returns 0 or
  * EINVAL/EOPNOTSUPP with a sentence. */
 int program_verify(const uint8_t *ops, uint32_t size, bool nested);
@@ -339,7 +342,8 @@ struct frozen {
     uint32_t bridge;
     uint8_t table;
     bool conntracked;
-    uint8_t pad[2];
+    bool for_packet_in;         /* And so another than what resumes. */
+    uint8_t pad[1];
     uint32_t in_port;           /* OpenFlow. */
     uint32_t mirrors;
     uint64_t cookie;            /* Of the rule that froze it. */

@@ -517,6 +517,33 @@ ops_reach(const void *ops, uint32_t size, struct reach *r)
     }
 }
 
+/* How often the ops use group 'id'. */
+unsigned
+ops_count_group(const void *ops, uint32_t size, uint32_t id)
+{
+    unsigned n = 0;
+
+    OPS_FOR_EACH (op, ops, size) {
+        const void *tail = NULL;
+        switch (op->code) {
+        case OP_GROUP:
+            n += ((const struct op_group *) op)->group == id;
+            break;
+        case OP_CLONE:
+            tail = ((const struct op_clone *) op)->tail;
+            break;
+        case OP_WRITE_ACTIONS:
+            tail = ((const struct op_write_actions *) op)->tail;
+            break;
+        }
+        if (tail) {
+            n += ops_count_group(tail, (const char *) op + op->size
+                                       - (const char *) tail, id);
+        }
+    }
+    return n;
+}
+
 static bool
 rule_reaches(const struct rule *rule, uint32_t port, uint32_t group,
              uint32_t meter)

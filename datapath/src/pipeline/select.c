@@ -128,6 +128,7 @@ mask_l2(struct xlate *x)
     memset(x->wc->eth_src, 0xff, 6);
     memset(x->wc->eth_dst, 0xff, 6);
     x->wc->vlan0_tci |= CONSTANT_BE16(0x1fff);
+    x->wc->vlan1_tci |= CONSTANT_BE16(0x1fff);
 }
 
 /* Un-wildcards and hashes what a symmetric layer 4 hash looks at. */
@@ -366,7 +367,9 @@ xlate_group(struct xlate *x, uint32_t id)
     }
     x->in_group = true;
     if (group->type == GROUP_ALL || group->type == GROUP_INDIRECT) {
-        for (uint32_t i = 0; i < group->n_buckets && !x->error; i++) {
+        /* A trace names the others too. */
+        for (uint32_t i = 0; i < group->n_buckets
+             && (!x->error || xlate_traced(x)); i++) {
             run_bucket(x, group, i);
             credit_bucket(x, group, i);
         }

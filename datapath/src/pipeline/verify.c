@@ -2,6 +2,7 @@
  * can trust it: sizes, nesting, known ops, fields and their bits, tables.
  * Any thread. */
 #include "pipeline/private.h"
+#include "pipeline/xlate.h"
 
 static const char *const op_names[N_OPS] = { OP_NAMES };
 
@@ -37,7 +38,7 @@ check_subfield(const struct op *op, const struct subfield *s, bool write)
     int error = check_field(op, s->field, write);
 
     if (!error && (!s->n_bits || s->n_bits > 128
-                   || s->ofs + s->n_bits > fields[s->field].width)) {
+                   || s->ofs + s->n_bits > field_bits(&fields[s->field]))) {
         return bad(op, "bits outside of the field");
     }
     return error;

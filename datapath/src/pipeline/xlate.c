@@ -224,7 +224,7 @@ flow_clear_conntrack(struct flow *flow)
  * the megaflow's credits keep it. */
 static struct frozen *
 freeze_state(struct xlate *x, uint8_t table, const struct buffer *ops,
-             const void *userdata, uint32_t userdata_size)
+             const void *userdata, uint32_t userdata_size, bool for_packet_in)
 {
     struct frozen template;
     uint8_t *bytes;
@@ -232,6 +232,9 @@ freeze_state(struct xlate *x, uint8_t table, const struct buffer *ops,
     memset(&template, 0, sizeof template);
     template.bridge = x->bridge->handle;
     template.table = table;
+    /* What resumes knows its port; a packet-in does not. */
+    template.for_packet_in = for_packet_in
+        && conf_port(bridge_conf(x->first_bridge), be32_to(x->first.in_port));
     template.conntracked = x->conntracked;
     template.mirrors = x->mirrors;
     template.cookie = x->cookie;
@@ -292,7 +295,7 @@ xlate_finish_freezing(struct xlate *x, uint8_t table)
     x->cookie = 0;              /* What goes on says whose it is. */
     struct frozen *frozen = freeze_state(x, table, &x->frozen_ops,
                                          pause ? pause->tail : NULL,
-                                         pause ? pause->n : 0);
+                                         pause ? pause->n : 0, false);
     x->cookie = cookie;
     if (pause) {
         if (x->in->learn || !xlate_traced(x)) {
@@ -447,7 +450,7 @@ packet_in(struct xlate *x, uint32_t max_len, unsigned reason,
         reason = REASON_EXPLICIT_MISS;
     }
     struct frozen *frozen = freeze_state(x, x->table, NULL, userdata,
-                                         userdata_size);
+                                         userdata_size, true);
     put_userspace(x, frozen, reason, controller_id, max_len, meter, 0,
                   userdata, userdata_size);
 }
@@ -941,6 +944,16 @@ set_has(const struct op *op, const uint8_t *kinds, unsigned n)
 }
 
 /* Copies the last op of kind 'code', with its op_unroll, to 'out'. */
+/* An op that says no more than an output to controllers is one. */
+static bool
+is_output_to_controllers(const struct op *op)
+{
+    const struct op_controller *o = (const void *) op;
+
+    return op->code == OP_CONTROLLER && o->reason == REASON_ACTION
+           && !o->controller_id && !o->meter_id && !o->pause && !o->n;
+}
+
 static bool
 copy_last(struct buffer *out, const void *ops, uint32_t size, unsigned code)
 {
@@ -949,7 +962,8 @@ copy_last(struct buffer *out, const void *ops, uint32_t size, unsigned code)
     OPS_FOR_EACH (op, ops, size) {
         if (op->code == OP_UNROLL) {
             unroll = op;
-        } else if (op->code == code) {
+        } else if (op->code == code
+                   || (code == OP_OUTPUT && is_output_to_controllers(op))) {
             found = op;
             found_unroll = unroll;
         }
@@ -974,10 +988,10 @@ sort_action_set(struct buffer *list, const void *ops, uint32_t size)
     };
     static const uint8_t sets[] = {
         OP_SET_FIELD, OP_MOVE, OP_SET_VLAN_VID, OP_SET_VLAN_PCP,
-        OP_DELETE_FIELD,
+        OP_DELETE_FIELD, OP_SET_QUEUE,
     };
     static const uint8_t finals[] = {
-        OP_GROUP, OP_OUTPUT, OP_CONTROLLER, OP_RESUBMIT, OP_CT,
+        OP_GROUP, OP_OUTPUT, OP_RESUBMIT, OP_CT_CLEAR, OP_CT,
     };
     const struct op *unroll = NULL;
     unsigned n = 0;
@@ -995,7 +1009,6 @@ sort_action_set(struct buffer *list, const void *ops, uint32_t size)
             buffer_put(list, op, op->size);
         }
     }
-    copy_last(list, ops, size, OP_SET_QUEUE);
     while (n < sizeof finals && !copy_last(list, ops, size, finals[n])) {
         n++;
     }
@@ -1120,10 +1133,8 @@ static bool
 works_on_popped_mpls(const struct op *op)
 {
     switch (op->code) {
-    case OP_OUTPUT: {
-        uint32_t port = ((const struct op_output *) op)->port;
-        return port != RESERVED_NORMAL && port != RESERVED_TABLE;
-    }
+    case OP_CONTROLLER:
+        return is_output_to_controllers(op);
     case OP_SET_FIELD: {
         const struct field *f
             = &fields[((const struct op_set_field *) op)->field];
@@ -1131,26 +1142,14 @@ works_on_popped_mpls(const struct op *op)
                || f->prereq == PREREQ_VLAN;
     }
     case OP_GROUP:
+    case OP_OUTPUT:
     case OP_OUTPUT_REG:
     case OP_OUTPUT_TRUNC:
-    case OP_CONTROLLER:
     case OP_ENQUEUE:
     case OP_SET_QUEUE:
-    case OP_POP_QUEUE:
-    case OP_PUSH_VLAN:
-    case OP_POP_VLAN:
     case OP_SET_VLAN_VID:
     case OP_SET_VLAN_PCP:
-    case OP_PUSH_MPLS:
-    case OP_POP_MPLS:
-    case OP_NOTE:
-    case OP_EXIT:
-    case OP_CLONE:
-    case OP_WRITE_ACTIONS:
-    case OP_CLEAR_ACTIONS:
-    case OP_SAMPLE:
     case OP_UNROLL:
-    case OP_METER:
         return true;
     }
     return false;
@@ -1164,7 +1163,7 @@ depends_on_proto(const struct op_set_field *op)
     enum prereq prereq = fields[op->field].prereq;
 
     return (prereq == PREREQ_IP || prereq == PREREQ_IPV4
-            || prereq == PREREQ_IPV6)
+            || prereq == PREREQ_IPV6 || prereq == PREREQ_ARP)
            && op->field != FIELD_IP_DSCP;
 }
 
@@ -1465,6 +1464,7 @@ encap_mpls(struct xlate *x, uint32_t packet_type)
 {
     struct flow *flow = &x->flow;
     unsigned n = flow_n_mpls(flow, x->wc);
+    bool ipv6 = flow->eth_type == CONSTANT_BE16(ETH_IPV6);
 
     MASK_ALL(x, packet_type);
     note_add_mpls(x);
@@ -1476,9 +1476,9 @@ encap_mpls(struct xlate *x, uint32_t packet_type)
         || !is_mpls_type(be16_from(be32_to(flow->packet_type)))) {
         memset(flow->mpls_lse, 0,
                sizeof *flow - offsetof(struct flow, mpls_lse));
-        flow->eth_type = 0;
+        flow->eth_type = ipv6 ? CONSTANT_BE16(ETH_IPV6) : 0;
     }
-    flow_push_mpls(flow, n, be16_from(packet_type), x->wc, true);
+    flow_push_mpls(flow, n, be16_from(packet_type), ipv6 ? NULL : x->wc, true);
     flow->packet_type = be32_from(packet_type);
 }
 
@@ -1737,7 +1737,8 @@ report_learned(struct xlate *x, const struct learned *l)
     uint64_t index = 0;
 
     xlate_report(x, TRACE_LEARNS, l->args.table, l->args.priority,
-                 l->args.cookie, l->args.idle << 16 | l->args.hard);
+                 l->args.cookie, (uint64_t) l->args.flags << 32
+                 | (uint32_t) l->args.idle << 16 | l->args.hard);
     for (unsigned i = 0; i < N_ELEMENTS(parts); i++) {
         for (uint32_t at = 0; at < sizes[i]; at += 8, index++) {
             uint64_t word = get_u64((const char *) parts[i] + at);
@@ -2191,6 +2192,8 @@ finish_mask(struct xlate *x)
 static void
 init_mask(struct xlate *x)
 {
+    enum { TUN_FLAGS_SEEN = 0x0e, ECN_MASK = 3 };   /* df, csum, key */
+
     memset(x->wc, 0, sizeof *x->wc);
     MASK_ALL(x, packet_type);
     MASK_ALL(x, in_port);
@@ -2198,6 +2201,23 @@ init_mask(struct xlate *x)
     MASK_ALL(x, recirc_id);
     if (is_ip(&x->flow)) {
         x->wc->nw_frag = 3;
+    }
+    if (x->flow.tun_dst
+        || memcmp(x->flow.tun_ipv6_dst, (uint8_t[16]) { 0 }, 16)) {
+        MASK_ALL(x, tun_id);
+        MASK_ALL(x, tun_tos);
+        x->wc->tun_flags = be16_from(TUN_FLAGS_SEEN);
+        if (x->flow.tun_dst) {
+            MASK_ALL(x, tun_src);
+            MASK_ALL(x, tun_dst);
+        } else {
+            memset(x->wc->tun_ipv6_src, 0xff, 16);
+            memset(x->wc->tun_ipv6_dst, 0xff, 16);
+        }
+        if (is_ip(&x->flow)
+            && (x->flow.tun_tos & ECN_MASK) == ECN_MASK) {
+            x->wc->nw_tos |= ECN_MASK;
+        }
     }
 }
 
@@ -2388,6 +2408,7 @@ pipeline_translate(const struct xlate_in *in, struct xlate_out *out)
     x.flow.actset_output = be32_from(RESERVED_UNSET);
     x.base = x.flow;
     x.first = x.flow;
+    x.conntracked = x.flow.ct_state != 0;
     if (frozen) {
         xlate_credit(&x, CREDIT_FROZEN, frozen);
     }

@@ -123,7 +123,9 @@ bool flow_pop_mpls(struct flow *, unsigned n, be16 eth_type,
 bool flow_push_mpls(struct flow *, unsigned n, be16 eth_type,
                     struct flow *wc, bool clear_l3);
 
-/* field.c: bits of fields; 'bytes' is a container with the field in place. */
+/* field.c: bits of fields; 'bytes' is a container with the field in place.
+ * A field may be wider to actions than what a flow holds of it. */
+unsigned field_bits(const struct field *);
 bool field_has_prereq(enum prereq, const struct flow *, struct flow *wc);
 void field_mask(const struct field *, const uint8_t *mask, struct flow *wc);
 void field_set(const struct field *, const uint8_t *value,
