@@ -593,11 +593,16 @@ class TableStats(NamedTuple):
     n_matched: int
 
 
-def tables_stats(bridge: int, n_tables: int = 255) -> list[TableStats]:
-    """Counters of the first tables."""
+def table_counters(bridge: int, n_tables: int = 255) -> list[tuple[int, int, int]]:
+    """Counters of the first tables, as in TableStats."""
     rows = ffi.new("struct table_stats[]", n_tables)
     check(lib.tables_stats_get(bridge, rows, n_tables))
-    return [TableStats(*row) for row in struct.iter_unpack("=3Q", ffi.buffer(rows))]
+    return list(struct.iter_unpack("=3Q", ffi.buffer(rows)))
+
+
+def tables_stats(bridge: int, n_tables: int = 255) -> list[TableStats]:
+    """The same with names."""
+    return [TableStats(*row) for row in table_counters(bridge, n_tables)]
 
 
 class Unmatched(NamedTuple):

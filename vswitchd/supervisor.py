@@ -52,6 +52,7 @@ _RATE = vlog.RateLimit(60, 20)
 _TABLES = ("Open_vSwitch", "Bridge", "Port", "Interface", "Controller", "Flow_Table",
            "Manager", "SSL")
 _FREED = 256                    # deleted objects that are freed at a time
+_PATIENCE = 0.02                # seconds until then: who had them deleted wants to go on
 _MAX_ROUNDS = 10_000            # of settling: a loop of packets must not hold the daemon
 
 
@@ -151,6 +152,7 @@ class Supervisor:
             # A second is the grain of rule timeouts and of fail-open.
             with trio.move_on_after(min(max(wait, 0.01), 1.0)):
                 await trio.lowlevel.wait_readable(fd)
+                await trio.sleep(_PATIENCE)
 
     async def listen(self, queue: upcalls.Queue) -> None:
         """Settles whenever an upcall queue is not empty."""

@@ -384,7 +384,7 @@ class Channels:
         may_converse = True
         while (session.role != "secondary" and not bridge.snoopers
                and not _vconn.is_dbg and not service.needs_care):
-            if may_converse and quick.can_converse(line, splitter):
+            if may_converse and quick.can_converse(line, session, splitter):
                 replies = quick.converse(codec, service, session, line, splitter)
                 if replies:
                     connection.outbox.send(replies)

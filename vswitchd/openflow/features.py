@@ -100,6 +100,7 @@ class _Counts(NamedTuple):
 _COUNTS = {OF10: _Counts(12, 64, 44)} | {version: _Counts(16, 24, 4)
                                          for version in (OF13, OF13 + 1, OF13 + 2)}
 _COUNTERS = struct.Struct("!IQQ")
+_NOTHING = (0, 0, 0)
 
 
 @cache
@@ -118,7 +119,7 @@ def encode_stats(version: int, counters: Sequence[tuple[int, int, int]]) -> byte
         return None
     reply = bytearray(_encoded_stats(version))
     for table, row in enumerate(counters):
-        if any(row):
+        if row != _NOTHING:
             _COUNTERS.pack_into(reply, where.head + table * where.size + where.at,
                                 *(min(row[0], 0xffffffff), *row[1:]))
     return bytes(reply)

@@ -336,8 +336,9 @@ class Service:
 
     def table_stats(self, conn: Session, value):
         self.settle()
-        counters = face.tables_stats(self.bridge.handle, N_TABLES)
-        counters[0] = counters[0]._replace(n_active=counters[0].n_active - self.n_hidden)
+        counters = face.table_counters(self.bridge.handle, N_TABLES)
+        n_active, *others = counters[0]
+        counters[0] = (n_active - self.n_hidden, *others)
         encoded = encode_stats(conn.version, counters) if self.tables.is_plain() else None
         if encoded is not None:
             yield Encoded((encoded,))

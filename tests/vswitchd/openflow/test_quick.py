@@ -307,6 +307,33 @@ def test_packet_outs_are_known_when_they_are_plain_or_learned(codec, version):
         assert (talk.rest, talk.n_injected, talk.replies) == (barrier, 2, b"")
 
 
+@pytest.mark.parametrize("version", [4, 5, 6])
+def test_what_is_added_to_a_bundle_is_collected_on_the_way(version):
+    codec = quick.Codec()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        mods = [messages.encode(FlowMod("add", Match.of(in_port=n), n, (Output(3),), table=0),
+                                version, n) for n in range(4)]
+        adds = [messages.encode(BundleAdd(7, 1, mod), version, n) for n, mod in enumerate(mods)]
+        other = messages.encode(BundleAdd(8, 1, mods[0]), version, 0)
+        theirs.sendall(adds[2] + other + adds[3])
+
+        def converse(data: bytes, bundle: tuple[int, int] | None) -> quick.Talk:
+            return codec.converse(version, False, 0, 0, ours.fileno(), data, False, bundle)
+
+        talk = converse(adds[0] + adds[1][:9], None)
+        assert (talk.rest, talk.added) == (adds[0] + adds[1][:9], b"")
+        talk = converse(adds[0] + adds[1], (7, 1))
+        assert (talk.added, talk.rest) == (b"".join(mods[:3]), other + adds[3])
+        for bundle in ((8, 0), (9, 1)):
+            assert converse(other, bundle).rest == other
+        # Actions that nobody has told of are for those who know them.
+        odd = messages.encode(BundleAdd(7, 1, messages.encode(FlowMod("add", Match(), 1, (
+            SetField("reg0", 5, 0xffffffff), Output(2)), table=0), version, 1)), version, 1)
+        talk = converse(adds[3] + odd, (7, 1))
+        assert (talk.added, talk.rest) == (mods[3], odd)
+
+
 def test_entries_stop_where_there_is_no_room(codec):
     change = tables.change_of(7, FlowMod("add", Match.of(in_port=1), 5, (
         SetField("reg0", 5, 0xffffffff), Output(2)), table=0))

@@ -21,6 +21,7 @@ _RECORDS = 1 << 17              # bytes of rules that are read at a time
 _N_VERSIONS = 7
 MOST_RECEIVED = 1 << 18         # bytes in a conversation
 _LINGER_US = 100                # how long a peer's next question is awaited
+_NAP_US = 30                    # in which more is added to a bundle
 _TURN_US = 1000                 # how long other tasks may be kept waiting
 
 
@@ -52,6 +53,7 @@ class Talk(NamedTuple):
     rest: bytes
     replies: bytes
     n_injected: int
+    added: bytes = b""          # to the bundle, one message behind the other
 
 
 class Guest:
@@ -114,10 +116,12 @@ class Codec:
         self._which = _ffi.new("uint32_t[2]")
         self._run = _ffi.new("struct quick_run *")
         self._changes = face.ChangeBuffer(_MAX_ROWS, _BLOB_SIZE)
+        self._added = _ffi.new("uint8_t[]", _BLOB_SIZE)
         self._received = _ffi.new("uint8_t[]", MOST_RECEIVED)
         self._talk = _ffi.new("struct quick_talk *", {
             "data": self._received, "room": MOST_RECEIVED, "linger_us": _LINGER_US,
-            "turn_us": _TURN_US})
+            "turn_us": _TURN_US, "nap_us": _NAP_US, "added": self._added,
+            "added_room": _BLOB_SIZE})
         self._calls = _ffi.new("struct quick_calls *", {
             name: _ffi.cast("void *", face.address_of(name))
             for name in ("version_open", "rules_stage", "version_commit", "version_current",
@@ -147,10 +151,13 @@ class Codec:
         return run, changes
 
     def converse(self, version: int, table_in_command: bool, dp: int, bridge: int, fd: int,
-                 data: bytes, lingers: bool = True) -> Talk:
+                 data: bytes, lingers: bool = True, bundle: tuple[int, int] | None = None) -> Talk:
         """Carries out flow_mods and packet-outs and answers barriers of a peer for as long as it
-        says nothing else and says it at once; `data` has been received already."""
+        says nothing else and says it at once; `data` has been received already. Flow_mods may also
+        be added to `bundle`, a number and flags."""
         talk, changes = self._talk, self._changes
+        talk.has_bundle, talk.n_added = bundle is not None, 0
+        talk.bundle, talk.bundle_flags = bundle or (0, 0)
         talk.fd, talk.version, talk.table_in_command = fd, version, table_in_command
         talk.dp, talk.bridge = dp, bridge
         talk.size, talk.used, talk.n_replies, talk.n_injected = len(data), 0, 0, 0
@@ -160,7 +167,8 @@ class Codec:
                             _MAX_ROWS, self._items, _ffi.cast("uint8_t *", changes.blob_at),
                             _BLOB_SIZE)
         return Talk(_ffi.buffer(self._received, talk.size)[talk.used:],
-                    _ffi.buffer(talk.replies, talk.n_replies)[:], talk.n_injected)
+                    _ffi.buffer(talk.replies, talk.n_replies)[:], talk.n_injected,
+                    _ffi.buffer(self._added, talk.n_added)[:])
 
     @staticmethod
     def admit(listener: int, hello: bytes, lingers: bool) -> int | None:
@@ -175,6 +183,7 @@ class Codec:
         """As `converse`, with a guest, who may have to say hello first."""
         talk, changes = self._talk, self._changes
         talk.fd, talk.version, talk.table_in_command = guest.fd, guest.version, False
+        talk.has_bundle, talk.n_added = False, 0
         talk.is_guest, talk.versions = True, sum(1 << version - 1 for version in versions)
         talk.flow_format, talk.is_over, talk.is_broken = guest.flow_format, False, False
         talk.dp, talk.bridge = dp, bridge

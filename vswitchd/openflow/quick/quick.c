@@ -761,6 +761,24 @@ serve_guest(struct quick_talk *t, const uint8_t *p, uint32_t length)
     return 0;
 }
 
+/* Takes in what is added to the peer's bundle; false if nothing is. */
+static bool
+take_added(struct quick *q, struct quick_talk *t)
+{
+    struct quick_run run;
+    uint32_t bundle, flags;
+
+    quick_check_bundled(q, t->version, t->data + t->used, t->size - t->used,
+                        &bundle, &flags, t->added + t->n_added,
+                        t->added_room - t->n_added, &run);
+    if (!run.n || bundle != t->bundle || flags != t->bundle_flags) {
+        return false;
+    }
+    t->used += run.used;
+    t->n_added += run.filled;
+    return true;
+}
+
 /* Does what is at the beginning of what is left; false where that is for
  * somebody else or not complete. */
 static bool
@@ -798,6 +816,9 @@ answer(struct quick *q, const struct quick_calls *calls, struct quick_talk *t,
     }
     if (p[1] == 13) {
         return send_packets(q, calls, t, blob, blob_size);
+    }
+    if (t->has_bundle && (p[1] == 34 || (p[1] == 4 && t->version == OF13))) {
+        return take_added(q, t);
     }
     quick_decode(q, t->version, t->table_in_command, t->bridge, p,
                  t->size - t->used, rows, max_rows, items, blob, blob_size,
@@ -842,7 +863,15 @@ receive(struct quick_talk *t)
     memmove(t->data, t->data + t->used, t->size - t->used);
     t->size -= t->used;
     t->used = 0;
-    if (t->size == t->room || !await_input(t->fd, t->linger_us)) {
+    if (t->size == t->room) {
+        return false;
+    }
+    if (t->n_added) {
+        /* Who is asleep in poll() costs the sender time for each message. */
+        struct timespec nap = { .tv_nsec = t->nap_us * 1000L };
+        nanosleep(&nap, NULL);
+    }
+    if (!await_input(t->fd, t->linger_us)) {
         return false;
     }
     ssize_t n = recv(t->fd, t->data + t->size, t->room - t->size,

@@ -92,20 +92,26 @@ struct quick_talk {             /* A conversation with a peer on a socket. */
     uint8_t flow_format;        /* what it asked for is kept here, */
     uint8_t is_over;            /* Out: it has left, with all answered... */
     uint8_t is_broken;          /* ...or not. */
-    uint8_t pad;
+    uint8_t has_bundle;         /* What is added to one goes to 'added'. */
+    uint32_t bundle, bundle_flags;
     uint32_t dp, bridge;
     uint32_t linger_us;         /* How long to wait for the next question, */
     uint32_t turn_us;           /* and how long to go on at all. */
+    uint32_t nap_us;            /* Adds to a bundle come in crowds if let. */
     uint8_t *data;              /* What has been received... */
     uint32_t size, room;        /* ...in and out, and its most. */
     uint32_t used;              /* Out: how much of it is done. */
     uint32_t n_injected;        /* Out: packet-outs done. */
+    uint8_t *added;             /* flow_mods, one behind the other; */
+    uint32_t added_room;
+    uint32_t n_added;           /* out: bytes of these. */
     uint32_t n_replies;         /* Out: bytes of replies that are not sent, */
     uint8_t replies[4096];      /* these. */
 };
 
-/* Carries out flow_mods and packet-outs and answers barriers for as long as a
- * peer asks for nothing else and asks at once.  A barrier behind packet-outs
+/* Carries out flow_mods and packet-outs, takes in what is added to a bundle
+ * and answers barriers for as long as a peer asks for nothing else and asks at
+ * once.  A barrier behind packet-outs
  * is for those who first tell what these have brought about.  Guests say hello
  * and choose the format of flows, too. */
 void quick_converse(struct quick *, const struct quick_calls *,

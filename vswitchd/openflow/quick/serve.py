@@ -52,20 +52,32 @@ def converse(codec: Codec, service, session: Session, line: Line, splitter: Spli
     if splitter.pending > MOST_RECEIVED:
         return b""
     service.settle()
+    number, bundle = _bundle_of(session) or (0, None)
     talk = codec.converse(session.version, session.table_in_command, service.dp,
                           service.bridge.handle, line.fd, splitter.buffer[splitter.start:],
-                          line.is_quick)
+                          line.is_quick, (number, bundle.flags) if bundle else None)
     splitter.skip(splitter.pending)
     splitter.feed(talk.rest)
+    if talk.added:
+        bundle.added.append(talk.added)
+        bundle.used_ms = face.now()
     if talk.n_injected:
         service.settle()
     return talk.replies
 
 
-def can_converse(line: Line, splitter: Splitter) -> bool:
+def can_converse(line: Line, session: Session, splitter: Splitter) -> bool:
     """Whether something is gained by that."""
-    return line.is_direct and (line.is_quick or splitter.pending >= 8 and splitter.buffer[
-        splitter.start + 1] == _PACKET_OUT)
+    return line.is_direct and (line.is_quick or bool(session.bundles) or splitter.pending >= 8
+                               and splitter.buffer[splitter.start + 1] == _PACKET_OUT)
+
+
+def _bundle_of(session: Session) -> tuple[int, bundles.Bundle] | None:
+    """The bundle that a peer fills, and its number, if it is the only one."""
+    if len(session.bundles) != 1:
+        return None
+    (number, bundle), = session.bundles.items()
+    return None if bundle.is_closed else (number, bundle)
 
 
 def _change_flows(codec: Codec, service, session: Session, splitter: Splitter) -> tuple[
