@@ -14,7 +14,10 @@ import os
 import struct
 import sys
 
+import _socket
+
 from ovsdb_server.rpc import address, blocking
+from utilities.begun import Begun, begun
 from utilities.command_line import (LOG, NO_ARGUMENT, REQUIRED_ARGUMENT, VERBOSE_OPTIONS, WARN,
                                     Fatal, apply_log_option, flush_output, parse_options,
                                     parse_seconds, print_option_list, print_version, run_tool,
@@ -114,11 +117,12 @@ def _run(argv: list[str]) -> int:
 
 def _execute(settings: _Settings, command: str, arguments: list[str]) -> int:
     """Send the command, print the answer, return the exit code.  Raises: Fatal."""
-    connection = connect(settings.target)
+    left = begun()
+    connection = _go_on(left, settings.target) if left.fd >= 0 else connect(settings.target)
     try:
         if settings.is_json:
             _call(connection, settings.target, "set-options", ["--format", "json"])
-        result = _call(connection, settings.target, command, arguments)
+        result = _call(connection, settings.target, command, arguments, left.n_sent > 0)
     except blocking.RpcError as error:
         text = error_text(error)
         flush_output()
@@ -130,10 +134,17 @@ def _execute(settings: _Settings, command: str, arguments: list[str]) -> int:
     return 0
 
 
-def _call(connection: blocking.Connection, target: str, command: str, arguments: list[str]):
-    """Return the result of a command.  Raises: RpcError, Fatal."""
+def _go_on(left: Begun, target: str) -> blocking.Connection:
+    """Return the connection on which C has sent the command."""
+    return blocking.Connection.go_on(_socket.socket(fileno=left.fd), target, left.n_sent,
+                                     left.data or b"")
+
+
+def _call(connection: blocking.Connection, target: str, command: str, arguments: list[str],
+          is_sent: bool = False):
+    """Return the result of a command, which may have been sent.  Raises: RpcError, Fatal."""
     try:
-        return connection.call(command, arguments)
+        return connection.wait_for(0) if is_sent else connection.call(command, arguments)
     except blocking.ConnectionClosed:
         reason = "End of file"
     except blocking.ProtocolError:

@@ -152,6 +152,18 @@ class Connection:
             import atexit   # Tools end without closing; see `close`.
             atexit.register(self.close)
 
+    @classmethod
+    def go_on(cls, sock, name: str, n_sent: int, received: bytes) -> "Connection":
+        """Return one where somebody has sent `n_sent` requests, with ids from 0, and `received`
+        something since; see `wait_for`."""
+        connection = cls(sock, name)
+        connection._next_id = n_sent
+        try:
+            connection._texts = connection._splitter.feed(received)
+        except ProtocolError as failure:
+            connection._splitter.failure = failure
+        return connection
+
     def __enter__(self) -> "Connection":
         return self
 
@@ -177,7 +189,10 @@ class Connection:
         Raises: RpcError, ConnectionClosed, OSError, ProtocolError, TimeoutError.
         """
         deadline = _deadline(timeout)
-        id = self.send_request(method, params, timeout)
+        return self.wait_for(self.send_request(method, params, timeout), deadline)
+
+    def wait_for(self, id: int, deadline: float | None = None) -> object:
+        """Return the result of the reply to request `id`.  Raises as `call`."""
         while True:
             message = self._read(deadline)
             if message.kind in (REPLY, ERROR) and message.id == id:

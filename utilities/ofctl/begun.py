@@ -1,32 +1,12 @@
-"""What short.c, which comes before Python, has begun and left to go on with.
+"""Connections that short.c, which comes before Python, has left: see utilities/begun.py.
 
-It asks a switch for flows, or sends it some, and reads flows from stdin; where then something is
-not as usual, short.py and flows.py go on. Only they and `many.py` use it.
+Only short.py and flows.py, which go on with them, use it.
 """
-
-import sys
 
 import _socket
 
+from utilities.begun import begun
 from utilities.command_line import run_directory
-
-
-class Begun:
-    """What is left: a connected switch, `fd` (-1: none), the number of the last message to it, how
-    many flow_mods it was sent, and what has been received since; what was read from stdin, None if
-    nothing was."""
-
-    __slots__ = "fd", "xid", "n_sent", "data", "input"
-
-    def __init__(self, fd: int = -1, xid: int = 0, n_sent: int = 0, data: bytes | None = None,
-                 input: bytes | None = None) -> None:
-        self.fd, self.xid, self.n_sent, self.data, self.input = fd, xid, n_sent, data, input
-
-
-def begun() -> Begun:
-    """What there is to go on with."""
-    talk = getattr(sys.modules.get("_quickstart"), "talk", None)
-    return Begun(*talk) if talk else Begun()
 
 
 def take_over(sock: _socket.socket, version: int, xid: int, received: bytes, name: str,

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 
 from schema.openflow.limits import BUFFER_NONE, PORT_CONTROLLER
+from utilities.begun import begun
 from utilities.command_line import Fatal
 from utilities.ofctl import protocol
-from utilities.ofctl.begun import begun, go_on_sending
+from utilities.ofctl.begun import go_on_sending
 from utilities.ofctl.connection import (
     Connection, next_xid, note, open_switch, print_message, warn,
 )

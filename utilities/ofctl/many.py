@@ -9,8 +9,8 @@ Other files, which are small or have odd characters, are for `flows.py`.
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from utilities.begun import begun
 from utilities.command_line import Fatal
-from utilities.ofctl.begun import begun
 from utilities.ofctl.connection import Connection, complain, next_xid, note, reserve_xids
 from utilities.ofctl.flows import (
     BUNDLE_FLAGS, carry_bundle, end_by, guess_protocol, limit_protocols, make_flow_mod,

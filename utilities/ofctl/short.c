@@ -91,9 +91,8 @@ is_numbered(const uint8_t *message, uint32_t xid)
     return !memcmp(message + 4, head + 4, 4);
 }
 
-/* Connects to the socket file 'path'; returns its fd or -1. */
-static int
-connect_unix(const char *path)
+int
+short_connect(const char *path)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     if (strlen(path) >= sizeof address.sun_path) {
@@ -126,7 +125,7 @@ peer_connect(struct peer *peer, const char *name)
     peer->fd = -1;
     for (size_t i = 0; i < 2 && peer->fd < 0; i++) {
         snprintf(path, sizeof path, "%s/%s%s", directory, name, ends[i]);
-        peer->fd = connect_unix(path);
+        peer->fd = short_connect(path);
         if (peer->fd < 0 && errno != ENOENT) {
             return false;
         }
@@ -539,10 +538,8 @@ find_lines_text(const char *root)
     return text;
 }
 
-/* Writes all of 'data' to stdout; false if nothing was as nobody reads it.  A
- * full disk is not told, as by Python. */
-static bool
-print(const char *data, size_t size)
+bool
+short_print(const char *data, size_t size)
 {
     size_t done = 0;
 
@@ -688,20 +685,41 @@ dump_flows(struct peer *peer, const struct order *order, const char *root)
     if (!is_known && !may_go_on) {
         peer_close(peer);
     }
-    is_known = is_known && print(out.text ? out.text : "", out.size);
+    is_known = is_known && short_print(out.text ? out.text : "", out.size);
     free(out.text);
     return is_known;
 }
 
-/* How long this process may live, in ms, -1: as long as it likes. */
-static int
-time_limit(void)
+int
+short_limit(void)
 {
     const char *text = getenv("OVS_CTL_TIMEOUT");
     bool is_number = text && !text[strspn(text, "0123456789")];
     long seconds = is_number ? strtol(text, NULL, 10) : 0;
 
     return seconds <= 0 ? -1 : seconds < 1000000 ? seconds * 1000 : 1000000000;
+}
+
+bool
+short_may_run(void)
+{
+    for (int fd = 0; fd < 3; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void
+short_leave(int limit_ms, time_t began)
+{
+    if (limit_ms > 0) {
+        char left[24];
+        long seconds = limit_ms / 1000 - (time(NULL) - began);
+        snprintf(left, sizeof left, "%ld", seconds > 1 ? seconds : 1);
+        setenv("OVS_CTL_TIMEOUT", left, 1);
+    }
 }
 
 /* The version of 'name', 0: unknown here. */
@@ -804,17 +822,12 @@ ofctl_short(int argc, char **argv, const char *root, struct short_talk *talk)
     struct order order;
 
     *talk = (struct short_talk) { .fd = -1 };
-    if (!read_words(argc, argv, &order)) {
+    if (!read_words(argc, argv, &order) || !short_may_run()) {
         return -1;
-    }
-    for (int fd = 0; fd < 3; fd++) {
-        if (fcntl(fd, F_GETFD) < 0) {
-            return -1;
-        }
     }
     peer.xid = 0;
     peer.version = order.version;
-    int limit_ms = time_limit();
+    int limit_ms = short_limit();
     time_t began = time(NULL);
     bool dumps = order.command == FLOW_SELECT;
     bool is_done = dumps ? dump_flows(&peer, &order, root)
@@ -827,12 +840,6 @@ ofctl_short(int argc, char **argv, const char *root, struct short_talk *talk)
     talk->xid = peer.xid;
     talk->data = peer_data(&peer);
     talk->size = peer.size;
-    if (limit_ms > 0) {
-        /* What has passed of the limit is not there for Python. */
-        char left[24];
-        long seconds = limit_ms / 1000 - (time(NULL) - began);
-        snprintf(left, sizeof left, "%ld", seconds > 1 ? seconds : 1);
-        setenv("OVS_CTL_TIMEOUT", left, 1);
-    }
+    short_leave(limit_ms, began);
     return -1;
 }

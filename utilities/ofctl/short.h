@@ -1,18 +1,19 @@
-/* short.h: what ovs-ofctl can do before Python is there; start.c asks for it.
- */
+/* short.h: what tools can do before Python is there; start.c asks for it. */
 
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
-/* What is left for Python to go on with: see begun.py.  A switch that has been
- * asked for its flows or sent some, but what it answers is not usual; and what
- * was read from stdin. */
+/* What is left for Python to go on with, see utilities/begun.py: a switch that
+ * was asked for its flows or sent some, or a daemon that was sent a request,
+ * but what it answers is not usual; and what was read from stdin. */
 struct short_talk {
     int fd;                     /* -1: there is no such switch. */
     uint32_t xid;               /* Of the last message to it. */
-    uint32_t n_sent;            /* Flow_mods so far. */
+    uint32_t n_sent;            /* Flow_mods or requests so far. */
     const uint8_t *data;        /* What has been received since... */
     size_t size;                /* ...and its size. */
     const char *input;          /* NULL: nothing was read. */
@@ -24,3 +25,19 @@ struct short_talk {
  * code, or -1: nothing has been printed, and it is for Python, perhaps with
  * '*talk'. */
 int ofctl_short(int argc, char **argv, const char *root, struct short_talk *);
+int appctl_short(int argc, char **argv, const char *root, struct short_talk *);
+
+/* Are stdin, stdout and stderr there?  Else Python opens something. */
+bool short_may_run(void);
+
+/* Connects to the socket file 'path'; returns its fd or -1. */
+int short_connect(const char *path);
+
+/* Writes all of 'data' to stdout; false if nothing was as nobody reads it.  A
+ * full disk is not told, as by Python. */
+bool short_print(const char *data, size_t size);
+
+/* How long this process may live, in ms, -1: as long as it likes; and what is
+ * left of it for Python when it 'began' a while ago. */
+int short_limit(void);
+void short_leave(int limit_ms, time_t began);

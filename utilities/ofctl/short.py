@@ -13,9 +13,10 @@ import sys
 import _socket
 
 from ovsdb_server.rpc import address
+from utilities.begun import Begun, begun
 from utilities.command_line import DBG, LOG, flush_output, run_directory
 from utilities.ofctl import protocol
-from utilities.ofctl.begun import Begun, begun, take_over
+from utilities.ofctl.begun import take_over
 from vswitchd.openflow.quick.lines import NICIRA, Lines, is_known
 
 _HEADER = 8

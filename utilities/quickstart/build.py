@@ -29,7 +29,8 @@ from utilities.programs import PROGRAMS
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
-SOURCES = (HERE / "start.c", ROOT / "utilities/ofctl/short.c", ROOT / "utilities/ofctl/flow.c")
+SOURCES = (HERE / "start.c", HERE / "appctl.c", ROOT / "utilities/ofctl/short.c",
+           ROOT / "utilities/ofctl/flow.c")
 INCLUDES = (ROOT / "vswitchd/openflow/quick",)
 LIBRARY_NAME = "lib/pyvswitch/modules.bundle"
 _MAGIC = b"pyvsw-1\0"

@@ -163,7 +163,7 @@ class Importer:
         return spec
 
 
-# What a short way in C has left to go on with: see utilities/ofctl/begun.py.
+# What a short way in C has left to go on with: see utilities/begun.py.
 talk: tuple | None = None
 
 

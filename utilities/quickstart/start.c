@@ -278,6 +278,7 @@ run_short(const char *name, int argc, char **argv, const char *root,
         const char *name;
         int (*run)(int, char **, const char *, struct short_talk *);
     } shorts[] = {
+        { "ovs-appctl", appctl_short },
         { "ovs-ofctl", ofctl_short },
     };
 

@@ -65,8 +65,14 @@ class Info:
         self.place = PLACES.get(row.name, row.name)
         self.variable = row.where is None
         self.codes = row.codes
-        self._headers()
         self._protocols(row)
+
+    def __getattr__(self, name: str) -> object:
+        """The members that few fields are asked for are found out when they are."""
+        if name not in ("headers", "masked", "nxm_name"):
+            raise AttributeError(name)
+        self._headers()
+        return getattr(self, name)
 
     def _headers(self) -> None:
         if not self.codes:
