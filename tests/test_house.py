@@ -255,6 +255,37 @@ def test_the_include_rule_bites():
     assert wrong_includes("pipeline", '#include "packet/flow.h"\n#include "x.h"\n') == []
 
 
+def include_circles(includes: dict[str, list[str]]) -> list[str]:
+    """Return the ways in which files include each other around, of {file: what it includes}."""
+    found: list[str] = []
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        if name in trail:
+            found.append(" -> ".join([*trail[trail.index(name):], name]))
+        elif name not in done:
+            for included in includes.get(name, ()):
+                visit(included, (*trail, name))
+            done.add(name)
+
+    for name in includes:
+        visit(name, ())
+    return found
+
+
+def test_c_headers_do_not_include_each_other_around():
+    includes = {str(path.relative_to(C_SOURCE)): re.findall(
+        r'^\s*#\s*include\s+"([^"]+)"', path.read_text(), re.MULTILINE) for path in C_FILES}
+    assert sum(map(len, includes.values())) > 150
+    assert include_circles(includes) == []
+
+
+def test_the_rule_about_circles_bites():
+    assert include_circles({"a.h": ["b.h"], "b.h": ["c.h", "d.h"], "c.h": ["a.h"]}) == [
+        "a.h -> b.h -> c.h -> a.h"]
+    assert include_circles({"a.h": ["b.h", "c.h"], "b.h": ["c.h"]}) == []
+
+
 def test_the_datapath_knows_no_openflow_code_points():
     """No constants of messages; OFP_x, the reserved port numbers, are what its programs use too."""
     pattern = re.compile(r"\b(OFP[A-Z0-9]+_[A-Z]|NXA?S?T_[A-Z]|NXM_|OXM_|ONF?A?C?T?_[A-Z]+_ET)\w*")
