@@ -234,8 +234,9 @@ class StartError(Exception):
 class Daemon:
     """A process that is or becomes a daemon.  Make one with `Daemon.start`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, kept: tuple[int, ...] = ()) -> None:
         self.settings = settings
+        self._kept = kept
         self.program = settings.program
         self._ready_fd = -1
         self._pidfile_fd = -1
@@ -243,15 +244,16 @@ class Daemon:
         self._files: dict[str, None] = {}       # To unlink at the end, in order of creation.
 
     @classmethod
-    def start(cls, settings: Settings, capabilities: tuple[int, ...] = ()) -> "Daemon":
+    def start(cls, settings: Settings, capabilities: tuple[int, ...] = (),
+              kept: tuple[int, ...] = ()) -> "Daemon":
         """Fork as the settings ask, name the process, open the log, take the pidfile.
 
-        `capabilities` is what --user keeps, NETWORK_CAPABILITIES unless given.  Returns in the
-        process that is to do the work.  With --detach the caller's process waits for `ready` and
-        ends by itself.  Raises: StartError; SystemExit, after a warning, when the log file cannot
-        be opened.
+        `capabilities` is what --user keeps, NETWORK_CAPABILITIES unless given; `kept` are standard
+        files that stay open when it is detached.  Returns in the process that is to do the work.
+        With --detach the caller's process waits for `ready` and ends by itself.  Raises:
+        StartError; SystemExit, after a warning, when the log file cannot be opened.
         """
-        self = cls(settings)
+        self = cls(settings, kept)
         vlog.set_program(self.program)
         if settings.log_file is not None:
             # Before forking, so that a wrong name is reported at once.
@@ -310,7 +312,7 @@ class Daemon:
         if self.settings.detach:
             vlog.set_level(None, vlog.CONSOLE, vlog.OFF)
             null = os.open(os.devnull, os.O_RDWR)
-            for fd in range(3):
+            for fd in {0, 1, 2}.difference(self._kept):
                 os.dup2(null, fd)
             if null > 2:
                 os.close(null)

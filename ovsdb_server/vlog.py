@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 OFF, EMER, ERR, WARN, INFO, DBG = range(6)
@@ -285,6 +286,11 @@ def _thread_name() -> str:
 
 
 LOG = _Log()
+
+
+def forward(write: Callable[[str, int, str], None]) -> None:
+    """Has `write(module, level, text)` take what is logged here: a tool has a log of its own."""
+    LOG.write = lambda logger, level, text: write(logger.name, level, text)
 
 
 def module(name: str) -> Logger:

@@ -41,6 +41,9 @@ TLS_OPTIONS = (
     ("ssl-ciphersuites", REQUIRED_ARGUMENT, ""),
     ("ssl-server-name", REQUIRED_ARGUMENT, ""),
 )
+# Options of tools that can become daemons; `utilities.background` knows what they mean.
+DAEMON_NAMES = frozenset(("detach", "no-chdir", "no-self-confinement", "pidfile",
+                          "overwrite-pidfile", "monitor", "user", "unixctl"))
 
 
 class Fatal(Exception):

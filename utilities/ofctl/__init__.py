@@ -9,9 +9,9 @@ are in `Settings`, which every command gets.  Nothing here but the start; connec
 import sys
 
 from utilities.command_line import (
-    INFO, LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, TLS_OPTIONS, VERBOSE_OPTIONS,
-    Fatal, TlsFiles, apply_log_option, parse_options, parse_seconds, print_option_list,
-    print_version, run_tool, time_limit,
+    DAEMON_NAMES, INFO, LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, TLS_OPTIONS,
+    VERBOSE_OPTIONS, Fatal, TlsFiles, apply_log_option, parse_options, parse_seconds,
+    print_option_list, print_version, run_tool, time_limit,
 )
 
 PROGRAM = "ovs-ofctl"
@@ -153,11 +153,7 @@ class Settings:
         self.names: bool | None = None
         self.stats = True
         self.has_json = False
-        self.unixctl: str | None = None
-        self.detach = False
-        self.no_chdir = self.overwrite_pidfile = self.monitor = False
-        self.user: str | None = None
-        self.pidfile: str | None = None
+        self.daemon_options: dict[str, str | None] = {}
         self.bare = self.bad_checksum = self.raw = False
         self.tls = TlsFiles()
 
@@ -231,14 +227,12 @@ def _apply(options: list[tuple[str, str | None]]) -> Settings:
             case "protocols":
                 settings.versions = protocol.parse_versions(value)
                 settings.protocols_given = True
-            case "strict" | "readd" | "bundle" | "timestamp" | "detach" | "raw":
+            case "strict" | "readd" | "bundle" | "timestamp" | "raw":
                 setattr(settings, name, True)
-            case "may-create" | "no-chdir" | "overwrite-pidfile" | "read-only" | "bare":
+            case "may-create" | "read-only" | "bare":
                 setattr(settings, name.replace("-", "_"), True)
             case "bad-csum":
                 settings.bad_checksum = True
-            case "pidfile":
-                settings.pidfile = value or ""
             case "more":
                 settings.verbosity += 1
             case "sort" | "rsort":
@@ -247,8 +241,6 @@ def _apply(options: list[tuple[str, str | None]]) -> Settings:
                 settings.names = name == "names"
             case "stats" | "no-stats":
                 settings.stats = name == "stats"
-            case "unixctl":
-                settings.unixctl = value
             case "format":
                 if value not in ("json", "text"):
                     raise Fatal(f"unknown output format `{value}'")
@@ -256,10 +248,8 @@ def _apply(options: list[tuple[str, str | None]]) -> Settings:
             case "color":
                 if _parse_color(value):
                     raise Fatal("--color: not supported yet")
-            case "monitor":
-                settings.monitor = True
-            case "user":
-                settings.user = value
+            case _ if name in DAEMON_NAMES:
+                settings.daemon_options[name] = value
             case _:
                 if not apply_log_option(name, value):
                     settings.tls.apply_option(name, value)

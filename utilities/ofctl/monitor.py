@@ -8,9 +8,8 @@ import os
 import sys
 import time
 
+from utilities.background import Background, Request
 from utilities.command_line import LOG, Fatal
-from utilities.log_commands import log_commands
-from utilities.ofctl.background import Request, answer_common, become_service
 from utilities.ofctl.connection import (
     Connection, next_xid, open_switch, print_message, readable,
 )
@@ -24,16 +23,13 @@ from vswitchd.openflow.messages.session import (
 
 _MANY = 1 << 30
 _COMMANDS = {
-    "exit": ("", 0, 0),
-    "list-commands": ("", 0, 0),
-    "ofctl/barrier": ("", 0, 0),
-    "ofctl/block": ("", 0, 0),
-    "ofctl/packet-out": ('"in_port=<port> packet=<hex data> actions=..."', 1, 1),
-    "ofctl/send": ("OFMSG...", 1, _MANY),
-    "ofctl/set-output-file": ("FILE", 1, 1),
-    "ofctl/unblock": ("", 0, 0),
-    "version": ("", 0, 0),
-    **{name: row[:3] for name, row in log_commands().items()},
+    "exit": ("", 0, 0, None),
+    "ofctl/barrier": ("", 0, 0, None),
+    "ofctl/block": ("", 0, 0, None),
+    "ofctl/packet-out": ('"in_port=<port> packet=<hex data> actions=..."', 1, 1, None),
+    "ofctl/send": ("OFMSG...", 1, _MANY, None),
+    "ofctl/set-output-file": ("FILE", 1, 1, None),
+    "ofctl/unblock": ("", 0, 0, None),
 }
 
 
@@ -119,23 +115,21 @@ class _Monitor:
 
     def serve(self) -> None:
         """Prints messages and obeys commands until 'exit' or until the switch goes."""
-        service = become_service(self._settings, "ovs-ofctl")
-        service.complete()
-        control = service.control
+        background = Background("ovs-ofctl", self._settings.daemon_options, 2)
+        control = background.open_control(_COMMANDS)
+        background.ready()
         try:
             self._drain()
             while self._exiting is None:
                 waiting = [] if self._is_blocked else [self._connection]
-                sockets = control.sockets() if control else []
-                ready = readable(*waiting, *sockets)
+                ready = readable(*waiting, *(control.fds() if control else ()))
                 if control:
                     for request in control.take(ready):
-                        if not answer_common(request, _COMMANDS):
-                            self._obey(request)
+                        self._obey(request)
                 if self._connection in ready and not self._is_blocked:
                     self._receive()
         finally:
-            service.close()
+            background.close()
 
     def _drain(self) -> None:
         for data in self._connection.take_waiting():

@@ -2,7 +2,6 @@
 
 from ovsdb_server.rpc.message import NOTIFICATION, REPLY
 from utilities.command_line import write_text
-from utilities.ovsdb_client.background import go_background, start_background
 from utilities.ovsdb_client.monitor import Watcher
 from utilities.ovsdb_client.session import Session
 
@@ -21,7 +20,7 @@ def unlock(session: Session, arguments: list[str]) -> None:
 
 def _do_lock(session: Session, method: str, name: str) -> None:
     """Send the request, print the answer and what follows."""
-    start_background(session)
+    session.start_background()
     locker = _Locker(session)
     locker.requests[session.connection.send_request(method, [name])] = method
     locker.run(None)
@@ -39,7 +38,7 @@ class _Locker(Watcher):
         self.requests[self.connection.send_request(method, [name])] = method
 
     def commands(self) -> dict:
-        """Return what the control socket understands, see `open_control`."""
+        """Return what the control socket understands, see `Background.open_control`."""
         def sender(method: str):
             def send(arguments: list[str]) -> tuple[str | None, str | None]:
                 self.request(method, arguments[0])
@@ -55,7 +54,7 @@ class _Locker(Watcher):
             self.session.print_json(message.result)
             if not self._has_initial:
                 self._has_initial = True
-                go_background(self.session)
+                self.session.go_background()
         elif message.kind == NOTIFICATION and message.method in ("locked", "stolen"):
             write_text(f"{message.method}\n")
             self.session.print_json(message.params)

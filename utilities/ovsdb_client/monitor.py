@@ -13,7 +13,6 @@ from ovsdb_server.rpc.blocking import ConnectionClosed, ProtocolError
 from ovsdb_server.rpc.message import NOTIFICATION, REPLY, REQUEST
 from utilities.command_line import Fatal, flush_output, write_text
 from ovsdb_server.engine.json_complaint import JsonError, read_json
-from utilities.ovsdb_client.background import go_background, open_control, start_background
 from utilities.ovsdb_client.session import Session, reason_of
 from utilities.table import Table
 
@@ -110,7 +109,7 @@ def _watch(session: Session, version: int, arguments: list[str], condition: str 
         monitored[name], requests[name] = _parse_groups(session, table, groups, where)
     if session.is_change_aware is not False:
         session.set_change_aware(session.is_change_aware is True)
-    start_background(session)
+    session.start_background()
     params: list = [session.database, [session.database, 0], requests]
     if version == 3:
         params.append(last_id)
@@ -136,7 +135,7 @@ class Watcher:
 
     def run(self, request_id: object) -> None:
         """Handle messages until the connection or a command ends it."""
-        self.control = open_control(self.session, self.commands())
+        self.control = self.session.open_control(self.commands())
         while not self.is_finished:
             try:
                 message = self.connection.receive(0)
@@ -155,7 +154,7 @@ class Watcher:
         flush_output()
 
     def commands(self) -> dict:
-        """Return what the control socket understands, see `open_control`."""
+        """Return what the control socket understands, see `Background.open_control`."""
         return {"exit": ("", 0, 0, self._exit),
                 "ovsdb-client/block": ("", 0, 0, self._block),
                 "ovsdb-client/unblock": ("", 0, 0, self._unblock),
@@ -198,14 +197,14 @@ class Watcher:
         events = poll.poll()
         ready = {fd for fd, _ in events}
         if self.control is not None:
-            self.control.serve(ready)
+            self.control.take(ready)
 
     def _handle(self, message, request_id: object) -> None:
         if message.kind == REPLY and message.id == request_id:
             self._take_reply(message.result)
             if not self._has_initial:
                 self._has_initial = True
-                go_background(self.session)
+                self.session.go_background()
         elif message.kind not in (REPLY, NOTIFICATION, REQUEST) and message.id == request_id:
             raise Fatal(f"transaction returned error: {json_text(message.error)}")
         elif message.kind == NOTIFICATION:

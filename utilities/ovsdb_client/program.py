@@ -7,8 +7,9 @@
 import os
 import sys
 
-from utilities.command_line import (INFO, LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT,
-                                    TABLE_OPTIONS, TLS_OPTIONS, VERBOSE_OPTIONS, WARN, Fatal,
+from utilities.command_line import (DAEMON_NAMES, INFO, LOG, NO_ARGUMENT,
+                                    OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, TABLE_OPTIONS,
+                                    TLS_OPTIONS, VERBOSE_OPTIONS, WARN, Fatal,
                                     apply_log_option, flush_output, parse_options, parse_seconds,
                                     print_version, run_tool, time_limit)
 from utilities.ovsdb_client.session import PROGRAM, Session
@@ -97,8 +98,8 @@ def _run(argv: list[str]) -> int:
     try:
         _function(function)(session, arguments)
     finally:
-        if session.daemon is not None:
-            session.daemon.finish()
+        if session.background is not None:
+            session.background.close()
     return 0
 
 
@@ -126,8 +127,7 @@ def _apply_option(session: Session, name: str, value: str | None) -> None:
             session.is_change_aware = name == "db-change-aware"
         case "leader-only" | "no-leader-only":
             session.leader_only = name == "leader-only"
-        case "detach" | "no-chdir" | "no-self-confinement" | "pidfile" | "overwrite-pidfile" \
-                | "monitor" | "user" | "unixctl":
+        case _ if name in DAEMON_NAMES:
             session.daemon_options[name] = value
         case "record" | "replay":
             raise Fatal(f"--{name} is not supported")

@@ -26,14 +26,27 @@ class Session:
         self.is_change_aware: bool | None = None
         self.leader_only = True
         self.daemon_options: dict[str, str | None] = {}
-        self.daemon = None
+        self.background = None              # Of utilities.background, once it is there.
         self.server = default_remote()
         self.connection: Connection | None = None
         self.database = ""
 
-    @property
-    def is_detached(self) -> bool:
-        return "detach" in self.daemon_options
+    def start_background(self) -> None:
+        """Fork for --detach, take the pidfile."""
+        if {"detach", "pidfile", "monitor", "user", "unixctl"} & set(self.daemon_options):
+            from utilities.background import Background     # Few runs pay for this.
+            self.background = Background(PROGRAM, self.daemon_options, 1, 2)
+
+    def open_control(self, commands: dict):
+        """Open the control socket of a detached process, or of one that was given --unixctl."""
+        if self.background is None or not {"detach", "unixctl"} & set(self.daemon_options):
+            return None
+        return self.background.open_control(commands)
+
+    def go_background(self) -> None:
+        """Let the parent return; what is printed still goes where it went."""
+        if self.background is not None:
+            self.background.ready()
 
     def call(self, method: str, params: list):
         """Send a request and return its result; the server's error ends the program."""

@@ -14,7 +14,7 @@ import sys
 import time
 
 from utilities.command_line import (
-    ERR, INFO, LOG, NO_ARGUMENT, OFF, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, TLS_OPTIONS,
+    DAEMON_NAMES, ERR, INFO, LOG, NO_ARGUMENT, OPTIONAL_ARGUMENT, REQUIRED_ARGUMENT, TLS_OPTIONS,
     VERBOSE_OPTIONS, WARN, Fatal, TlsFiles, apply_log_option, parse_options, print_version,
     run_tool,
 )
@@ -60,10 +60,7 @@ class Settings:
         self.queue: int | None = None
         self.queues: dict[str, int] = {}
         self.flow_files: list[str] = []
-        self.unixctl: str | None = None
-        self.detach = self.no_chdir = self.overwrite_pidfile = self.monitor = False
-        self.user: str | None = None
-        self.pidfile: str | None = None
+        self.daemon_options: dict[str, str | None] = {}
         self.tls = TlsFiles()
 
 
@@ -129,14 +126,10 @@ def _apply(settings: Settings, name: str, value: str | None) -> None:
         case "protocols":
             from utilities.ofctl.protocol import parse_versions
             settings.versions = parse_versions(value)
-        case "unixctl" | "user":
-            setattr(settings, name, value)
-        case "pidfile":
-            settings.pidfile = value or ""
-        case "detach" | "no-chdir" | "overwrite-pidfile" | "monitor":
-            setattr(settings, name.replace("-", "_"), True)
-        case "mute" | "no-self-confinement":
-            pass                # Neither changes what can be seen, as in Open vSwitch.
+        case _ if name in DAEMON_NAMES:
+            settings.daemon_options[name] = value
+        case "mute":
+            pass                # It changes nothing that can be seen, as in Open vSwitch.
         case _:
             if not apply_log_option(name, value):
                 settings.tls.apply_option(name, value)
@@ -289,40 +282,30 @@ class _Controller:
 
     def serve(self) -> None:
         """Controls switches until told to stop."""
-        from utilities.log_commands import log_commands
-        from utilities.ofctl.background import answer_common, become_service
-        commands = {name: ("", 0, 0) for name in ("exit", "list-commands", "version")} | {
-            name: row[:3] for name, row in log_commands().items()}
-        service = become_service(self.settings, PROGRAM)
-        if self.settings.detach:            # What complains from now on, does so in the log.
-            LOG.set_level(None, "console", OFF)
-            sys.stderr.flush()
-            null = os.open(os.devnull, os.O_RDWR)
-            os.dup2(null, 2)
-            os.close(null)
-        service.complete()
-        control = service.control
+        from utilities.background import Background
+        background = Background(PROGRAM, self.settings.daemon_options)
+        control = background.open_control({"exit": ("", 0, 0, None)})
+        background.ready()                  # What complains from now on, does so in the log.
         try:
             while True:
                 now = time.monotonic()
                 for caller in self._callers:
                     self._call(caller, now)
                 waiting = [*self._listeners, *self._switches,
-                           *(control.sockets() if control else [])]
+                           *(control.fds() if control else [])]
                 buffered = [switch for switch in self._switches if switch.has_more()]
                 dues = [caller.due for caller in self._callers if caller.switch is None]
                 timeout = 0 if buffered else max(0.0, min(dues) - now) if dues else None
                 ready = select.select(waiting, [], [], timeout)[0]
                 for request in control.take(ready) if control else ():
-                    if not answer_common(request, commands) and request.name == "exit":
-                        request.reply()
-                        return
+                    request.reply()         # `exit` is the only one
+                    return
                 for listener in [one for one in self._listeners if one in ready]:
                     self._accept(listener)
                 for switch in [one for one in self._switches if one in ready or one in buffered]:
                     self._attend(switch)
         finally:
-            service.close()
+            background.close()
 
     def _accept(self, listener) -> None:
         parsed = self._listeners[listener]
