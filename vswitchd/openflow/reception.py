@@ -55,6 +55,7 @@ class Need(Enum):
     QUESTION = auto()           # its own next one
     ROOM = auto()               # until it reads what it is told
     TURN = auto()               # until others have had theirs
+    VERSION = auto()            # until no packet meets older rules
     KEEPER = auto()             # to be a connection
     NOTHING = auto()            # it has left
 
@@ -185,6 +186,8 @@ class Reception:
         if need is Need.ROOM:
             await trio.lowlevel.wait_writable(visit.guest.fd)
         elif need is Need.TURN:
+            await trio.lowlevel.checkpoint()
+        elif need is Need.VERSION:
             await trio.sleep(_PAUSE)
         else:
             with trio.move_on_after(inf if visit.guest.version else _HELLO) as patience:
@@ -227,9 +230,13 @@ class Reception:
             if message is None:
                 if guest.is_broken:
                     return Need.KEEPER
-                return Need.ROOM if visit.queue else Need.QUESTION
+                if visit.queue:
+                    return Need.ROOM
+                return Need.TURN if guest.is_quick and perf_counter() >= end else Need.QUESTION
             if _is_barrier(message, guest.version):
-                break                               # until it is due
+                if guest.n_injected:
+                    continue
+                return Need.VERSION
             if not self._answer(visit, message):
                 return Need.KEEPER if visit.flush() else Need.ROOM
             if not visit.flush():

@@ -110,8 +110,8 @@ async def test_guests_are_answered_and_nobody_has_to_know_them(tmp_path):
 @pytest.mark.trio
 async def test_who_leaves_without_reading_is_left_to_those_who_complain(tmp_path):
     async with reception(tmp_path) as host:
-        async with await host.come(say(1, HELLO, 7)):
-            pass
+        async with await host.come(say(1, HELLO, 7)) as peer:
+            await trio.lowlevel.wait_readable(peer.socket)
         await host.n_kept.wait()
         assert host.kept == [("unix#0", 1, "of", b"")]
 
