@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -27,6 +28,8 @@ from vswitchd.openflow.messages import encode
 from vswitchd.openflow.messages.flow import (
     AggregateStatsReply, FlowStats, FlowStatsReply,
 )
+from vswitchd.openflow.messages.port import Port, PortDescReply
+from vswitchd.openflow.messages.session import FEATURE_ACTIONS, FeaturesReply
 from vswitchd.openflow.text import parse_flow
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,6 +68,9 @@ class Script(NamedTuple):
     hangs_up: bool = False              # Behind that.
     is_first: bool = False              # Says hello before it has heard it.
     has_many_names: bool = False        # So many that it tells them in parts.
+    ports: tuple[Port, ...] = ()
+    capabilities: frozenset[str] = frozenset(("FLOW_STATS", "ARP_MATCH_IP", "GROUP_STATS"))
+    config: bytes = b"\0\0\0\x80"
 
 
 class FakeSwitch:
@@ -104,11 +110,17 @@ class FakeSwitch:
             case 0:
                 answer = b"" if script.is_first else script.hello
             case 5:
-                answer = bytes((version, 6, 0, 32)) + xid + bytes(24)
+                ports = script.ports if version < 4 else ()
+                answer = encode(FeaturesReply(1 << 63 | 0xabc, 256, 254, 0, script.capabilities,
+                                              frozenset(FEATURE_ACTIONS[2:5]), ports), version, 0)
+            case 7:
+                answer = bytes((version, 8, 0, 12)) + xid + script.config
             case 4 | 14:
                 answer = script.to_change
             case 18:
                 answer = bytes((version, 19 + 2 * (version > 1), 0, 8)) + xid
+            case 16 if message[9] == 13 and script.ports:
+                answer = encode(PortDescReply(script.ports), version, 0)
             case 16 if message[9] in (3, 12, 13):
                 rest = message[8:10] + bytes(2 if version == 1 else 6)
                 rest += b"\0\x40" + bytes(62) if message[9] == 12 else b""
@@ -191,7 +203,7 @@ def in_c(tmp_path_factory):
     subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", library,
                     f"-I{ROOT / 'vswitchd/openflow/quick'}",
                     f'-DEXT_SUFFIX="{extension.VERSIONED}"', ROOT / "utilities/ofctl/short.c",
-                    ROOT / "utilities/ofctl/flow.c"],
+                    ROOT / "utilities/ofctl/flow.c", ROOT / "utilities/ofctl/features.c"],
                    check=True)
     call = ctypes.CDLL(str(library)).ofctl_short
 
@@ -346,6 +358,19 @@ LINES |= {
 }
 
 
+MAC = bytes(range(1, 7))
+PORTS = (Port(3, MAC, "eth3", 0x41, 0x301, 0xa28a, 0x1, 0xffff, 0x3, 10_000_000, 40_000_000),
+         Port(0xfffe, MAC, "br0", 1, 1), Port(1, MAC, "a" * 15, 0, 0x4), Port(0xff00 - 1, MAC, ""),
+         Port(3, MAC, "again", 0x20, 0x200, 0x40, 0, 0x20))
+SHOWN = Script(ports=PORTS)
+LINES |= {f"-OOpenFlow1{minor} show br0": SHOWN._replace(
+              hello=bytes.fromhex("06000010000000010001000800000000")[:15] + bytes((2 << minor,)),
+              ports=tuple(replace(port, state=port.state & 7) if minor else port for port in PORTS))
+          for minor in (0, 2, 3, 4, 5)}
+LINES |= {"show br0": SHOWN, "show br0 -OOpenFlow10": Script(config=b"\0\6\xff\xff",
+                                                           capabilities=frozenset())}
+
+
 def _words(line: str, directory: Path) -> list[str]:
     (directory / "flows.txt").write_text(FILE)
     return line.replace("FILE", str(directory / "flows.txt")).split()
@@ -380,14 +405,15 @@ def test_single_commands_in_c_say_and_print_what_python_does(
                                capfdbinary, monkeypatch)
     assert (found[0], usual[0], left[0]) == (0, 0, 0)
     assert found[1:] == usual[1:]
-    assert "dump" not in line or found[1]
+    assert not ("dump" in line or "show" in line) or found[1]
 
 
 @pytest.mark.parametrize("line", LINES)
 @pytest.mark.parametrize("change", [
     {"to_change": ERROR, "to_stats": ERROR}, {"hello": ERROR}, {"hello": BITMAP[:15] + b"\4"},
     {"to_change": ECHO, "to_stats": b"", "hangs_up": True},
-    {"to_stats": replies((2,)) + parts13((2,))}])
+    {"to_stats": replies((2,)) + parts13((2,))}, {"config": b"\0\3\0\0"},
+    {"ports": (Port(5, MAC, "odd\x07"), Port(4, MAC, "x"))}])
 def test_at_other_answers_python_goes_on_or_begins_anew(
         line, change, in_c, tmp_path, monkeypatch, capfdbinary):
     monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))

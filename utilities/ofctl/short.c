@@ -1,5 +1,5 @@
-/* short.c: what ovs-ofctl can do without Python: add, change and delete a
- * flow, dump flows, sum them up.
+/* short.c: what ovs-ofctl can do without Python: add, change and delete
+ * flows, dump them, sum them up, show a switch.
  *
  * What is said to the switch and what it answers is then always the same, and
  * to start Python takes three times as long as all the rest.  At any option,
@@ -29,11 +29,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "features.h"
 #include "flow.h"
 
 enum {
     HEADER = 8,
-    HELLO = 0, FEATURES_REQUEST = 5, FEATURES_REPLY = 6,
+    HELLO = 0, FEATURES_REQUEST = 5, FEATURES_REPLY,
+    GET_CONFIG_REQUEST, GET_CONFIG_REPLY,
     VENDOR = 4,
     HELLO_WAIT_MS = 50,         /* For the peer, that says hello first. */
     WAIT_MS = 500,              /* For answers that take no time. */
@@ -349,6 +351,7 @@ struct order {
     uint8_t version;
     bool aggregate, has_stats, has_names;
     bool is_file;               /* 'flow' is the name of one with flows. */
+    bool shows;                 /* The switch, no flows. */
     const char *bridge;
     const char *flow;           /* "" if none is named. */
 };
@@ -700,6 +703,59 @@ short_limit(void)
     return seconds <= 0 ? -1 : seconds < 1000000 ? seconds * 1000 : 1000000000;
 }
 
+/* Asks something and shows the answer, which must be in one part. */
+static bool
+show_answer(FILE *out, struct peer *peer, const char *name, uint8_t request,
+            const void *body, size_t body_size, uint8_t reply,
+            bool (*show)(FILE *, const uint8_t *, size_t))
+{
+    size_t size = peer_send(peer, request, body, body_size, false)
+        ? peer_receive(peer, WAIT_MS) : 0;
+    const uint8_t *p = peer_data(peer);
+
+    if (!size || !is_reply(peer, reply)
+        || (body_size && (size < HEADER + 8 || p[8] || p[9] != PORT_DESC
+                          || p[10] || p[11]))) {
+        return false;
+    }
+    fputs(name, out);
+    if (peer->version > OF10) {
+        fprintf(out, " (OF1.%d)", peer->version - 1);
+    }
+    fprintf(out, " (xid=0x%x):", peer->xid);
+    bool is_known = show(out, p, size);
+    peer_drop(peer, size);
+    return is_known;
+}
+
+/* Shows a switch, its ports and its configuration. */
+static bool
+show_switch(struct peer *peer, const struct order *order)
+{
+    uint8_t all_ports[16] = { 0, PORT_DESC, [8] = 0xff, 0xff, 0xff, 0xff };
+    uint8_t version = peer->version;
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    bool is_known = out && peer_open(peer, order->bridge)
+        && show_answer(out, peer, "OFPT_FEATURES_REPLY", FEATURES_REQUEST,
+                       NULL, 0, FEATURES_REPLY, features_show)
+        && (version < OF13
+            || show_answer(out, peer, "OFPST_PORT_DESC reply",
+                           type_of(version, STATS_REQUEST), all_ports,
+                           version == OF15 ? 16 : 8,
+                           type_of(version, STATS_REPLY), port_desc_show));
+
+    peer_close(peer);
+    is_known = is_known && peer_open(peer, order->bridge)
+        && show_answer(out, peer, "OFPT_GET_CONFIG_REPLY", GET_CONFIG_REQUEST,
+                       NULL, 0, GET_CONFIG_REPLY, config_show);
+    peer_close(peer);
+    is_known = out && !fclose(out) && is_known && short_print(text, size);
+    free(text);
+    return is_known;
+}
+
 bool
 short_may_run(void)
 {
@@ -778,6 +834,7 @@ read_words(int argc, char **argv, struct order *order)
         { "del-flows", false, FLOW_DELETE, FLOW_DELETE_STRICT },
         { "dump-flows", false, FLOW_SELECT, FLOW_SELECT },
         { "dump-aggregate", false, FLOW_SELECT, FLOW_SELECT },
+        { "show", false, FLOW_SELECT, FLOW_SELECT },
     };
     const char *words[3] = { "", "", "" };
     bool is_strict = false, is_known = false;
@@ -808,6 +865,8 @@ read_words(int argc, char **argv, struct order *order)
     }
     order->aggregate = !strcmp(words[0], "dump-aggregate");
     order->is_file = !strcmp(words[0], "add-flows");
+    order->shows = !strcmp(words[0], "show");
+    is_known = is_known && !(order->shows && n == 3);
     order->bridge = words[1];
     order->flow = words[2];
     /* Terminals see names. */
@@ -830,7 +889,8 @@ ofctl_short(int argc, char **argv, const char *root, struct short_talk *talk)
     int limit_ms = short_limit();
     time_t began = time(NULL);
     bool dumps = order.command == FLOW_SELECT;
-    bool is_done = dumps ? dump_flows(&peer, &order, root)
+    bool is_done = order.shows ? show_switch(&peer, &order)
+        : dumps ? dump_flows(&peer, &order, root)
         : change_flows(&peer, &order, limit_ms, talk);
     if (is_done) {
         peer_close(&peer);

@@ -32,13 +32,13 @@ FEATURES = (
     (0x200, "1TB-FD"), (0x400, "OTHER"), (0x800, "COPPER"), (0x1000, "FIBER"),
     (0x2000, "AUTO_NEG"), (0x4000, "AUTO_PAUSE"), (0x8000, "AUTO_PAUSE_ASYM"),
 )
-_SPEEDS = ((0x200, 1000000), (0x100, 100000), (0x80, 40000), (0x40, 10000), (0x30, 1000),
+SPEEDS = ((0x200, 1000000), (0x100, 100000), (0x80, 40000), (0x40, 10000), (0x30, 1000),
            (0xC, 100), (0x3, 10))
 
 
 def features_to_mbps(features: int) -> int:
     """The fastest speed among the features, in Mbps."""
-    for mask, mbps in _SPEEDS:
+    for mask, mbps in SPEEDS:
         if features & mask:
             return mbps
     return 0

@@ -318,7 +318,7 @@ FEATURE_ACTIONS = (
 )
 """OpenFlow 1.0 action names by bit of the features reply."""
 
-_ACTIONS_SHOWN = ("output", "enqueue") + FEATURE_ACTIONS[1:11]
+ACTIONS_SHOWN = ("output", "enqueue") + FEATURE_ACTIONS[1:11]
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +377,7 @@ def show_features_reply(frame: Frame, out: list[str], style: Style) -> None:
     out.append(" ".join(row[0] for row in CAPABILITIES if row[0] in value.capabilities) or "0")
     out.append("\n")
     if frame.version == OF10:
-        actions = " ".join(n for n in _ACTIONS_SHOWN if n in value.actions)
+        actions = " ".join(n for n in ACTIONS_SHOWN if n in value.actions)
         if actions:
             out.append(f"actions: {actions}\n")
     if frame.version < OF13:
