@@ -10,7 +10,8 @@ import struct
 from datapath import face
 from ovsdb_server import vlog
 from schema.flow.seam import SEAM
-from schema.openflow.limits import BUCKET_ALL, GROUP_ALL, GROUP_ANY, PORT_NONE
+from schema.openflow.limits import BUCKET_ALL, BUCKET_MAX, GROUP_ALL, GROUP_ANY, PORT_NONE
+from schema.openflow.messages import OF10
 from vswitchd.openflow import source
 from vswitchd.openflow.action_types import Actions
 from vswitchd.openflow.compile import compile_actions
@@ -19,7 +20,7 @@ from vswitchd.openflow.fields import INFO
 from vswitchd.openflow.features import table_features
 from vswitchd.openflow.messages.group import (Bucket, GroupDesc, GroupFeaturesReply, GroupMod,
                                               GroupStats, Selection)
-from vswitchd.openflow.messages.table import actions_to_bits
+from vswitchd.openflow.messages.table import ACTIONS10, actions_to_bits
 from vswitchd.openflow.selection import describe_selection
 
 _ANY = face.ANY
@@ -76,7 +77,9 @@ def statistics(bridge: int, number: int, now_ms: int) -> tuple[GroupStats, ...]:
 
 def features(version: int) -> GroupFeaturesReply:
     """What groups can be."""
-    actions = actions_to_bits(table_features(0, version).hit.apply.actions, version)
+    # In OpenFlow 1.0 tables do not tell of actions.
+    names = frozenset(ACTIONS10) if version == OF10 else table_features(0, version).hit.apply.actions
+    actions = actions_to_bits(names, version)
     return GroupFeaturesReply(_TYPES, _CAPABILITIES, (_MAX_GROUPS,) * 4, (actions,) * 4)
 
 
@@ -103,16 +106,11 @@ def _merged(bridge: int, mod: GroupMod) -> GroupDesc:
                   if row.bucket_id == mod.command_bucket), None)
     first, last = 0xfffffffd, 0xfffffffe
     if mod.command == "insert_bucket":
+        if place is None and mod.command_bucket <= BUCKET_MAX:
+            raise OpenFlowError("OFPGMFC_UNKNOWN_BUCKET")
         if any(new.bucket_id == row.bucket_id for new in mod.buckets for row in rows):
             raise OpenFlowError("OFPGMFC_BUCKET_EXISTS")
-        if mod.command_bucket == first:
-            place = 0
-        elif mod.command_bucket == last:
-            place = len(rows)
-        elif place is None:
-            raise OpenFlowError("OFPGMFC_UNKNOWN_BUCKET")
-        else:
-            place += 1
+        place = len(rows) if mod.command_bucket == last else 0 if place is None else place + 1
         rows[place:place] = mod.buckets
     elif mod.command_bucket == BUCKET_ALL:
         rows = []
@@ -133,7 +131,8 @@ def change_of(bridge: int, mod: GroupMod) -> face.GroupChange:
         return face.GroupChange(bridge, SEAM["GROUP_DELETE"], 0,
                                 _ANY if mod.group in (GROUP_ALL, GROUP_ANY) else mod.group)
     if mod.group > _MAX_GROUPS:
-        raise OpenFlowError("OFPGMFC_INVALID_GROUP")
+        raise OpenFlowError("OFPGMFC_INVALID_GROUP" if mod.command in ("add", "add_or_mod")
+                            else "OFPGMFC_UNKNOWN_GROUP")
     command = SEAM["GROUP_ADD"] if mod.command == "add" else SEAM["GROUP_MODIFY"]
     if mod.command == "add_or_mod":
         command = SEAM["GROUP_MODIFY" if find(bridge, mod.group) else "GROUP_ADD"]

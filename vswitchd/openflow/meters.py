@@ -78,6 +78,10 @@ class Meters:
             old.config = config
 
     def _set(self, number: int, config: MeterConfig) -> None:
+        if not config.flags & (FLAGS["kbps"] | FLAGS["pktps"]):
+            raise OpenFlowError("OFPMMFC_BAD_FLAGS")
+        if not config.bands:
+            raise OpenFlowError("OFPMMFC_OUT_OF_BANDS")
         if config.flags & ~sum(FLAGS.values()):
             raise OpenFlowError("OFPMMFC_BAD_FLAGS")
         try:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from schema.openflow.limits import (
-    BUCKET_ALL, BUCKET_FIRST, BUCKET_LAST, BUCKET_MAX, GROUP_ALL, GROUP_ANY, GROUP_MAX, PORT_NONE,
+    BUCKET_ALL, BUCKET_FIRST, BUCKET_LAST, BUCKET_MAX, GROUP_ALL, GROUP_ANY, PORT_NONE,
 )
 from schema.openflow.messages import OF10, OF11, OF12, OF13, OF15
 from vswitchd.openflow.actions import decode_actions, encode_actions
@@ -236,14 +236,6 @@ def _encode_selection(selection: Selection, version: int) -> bytes:
 
 
 def decode_group_mod(frame: Frame) -> GroupMod:
-    value = _decode_mod(frame)
-    if value.group > GROUP_MAX and (value.command != "delete" or value.group != GROUP_ALL):
-        raise OpenFlowError("OFPGMFC_INVALID_GROUP")
-    return value
-
-
-def _decode_mod(frame: Frame) -> GroupMod:
-    """Decodes a modification, of groups that cannot be too."""
     body, version = frame.body, frame.version
     command, kind, group = struct.unpack_from("!HBxI", body)
     selection = Selection()
@@ -365,7 +357,7 @@ def _format_fields(fields: tuple[tuple[str, int], ...]) -> str:
 
 
 def show_group_mod(frame: Frame, out: list[str], style: Style) -> None:
-    value = _decode_mod(frame)
+    value = decode_group_mod(frame)
     new_layout = frame.version >= OF15 or frame.version == OF10
     text = f"\n {_SHOWN[value.command]} "
     if value.command in ("insert_bucket", "remove_bucket") and new_layout:

@@ -305,6 +305,8 @@ class CtFlush:
 
 
 def decode_ct_flush_zone(frame: Frame) -> CtFlushZone:
+    if any(frame.body[:6]):
+        raise OpenFlowError("NXBRC_MUST_BE_ZERO")
     return CtFlushZone(int.from_bytes(frame.body[6:8], "big"))
 
 
@@ -313,7 +315,7 @@ def encode_ct_flush_zone(value: CtFlushZone, version: int):
 
 
 def show_ct_flush_zone(frame: Frame, out: list[str], style: Style) -> None:
-    out.append(f" zone_id={decode_ct_flush_zone(frame).zone}")
+    out.append(f" zone_id={int.from_bytes(frame.body[6:8], 'big')}")
 
 
 _TUPLE = (("src", 16), ("dst", 16), ("src_port", 2), ("dst_port", 2), ("icmp_id", 2),

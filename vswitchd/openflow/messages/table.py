@@ -141,7 +141,7 @@ class TableFeaturesReply:
 
 # Action types by bit, and their names as they are shown.
 
-_ACTIONS10 = ("output", "set_vlan_vid", "set_vlan_pcp", "strip_vlan", "mod_dl_src", "mod_dl_dst",
+ACTIONS10 = ("output", "set_vlan_vid", "set_vlan_pcp", "strip_vlan", "mod_dl_src", "mod_dl_dst",
               "mod_nw_src", "mod_nw_dst", "mod_nw_tos", "mod_tp_src", "mod_tp_dst", "enqueue")
 _ACTIONS11 = {
     0: "output", 1: "set_vlan_vid", 2: "set_vlan_pcp", 3: "mod_dl_src", 4: "mod_dl_dst",
@@ -162,7 +162,7 @@ ACTION_ORDER = (
 def actions_from_bits(bits: int, version: int) -> frozenset[str]:
     """Names of the action types whose bits are set."""
     if version == OF10:
-        return frozenset(name for i, name in enumerate(_ACTIONS10) if bits >> i & 1)
+        return frozenset(name for i, name in enumerate(ACTIONS10) if bits >> i & 1)
     # What a set_field can say is no action of its own from 1.2 on.
     known = range(1) if version >= OF12 else range(15)
     top = 26 if version >= OF12 else 25
@@ -174,7 +174,7 @@ def actions_from_bits(bits: int, version: int) -> frozenset[str]:
 def actions_to_bits(names: frozenset[str], version: int) -> int:
     """The bits of action types; names that the version does not have are left out."""
     if version == OF10:
-        return sum(1 << i for i, name in enumerate(_ACTIONS10) if name in names)
+        return sum(1 << i for i, name in enumerate(ACTIONS10) if name in names)
     return sum(1 << i for i, name in _ACTIONS11.items() if name in names)
 
 
@@ -836,9 +836,7 @@ def _read_table_properties(data: bytes, config: int, modify: bool):
                 raise OpenFlowError("OFPBPC_BAD_VALUE",
                                     "Vacancy value should be zero for table-mod messages",
                                     "ofp_table")
-            if config & _VACANCY and not modify:
-                vacancy = Vacancy(down, up, now)
-            elif config & _VACANCY:
+            if modify:
                 if down > up:
                     raise OpenFlowError("OFPBPC_BAD_VALUE",
                                         "Value of vacancy_down is greater than vacancy_up",
@@ -847,6 +845,7 @@ def _read_table_properties(data: bytes, config: int, modify: bool):
                     raise OpenFlowError("OFPBPC_BAD_VALUE",
                                         "Vacancy threshold percentage should not be greater than "
                                         "100", "ofp_table")
+            if config & _VACANCY:
                 vacancy = Vacancy(down, up, now)
         elif modify:
             raise OpenFlowError("OFPBRC_BAD_TYPE")
