@@ -14,7 +14,9 @@ from typing import NamedTuple
 from datapath import face
 from ovsdb_server import vlog
 from schema.flow.seam import SEAM
-from schema.openflow.limits import BUFFER_NONE, PORT_NONE, QUEUE_ALL, TABLE_ALL
+from schema.openflow.limits import (
+    BUFFER_NONE, MISS_SEND_LEN_DEFAULT, PORT_NONE, QUEUE_ALL, TABLE_ALL,
+)
 from vswitchd.config.desired import LOCAL
 from vswitchd.openflow import (bundles, continuations, groups, messages, meters, options, packed,
                                source, tables)
@@ -284,6 +286,8 @@ class Service:
     def set_async(self, conn: Session, value: session.AsyncConfig):
         conn.primary.update(value.primary)
         conn.secondary.update(value.secondary)
+        if not conn.miss_send_len:
+            conn.miss_send_len = MISS_SEND_LEN_DEFAULT      # Who says so wants messages.
         return ()
 
     def set_flow_format(self, conn: Session, value: session.SetFlowFormat):
@@ -313,9 +317,9 @@ class Service:
     def flow_mod(self, conn: Session, value: flow.FlowMod):
         self.settle()
         self.compiled = tables.change_of(self.bridge.handle, value)
-        tables.apply(self.dp, [self.compiled])
-        if value.buffer_id != BUFFER_NONE and value.command == "add":
+        if value.buffer_id != BUFFER_NONE and not value.command.startswith("delete"):
             raise OpenFlowError("OFPBRC_BUFFER_UNKNOWN")
+        tables.apply(self.dp, [self.compiled])
         return ()
 
     def flow_stats(self, conn: Session, value: flow.FlowStatsRequest):
@@ -498,6 +502,8 @@ class Service:
     def queue_config(self, conn: Session, value: queue.QueueConfigRequest):
         rows = self.queues(value)
         if conn.version > OF13:
+            if not rows and value.queue != QUEUE_ALL:
+                raise OpenFlowError("OFPQOFC_BAD_QUEUE")
             rows.sort(key=lambda row: row[0] == LOCAL)
         yield queue.QueueConfigReply(value.port, tuple(queue.QueueConfig(*row) for row in rows))
 
