@@ -24,6 +24,7 @@ from vswitchd.openflow.messages.table import ACTIONS10, actions_to_bits
 from vswitchd.openflow.selection import describe_selection
 
 _ANY = face.ANY
+_NOBODY = 0xfffffffd            # A number that no group has.
 _dpif = vlog.module("ofproto_dpif")
 _METHODS = {"": SEAM["GROUP_METHOD_DEFAULT"], "dp_hash": SEAM["GROUP_METHOD_DP_HASH"],
             "hash": SEAM["GROUP_METHOD_HASH"]}
@@ -60,15 +61,20 @@ def bucket_actions(bridge: int, number: int, index: int) -> Actions:
     return group.buckets[index].actions if group and index < len(group.buckets) else ()
 
 
+def _wanted(number: int) -> int:
+    """The group or groups that a message means, as the library names them: OFPG_ANY are none."""
+    return _ANY if number == GROUP_ALL else _NOBODY if number == GROUP_ANY else number
+
+
 def descriptions(bridge: int, number: int = GROUP_ALL) -> tuple[GroupDesc, ...]:
     """Descriptions of all groups, or of one."""
-    return tuple(map(unpack, face.groups(bridge, _ANY if number == GROUP_ALL else number)))
+    return tuple(map(unpack, face.groups(bridge, _wanted(number))))
 
 
 def statistics(bridge: int, number: int, now_ms: int) -> tuple[GroupStats, ...]:
     """Counters of all groups, or of one."""
     found = []
-    for row in face.groups(bridge, _ANY if number == GROUP_ALL else number):
+    for row in face.groups(bridge, _wanted(number)):
         seconds, rest = divmod(max(0, now_ms - row.created_ms), 1000)
         found.append(GroupStats(row.group, row.ref_count, row.n_packets, row.n_bytes,
                                 (seconds, rest * 1_000_000), row.buckets))
@@ -78,7 +84,8 @@ def statistics(bridge: int, number: int, now_ms: int) -> tuple[GroupStats, ...]:
 def features(version: int) -> GroupFeaturesReply:
     """What groups can be."""
     # In OpenFlow 1.0 tables do not tell of actions.
-    names = frozenset(ACTIONS10) if version == OF10 else table_features(0, version).hit.apply.actions
+    names = (frozenset(ACTIONS10) if version == OF10
+             else table_features(0, version).hit.apply.actions)
     actions = actions_to_bits(names, version)
     return GroupFeaturesReply(_TYPES, _CAPABILITIES, (_MAX_GROUPS,) * 4, (actions,) * 4)
 
@@ -129,7 +136,7 @@ def change_of(bridge: int, mod: GroupMod) -> face.GroupChange:
     """A group_mod as a change of the library's table. Raises OpenFlowError."""
     if mod.command == "delete":
         return face.GroupChange(bridge, SEAM["GROUP_DELETE"], 0,
-                                _ANY if mod.group in (GROUP_ALL, GROUP_ANY) else mod.group)
+                                _wanted(mod.group))
     if mod.group > _MAX_GROUPS:
         raise OpenFlowError("OFPGMFC_INVALID_GROUP" if mod.command in ("add", "add_or_mod")
                             else "OFPGMFC_UNKNOWN_GROUP")
