@@ -497,6 +497,13 @@ _DELIMITERS = ":=, []{}!<>"
 _SPECIAL = frozenset(_DELIMITERS + '"\\')
 
 
+def sort_key(datum: Datum) -> tuple:
+    """What orders datums of one type: their size, their keys, their values."""
+    if datum and type(datum[0]) is tuple:
+        return len(datum), [key for key, _ in datum], [value for _, value in datum]
+    return len(datum), list(datum)
+
+
 def read_token(text: str, start: int) -> tuple[str, int]:
     """Return the token at `start` and its end.
 

@@ -28,6 +28,77 @@ from vswitchd.openflow.text import (
 from vswitchd.openflow.value_text import parse_u16, parse_u32, parse_u64
 
 _VERBS = ("add", "modify", "add_or_mod", "delete", "insert_bucket", "remove_bucket")
+_DEFINING, _ABOUT_BUCKETS = _VERBS[:3], _VERBS[4:]
+_MOST_BUCKETS = _MOST_GROUPS = 0xFFFFFF00
+_COMMAND_BUCKETS = {"all": BUCKET_ALL, "first": BUCKET_FIRST, "last": BUCKET_LAST}
+_KINDS = {name: index for index, name in enumerate(TYPES)} | {"fast_failover": 3}
+_SELECT, _INDIRECT = TYPES.index("select"), TYPES.index("indirect")
+
+
+def _parse_command_bucket(value: str, command: str) -> int:
+    if value in _COMMAND_BUCKETS:
+        return _COMMAND_BUCKETS[value]
+    number = parse_u32(value)
+    if number > _MOST_BUCKETS:
+        raise FlowTextError(f"invalid command bucket id {number}")
+    return number
+
+
+def _parse_group_id(value: str, command: str) -> int:
+    if value == "all":
+        return GROUP_ALL
+    number = parse_u32(value)
+    if number > _MOST_GROUPS and (command != "delete" or number != GROUP_ALL):
+        raise FlowTextError(f"invalid group id {number}")
+    return number
+
+
+def _parse_kind(value: str, command: str) -> int:
+    if value not in _KINDS:
+        raise FlowTextError(f"invalid group type {value}")
+    return _KINDS[value]
+
+
+def _parse_method(value: str, command: str) -> str:
+    if len(value) >= 16:
+        raise FlowTextError("selection method is longer than 15 bytes long")
+    return value
+
+
+# Keywords: the commands that know them, what is told in others, and what reads their values.
+_KEYWORDS = {
+    "command_bucket_id": (_ABOUT_BUCKETS, "command bucket id is not needed",
+                          _parse_command_bucket),
+    "group_id": (_VERBS, "", _parse_group_id),
+    "type": (_DEFINING, "type is not needed", _parse_kind),
+    "selection_method": (_DEFINING, "selection method is not needed", _parse_method),
+    "selection_method_param": (_DEFINING, "selection method param is not needed",
+                               lambda value, command: parse_u64(value)),
+    "fields": (_DEFINING, "fields are not needed", lambda value, command: _parse_fields(value)),
+}
+
+
+def _parse_head(head: str, command: str) -> dict:
+    """The values of the keywords before the buckets.  Raises FlowTextError."""
+    values = {}
+    for key, value in key_values(head):
+        if key not in _KEYWORDS:
+            raise FlowTextError(f"unknown keyword {key}")
+        commands, complaint, parse = _KEYWORDS[key]
+        if command not in commands:
+            raise FlowTextError(complaint)
+        values[key] = parse(value, command)
+    if "group_id" not in values and command != "delete":
+        raise FlowTextError("must specify a group_id")
+    if command in _DEFINING and "type" not in values:
+        raise FlowTextError("must specify a type")
+    if command == "insert_bucket" and "command_bucket_id" not in values:
+        raise FlowTextError("must specify a command bucket id")
+    if values.get("selection_method_param") and not values.get("selection_method"):
+        raise FlowTextError('selection_method_param is only allowed with "selection_method"')
+    if values.get("fields") and values.get("selection_method") != "hash":
+        raise FlowTextError('fields may only be specified with "selection_method=hash"')
+    return values
 
 
 def parse_group_mod(text: str, command: str, ports, tables) -> tuple[GroupMod, int]:
@@ -35,71 +106,24 @@ def parse_group_mod(text: str, command: str, ports, tables) -> tuple[GroupMod, i
     head, bucket_texts = _split_buckets(text)
     if bucket_texts and command in ("delete", "remove_bucket"):
         raise FlowTextError("bucket is not needed")
-    group, kind, command_bucket = None, None, None
-    method, parameter, fields = None, 0, ()
-    for key, value in key_values(head):
-        if key == "command_bucket_id":
-            if command not in ("insert_bucket", "remove_bucket"):
-                raise FlowTextError("command bucket id is not needed")
-            names = {"all": BUCKET_ALL, "first": BUCKET_FIRST, "last": BUCKET_LAST}
-            command_bucket = names[value] if value in names else parse_u32(value)
-            if value not in names and command_bucket > 0xFFFFFF00:
-                raise FlowTextError(f"invalid command bucket id {command_bucket}")
-        elif key == "group_id":
-            if value == "all":
-                group = GROUP_ALL
-            else:
-                group = parse_u32(value)
-                if group > 0xFFFFFF00 and (command != "delete" or group != GROUP_ALL):
-                    raise FlowTextError(f"invalid group id {group}")
-        elif key == "type":
-            if command in ("delete", "insert_bucket", "remove_bucket"):
-                raise FlowTextError("type is not needed")
-            names = {name: index for index, name in enumerate(TYPES)} | {"fast_failover": 3}
-            if value not in names:
-                raise FlowTextError(f"invalid group type {value}")
-            kind = names[value]
-        elif key == "selection_method":
-            if command in ("delete", "insert_bucket", "remove_bucket"):
-                raise FlowTextError("selection method is not needed")
-            if len(value) >= 16:
-                raise FlowTextError("selection method is longer than 15 bytes long")
-            method = value
-        elif key == "selection_method_param":
-            if command in ("delete", "insert_bucket", "remove_bucket"):
-                raise FlowTextError("selection method param is not needed")
-            parameter = parse_u64(value)
-        elif key == "fields":
-            if command in ("delete", "insert_bucket", "remove_bucket"):
-                raise FlowTextError("fields are not needed")
-            fields = _parse_fields(value)
-        else:
-            raise FlowTextError(f"unknown keyword {key}")
-    if group is None and command not in ("delete",):
-        raise FlowTextError("must specify a group_id")
-    if command in ("add", "modify", "add_or_mod") and kind is None:
-        raise FlowTextError("must specify a type")
-    if command == "insert_bucket" and command_bucket is None:
-        raise FlowTextError("must specify a command bucket id")
-    if parameter and not method:
-        raise FlowTextError('selection_method_param is only allowed with "selection_method"')
-    if fields and method != "hash":
-        raise FlowTextError('fields may only be specified with "selection_method=hash"')
+    values = _parse_head(head, command)
+    kind = values.get("type")
     usable = protocol.ANY
-    if command == "remove_bucket" or method is not None and not bucket_texts:
+    if command == "remove_bucket" or "selection_method" in values and not bucket_texts:
         usable = protocol.WITH_BUCKET_COMMANDS
     buckets = []
     for bucket_text in bucket_texts:
         bucket, said = _parse_bucket(bucket_text, kind, ports, tables)
         usable &= said
         buckets.append(bucket)
-        if kind not in (None, TYPES.index("select")) and bucket.weight:
+        if kind not in (None, _SELECT) and bucket.weight:
             raise FlowTextError("Only select groups can have bucket weights.")
-    if kind == TYPES.index("indirect") and len(buckets) > 1:
+    if kind == _INDIRECT and len(buckets) > 1:
         raise FlowTextError("Indirect groups can have at most one bucket.")
-    return GroupMod(command, GROUP_ALL if group is None else group, kind or 0, _numbered(buckets),
-                    BUCKET_ALL if command_bucket is None else command_bucket,
-                    Selection(method or "", parameter, fields)), usable
+    selection = Selection(values.get("selection_method", ""),
+                          values.get("selection_method_param", 0), values.get("fields", ()))
+    return GroupMod(command, values.get("group_id", GROUP_ALL), kind or 0, _numbered(buckets),
+                    values.get("command_bucket_id", BUCKET_ALL), selection), usable
 
 
 def _numbered(buckets: list[Bucket]) -> tuple[Bucket, ...]:

@@ -1,6 +1,6 @@
 """The commands about data: transact, query, dump."""
 
-from ovsdb_server.engine.datum import from_json
+from ovsdb_server.engine.datum import from_json, sort_key
 from ovsdb_server.engine.error import OvsdbError, json_text
 from ovsdb_server.engine.schema import Column
 from utilities.command_line import Fatal
@@ -66,16 +66,10 @@ def dump(session: Session, arguments: list[str]) -> None:
                         f"{json_text(result)}")
         rows = [[_datum(column, row[column.name]) for column in columns]
                 for row in result["rows"]]
-        rows.sort(key=lambda row: [_order(cell[1]) for cell, column in zip(row, columns)
+        rows.sort(key=lambda row: [sort_key(cell[1]) for cell, column in zip(row, columns)
                                    if column.name != "_uuid"])
         out.rows = rows
         session.printer.print(out)
-
-
-def _order(datum: tuple) -> tuple:
-    if datum and type(datum[0]) is tuple:
-        return len(datum), [key for key, _ in datum], [value for _, value in datum]
-    return len(datum), list(datum)
 
 
 def _datum(column: Column, json) -> tuple:

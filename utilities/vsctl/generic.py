@@ -7,8 +7,8 @@ that runs it.  They know tables and columns only by their schema.
 import os
 
 from ovsdb_server.engine.atom import BaseType, format_atom, is_uuid, parse_atom
-from ovsdb_server.engine.datum import (ColumnType, format_text, parse_text, subtract, to_json,
-                                       union)
+from ovsdb_server.engine.datum import (ColumnType, format_text, parse_text, sort_key, subtract,
+                                       to_json, union)
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.schema import Column
 from utilities.command_line import LOG, WARN, Fatal
@@ -184,13 +184,6 @@ def _is_satisfied(ctx: Context, table: SchemaTable, row: Row, argument: str) -> 
     return (bool(values) or operator.startswith("{")) and _compare(operator, values, wanted)
 
 
-def _order(datum: tuple) -> tuple:
-    """Return what orders datums: their size, their keys, their values."""
-    if datum and type(datum[0]) is tuple:
-        return len(datum), [key for key, _ in datum], [value for _, value in datum]
-    return len(datum), list(datum)
-
-
 def _compare(operator: str, have: tuple, wanted: tuple) -> bool:
     match operator:
         case "=" | "{=}":
@@ -198,13 +191,13 @@ def _compare(operator: str, have: tuple, wanted: tuple) -> bool:
         case "!=" | "{!=}":
             return have != wanted
         case "<":
-            return _order(have) < _order(wanted)
+            return sort_key(have) < sort_key(wanted)
         case ">":
-            return _order(have) > _order(wanted)
+            return sort_key(have) > sort_key(wanted)
         case "<=":
-            return _order(have) <= _order(wanted)
+            return sort_key(have) <= sort_key(wanted)
         case ">=":
-            return _order(have) >= _order(wanted)
+            return sort_key(have) >= sort_key(wanted)
         case "{<}":
             return set(have) < set(wanted)
         case "{>}":
