@@ -65,7 +65,8 @@ def pump() -> int:
 
 
 def reclaim(most: int) -> int:
-    """Frees up to so many deleted objects; returns how many. For when there is nothing to do."""
+    """Frees up to so many deleted objects, more where there are many; returns how many. For when
+    there is nothing to do."""
     n_freed = ffi.new("uint32_t *")
     check(lib.dp_reclaim(most, n_freed))
     return n_freed[0]

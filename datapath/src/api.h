@@ -41,9 +41,9 @@ int dp_pump(uint64_t *n_work);
  * never. */
 int64_t dp_deadline(void);
 
-/* Frees up to 'max' of what was deleted; stores how many that were.  Nobody
- * waits for it: it is for when there is nothing else to do.  The descriptor is
- * readable when much waits, until dp_reclaim() is called. */
+/* Frees up to 'max' of what was deleted, more if much was; stores how many
+ * that were.  Nobody waits for it: it is for when there is nothing else to do.
+ * The descriptor is readable when much waits, until dp_reclaim() is called. */
 int dp_reclaim(uint32_t max, uint32_t *n_freed);
 int dp_reclaim_fd(void);
 

@@ -138,7 +138,8 @@ struct classifier {
     uint32_t n_moved, allocated_moved;
     uint64_t last_stamp;
     struct classifier *next_unsettled;
-    struct group *groups[256];          /* By hash. */
+    struct group **groups;              /* Chains by hash... */
+    uint32_t n_groups, n_group_chains;  /* ...a power of 2 of them. */
     uint64_t free_numbers[MAX_GROUPS / 64];
 };
 
@@ -408,13 +409,32 @@ subtable_free(void *subtable_)
 static struct group **
 find_group(struct classifier *cls, const struct minimask *mask, uint32_t hash)
 {
-    struct group **link = &cls->groups[hash % N_ELEMENTS(cls->groups)];
+    struct group **link = &cls->groups[hash & (cls->n_group_chains - 1)];
 
     while (*link && ((*link)->hash != hash
                      || !minimask_equal(&(*link)->mask, mask))) {
         link = &(*link)->next;
     }
     return link;
+}
+
+/* Has no fewer chains than groups. */
+static void
+grow_groups(struct classifier *cls)
+{
+    uint32_t n = MAX(16, 2 * cls->n_group_chains);
+    struct group **bigger = xcalloc(n, sizeof *bigger);
+
+    for (uint32_t i = 0; i < cls->n_group_chains; i++) {
+        for (struct group *g = cls->groups[i], *next; g; g = next) {
+            next = g->next;
+            g->next = bigger[g->hash & (n - 1)];
+            bigger[g->hash & (n - 1)] = g;
+        }
+    }
+    free(cls->groups);
+    cls->groups = bigger;
+    cls->n_group_chains = n;
 }
 
 static uint32_t
@@ -439,6 +459,9 @@ join_group(struct classifier *cls, struct subtable *subtable)
     if (!subtable->n_indices) {
         return;
     }
+    if (cls->n_groups >= cls->n_group_chains) {
+        grow_groups(cls);
+    }
     mask.n = subtable->parts[subtable->n_indices];
     uint32_t hash = minimask_hash(&mask);
     struct group **link = find_group(cls, &mask, hash), *group = *link;
@@ -449,6 +472,7 @@ join_group(struct classifier *cls, struct subtable *subtable)
         group->number = take_number(cls);
         atomic_init(&group->index, index_new(8));
         *link = group;
+        cls->n_groups++;
     }
     group->n_subtables++;
     subtable->group = group;
@@ -470,6 +494,7 @@ leave_group(struct classifier *cls, struct subtable *subtable)
 
     if (group && !--group->n_subtables) {
         *find_group(cls, &group->mask, group->hash) = group->next;
+        cls->n_groups--;
         if (group->number) {
             cls->free_numbers[group->number / 64]
                 |= UINT64_C(1) << group->number % 64;
@@ -764,6 +789,7 @@ classifier_retire(struct classifier *cls)
         trie_set_retire(LOAD(cls->tries));
         epoch_retire(LOAD(cls->chains), free);
         free(cls->moved);
+        free(cls->groups);
         epoch_retire(cls, free);
     }
 }

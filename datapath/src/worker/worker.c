@@ -375,6 +375,8 @@ dp_reclaim(uint32_t max, uint32_t *n_freed)
     uint64_t before = epoch_n_retired();
 
     drain(reclaim_fd);
+    /* Lists of subtables are made anew each time: not too often for many. */
+    max = MIN(MAX(max, before / 16), RECLAIM_MANY);
     uint64_t left = epoch_reclaim_some(max);
     *n_freed = left < before ? before - left : 0;
     return 0;
