@@ -19,8 +19,13 @@ from vsctl_start import make_launchers
 ROUNDS = 3
 RUNS = 50
 SINGLE = (("--version",), ("add-flow", "br0", "priority=5,tcp,nw_src=10.0.0.1,actions=output:1"),
-          ("dump-flows", "br0"), ("dump-flows", "br0", "table=0"), ("show", "br0"),
-          ("del-flows", "br0"))
+          ("add-flow", "br0", "table=3,reg0=1,actions=load:5->NXM_NX_REG1[],resubmit(,4)"),
+          ("-OOpenFlow13", "add-flow", "br0", "ip,nw_dst=10.0.0.0/8,actions=dec_ttl,output:2"),
+          ("mod-flows", "br0", "tcp,actions=drop"), ("dump-flows", "br0"),
+          ("dump-flows", "br0", "table=0"), ("-OOpenFlow13", "dump-flows", "br0"),
+          ("dump-aggregate", "br0"), ("show", "br0"), ("del-flows", "br0", "cookie=1/-1"),
+          ("del-flows", "br0"), ("dump-ports", "br0"),
+          ("parse-flow", "ip,nw_dst=10.0.0.1,actions=output:1"))
 
 
 def time_client(switch: Switch, command: list[str], *args: str) -> float:
