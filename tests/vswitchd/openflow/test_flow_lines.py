@@ -193,3 +193,23 @@ def test_common_flows_are_written_in_c(version, form):
         taken, all_of_them = compare(frame, False, True)
         n_taken, n = n_taken + taken, n + all_of_them
     assert n > 500 and n_taken > n * 0.5, (n_taken, n)
+
+
+@pytest.mark.parametrize("form", [(1, "nxm"), (4, "of")])
+@pytest.mark.parametrize("actions", [
+    "dec_ttl", "mod_nw_tos:32", "set_queue:3", "set_tunnel:5", "set_tunnel64:0x500000000", "exit",
+    "ct", "ct(commit)", "ct(table=1)", "ct(commit,zone=5,table=2)", "ct(nat)", "ct_clear",
+    "ct(table=0,zone=7,nat)", "move:NXM_NX_REG0[]->NXM_NX_REG1[]", "mod_vlan_vid:5",
+    "move:NXM_OF_ETH_SRC[0..15]->NXM_NX_REG1[3..18]", "move:NXM_OF_ETH_SRC[1]->NXM_NX_REG1[1]"])
+def test_actions_of_many_flows_are_written_in_c(actions, form):
+    flow = parse_flow(f"tcp,dl_vlan=1,actions={actions}")
+    frame = frame_of([FlowStats(flow.match, flow.priority, flow.actions, 0, 0, (1, 0), 0, 0,
+                                None, None, 0, 0)], *form)
+    assert compare(frame, False, True) == (1, 1)
+
+
+def test_enqueue_is_written_in_c():
+    flow = parse_flow("actions=enqueue:1:2")
+    frame = frame_of([FlowStats(flow.match, flow.priority, flow.actions, 0, 0, (1, 0), 0, 0,
+                                None, None, 0, 0)], 1, "nxm")
+    assert compare(frame, False, True) == (1, 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from schema.flow.fields import Format
 from vswitchd.openflow.fields import BY_CODE
-from vswitchd.openflow.match import step_of
+from vswitchd.openflow.match import VLAN_PRESENT, step_of
 from vswitchd.openflow.messages.flow import FLAGS
 from vswitchd.openflow.oxm import QUICK
 from vswitchd.openflow.quick.rows import read_rows
@@ -71,6 +71,7 @@ def _action_rows() -> list[str]:
             continue
         is_writable = info.writable and info.name not in _NOT_SET
         allowed = info.significant if info.size <= 8 else 0
+        allowed |= VLAN_PRESENT if info.name == "vlan_vid" else 0
         rows.append((code << 9 | info.size,
                      f"{info.bits}, {int(is_writable)}, FORM_{_form(info)}, "
                      f'UINT64_C({allowed:#x}), "{info.name}", "{info.nxm_name}"'))

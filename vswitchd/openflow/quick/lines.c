@@ -662,6 +662,23 @@ put_resubmit(struct lines *l, uint16_t port, uint8_t table)
     return true;
 }
 
+/* The bits [low, low + n) of a field, "[]" for all. */
+static void
+put_bits(struct lines *l, const struct action_field *f, uint32_t low,
+         uint32_t n)
+{
+    put_string(&l->text, f->nxm_name);
+    put_char(&l->text, '[');
+    if (n != f->n_bits) {
+        put_decimal(&l->text, low);
+        if (n > 1) {
+            put(&l->text, "..", 2);
+            put_decimal(&l->text, low + n - 1);
+        }
+    }
+    put_char(&l->text, ']');
+}
+
 static bool
 put_load(struct lines *l, const uint8_t *p)
 {
@@ -676,16 +693,66 @@ put_load(struct lines *l, const uint8_t *p)
     put_string(&l->text, "load:");
     put_hex(&l->text, value);
     put_string(&l->text, "->");
-    put_string(&l->text, f->nxm_name);
-    put_char(&l->text, '[');
-    if (n != f->n_bits) {
-        put_decimal(&l->text, low);
-        if (n > 1) {
-            put(&l->text, "..", 2);
-            put_decimal(&l->text, low + n - 1);
-        }
+    put_bits(l, f, low, n);
+    return true;
+}
+
+static bool
+put_move(struct lines *l, const uint8_t *p)
+{
+    const struct action_field *src = action_field_find(read32(p + 16));
+    const struct action_field *dst = action_field_find(read32(p + 20));
+    uint32_t n = read16(p + 10), from = read16(p + 12), to = read16(p + 14);
+
+    if (!src || !dst || !dst->is_writable || !n || from + n > src->n_bits
+        || to + n > dst->n_bits) {
+        return false;
     }
-    put_char(&l->text, ']');
+    put_string(&l->text, "move:");
+    put_bits(l, src, from, n);
+    put_string(&l->text, "->");
+    put_bits(l, dst, to, n);
+    return true;
+}
+
+/* Connection tracking without what is rare: only a plain nat may be inside. */
+static bool
+put_ct(struct lines *l, const uint8_t *p, uint32_t size)
+{
+    enum { COMMIT = 1, HEAD = 24, NAT = 36, NAT_SIZE = 16, NO_TABLE = 0xff };
+    uint16_t flags = read16(p + 10), zone = read16(p + 16);
+    bool has_nat = size == HEAD + NAT_SIZE && read16(p + HEAD) == 0xffff
+        && read16(p + HEAD + 2) == NAT_SIZE
+        && read32(p + HEAD + 4) == NX_VENDOR && read16(p + HEAD + 8) == NAT
+        && is_zero(p + HEAD + 10, NAT_SIZE - 10);
+    const char *comma = "";
+
+    if (flags & ~COMMIT || !is_zero(p + 12, 4) || !is_zero(p + 19, 5)
+        || (size != HEAD && !has_nat)) {
+        return false;
+    }
+    put_string(&l->text, "ct(");
+    if (flags) {
+        put_string(&l->text, "commit");
+        comma = ",";
+    }
+    if (p[18] != NO_TABLE) {
+        put_string(&l->text, comma);
+        put_string(&l->text, "table=");
+        put_table(l, p[18], l->quoted_tables);
+        comma = ",";
+    }
+    if (zone) {
+        put_string(&l->text, comma);
+        put_string(&l->text, "zone=");
+        put_decimal(&l->text, zone);
+        comma = ",";
+    }
+    if (has_nat) {
+        put_string(&l->text, comma);
+        put_string(&l->text, "nat");
+    }
+    put_char(&l->text, ')');
     return true;
 }
 
@@ -734,14 +801,50 @@ put_word(struct lines *l, const char *word, uint64_t number)
     return true;
 }
 
+/* An action without anything behind its type. */
+static bool
+put_alone(struct lines *l, const char *word, const uint8_t *rest,
+          uint32_t size)
+{
+    put_string(&l->text, word);
+    return is_zero(rest, size);
+}
+
+static bool
+put_tunnel(struct lines *l, const char *word, const uint8_t *p, uint32_t size)
+{
+    put_string(&l->text, word);
+    put_hex(&l->text, read_number(p, size));
+    return true;
+}
+
 static bool
 put_nicira_action(struct lines *l, const uint8_t *p, uint32_t size)
 {
     if (size < 16 || read32(p + 4) != NX_VENDOR) {
         return false;
     }
-    bool is_old = l->kind <= OF14;
+    bool is_old = l->kind <= OF14, is_first = l->kind == NICIRA;
     switch (read16(p + 8)) {
+    case 2:
+        return is_first && size == 16 && is_zero(p + 10, 2)
+            && put_tunnel(l, "set_tunnel:", p + 12, 4);
+    case 4:
+        return is_first && size == 16 && is_zero(p + 10, 2)
+            && put_word(l, "set_queue:", read32(p + 12));
+    case 6:
+        return size == 24 && is_old && put_move(l, p);
+    case 9:
+        return is_first && size == 24 && is_zero(p + 10, 6)
+            && put_tunnel(l, "set_tunnel64:", p + 16, 8);
+    case 17:
+        return size == 16 && put_alone(l, "exit", p + 10, 6);
+    case 18:
+        return is_first && size == 16 && put_alone(l, "dec_ttl", p + 10, 6);
+    case 35:
+        return size >= 24 && put_ct(l, p, size);
+    case 43:
+        return size == 16 && put_alone(l, "ct_clear", p + 10, 6);
     case 1:
         return size == 16 && put_resubmit(l, read16(p + 10), 0xff);
     case 14:
@@ -768,6 +871,14 @@ put_action10(struct lines *l, uint16_t type, const uint8_t *p, uint32_t size)
         put_mac(&l->text, p + 4);
         return true;
     }
+    if (type == 11) {
+        uint16_t port = read16(p + 4);
+        if (size != 16 || port >= PORT_MAX || !is_zero(p + 6, 6)) {
+            return false;
+        }
+        put_word(l, "enqueue:", port);
+        return put_word(l, ":", read32(p + 12));
+    }
     if (size != 8) {
         return false;
     }
@@ -787,6 +898,9 @@ put_action10(struct lines *l, uint16_t type, const uint8_t *p, uint32_t size)
         put_string(&l->text, type == 6 ? "mod_nw_src:" : "mod_nw_dst:");
         put_ip(&l->text, p + 4);
         return true;
+    case 8:
+        return !(p[4] & 3) && is_zero(p + 5, 3)
+            && put_word(l, "mod_nw_tos:", p[4]);
     case 9:
         return put_word(l, "mod_tp_src:", read16(p + 4));
     case 10:
@@ -826,6 +940,8 @@ put_action13(struct lines *l, uint16_t type, const uint8_t *p, uint32_t size)
         return put_word(l, "set_queue:", read32(p + 4));
     case 22:
         return put_word(l, "group:", read32(p + 4));
+    case 24:
+        return put_alone(l, "dec_ttl", p + 4, 4);
     default:
         return false;
     }
