@@ -179,6 +179,8 @@ def _decode_selection(data: bytes, kind: int, command: int, version: int) -> Sel
     for prop in read_properties(data, 8):
         if (prop.experimenter, prop.exp_type) != (_NTR_VENDOR, _SELECTION_METHOD):
             raise unknown_property(prop, "group", "ofp_group")
+        if kind >= len(TYPES):
+            raise OpenFlowError("OFPGMFC_BAD_TYPE")
         if kind != _SELECT:
             raise _bad_selection("property is only allowed for select groups")
         if command not in _COMMAND_NAMES:
