@@ -239,6 +239,13 @@ struct conf {                   /* Immutable once published. */
     uint32_t *flood_order;      /* Indexes into 'ports' as FLOOD goes. */
 };
 
+/* A copy of the 'N' elements of 'ARRAY', NULL if there are none. */
+#define COPY_ARRAY(ARRAY, N) \
+    ((N) ? xmemdup(ARRAY, (N) * sizeof *(ARRAY)) : NULL)
+
+struct conf *conf_clone(const struct conf *);
+void conf_link(struct conf *);
+void conf_free(void *conf);
 const struct conf_port *conf_port(const struct conf *, uint32_t ofp);
 const struct conf_bundle *conf_bundle(const struct conf *, uint32_t id);
 
