@@ -32,6 +32,21 @@ class Message(ctypes.Structure):
                 ("size", ctypes.c_uint16), ("body", ctypes.c_uint8 * 4096))
 
 
+class Port(ctypes.Structure):
+    """A member of struct flow_ports."""
+
+    _fields_ = (("name", ctypes.c_char * 16), ("number", ctypes.c_uint16))
+
+
+class Ports(ctypes.Structure):
+    """struct flow_ports."""
+
+    _fields_ = (("any", ctypes.c_bool), ("n", ctypes.c_size_t), ("ports", Port * 1024))
+
+
+PORTS = {"eth0": 7, "veth-1.5": 65000, "exit": 9, "tcp_src": 10, "a" * 15: 11, "local": 12}
+
+
 @pytest.fixture(scope="module")
 def make(tmp_path_factory):
     """flow_make: from (text, command, version, aggregate) to (flow format, message type, body), or
@@ -45,11 +60,14 @@ def make(tmp_path_factory):
                     ROOT / "utilities/ofctl/flow.c"], check=True)
     call = ctypes.CDLL(str(library)).flow_make
     call.restype = ctypes.c_bool
+    ports = Ports(False, len(PORTS))
+    for index, (name, number) in enumerate(PORTS.items()):
+        ports.ports[index].name, ports.ports[index].number = name.encode(), number
 
     def make_one(text: str, command: int, version: int, aggregate: bool = False):
         out = Message()
         if not call(text.encode(), command, ctypes.c_uint8(version), ctypes.c_bool(aggregate),
-                    ctypes.c_uint32(0x1ff), ctypes.byref(out)):
+                    ctypes.c_uint32(0x1ff), ctypes.byref(ports), ctypes.byref(out)):
             return None
         return out.format, out.type, bytes(out.body[:out.size])
 
@@ -61,7 +79,7 @@ def codec(text: str, command: int, version: int, aggregate: bool = False):
     heard: list[object] = []
     complain_to(lambda *words: heard.append(words))
     try:
-        flow = parse_flow(text, COMMANDS[command])
+        flow = parse_flow(text, COMMANDS[command], PORTS)
         note_normal(flow.match, lambda *words: heard.append(words))
     except FlowTextError as error:
         return str(error)
@@ -99,6 +117,7 @@ USUAL = (
     "ip,nw_tos=32,actions=dec_ttl,1", "tcp,tp_src=0x400/0xfc00,actions=LOCAL",
     "table=1,ip,actions=set_field:10.0.0.5->nw_dst,goto_table:2", "reg0=5/7,metadata=9,actions=1",
     "actions=load:0x5->NXM_NX_REG0[],resubmit(,2)", "actions=set_field:5->tun_id,3",
+    "in_port=eth0,actions=output:veth-1.5", "in_port=eth0,actions=resubmit(eth0,3),output=exit",
     "dl_vlan=7,dl_vlan_pcp=3,actions=pop_vlan,4", "actions=push_vlan:0x8100,mod_vlan_vid:9,1",
 )
 
@@ -126,7 +145,7 @@ _IPV6 = st.sampled_from(["::", "fe80::1", "2001:db8::1:2", "::ffff:10.0.0.1", "f
 _NUMBER = st.one_of(
     st.integers(0, 9).map(str), st.integers(0, 1 << 17).map(str), st.integers(0, 1 << 65).map(hex),
     st.sampled_from(["0x800", "0x86dd", "6", "010", "0xffff", "65280", "0xfff8", "4096", "-1", "a"]))
-_PORTS = st.one_of(_NUMBER, st.sampled_from([*port_words(), "LOCAL", "Normal", "eth0", '"x"']))
+_PORTS = st.one_of(_NUMBER, st.sampled_from([*port_words(), *PORTS, "LOCAL", "Normal", "eth1", '"x"']))
 _CT = st.lists(st.sampled_from(["+trk", "-trk", "+est", "-new", "+rel", "-inv", "+rpl", "+x", "est"]),
                max_size=4).map("".join)
 _BY_FORM = {pieces.NUMBER: _NUMBER, pieces.DECIMAL: _NUMBER, pieces.IPV4: _IPV4, pieces.MAC: _MAC,

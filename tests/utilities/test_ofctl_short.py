@@ -261,7 +261,7 @@ def test_deletions_in_c_say_what_python_says_or_leave_it_to_python(
     ("del-flows", "unix:br0"), ("del-flows", "a@br0"), ("del-flows", "/x"), ("del-flows", ""),
     ("del-flows", "none"), ("--names", "dump-flows", "br0"), ("del-flows", "x" * 200),
     ("add-flow", "br0"), ("add-flows", "br0", "/none"), ("add-flow", "br0", "tcp"),
-    ("add-flow", "br0", "in_port=eth0,actions=drop"), ("add-flow", "br0", "actions=drop", "x"),
+    ("add-flow", "br0", "in_port=a:b,actions=drop"), ("add-flow", "br0", "actions=drop", "x"),
     ("--bundle", "add-flow", "br0", "actions=drop"), ("-F", "nxm", "del-flows", "br0"),
     ("--", "del-flows", "br0"), ("-OOpenFlow10,OpenFlow13", "del-flows", "br0"),
     ("-OOpenFlow15", "dump-aggregate", "br0"), ("dump-flow", "br0")])
@@ -367,6 +367,12 @@ LINES |= {f"-OOpenFlow1{minor} show br0": SHOWN._replace(
               hello=bytes.fromhex("06000010000000010001000800000000")[:15] + bytes((2 << minor,)),
               ports=tuple(replace(port, state=port.state & 7) if minor else port for port in PORTS))
           for minor in (0, 2, 3, 4, 5)}
+NAMES = "add-flow br0 in_port=again,actions=resubmit(eth3,5),output:aaaaaaaaaaaaaaa"
+LINES |= {NAMES: SHOWN, "dump-flows br0 in_port=again": SHOWN._replace(to_stats=replies((0, 1))),
+          f"-OOpenFlow13 {NAMES}": SHOWN._replace(
+              hello=ONLY_13, ports=tuple(replace(port, state=0) for port in PORTS)),
+          f"-OOpenFlow14 {NAMES}": SHOWN._replace(
+              hello=ONLY_13[:-1] + b"\x20", ports=tuple(replace(port, state=0) for port in PORTS))}
 LINES |= {"show br0": SHOWN, "show br0 -OOpenFlow10": Script(config=b"\0\6\xff\xff",
                                                            capabilities=frozenset())}
 
@@ -424,6 +430,18 @@ def test_at_other_answers_python_goes_on_or_begins_anew(
         assert found[3] == usual[3]
     else:
         assert found[3][-len(usual[3]):] == usual[3]
+
+
+@pytest.mark.parametrize("flow", ["in_port=nobody,actions=drop", "actions=output:nobody",
+                                  "in_port=eth3,actions=nobody", "actions=eth3"])
+def test_names_that_are_not_known_in_c_are_for_python(
+        flow, in_c, tmp_path, monkeypatch, capfdbinary):
+    monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))
+    usual, found, left = _both(f"add-flow br0 {flow}", SHOWN, in_c, tmp_path, capfdbinary,
+                               monkeypatch)
+    assert left[0] == -1
+    assert found[:3] == usual[:3]
+    assert found[3][-len(usual[3]):] == usual[3]
 
 
 def test_what_was_read_from_stdin_is_handed_on(in_c, tmp_path, monkeypatch):

@@ -24,10 +24,8 @@ def take_over(sock: _socket.socket, version: int, xid: int, received: bytes, nam
 
 def go_on_sending(settings, name: str):
     """(the connection to the switch that was sent flow_mods, the answer to the last one if it is an
-    error, how many these are), None if there is none."""
+    error, how many these are)."""
     left = begun()
-    if left.fd < 0:
-        return None
     connection = take_over(_socket.socket(fileno=left.fd), max(settings.versions), left.xid,
                            left.data or b"", name, f"unix:{run_directory()}/{name}.mgmt")
     return connection, connection.await_barrier(left.xid, {left.xid - 1}), left.n_sent

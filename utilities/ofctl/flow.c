@@ -94,6 +94,7 @@ struct flow {
     uint8_t table;
     uint64_t cookie, cookie_mask, new_cookie;
     uint32_t out_port, out_group;
+    const struct flow_ports *ports;     /* May be NULL. */
 };
 
 static u128
@@ -163,8 +164,33 @@ read_port_word(struct span text, uint32_t *port)
     return false;
 }
 
+/* The number of a port of the switch whose name 'text' is. */
 static bool
-read_port(struct span text, uint32_t *port)
+read_port_name(struct span text, const struct flow_ports *ports,
+               uint32_t *port)
+{
+    if (!ports || text.start == text.end) {
+        return false;
+    }
+    for (const char *p = text.start; p < text.end; p++) {
+        bool is_letter = lower(*p) >= 'a' && lower(*p) <= 'z';
+        bool may_follow = is_digit(*p) || *p == '_' || *p == '.' || *p == '-';
+        if (!is_letter && (p == text.start || !may_follow)) {
+            return false;
+        }
+    }
+    *port = 1;
+    for (size_t i = ports->n; i--;) {
+        if (is_called(text, ports->ports[i].name)) {
+            *port = ports->ports[i].number;
+            return true;
+        }
+    }
+    return ports->any;
+}
+
+static bool
+read_port(struct span text, const struct flow_ports *ports, uint32_t *port)
 {
     uint64_t number;
 
@@ -172,7 +198,31 @@ read_port(struct span text, uint32_t *port)
         *port = number;
         return number < PORTS_MAX;
     }
-    return read_port_word(text, port);
+    return read_port_word(text, port) || read_port_name(text, ports, port);
+}
+
+/* Reads a port in an action at 'p', and returns its end. */
+static const char *
+read_port_slot(const char *p, const char *end, const struct flow_ports *ports,
+               u128 *value)
+{
+    struct span text = { p, p };
+    uint32_t port;
+
+    if (p < end && is_digit(*p)) {
+        uint64_t number;
+        p = read_number(p, end, false, &number);
+        *value = number;
+        return p;
+    }
+    while (text.end < end && !strchr(",:)", *text.end)) {
+        text.end++;
+    }
+    if (read_port_word(text, &port) || !read_port_name(text, ports, &port)) {
+        return NULL;
+    }
+    *value = port;
+    return text.end;
 }
 
 static bool
@@ -242,7 +292,8 @@ read_one(uint8_t form, const char *p, const char *end, u128 *value)
 /* Reads the value of a key and its mask, which is all ones over the field's
  * bytes if there is none. */
 static bool
-read_value(const struct key *key, struct span text, u128 *value, u128 *mask)
+read_value(const struct key *key, struct span text,
+           const struct flow_ports *ports, u128 *value, u128 *mask)
 {
     u128 full = ones(key->size * 8);
     unsigned n_bits = key->form == IPV4 ? 32 : 128;
@@ -250,7 +301,7 @@ read_value(const struct key *key, struct span text, u128 *value, u128 *mask)
     *mask = full;
     if (key->form == PORT) {
         uint32_t port;
-        bool is_port = read_port(text, &port);
+        bool is_port = read_port(text, ports, &port);
         *value = port;
         return is_port;
     }
@@ -404,7 +455,7 @@ take_other(struct flow *flow, struct span name, struct span text)
     } else if (is_called(name, "cookie")) {
         return take_cookie(flow, text);
     } else if (is_called(name, "out_port") && selects) {
-        return read_port(text, &flow->out_port);
+        return read_port(text, flow->ports, &flow->out_port);
     } else if (!read_bounded(text, 0xffff, &number)) {
         return false;
     } else if (is_called(name, "priority") && flow->command != FLOW_DELETE
@@ -465,7 +516,7 @@ read_match(struct flow *flow, const char *p, const char *end)
         const struct key *key = key_find(name);
         u128 value, mask;
         if (key) {
-            if (!read_value(key, text, &value, &mask)) {
+            if (!read_value(key, text, flow->ports, &value, &mask)) {
                 return false;
             }
             put_value(flow, key, value, mask);
@@ -648,10 +699,11 @@ token_end(const char *p, const char *end)
     return depth ? NULL : p;
 }
 
-/* Is 'token' the text of 'piece'?  With these 'numbers'? */
+/* Is 'token' the text of 'piece'?  With these 'numbers'?  A word alone is not
+ * taken for a name of 'ports', as it may be another action. */
 static bool
 piece_is(const struct piece *piece, struct span token,
-         u128 numbers[MAX_SLOTS])
+         const struct flow_ports *ports, u128 numbers[MAX_SLOTS])
 {
     const char *p = token.start;
     int slot = 0;
@@ -659,8 +711,10 @@ piece_is(const struct piece *piece, struct span token,
     for (const char *q = piece->text; *q; q++) {
         if (*q == '%') {
             uint8_t form = piece->slots[slot].form;
-            p = read_one(form, p, token.end, &numbers[slot]);
-            if (!p || (form <= DECIMAL
+            p = form == PORT ? read_port_slot(p, token.end, piece->text[1]
+                                              ? ports : NULL, &numbers[slot])
+                : read_one(form, p, token.end, &numbers[slot]);
+            if (!p || ((form <= DECIMAL || form == PORT)
                        && numbers[slot] > piece->slots[slot].most)) {
                 return false;
             }
@@ -732,8 +786,8 @@ make_actions(struct flow *flow, const char *text, const char *end, uint8_t *p,
         }
         for (size_t i = 0; i < sizeof pieces / sizeof *pieces && !piece; i++) {
             bool is_good = !(~pieces[i].wires[index].contexts & needed);
-            piece = is_good && piece_is(&pieces[i], token, numbers)
-                ? &pieces[i] : NULL;
+            piece = is_good && piece_is(&pieces[i], token, flow->ports,
+                                        numbers) ? &pieces[i] : NULL;
         }
         const struct wire *wire = piece ? &piece->wires[index] : NULL;
         if (!wire
@@ -974,14 +1028,15 @@ choose_format(const struct flow *flow)
 
 bool
 flow_make(const char *text, enum flow_command command, uint8_t version,
-          bool aggregate, uint32_t formats, struct flow_message *out)
+          bool aggregate, uint32_t formats, const struct flow_ports *ports,
+          struct flow_message *out)
 {
     enum { MOST_OF_MATCH = 1536, MOST_OF_TEXT = 1024 };
     uint8_t actions[FLOW_MAX - MOST_OF_MATCH - 128];
     struct flow flow = {
         .command = command, .version = version, .usable = ANY_PROTOCOL,
         .priority = 0x8000, .table = TABLE_ANY, .out_port = PORT_NONE,
-        .out_group = UINT32_MAX,
+        .out_group = UINT32_MAX, .ports = ports,
         .new_cookie = command == FLOW_MODIFY || command == FLOW_MODIFY_STRICT
                       ? UINT64_MAX : 0,
     };

@@ -30,12 +30,21 @@ struct flow_message {
     uint8_t body[FLOW_MAX];
 };
 
+/* The ports of a switch, by whose names users call them. */
+struct flow_ports {
+    bool any;                   /* Any name is taken for one of some port. */
+    size_t n;
+    struct { char name[16]; uint16_t number; } ports[1024];
+};
+
 /* Makes the message for a flow in OpenFlow 'version' (as on the wire), for
  * FLOW_SELECT the request for the statistics of the flows, 'aggregate' ones if
  * it says so.  It is in the best of those of 'formats' that can carry it.
- * Returns false if there is none or if anything is not known here. */
+ * 'ports' may be NULL.  Returns false if there is none or if anything is not
+ * known here. */
 bool flow_make(const char *text, enum flow_command, uint8_t version,
-               bool aggregate, uint32_t formats, struct flow_message *);
+               bool aggregate, uint32_t formats,
+               const struct flow_ports *ports, struct flow_message *);
 
 /* Bit of the only flow format of 'version', 0: it has several or none that is
  * known here. */

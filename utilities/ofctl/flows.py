@@ -3,6 +3,8 @@
 Each function takes (settings, arguments) and returns an exit code or None for 0.
 """
 
+import functools
+import operator
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -190,15 +192,31 @@ def read_flows(name: str, command: str, ports, tables, has_notes: bool = True,
 # Changing.
 
 
-def numbers_for_flows(settings, switch: str) -> tuple[dict[str, int], dict[str, int]]:
-    """The numbers of ports and of tables by name; none where short.c has gone on without them."""
-    return known_numbers(settings, switch) if begun().fd < 0 else ({}, {})
+def go_on(settings, switch: str, read: Callable[..., list[ParsedFlow]] | None) -> None:
+    """Goes on with flows of which short.c has sent some.  `read` reads all of them, with the
+    numbers of ports and tables by their names; None if there are no others."""
+    connection, error, n_sent = go_on_sending(settings, switch)
+    end_by(settings, error)
+    if read is not None:
+        try:
+            flows = read({}, {})
+        except Fatal:
+            flows = read(*known_numbers(settings, switch))
+        usable = functools.reduce(operator.and_, (flow.usable for flow in flows), protocol.ANY)
+        chosen = guess_protocol(settings, usable)
+        end_by(settings, connection.transact_each(
+            encode(*make_flow_mod(flow, chosen), next_xid()) for flow in flows[n_sent:]))
+    connection.close()
 
 
 def _change(settings, arguments, command: str) -> None:
     switch = arguments[0]
     text = arguments[1] if len(arguments) > 1 else ""
-    ports, tables = numbers_for_flows(settings, switch)
+    if begun().fd >= 0:
+        go_on(settings, switch, (lambda ports, tables: read_flows("-", command, ports, tables))
+              if text == "-" else None)
+        return
+    ports, tables = known_numbers(settings, switch)
     if text == "-":
         flows = read_flows("-", command, ports, tables)
     else:
@@ -211,13 +229,7 @@ def send_flows(settings, switch: str, flows: list[ParsedFlow]) -> None:
     usable = protocol.ANY
     for flow in flows:
         usable &= flow.usable
-    sending = go_on_sending(settings, switch)
-    if sending is not None:
-        connection, error, n_sent = sending
-        end_by(settings, error)
-        flows, chosen = flows[n_sent:], guess_protocol(settings, usable)
-    else:
-        connection, chosen = open_for_changes(settings, switch, limit_protocols(settings, usable))
+    connection, chosen = open_for_changes(settings, switch, limit_protocols(settings, usable))
     messages = (encode(*make_flow_mod(flow, chosen), next_xid()) for flow in flows)
     if settings.bundle:
         send_bundle(settings, connection, list(messages))

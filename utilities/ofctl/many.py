@@ -13,9 +13,10 @@ from utilities.begun import begun
 from utilities.command_line import Fatal
 from utilities.ofctl.connection import Connection, complain, next_xid, note, reserve_xids
 from utilities.ofctl.flows import (
-    BUNDLE_FLAGS, carry_bundle, end_by, guess_protocol, limit_protocols, make_flow_mod,
-    numbers_for_flows, open_for_changes, read_file, read_flows, send_bundle, send_flows,
+    BUNDLE_FLAGS, carry_bundle, end_by, guess_protocol, go_on, limit_protocols, make_flow_mod,
+    open_for_changes, read_file, read_flows, send_bundle, send_flows,
 )
+from utilities.ofctl.ports import known_numbers
 from utilities.ofctl.protocol import ANY
 from vswitchd.openflow.messages import encode
 from vswitchd.openflow.quick.shapes import END, LIBRARY, NEW, Teacher, make_shapes
@@ -133,9 +134,12 @@ def _read_silently(line: str, ports, tables, tell: bool) -> tuple[ParsedFlow, bo
 def add_flows(settings, arguments) -> None:
     """The command; takes (settings, arguments) as those in `flows.py`."""
     switch, name = arguments
-    ports, tables = numbers_for_flows(settings, switch)
+    if begun().fd >= 0:
+        go_on(settings, switch, lambda ports, tables: read_flows(name, "auto", ports, tables))
+        return
+    ports, tables = known_numbers(settings, switch)
     data = read_file(name)
-    if data.count(b"\n") >= _LEAST and is_for_many(data) and begun().fd < 0:
+    if data.count(b"\n") >= _LEAST and is_for_many(data):
         _send_many(settings, switch, name, data, ports, tables)
     else:
         flows = read_flows(name, "auto", ports, tables, data=data)

@@ -56,7 +56,7 @@ _KINDS = (("", 0, 0), ("ip", 0x800, 0), ("icmp", 0x800, 1), ("tcp", 0x800, 6), (
 CONTEXTS = tuple(f"{words},{vlan}" for words, _, _ in _KINDS for vlan in ("", "dl_vlan=1"))
 
 _U8, _U16, _U32, _U64 = ((1 << bits) - 1 for bits in (8, 16, 32, 64))
-_PORT = (DECIMAL, MAX_PORT - 1)
+_PORT = (PORT, MAX_PORT - 1)                            # or a name
 _TABLE = (DECIMAL, 254)
 _ZONE = (NUMBER, _U16)
 _RANKS = {"meter": 0, "clear_actions": 2, "write_metadata": 3, "goto_table": 4}
@@ -176,7 +176,8 @@ def _slots(template: Template, numbers: list[bytes]) -> list[Slot]:
     parts = template.text.encode().split(b"%")
     for part, (form, most), number in zip(parts, template.slots, numbers):
         at += len(part)
-        slots.append(Slot(at, at + len(number), form, most, -1 & _mask(form)))
+        slots.append(Slot(at, at + len(number), DECIMAL if form == PORT else form, most,
+                          -1 & _mask(form)))
         at += len(number)
     return slots
 

@@ -266,10 +266,37 @@ is_reply(const struct peer *peer, uint8_t type)
     return p[0] == peer->version && p[1] == type && is_numbered(p, peer->xid);
 }
 
-/* Asks something of which only that it is answered matters. */
+/* Adds the ports that a part of a reply describes; false if it is odd or if
+ * there are more than can be. */
+static bool
+add_ports(struct flow_ports *ports, const uint8_t *p, size_t size)
+{
+    enum { FEATURES = 32, PORT_DESCS = 16, NAME = 16, OF14 = 5 };
+    uint8_t version = p[0];
+    size_t at = version < OF13 ? FEATURES : PORT_DESCS;
+
+    while (at < size) {
+        size_t each = version == OF10 ? 48 : version < OF14 ? 64
+            : at + 8 <= size ? read16(p + at + 4) : 0;
+        size_t name_at = at + (version == OF10 ? 8 : 16);
+        size_t max = sizeof ports->ports / sizeof *ports->ports;
+        if (each < 40 || each > size - at || ports->n == max) {
+            return false;
+        }
+        memcpy(ports->ports[ports->n].name, p + name_at, NAME - 1);
+        ports->ports[ports->n].name[NAME - 1] = '\0';
+        ports->ports[ports->n++].number
+            = read16(p + at + (version == OF10 ? 0 : 2));
+        at += each;
+    }
+    return true;
+}
+
+/* Asks something of which only that it is answered matters, and what 'ports'
+ * it tells if that is not NULL. */
 static bool
 peer_ask(struct peer *peer, uint8_t request, const void *body, size_t size,
-         uint8_t reply)
+         uint8_t reply, struct flow_ports *ports)
 {
     enum { MORE = 1 };
     bool is_stats = reply == type_of(peer->version, STATS_REPLY);
@@ -284,6 +311,9 @@ peer_ask(struct peer *peer, uint8_t request, const void *body, size_t size,
             return false;
         }
         has_more = is_stats && peer_data(peer)[11] & MORE;
+        if (ports && !add_ports(ports, peer_data(peer), n)) {
+            return false;
+        }
         peer_drop(peer, n);
     }
     return true;
@@ -302,10 +332,11 @@ peer_tell(struct peer *peer, uint8_t type, const void *body, size_t size,
     return is_done;
 }
 
-/* Asks 'name' for the names that could have stood in a flow, as always, on
- * connections of their own.  They do not matter: flow.c knows none. */
+/* Asks 'name' for the names that may stand in a flow, as always, on
+ * connections of their own.  Those of tables do not matter: flow.c knows none.
+ */
 static bool
-ask_names(struct peer *peer, const char *name)
+ask_names(struct peer *peer, const char *name, struct flow_ports *known)
 {
     uint8_t version = peer->version;
     uint8_t request = type_of(version, STATS_REQUEST);
@@ -319,15 +350,16 @@ ask_names(struct peer *peer, const char *name)
         memset(ports + 8, 0xff, 4);         /* Of all. */
     }
     if (!peer_open(peer, name)
-        || !peer_ask(peer, request, tables, version == OF10 ? 4 : 8, reply)) {
+        || !peer_ask(peer, request, tables, version == OF10 ? 4 : 8, reply,
+                     NULL)) {
         return false;
     }
     peer_close(peer);
     if (!peer_open(peer, name)
         || !(version < OF13
-             ? peer_ask(peer, FEATURES_REQUEST, NULL, 0, FEATURES_REPLY)
+             ? peer_ask(peer, FEATURES_REQUEST, NULL, 0, FEATURES_REPLY, known)
              : peer_ask(peer, request, ports, version == OF15 ? 16 : 8,
-                        reply))) {
+                        reply, known))) {
         return false;
     }
     peer_close(peer);
@@ -461,6 +493,29 @@ split_lines(char *text, size_t size, const enum flow_command *command,
     return n;
 }
 
+/* Can all flows be made with these 'ports'?  '*formats' are then those that
+ * can carry all of them. */
+static bool
+check_lines(const struct order *order, const struct line *lines, int n,
+            const struct flow_ports *ports, uint32_t *formats)
+{
+    struct flow_message message;
+
+    *formats = UINT32_MAX;
+    for (int i = 0; i < n; i++) {
+        if (!flow_make(lines[i].text, lines[i].command, order->version, false,
+                       *formats, ports, &message)) {
+            return false;
+        }
+        *formats &= message.usable;
+    }
+    return true;
+}
+
+/* The ports of the switch. */
+static struct flow_ports known_ports;
+static const struct flow_ports any_ports = { .any = true };
+
 /* Sends flows, one by one.  Once the first was sent all is for Python if what
  * is answered is not usual; 'peer' is then left open.  '*n_sent' counts. */
 static bool
@@ -468,22 +523,18 @@ send_lines(struct peer *peer, const struct order *order,
            const struct line *lines, int n, uint32_t *n_sent, int wait_ms)
 {
     struct flow_message message;
-    uint32_t formats = UINT32_MAX;
+    const struct flow_ports *ports = order->has_names ? &known_ports : NULL;
+    uint32_t formats;
 
-    for (int i = 0; i < n; i++) {
-        if (!flow_make(lines[i].text, lines[i].command, order->version, false,
-                       formats, &message)) {
-            return false;
-        }
-        formats &= message.usable;
-    }
-    if ((order->has_names && !ask_names(peer, order->bridge))
+    if (!check_lines(order, lines, n, ports ? &any_ports : NULL, &formats)
+        || (ports && !ask_names(peer, order->bridge, &known_ports))
+        || !check_lines(order, lines, n, ports, &formats)
         || !peer_open(peer, order->bridge)) {
         return false;
     }
     for (int i = 0; i < n; i++) {
         if (!flow_make(lines[i].text, lines[i].command, order->version, false,
-                       formats, &message)
+                       formats, ports, &message)
             || (!i && !peer_speak(peer, message.format))) {
             return false;
         }
@@ -657,6 +708,8 @@ dump_flows(struct peer *peer, const struct order *order, const char *root)
 {
     lines_text *lines = order->aggregate ? NULL : find_lines_text(root);
     struct flow_message request;
+    const struct flow_ports *ports
+        = *order->flow && order->has_names ? &known_ports : NULL;
     struct output out = { NULL, 0 };
     /* short.py goes on with that. */
     bool may_go_on = !*order->flow && order->version == OF10
@@ -665,9 +718,11 @@ dump_flows(struct peer *peer, const struct order *order, const char *root)
     if ((!lines && !order->aggregate)
         || (order->aggregate && order->version == OF15)
         || !flow_make(order->flow, FLOW_SELECT, order->version,
-                      order->aggregate, UINT32_MAX, &request)
-        || (*order->flow && order->has_names
-            && !ask_names(peer, order->bridge))
+                      order->aggregate, UINT32_MAX,
+                      ports ? &any_ports : NULL, &request)
+        || (ports && !ask_names(peer, order->bridge, &known_ports))
+        || !flow_make(order->flow, FLOW_SELECT, order->version,
+                      order->aggregate, UINT32_MAX, ports, &request)
         || !peer_open(peer, order->bridge)
         || !peer_speak(peer, request.format)
         || !peer_send(peer, request.type, request.body, request.size,
@@ -885,6 +940,7 @@ ofctl_short(int argc, char **argv, const char *root, struct short_talk *talk)
         return -1;
     }
     peer.xid = 0;
+    known_ports.n = 0;
     peer.version = order.version;
     int limit_ms = short_limit();
     time_t began = time(NULL);
