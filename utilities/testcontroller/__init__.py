@@ -10,7 +10,6 @@ import os
 import select
 import socket
 import ssl
-import sys
 import time
 
 from utilities.command_line import (
