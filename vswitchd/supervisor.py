@@ -20,6 +20,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 
 import trio
 
@@ -53,6 +54,8 @@ _TABLES = ("Open_vSwitch", "Bridge", "Port", "Interface", "Controller", "Flow_Ta
            "Manager", "SSL")
 _FREED = 256                    # deleted objects that are freed at a time
 _PATIENCE = 0.02                # seconds until then: who had them deleted wants to go on
+_BUSY = 0.0003                  # seconds that others take when there is something to do...
+_RESPITE = 0.005                # ...and for which they are then left alone
 _MAX_ROUNDS = 10_000            # of settling: a loop of packets must not hold the daemon
 
 
@@ -147,7 +150,10 @@ class Supervisor:
             self.agent.tick()
             COVERAGE.tick(self.clock.now())
             while face.reclaim(_FREED):
+                began = perf_counter()
                 await trio.lowlevel.checkpoint()
+                if perf_counter() - began > _BUSY:
+                    await trio.sleep(_RESPITE)
             wait = (face.deadline() - self.clock.now() * 1000) / 1000
             # A second is the grain of rule timeouts and of fail-open.
             with trio.move_on_after(min(max(wait, 0.01), 1.0)):
