@@ -15,9 +15,9 @@ import _socket
 
 from ovsdb_server.rpc import address
 from utilities.command_line import DBG, ERR, INFO, LOG, WARN, Fatal, run_directory
-from vswitchd.openflow.framing import OpenFlowError, Splitter, identify, parse_header
+from vswitchd.openflow.framing import Frame, OpenFlowError, Splitter, identify, open_frame, parse_header
 from vswitchd.openflow.messages import decode, encode
-from vswitchd.openflow.print import format_message
+from vswitchd.openflow.print import format_message, log_error
 from vswitchd.openflow.value_text import complain_to
 
 _OPENFLOW_PORT = 6653
@@ -227,8 +227,7 @@ class Connection:
         while True:
             data = self.receive_xid(xid)
             yield data
-            raw, _, _ = identify(data)
-            if not raw.is_stats or not data[11] & 1:
+            if not open_reply(data).raw.is_stats or not data[11] & 1:
                 return
 
     def transact_silent(self, messages: list[bytes]) -> bytes | None:
@@ -289,6 +288,34 @@ class Connection:
                 return error
             if header.xid in numbers and error is None:
                 error = data
+
+
+def open_reply(data: bytes) -> Frame:
+    """What message `data` is.  Raises Fatal with its text if that cannot be told."""
+    try:
+        return open_frame(data)
+    except OpenFlowError as error:
+        log_error(error, warn)
+        raise _bad_reply(data) from None
+
+
+def read_reply(data: bytes, kind: type, complaint: str = ""):
+    """The value of an answer, which should be of `kind`.
+
+    Raises Fatal with `complaint`, or with the text of the message.
+    """
+    try:
+        value = decode(data).value
+    except OpenFlowError as error:
+        log_error(error, warn)
+        value = None
+    if isinstance(value, kind):
+        return value
+    raise Fatal(complaint) if complaint else _bad_reply(data)
+
+
+def _bad_reply(data: bytes) -> Fatal:
+    return Fatal(f"received bad reply: {format_message(data, 1, None, None, warn, note)}")
 
 
 def _describe(versions) -> str:

@@ -490,7 +490,8 @@ def diff_flows(settings, arguments) -> int:
             other = arguments[1 - side]
             ports = tables = {}
             if not _is_file(other):
-                ports, tables = known_numbers(settings, other)
+                ports, tables = (known_numbers(settings, other, True) if settings.show_names()
+                                 else ({}, {}))
             _read_file_side(settings, source, side, table, ports, tables)
         else:
             connection = open_switch(settings, source)
@@ -514,8 +515,7 @@ def _format_side(key, version: _Version, names) -> str:
     number, priority, match = key
     words = [f"table={number}"] if number else []
     text = format_match(match, names, -priority)
-    if text:
-        words.append(text)
+    words.append(text)
     if version.cookie:
         words.append(f"cookie=0x{version.cookie:x}")
     if version.idle:
@@ -533,7 +533,7 @@ def _format_side(key, version: _Version, names) -> str:
 def replace_flows(settings, arguments) -> None:
     switch, name = arguments
     table: _Table = {}
-    ports, tables = known_numbers(settings, switch)
+    ports, tables = known_numbers(settings, switch, True)
     usable = _read_file_side(settings, name, 0, table, ports, tables)
     if settings.bundle:
         usable &= protocol.OF13_UP
@@ -549,8 +549,8 @@ def replace_flows(settings, arguments) -> None:
             messages.append(_make_change("add", key, new, chosen))
     if settings.bundle:
         send_bundle(settings, connection, messages)
-    elif messages:
-        send_silent(settings, connection, messages)
+    else:
+        end_by(settings, connection.transact_each(messages))
     connection.close()
 
 

@@ -18,7 +18,7 @@ from utilities.ofctl.ports import port_names, table_names
 from vswitchd.openflow.framing import HEADER, OpenFlowError, identify
 from vswitchd.openflow.messages import decode, encode
 from vswitchd.openflow.messages.session import (
-    BarrierRequest, EchoReply, GetConfigRequest, SetConfig, SetPacketInFormat,
+    BarrierRequest, EchoReply, SetConfig, SetPacketInFormat,
 )
 
 _MANY = 1 << 30
@@ -35,8 +35,8 @@ _COMMANDS = {
 
 def _set_config(settings, connection: Connection, **changes) -> None:
     """Reads the switch's configuration, changes it and sends it back."""
-    from utilities.ofctl.switch import send_silent
-    config = decode(connection.transact(GetConfigRequest())).value
+    from utilities.ofctl.switch import fetch_config, send_silent
+    config = fetch_config(connection)
     values = {"fragments": config.fragments, "miss_send_len": config.miss_send_len,
               "invalid_ttl": config.invalid_ttl} | changes
     send_silent(settings, connection, SetConfig(**values))

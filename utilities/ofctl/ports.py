@@ -8,10 +8,9 @@ from functools import cache
 
 from schema.openflow.messages import OF13
 from utilities.command_line import Fatal
-from utilities.ofctl.connection import Connection, open_switch
-from vswitchd.openflow.messages import decode
-from vswitchd.openflow.messages.port import Port, PortDescRequest
-from vswitchd.openflow.messages.session import FeaturesRequest
+from utilities.ofctl.connection import Connection, open_switch, read_reply
+from vswitchd.openflow.messages.port import Port, PortDescReply, PortDescRequest
+from vswitchd.openflow.messages.session import FeaturesReply, FeaturesRequest
 from vswitchd.openflow.value_text import parse_port
 
 def fetch_ports(connection: Connection) -> list[Port]:
@@ -19,10 +18,10 @@ def fetch_ports(connection: Connection) -> list[Port]:
     if connection.version >= OF13:
         ports: list[Port] = []
         for data in connection.transact_parts(PortDescRequest()):
-            value = decode(data).value
-            ports.extend(getattr(value, "ports", ()))
+            ports.extend(read_reply(data, PortDescReply).ports)
         return ports
-    return list(decode(connection.transact(FeaturesRequest())).value.ports)
+    return list(read_reply(connection.transact(FeaturesRequest()), FeaturesReply,
+                           f"{connection.name}: received bad features reply").ports)
 
 
 _known: dict[str, list[Port]] = {}
@@ -89,7 +88,10 @@ def table_numbers(settings, switch: str) -> dict[str, int]:
     return {name: number for number, name in _tables(settings, switch).items()}
 
 
-def known_numbers(settings, switch: str) -> tuple[dict[str, int], dict[str, int]]:
+def known_numbers(settings, switch: str, ports_first: bool = False,
+                  ) -> tuple[dict[str, int], dict[str, int]]:
     """The numbers of ports and of tables by name, for reading what the user typed."""
+    if ports_first:
+        port_numbers(settings, switch)
     tables = table_numbers(settings, switch)
     return port_numbers(settings, switch), tables

@@ -9,13 +9,16 @@ import time
 from schema.openflow.limits import PORT_NONE, QUEUE_ALL
 from schema.openflow.messages import OF10, OF13, VERSION_NAMES
 from utilities.command_line import Fatal
-from utilities.ofctl.connection import Connection, next_xid, open_switch, print_message
-from utilities.ofctl.ports import fetch_ports, find_port, port_names, port_number, table_names
-from vswitchd.openflow.framing import identify, open_frame, parse_header
-from vswitchd.openflow.messages import decode, encode
-from vswitchd.openflow.messages.session import (
-    FRAGMENTS, EchoRequest, FeaturesRequest, GetConfigRequest, SetConfig,
+from utilities.ofctl.connection import (
+    Connection, next_xid, open_reply, open_switch, print_message, read_reply, warn,
 )
+from utilities.ofctl.ports import fetch_ports, find_port, port_names, port_number, table_names
+from vswitchd.openflow.framing import OpenFlowError, identify, open_frame, parse_header
+from vswitchd.openflow.messages import encode
+from vswitchd.openflow.messages.session import (
+    FRAGMENTS, EchoRequest, FeaturesRequest, GetConfigReply, GetConfigRequest, SetConfig,
+)
+from vswitchd.openflow.print import log_error
 
 
 def dump(settings, connection: Connection, request) -> None:
@@ -74,11 +77,15 @@ def dump_table_features(settings, arguments) -> None:
         return
     printer = TablePrinter(connection.version)
     for data in connection.transact_parts(TableFeaturesRequest()):
-        frame = open_frame(data)
+        frame = open_reply(data)
         if not frame.raw.is_stats:
             print_message(data, settings)
             raise Fatal(None)
-        printer.add_features(frame)
+        try:
+            printer.add_features(frame)
+        except OpenFlowError as error:
+            log_error(error, warn)
+            raise Fatal(f"decode error: {error.name}") from None
     sys.stdout.write(printer.finish() + "\n")
     connection.close()
 
@@ -92,9 +99,15 @@ def dump_table_desc(settings, arguments) -> None:
     connection.close()
 
 
+def fetch_config(connection: Connection) -> GetConfigReply:
+    """How the switch is configured."""
+    return read_reply(connection.transact(GetConfigRequest()), GetConfigReply,
+                      f"{connection.name}: bad reply to config request")
+
+
 def get_frags(settings, arguments) -> None:
     connection = open_switch(settings, arguments[0])
-    print(FRAGMENTS[decode(connection.transact(GetConfigRequest())).value.fragments])
+    print(FRAGMENTS[fetch_config(connection).fragments])
     connection.close()
 
 
@@ -104,11 +117,11 @@ def set_frags(settings, arguments) -> None:
     if mode is None:
         raise Fatal(f"{arguments[1]}: unknown fragment handling mode")
     connection = open_switch(settings, arguments[0])
-    config = decode(connection.transact(GetConfigRequest())).value
+    config = fetch_config(connection)
     if config.fragments != mode:
         ttl = config.invalid_ttl if connection.version < OF13 else None
         send_silent(settings, connection, SetConfig(mode, config.miss_send_len, ttl))
-        config = decode(connection.transact(GetConfigRequest())).value
+        config = fetch_config(connection)
         if config.fragments != mode:
             raise Fatal(f"{arguments[0]}: setting fragment handling mode failed (this switch "
                         f'probably doesn\'t support mode "{arguments[1]}")')

@@ -5,8 +5,7 @@ Only ovs-ofctl uses it.
 """
 
 from schema.openflow.messages import OF13
-from utilities.ofctl.connection import open_switch, warn
-from vswitchd.openflow.framing import open_frame
+from utilities.ofctl.connection import open_reply, open_switch, warn
 from vswitchd.openflow.messages.base import strip_name
 from vswitchd.openflow.messages.table import (
     TableFeaturesRequest, TableStatsRequest, iterate_table_names,
@@ -19,7 +18,7 @@ def fetch_table_names(settings, switch: str) -> dict[int, str]:
     request = TableFeaturesRequest() if connection.version >= OF13 else TableStatsRequest()
     names: dict[int, str] = {}
     for data in connection.transact_parts(request):
-        frame = open_frame(data)
+        frame = open_reply(data)
         if not frame.raw.is_stats:
             break
         for number, name in iterate_table_names(frame, warn):

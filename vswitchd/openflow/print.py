@@ -38,7 +38,7 @@ def format_message(data: bytes, verbosity: int = 0, port_names: dict[int, str] |
     try:
         frame = open_frame(data)
     except OpenFlowError as error:
-        _log(error, warn)
+        log_error(error, warn)
         return f"***decode error: {error.name}***\n" + hex_dump(data)
     out.append(_title(frame.raw, header))
     style = Style(
@@ -54,7 +54,7 @@ def format_message(data: bytes, verbosity: int = 0, port_names: dict[int, str] |
         if show is not None:
             show(frame, out, style)
     except OpenFlowError as error:
-        _log(error, warn)
+        log_error(error, warn)
         text = "".join(out)
         gap = "" if text.endswith((" ", "\n")) else " " if text == out[0] else "\n"
         return (text + gap
@@ -71,7 +71,7 @@ def _ignore(module: str, text: str) -> None:
     """Nobody wants to know."""
 
 
-def _log(error: OpenFlowError, warn: Callable[[str, str], None]) -> None:
+def log_error(error: OpenFlowError, warn: Callable[[str, str], None]) -> None:
     """Says what the error says, in the order in which Open vSwitch says it."""
     said = list(error.log)
     # What is wrong with a match is worth a debug line only, unless it says itself that it is more.

@@ -604,8 +604,8 @@ def _stats_match(decode, *arguments):
     try:
         return decode(*arguments)
     except OpenFlowError as error:
-        error.log = (*(error.log or ((error.module, error.reason),)),
-                     ("ofp_flow", "OFPST_FLOW reply bad match"))
+        said = error.log or (((error.module, error.reason),) if error.reason else ())
+        error.log = (*said, ("ofp_flow", "OFPST_FLOW reply bad match"))
         raise
 
 
@@ -627,7 +627,7 @@ def _stats_actions(data: bytes, version: int, start: int, end: int):
                 f"{end - start} is not a multiple of 8", "ofp_actions")
         return decode_instructions(data, version, start, end)
     except OpenFlowError as error:
-        said = error.log or ((error.module, error.reason),)
+        said = error.log or (((error.module, error.reason),) if error.reason else ())
         error.log = (*said, ("ofp_flow", "OFPST_FLOW reply bad instructions"))
         raise
 
