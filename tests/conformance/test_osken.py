@@ -236,7 +236,8 @@ def tested(tmp_path_factory):
     ("13", "action", 226),
     pytest.param("10", "action", 40, marks=pytest.mark.long),
     pytest.param("10", "match", 144, marks=pytest.mark.long),
-    pytest.param("13", "match", 700, marks=pytest.mark.long)])
+    pytest.param("13", "match", 700, marks=pytest.mark.long),
+    pytest.param("14", "action", 229, marks=pytest.mark.long)])
 def test_os_ken_tests_of_switches_pass(tested, version, directory, count) -> None:
     found = oskentests.run(tested, version, oskentests.cases() / f"of{version}" / directory,
                            timeout=600)
