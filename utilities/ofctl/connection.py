@@ -15,7 +15,9 @@ import _socket
 
 from ovsdb_server.rpc import address
 from utilities.command_line import DBG, ERR, INFO, LOG, WARN, Fatal, run_directory
-from vswitchd.openflow.framing import Frame, OpenFlowError, Splitter, identify, open_frame, parse_header
+from vswitchd.openflow.framing import (
+    Frame, OpenFlowError, Splitter, identify, open_frame, parse_header,
+)
 from vswitchd.openflow.messages import decode, encode
 from vswitchd.openflow.print import format_message, log_error
 from vswitchd.openflow.value_text import complain_to
