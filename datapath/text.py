@@ -84,7 +84,7 @@ ARP = Key("arp", 13, (
 NSH = Key("nsh", 28, (
     Part("flags", "nsh_flags", DEC), Part("ttl", "nsh_ttl", DEC),
     Part("mdtype", "nsh_mdtype", DEC), Part("np", "nsh_np", DEC),
-    Part("spi", "nsh_path", HEX_0X, 8, 24), Part("si", "nsh_path", DEC, 0, 8),
+    Part("spi", "nsh_path", HEX_08X, 8, 24), Part("si", "nsh_path", DEC, 0, 8),
     *(Part(f"c{n}", "nsh_c", HEX_08X, 128 - 32 * n, 32) for n in range(1, 5))), _type_is(0x894f))
 TCP = Key("tcp", 9, (Part("src", "tp_src", DEC), Part("dst", "tp_dst", DEC)), _l4(6))
 UDP = Key("udp", 10, (Part("src", "tp_src", DEC), Part("dst", "tp_dst", DEC)), _l4(17))

@@ -41,6 +41,7 @@ _FIELD_NAMES = {row.id: row.name for row in FIELDS}
 _PLACEHOLDER = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 _RULE_LINE = "="*79
 _NAT_SRC, _NAT_DST = 1, 2
+_MOST = 1000                    # translations of a trace
 _SEND_FLOW_REM = 1              # of a learn action
 
 _ERRORS = {
@@ -166,7 +167,7 @@ class _Writer:
         data += bytes(64)       # Zero words are not told.
         value, mask, ops = data[:FLOW_SIZE], data[FLOW_SIZE:2 * FLOW_SIZE], data[2 * FLOW_SIZE:]
         table, priority, cookie, timeouts = event.arguments
-        out = f"table={table} {format_match(packed.unpack(value, mask), self.ports)}"
+        out = f"table={table} {format_match(packed.unpack(value, mask), None)}"
         out += f" priority={priority}"
         for name, number in (("cookie", cookie), ("idle", timeouts >> 16 & 0xffff),
                              ("hard", timeouts & 0xffff)):
@@ -174,7 +175,7 @@ class _Writer:
                 out += f" {name}={number:#x}" if name == "cookie" else f" {name}={number}"
         if timeouts >> 32 & _SEND_FLOW_REM:
             out += " send_flow_rem"
-        actions = format_actions(unpack_learned(MARK + ops), self.ports)
+        actions = format_actions(unpack_learned(MARK + ops), None)
         return f"{out} actions={actions}"
 
     @property
@@ -444,7 +445,7 @@ def _trace_all(dp: int, bridge: int, flow: bytes, names: Names, frame: bytes, le
     out, translations = _section(flow, flow, traced, names, actions)
     waiting = _returning(flow, traced.events)
     states = list(ct_next)
-    while waiting:
+    while waiting and len(translations) < _MOST:      # It may go round for ever.
         returning = waiting.pop(0)
         recirc_id, _, back, _ = returning
         translated = _translate_address(returning)
@@ -455,7 +456,8 @@ def _trace_all(dp: int, bridge: int, flow: bytes, names: Names, frame: bytes, le
         named = "|".join(name for name, bit in CT_STATE_BITS.items() if shown_state & bit)
         how = (f"with default ct_state={_state_text(shown_state)} (use --ct-next to customize)"
                if state is None else f"with ct_state={named}")
-        out += (f"\n\n{_RULE_LINE}\nrecirc({recirc_id:#x}) - resume conntrack {how}\n"
+        out += "" if "slow-path" in translations[-1] else "\n"
+        out += (f"\n{_RULE_LINE}\nrecirc({recirc_id:#x}) - resume conntrack {how}\n"
                 f"{translated}{_RULE_LINE}\n\n")
         traced = face.trace(dp, bytes(back), bridge, frame, learn)
         text, (value,) = _section(bytes(back), bytes(back), traced, names, ())

@@ -126,8 +126,7 @@ TRACES: tuple[Trace, ...] = (
         mpls_ttl_exception MPLS decrement TTL exception
         nsh_ttl_exception NSH decrement TTL exception
         legacy_l2 Trying to send non-Ethernet packet through legacy L2 port. Dropping packet.
-        prerequisites unmet prerequisites for {0:field}, set_field ignored
-        move_refused unmet prerequisites for {0:field}, move ignored"""),
+        prerequisites unmet prerequisites for {0:field}, set_field ignored"""),
     *_rows(Node.ERROR, """
         access_tagged dropping VLAN {0} tagged packet received on port {1:bundle} configured as """
           """VLAN {2} access port

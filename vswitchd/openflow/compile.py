@@ -208,6 +208,14 @@ def _encap(action: t.Encap, source: int, compiler) -> bytes:
     return pack_op("encap", source, data, packet_type=action.packet_type)
 
 
+def _write_metadata(action: t.WriteMetadata, source: int, compiler) -> bytes:
+    op = _set("metadata", source, action.metadata, action.mask)
+    return op[:6] + struct.pack("=H", _SET_METADATA) + op[8:]     # its flags
+
+
+_SET_METADATA = 1               # SET_METADATA of the pipeline
+
+
 def _set_field(action: t.SetField, source: int, compiler) -> bytes:
     return _set(action.field, source, action.value, action.mask)
 
@@ -271,8 +279,7 @@ _EMITTERS: dict[type, Callable] = {
     t.Meter: _plain("meter", meter="meter"),
     t.ClearActions: _plain("clear_actions"),
     t.WriteActions: _nested("write_actions"),
-    t.WriteMetadata: lambda action, source, compiler: _set(
-        "metadata", source, action.metadata, action.mask),
+    t.WriteMetadata: _write_metadata,
     t.GotoTable: _plain("goto_table", table="table"),
 }
 

@@ -27,6 +27,8 @@ def _set_field(op: UnpackedOp) -> t.Action:
         return t.Note(b"")
     bits, care = (int.from_bytes(op.arguments[part][:field.container], "big") >> field.shift
                   for part in ("value", "mask"))
+    if op.flags:                # it was write_metadata
+        return t.WriteMetadata(bits, care)
     return t.SetField(field.name, bits, care)
 
 

@@ -58,6 +58,9 @@ field_has_prereq(enum prereq prereq, const struct flow *flow, struct flow *wc)
         MASK_ALL(wc, packet_type);
         return !flow->packet_type;
     case PREREQ_VLAN:
+        if (flow->packet_type) {
+            return false;
+        }
         if (wc) {
             wc->vlan0_tci |= CONSTANT_BE16(0x1000);
         }

@@ -429,6 +429,9 @@ learn(struct xlate *x, const struct conf_bundle *in, uint16_t vlan,
 {
     bool is_bond = in->config.bond_mode && in->config.n_members > 1;
 
+    if (x->flow.packet_type) {
+        return;                 /* What has no address teaches none. */
+    }
     if (x->in->learn
         && mac_learn(&x->bridge->macs, x->conf, x->flow.eth_src, vlan,
                      in->config.id, is_bond, gratuitous, false,

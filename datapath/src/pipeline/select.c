@@ -128,7 +128,6 @@ mask_l2(struct xlate *x)
     memset(x->wc->eth_src, 0xff, 6);
     memset(x->wc->eth_dst, 0xff, 6);
     x->wc->vlan0_tci |= CONSTANT_BE16(0x1fff);
-    x->wc->vlan1_tci |= CONSTANT_BE16(0x1fff);
 }
 
 /* Un-wildcards and hashes what a symmetric layer 4 hash looks at. */

@@ -672,12 +672,12 @@ output_port(struct xlate *x, uint32_t ofp, uint32_t truncate, bool last)
             return;
         }
     }
-    if (x->flow.packet_type) {
-        REPORT(x, TRACE_LEGACY_L2, ofp, 0, 0);
-        return;
-    }
     if (port->config.odp == ODP_NONE) {
         output_to_patch(x, port, last);
+        return;
+    }
+    if (x->flow.packet_type) {
+        REPORT(x, TRACE_LEGACY_L2, ofp, 0, 0);
         return;
     }
     xlate_commit(x);
@@ -734,7 +734,8 @@ output_action(struct xlate *x, uint32_t port, uint32_t max_len,
         flood(x, true);
         break;
     case RESERVED_CONTROLLER:
-        packet_in(x, max_len, x->in->program ? REASON_PACKET_OUT
+        packet_in(x, max_len, x->in->program && !xlate_traced(x)
+                  ? REASON_PACKET_OUT
                   : x->in_group ? REASON_GROUP
                   : x->in_action_set ? REASON_ACTION_SET : REASON_ACTION,
                   0, 0, NULL, 0);
@@ -799,6 +800,16 @@ lookup(struct xlate *x, uint8_t *table, uint32_t in_port, bool may_packet_in,
         }
     }
     flow->in_port = be32_from(in_port);
+    be16 eth_type = flow->eth_type, tci = flow->vlan0_tci;
+    uint8_t seen[12 + 8];       /* Of addresses and tags. */
+    if (flow->packet_type) {
+        memcpy(seen, x->wc->eth_dst, 12);
+        memcpy(seen + 12, &x->wc->vlan0_tpid, 8);
+        /* Rules about Ethernet do not say that they are: they miss it by what
+         * every Ethernet frame has. */
+        flow->eth_type = 0;
+        flow->vlan0_tci = CONSTANT_BE16(0xfff);
+    }
     for (unsigned id = *table; id < N_TABLES; id++) {
         struct table *t = &x->bridge->tables[id];
         struct classifier *cls = __atomic_load_n(&t->cls, __ATOMIC_ACQUIRE);
@@ -819,6 +830,12 @@ lookup(struct xlate *x, uint8_t *table, uint32_t in_port, bool may_packet_in,
         }
     }
     flow->in_port = old_in_port;
+    flow->eth_type = eth_type;
+    flow->vlan0_tci = tci;
+    if (flow->packet_type) {
+        memcpy(x->wc->eth_dst, seen, 12);
+        memcpy(&x->wc->vlan0_tpid, seen + 12, 8);
+    }
     flow->tp_src = tp_src;
     flow->tp_dst = tp_dst;
     if (!rule && may_packet_in && config == TABLE_MISS_CONTROLLER) {
@@ -923,7 +940,10 @@ run_table(struct xlate *x, uint32_t in_port, uint8_t table,
     }
     x->resubmits++;
     x->depth += depth;
+    bool in_group = x->in_group;
+    x->in_group = false;        /* What a table does is no bucket's doing. */
     run_rule(x, rule, miss, clone, last);
+    x->in_group = in_group;
     x->depth -= depth;
     x->trace_depth = old_trace_depth;
     x->table = old_table;
@@ -1136,6 +1156,9 @@ works_on_popped_mpls(const struct op *op)
     case OP_CONTROLLER:
         return is_output_to_controllers(op);
     case OP_SET_FIELD: {
+        if (op->flags & SET_METADATA) {
+            return false;
+        }
         const struct field *f
             = &fields[((const struct op_set_field *) op)->field];
         return f->prereq == PREREQ_NONE || f->prereq == PREREQ_ETHERNET
@@ -1183,8 +1206,11 @@ op_set_field(struct xlate *x, const struct op_set_field *op)
     const struct field *f = &fields[op->field];
 
     if (field_has_prereq(f->prereq, &x->flow, x->wc)) {
-        field_mask(f, op->mask, x->wc);
-        if (depends_on_proto(op)) {
+        if (!(op->head.flags & SET_METADATA)) {
+            field_mask(f, op->mask, x->wc);
+        }
+        if (depends_on_proto(op)
+            && x->flow.eth_type != CONSTANT_BE16(ETH_RARP)) {
             MASK_ALL(x, nw_proto);
         }
         field_set(f, op->value, op->mask, &x->flow);
@@ -1201,6 +1227,10 @@ report_subfield(struct xlate *x, const struct subfield *s)
         uint64_t high = 0, low = 0;
         uint8_t value[16];
         subfield_read(s, &x->flow, value);
+        if (s->field == FIELD_VLAN_VID && s->n_bits == 12) {
+            memcpy(value + 14, &x->flow.vlan0_tci, 2);
+            value[14] &= 0x1f;          /* Whether there is a tag, too. */
+        }
         for (unsigned i = 0; i < 8; i++) {
             high = high << 8 | value[i];
             low = low << 8 | value[8 + i];
@@ -1222,10 +1252,8 @@ op_move(struct xlate *x, const struct op_move *op)
         subfield_mask(&op->dst, x->wc);
         subfield_copy(&op->src, &x->flow, &op->dst, &x->flow);
         complete_tag(x, op->dst.field);
-        report_subfield(x, &op->dst);
-    } else {
-        REPORT(x, TRACE_MOVE_REFUSED, op->dst.field, 0, 0);
     }
+    report_subfield(x, &op->dst);
 }
 
 static void

@@ -1,0 +1,28 @@
+"""Random tables, groups and packets through both switches: traces, frames and counters are the same.
+
+The cases of fixed seeds; `python -m tests.differential.pipeline_fuzz` runs others.
+"""
+
+import pytest
+
+from tests.differential.pipeline_cases import make_case
+from tests.differential.pipeline_fuzz import Pair, describe, shrink
+from tests.differential.switches import is_installed
+
+pytestmark = [pytest.mark.differential,
+              pytest.mark.skipif(not is_installed(), reason="Debian's openvswitch-switch is absent")]
+
+@pytest.mark.parametrize("seeds", [
+    pytest.param(range(0, 16), id="few"),
+    pytest.param(range(1000, 1180), id="many", marks=pytest.mark.long)])
+def test_random_pipelines_do_what_the_real_one_does(seeds, tmp_path):
+    pair = Pair(tmp_path)
+    try:
+        for seed in seeds:
+            case = make_case(seed)
+            found = pair.difference(case)
+            if found is not None:
+                case, found = shrink(pair, case, found)
+                pytest.fail(f"seed {seed}\n{describe(case)}\n{found}")
+    finally:
+        pair.close()
