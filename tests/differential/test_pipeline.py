@@ -384,6 +384,22 @@ SCRIPTS["dumps that leave out"] = [
     "ovs-vsctl set Flow_Table . prefixes=none", trace("udp_dst=3")]
 
 
+SCRIPTS["what random pipelines found"] = [
+    *traced(_MPLS, *(f"mpls,actions=pop_mpls:0x0800,{action},2" for action in (
+        "controller", "controller(userdata=01)", "note:01", "clone(output:3)", "push_vlan:0x8100")),
+        "mpls,actions=pop_mpls:0x0800,write_metadata:5"),
+    *traced(_PACKET, *(f"ip,actions=write_actions({actions})" for actions in (
+        "ct_clear", "set_queue:4,set_field:5->reg0,output:2,set_queue:5", "output:2,controller(id=3)")),
+        "ip,actions=encap(nsh),resubmit(,1) & table=1 ip,actions=drop & table=1 priority=1,actions=2",
+        "ip,actions=learn(table=3,send_flow_rem,cookie=7,NXM_OF_ETH_SRC[])"),
+    *traced("in_port=1,arp,arp_op=1", "arp,actions=set_field:1.2.3.4->arp_tpa,2", "arp,actions=move:reg0[0..15]->arp_op[],2"),
+    *traced("in_port=1,tcp,ct_state=trk|est,tun_dst=1.2.3.4", "actions=ct_clear,2"),
+    f"{_O15} add-group br0 group_id=1,type=all,bucket=output:3", f"{O13} add-flow br0 'in_port=1,actions=group:1,clone(group:1),write_actions(group:1)'",
+    f"{_O15} dump-group-stats br0 | sed 's/duration.*ref/ref/'", f"{_O15} dump-flows br0",
+    f"ovs-ofctl add-flow br0 ip,in_port=2,actions=load:0-\\>NXM_NX_IP_ECN[]; {_O15} --no-stats dump-flows br0 ip",
+    "ovs-appctl ofproto/trace br0 in_port=1,reg0=5,metadata=7,tun_id=9 505400000007505400000005894f00860103001234ff"]
+
+
 def answer(switch: Switch, name: str) -> str:
     """What the lines of a script print; the switch is closed."""
     try:
