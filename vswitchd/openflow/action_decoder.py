@@ -15,6 +15,7 @@ from schema.openflow.actions import (
     NAT_RANGE_IPV6_MIN, NAT_RANGE_PORT_MAX, NAT_RANGE_PORT_MIN, NAT_SRC, PACKET_TYPE_ETH,
     PACKET_TYPE_MPLS, PACKET_TYPE_MPLS_MC, PACKET_TYPE_NSH, RAWS, VENDORS, VENDOR_ACTION, Raw,
 )
+from schema.openflow.limits import PORT_CONTROLLER
 from vswitchd.openflow import action_types
 from vswitchd.openflow.action_layout import (
     HEADER, LEARN, NX, ONF, U16, U32, U64, Layout, layout_of, load, points_of,
@@ -399,6 +400,8 @@ def _decode_bundle(with_load: bool):
         for port in members:
             if port != NONE:
                 _check_out_port(port)
+            if port == PORT_CONTROLLER:
+                raise bad("OFPBAC_BAD_OUT_PORT", "unsupported controller member", "bundle")
         return Bundle(fields, basis, algorithm, members, dst)
     return decode
 
