@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "short.h"
+#include "../../utilities/ofctl/short.h"
 
 int
 main(int argc, char *argv[])

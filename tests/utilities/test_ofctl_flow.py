@@ -18,7 +18,7 @@ from vswitchd.openflow.fields import INFO
 from vswitchd.openflow.messages import encode
 from vswitchd.openflow.messages.flow import FlowStatsRequest
 from vswitchd.openflow.text import FlowTextError, match_words, note_normal, parse_flow
-from vswitchd.openflow.value_text import complain_to, port_words
+from vswitchd.openflow.value_text import ComplainingTo, port_words
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ("add", "modify", "modify_strict", "delete", "delete_strict", "match")
@@ -77,9 +77,9 @@ def make(tmp_path_factory):
 def codec(text: str, command: int, version: int, aggregate: bool = False):
     """The same by the codec; the reason where it is wrong or the user is to be told something."""
     heard: list[object] = []
-    complain_to(lambda *words: heard.append(words))
     try:
-        flow = parse_flow(text, COMMANDS[command], PORTS)
+        with ComplainingTo(lambda *words: heard.append(words)):
+            flow = parse_flow(text, COMMANDS[command], PORTS)
         note_normal(flow.match, lambda *words: heard.append(words))
     except FlowTextError as error:
         return str(error)

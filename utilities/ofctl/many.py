@@ -21,7 +21,7 @@ from utilities.ofctl.protocol import ANY
 from vswitchd.openflow.messages import encode
 from vswitchd.openflow.quick.shapes import END, LIBRARY, NEW, Teacher, make_shapes
 from vswitchd.openflow.text import FlowTextError, ParsedFlow, note_normal, parse_flow
-from vswitchd.openflow.value_text import complain_to
+from vswitchd.openflow.value_text import ComplainingTo
 
 _LEAST = 200                    # lines for which shapes are worth the while
 _PLAIN = bytes((9, 10, *range(32, 127)))
@@ -120,12 +120,11 @@ def _read_silently(line: str, ports, tables, tell: bool) -> tuple[ParsedFlow, bo
     """A flow of a file, and whether there is nothing to note or warn of; only if `tell`, this is
     done.  Raises FlowTextError."""
     heard = []
-    complain_to(lambda *words: heard.append((complain, words)))
     try:
-        flow = parse_flow(line, "auto", ports, tables)
+        with ComplainingTo(lambda *words: heard.append((complain, words))):
+            flow = parse_flow(line, "auto", ports, tables)
         note_normal(flow.match, lambda *words: heard.append((note, words)))
     finally:
-        complain_to(complain)
         for listener, words in heard if tell else ():
             listener(*words)
     return flow, not heard

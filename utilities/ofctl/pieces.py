@@ -25,7 +25,7 @@ from vswitchd.openflow.quick.shapes import (
     DECIMAL, IPV4, IPV6, MAC, NUMBER, OddError, Slot, fill, find_place,
 )
 from vswitchd.openflow.text import FlowTextError, ParsedFlow, match_words, parse_flow
-from vswitchd.openflow.value_text import complain_to, port_words
+from vswitchd.openflow.value_text import ComplainingTo, port_words
 
 DIRECTORY = Path(__file__).parent / "generated"
 VERSIONS = (1, 3, 4, 5, 6)                              # those that flow.c can write
@@ -189,11 +189,11 @@ def _mask(form: int) -> int:
 @cache
 def _parse(text: str) -> ParsedFlow | None:
     """A flow, None if it is wrong."""
-    complain_to(lambda *words: None)
-    try:
-        return parse_flow(text)
-    except FlowTextError:
-        return None
+    with ComplainingTo(lambda *words: None):
+        try:
+            return parse_flow(text)
+        except FlowTextError:
+            return None
 
 
 _HEAD = bytes(8)                # find_place looks for messages, which have headers

@@ -29,6 +29,20 @@ def complain_to(listener: Callable[[str, str, str], None]) -> None:
     _listeners[:] = [listener]
 
 
+class ComplainingTo:
+    """A context in which what parsers log is sent to `listener`."""
+
+    def __init__(self, listener: Callable[[str, str, str], None]) -> None:
+        self._listener = listener
+
+    def __enter__(self) -> None:
+        self._before = _listeners[:]
+        complain_to(self._listener)
+
+    def __exit__(self, *_) -> None:
+        _listeners[:] = self._before
+
+
 def complain(module: str, level: str, text: str) -> None:
     """Logs what a parser has to say, at WARN or ERR, under the reference's module name."""
     if _listeners:
