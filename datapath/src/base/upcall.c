@@ -1,10 +1,8 @@
 /* upcall.c: see upcall.h; and upcall_fd(), upcalls_take() of the seam. */
 #include "base/upcall.h"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/lock.h"
 
 #define LIST_BYTES (1024 * 1024)        /* Most bytes waiting of one port. */
@@ -38,9 +36,8 @@ static struct queue queues[N_QUEUES] = {
 static void
 signal_fd(struct queue *q)
 {
-    uint64_t one = 1;
-    if (q->fd >= 0 && write(q->fd, &one, sizeof one) != sizeof one) {
-        /* The counter is at its maximum: readable anyway. */
+    if (q->fd >= 0) {
+        event_signal(q->fd);
     }
 }
 
@@ -132,11 +129,8 @@ upcall_fd(uint32_t queue, int *fd)
     int error = 0;
     lock_take(&q->lock);
     if (q->fd < 0) {
-        q->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (q->fd < 0) {
-            error = error_set(errno, "cannot make an eventfd: %s",
-                              strerror(errno));
-        } else if (q->n_bytes || q->resync) {
+        error = event_open(&q->fd);
+        if (!error && (q->n_bytes || q->resync)) {
             signal_fd(q);
         }
     }
@@ -200,10 +194,7 @@ upcalls_take(uint32_t queue, uint8_t *buffer, uint32_t size,
         q->resync = false;
     }
     if (!q->n_bytes && !q->resync && q->fd >= 0) {
-        uint64_t counter;
-        if (read(q->fd, &counter, sizeof counter) < 0) {
-            /* It was not readable: nothing to reset. */
-        }
+        event_drain(q->fd);
     }
     lock_drop(&q->lock);
     while (done) {

@@ -5,9 +5,7 @@
  * pcap files, and to QUEUE_FRAMES with PORT_TX_TO_QUEUE. */
 #include "port/kinds.h"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
+#include "base/event.h"
 #include "base/upcall.h"
 
 #define QUEUE_MAX 4096          /* Most frames waiting in a queue. */
@@ -67,10 +65,8 @@ dummy_open(struct port *port)
         struct rx_queue *q = &d->queues[d->n_queues++];
         lock_init(&q->lock);
         q->last = &q->first;
-        q->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (q->fd < 0) {
-            int error = error_set(errno, "cannot make an eventfd: %s",
-                                  strerror(errno));
+        int error = event_open(&q->fd);
+        if (error) {
             dummy_close(port);
             return error;
         }
@@ -98,10 +94,7 @@ dummy_inject(struct port *port, uint32_t queue, const uint8_t *bytes,
         *q->last = f;
         q->last = &f->next;
         if (!q->n++) {
-            uint64_t one = 1;
-            if (write(q->fd, &one, sizeof one) < 0) {
-                /* It is readable already. */
-            }
+            event_signal(q->fd);
         }
     }
     lock_drop(&q->lock);
@@ -141,10 +134,7 @@ dummy_receive(struct port *port, uint32_t queue, struct packet *burst,
         }
         q->n -= n;
         if (!q->n) {
-            uint64_t counter;
-            if (read(q->fd, &counter, sizeof counter) < 0) {
-                /* It was not readable: nothing to reset. */
-            }
+            event_drain(q->fd);
         }
     }
     lock_drop(&q->lock);

@@ -2,26 +2,10 @@
 #include "worker/worker.h"
 
 #include "base/clock.h"
-#include "base/handle.h"
 #include "base/upcall.h"
 #include "packet/flow.h"
 
-static struct handle_table handles;
-
 static const struct cache_ops cache_ops = { credits_settle, credits_unref };
-
-struct datapath *
-datapath_find(uint32_t handle)
-{
-    return handle_find(&handles, handle);
-}
-
-static int
-find(uint32_t handle, struct datapath **dp)
-{
-    *dp = datapath_find(handle);
-    return *dp ? 0 : error_set(ENODEV, "no datapath %u", handle);
-}
 
 static struct port *
 find_port(struct datapath *dp, uint32_t odp)
@@ -126,8 +110,7 @@ datapath_open(const struct datapath_config *config, uint32_t *handle)
     pipeline_set_hooks(&hooks);
 
     struct datapath *dp = xzalloc(sizeof *dp);
-    dp->handle = handle_add(&handles, dp);
-    if (!dp->handle) {
+    if (!datapath_register(dp)) {
         free(dp);
         return error_set(ENOSPC, "too many datapaths");
     }
@@ -150,7 +133,7 @@ int
 datapath_set(uint32_t handle, const struct datapath_config *config)
 {
     struct datapath *dp;
-    int error = find(handle, &dp);
+    int error = datapath_get(handle, &dp);
 
     if (!error) {
         workers_take_all();
@@ -168,7 +151,7 @@ int
 datapath_close(uint32_t handle)
 {
     struct datapath *dp;
-    int error = find(handle, &dp);
+    int error = datapath_get(handle, &dp);
 
     if (error) {
         return error;
@@ -190,7 +173,7 @@ datapath_close(uint32_t handle)
     for (uint32_t odp = 0; odp < MAX_ODP; odp++) {
         port_destroy(dp->ports[odp]);
     }
-    handle_remove(&handles, handle);
+    datapath_forget(dp);
     if (dp->pipeline) {
         pipeline_close(dp->pipeline);
     }
@@ -204,7 +187,7 @@ int
 datapath_stats_get(uint32_t handle, struct datapath_stats *stats)
 {
     struct datapath *dp;
-    int error = find(handle, &dp);
+    int error = datapath_get(handle, &dp);
 
     if (error) {
         return error;
@@ -234,7 +217,7 @@ int
 drops_get(uint32_t handle, uint64_t *counts, uint32_t n)
 {
     struct datapath *dp;
-    int error = find(handle, &dp);
+    int error = datapath_get(handle, &dp);
 
     if (error) {
         return error;
@@ -286,7 +269,7 @@ version_reached(uint32_t handle, uint64_t version)
     return true;
 }
 
-/* ---- Ports ---- */
+/* Ports. */
 
 static int
 check_config(const struct port_config *c)
@@ -307,7 +290,7 @@ port_add(uint32_t handle, const struct port_config *config)
 {
     struct datapath *dp;
     struct port *port;
-    int error = find(handle, &dp);
+    int error = datapath_get(handle, &dp);
 
     if (!error) {
         error = check_config(config);
@@ -343,7 +326,7 @@ int
 port_set(uint32_t handle, const struct port_config *config)
 {
     struct datapath *dp;
-    int error = find(handle, &dp);
+    int error = datapath_get(handle, &dp);
 
     if (!error) {
         error = check_config(config);
@@ -369,7 +352,7 @@ int
 port_del(uint32_t handle, uint32_t odp)
 {
     struct datapath *dp;
-    int error = find(handle, &dp);
+    int error = datapath_get(handle, &dp);
 
     if (error) {
         return error;
@@ -391,7 +374,7 @@ int
 port_stats_get(uint32_t handle, uint32_t odp, struct port_stats *stats)
 {
     struct datapath *dp;
-    int error = find(handle, &dp);
+    int error = datapath_get(handle, &dp);
 
     if (error) {
         return error;
@@ -409,7 +392,7 @@ port_receive(uint32_t handle, uint32_t odp, uint32_t queue,
              const uint8_t *frame, uint32_t size)
 {
     struct datapath *dp;
-    int error = find(handle, &dp);
+    int error = datapath_get(handle, &dp);
 
     if (error) {
         return error;

@@ -204,20 +204,13 @@ flows_settle_all(struct datapath *dp)
     }
 }
 
-static int
-find(uint32_t handle, struct datapath **dp)
-{
-    *dp = datapath_find(handle);
-    return *dp ? 0 : error_set(ENODEV, "no datapath %u", handle);
-}
-
 int
 flows_dump(uint32_t handle, uint64_t *cursor, uint8_t *buffer, uint32_t size,
            uint32_t *n_bytes, uint32_t *n_records)
 {
     struct datapath *dp;
     uint32_t thread = *cursor >> 32, slot = *cursor;
-    int error = find(handle, &dp);
+    int error = datapath_get(handle, &dp);
 
     *n_bytes = *n_records = 0;
     if (error) {
@@ -290,7 +283,7 @@ flow_put(uint32_t handle, const uint8_t *key_mask, const uint8_t *actions,
 {
     struct datapath *dp;
     struct flow flow, key, mask;
-    int error = find(handle, &dp);
+    int error = datapath_get(handle, &dp);
 
     if (!error) {
         error = actions_verify(actions, actions_size);
@@ -339,7 +332,7 @@ flow_del(uint32_t handle, const uint8_t *key_mask)
     struct datapath *dp;
     struct flow flow, key, mask;
     bool found = false;
-    int error = find(handle, &dp);
+    int error = datapath_get(handle, &dp);
 
     if (error) {
         return error;
@@ -363,7 +356,7 @@ int
 flows_flush(uint32_t handle)
 {
     struct datapath *dp;
-    int error = find(handle, &dp);
+    int error = datapath_get(handle, &dp);
 
     if (error) {
         return error;
@@ -386,7 +379,7 @@ int
 flows_revalidate(uint32_t handle)
 {
     struct datapath *dp;
-    int error = find(handle, &dp);
+    int error = datapath_get(handle, &dp);
 
     if (error) {
         return error;
@@ -410,7 +403,7 @@ int
 flows_pause(uint32_t handle, bool paused)
 {
     struct datapath *dp;
-    int error = find(handle, &dp);
+    int error = datapath_get(handle, &dp);
 
     if (!error) {
         workers_take_all();
@@ -424,7 +417,7 @@ int
 flows_settle(uint32_t handle)
 {
     struct datapath *dp;
-    int error = find(handle, &dp);
+    int error = datapath_get(handle, &dp);
 
     if (!error) {
         flows_settle_all(dp);

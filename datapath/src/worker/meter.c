@@ -148,9 +148,10 @@ static int
 find(uint32_t dp_handle, uint32_t id, struct datapath **dp,
      struct meter_state **m)
 {
-    *dp = datapath_find(dp_handle);
-    if (!*dp) {
-        return error_set(ENODEV, "no datapath %u", dp_handle);
+    int error = datapath_get(dp_handle, dp);
+
+    if (error) {
+        return error;
     }
     struct meter_table *t = atomic_load(&(*dp)->meters);
     *m = t && id < MAX_METERS ? atomic_load(&t->meters[id]) : NULL;

@@ -545,31 +545,3 @@ worker_translate(struct worker *w, struct packet *p, const struct flow *flow,
         credits_unref(out.credits);
     }
 }
-
-/* One round: a burst of each queue, the inject ring, a slice of upkeep. 
- * Returns the number of frames. */
-uint32_t
-worker_run_once(struct worker *w)
-{
-    struct packet burst[BURST];
-    uint32_t n_frames = 0;
-
-    for (uint32_t i = 0; i < w->n_rx; i++) {
-        struct rx *rx = &w->rx[i];
-        uint32_t n = port_receive_burst(rx->port, rx->queue, w->id, burst);
-        if (n) {
-            worker_begin(w, rx->dp);
-            worker_process(w, burst, n);
-            worker_end(w);
-            n_frames += n;
-            w->stats.n_bursts++;
-        }
-    }
-    n_frames += inject_run(w);
-    w->now_ms = clock_now();
-    for (struct datapath *dp = datapaths; dp; dp = dp->next) {
-        flows_sweep(w, dp, w->id ? SWEEP_SLICE : UINT32_MAX);
-    }
-    count_add(&w->stats.n_packets, n_frames);
-    return n_frames;
-}

@@ -11,9 +11,11 @@
  * plain code.  Turns are taken in the order of workers, before any other lock:
  * nobody asks for a turn while he holds the pipeline mutex.
  *
- * Files: worker.c threads and turns, process.c a burst, flow.c megaflows as
- * the seam sees them, datapath.c datapaths and ports, meter.c meters,
- * inject.c frames from Python. */
+ * Files, lowest first; each calls only those before it: turn.c whose turn it
+ * is, rx.c who polls what, meter.c meters, flow.c megaflows as the seam sees
+ * them, process.c a burst, inject.c frames from Python, round.c a worker and
+ * its round, datapath.c datapaths and ports, worker.c threads, pump.c the
+ * control thread's part. */
 #pragma once
 
 #include <pthread.h>
@@ -106,21 +108,25 @@ extern struct worker *workers[MAX_THREADS];
 extern uint32_t n_workers;      /* Threads; workers[1..n_workers]. */
 extern struct datapath *datapaths;
 
-/* worker.c */
-void workers_init(void);        /* Idempotent; called by datapath_open(). */
+/* turn.c */
+bool datapath_register(struct datapath *);
+void datapath_forget(struct datapath *);
+struct datapath *datapath_find(uint32_t handle);
+int datapath_get(uint32_t handle, struct datapath **);
 void worker_take(struct worker *);
 void worker_give(struct worker *);
 void worker_wake(struct worker *);
 void workers_take_all(void);
 void workers_give_all(void);
-void rx_assign(void);           /* Deals queues out; all turns taken. */
 
 #define WORKER_FOR_EACH(W)                                              \
     for (uint32_t W##_i = 0; W##_i <= n_workers; W##_i++)               \
         for (struct worker *W = workers[W##_i]; W; W = NULL)
 
+/* rx.c */
+void rx_assign(void);           /* Deals queues out; all turns taken. */
+
 /* process.c: all with the worker's turn. */
-uint32_t worker_run_once(struct worker *);
 void worker_begin(struct worker *, struct datapath *);
 void worker_end(struct worker *);       /* Sends all, ends the burst. */
 void worker_process(struct worker *, struct packet *burst, uint32_t n);
@@ -151,8 +157,13 @@ void meters_destroy(struct datapath *);
 uint32_t inject_run(struct worker *);
 void inject_forget(struct worker *, struct datapath *);   /* NULL: all. */
 
+/* round.c */
+void workers_init(void);        /* Idempotent; called by datapath_open(). */
+struct worker *worker_new(uint32_t id);
+void worker_free(struct worker *);
+uint32_t worker_run_once(struct worker *);      /* With its turn. */
+
 /* datapath.c */
-struct datapath *datapath_find(uint32_t handle);
 void dp_thread_add(struct datapath *, struct worker *);
 void dp_thread_remove(struct datapath *, struct worker *);
 void port_thread_add(struct port *, struct worker *);
