@@ -1,50 +1,8 @@
-/* pipeline.c: the registry of pipelines and bridges, and how a bridge is
- * configured.
+/* pipeline.c: opening and closing pipelines, and how a bridge is configured.
  *
  * Thread rule: configuration functions are for the control thread; readers get
  * immutable values that are retired when replaced. */
 #include "pipeline/private.h"
-
-#define MAX_PIPELINES 64
-
-/* Versions of different pipelines differ: the slot is in their high bits. */
-#define VERSION_SLOT_SHIFT 48
-
-static struct pipeline *_Atomic pipelines[MAX_PIPELINES];
-static struct handle_table bridge_handles;
-struct pipeline_hooks pipeline_hooks;
-
-void
-pipeline_set_hooks(const struct pipeline_hooks *hooks)
-{
-    pipeline_hooks = *hooks;
-}
-
-struct pipeline *
-pipeline_open(uint32_t dp, uint64_t features)
-{
-    for (unsigned i = 0; i < MAX_PIPELINES; i++) {
-        if (!atomic_load(&pipelines[i])) {
-            struct pipeline *p = xzalloc(sizeof *p);
-            p->dp = dp;
-            p->features = features;
-            lock_init(&p->mutex);
-            lock_init(&p->frozen_lock);
-            lock_init(&p->learn_lock);
-            p->next_recirc_id = 1;
-            p->next_expiry_ms = INT64_MAX;
-            atomic_init(&p->version, (i + 1ULL) << VERSION_SLOT_SHIFT);
-            atomic_init(&p->serial, 1);
-            struct port_map *map = xzalloc(sizeof *map
-                                           + sizeof *map->entries);
-            map->entries[0].odp = ODP_NONE;
-            atomic_init(&p->port_map, map);
-            atomic_store(&pipelines[i], p);
-            return p;
-        }
-    }
-    return NULL;
-}
 
 void
 pipeline_set_features(struct pipeline *p, uint64_t features)
@@ -77,6 +35,29 @@ pipeline_free(void *p_)
     free(p);
 }
 
+struct pipeline *
+pipeline_open(uint32_t dp, uint64_t features)
+{
+    struct pipeline *p = xzalloc(sizeof *p);
+    struct port_map *map = xzalloc(sizeof *map + sizeof *map->entries);
+
+    p->dp = dp;
+    p->features = features;
+    lock_init(&p->mutex);
+    lock_init(&p->frozen_lock);
+    lock_init(&p->learn_lock);
+    p->next_recirc_id = 1;
+    p->next_expiry_ms = INT64_MAX;
+    atomic_init(&p->serial, 1);
+    map->entries[0].odp = ODP_NONE;
+    atomic_init(&p->port_map, map);
+    if (!pipeline_register(p)) {
+        pipeline_free(p);
+        return NULL;
+    }
+    return p;
+}
+
 void
 pipeline_close(struct pipeline *p)
 {
@@ -88,87 +69,8 @@ pipeline_close(struct pipeline *p)
     while (p->bridges) {
         bridge_del(p->bridges->handle);
     }
-    for (unsigned i = 0; i < MAX_PIPELINES; i++) {
-        if (atomic_load(&pipelines[i]) == p) {
-            atomic_store(&pipelines[i], NULL);
-        }
-    }
+    pipeline_forget(p);
     epoch_retire(p, pipeline_free);
-}
-
-struct pipeline *
-pipeline_find(uint32_t dp)
-{
-    for (unsigned i = 0; i < MAX_PIPELINES; i++) {
-        struct pipeline *p = atomic_load(&pipelines[i]);
-        if (p && p->dp == dp) {
-            return p;
-        }
-    }
-    return NULL;
-}
-
-struct pipeline *
-pipeline_of_version(uint64_t version)
-{
-    uint64_t slot = (version >> VERSION_SLOT_SHIFT) - 1;
-    struct pipeline *p = slot < MAX_PIPELINES ? atomic_load(&pipelines[slot])
-                                              : NULL;
-
-    return p && p->staged == version ? p : NULL;
-}
-
-struct pipeline_pin
-pipeline_pin(const struct pipeline *p_)
-{
-    struct pipeline *p = (struct pipeline *) p_;
-    struct pipeline_pin pin;
-
-    /* The serial first: what is translated may be newer, never older. */
-    pin.serial = atomic_load_explicit(&p->serial, memory_order_acquire);
-    pin.version = atomic_load_explicit(&p->version, memory_order_acquire);
-    return pin;
-}
-
-void
-pipeline_changed(struct pipeline *p)
-{
-    atomic_fetch_add_explicit(&p->serial, 1, memory_order_release);
-}
-
-/* Bridges. */
-
-struct bridge *
-bridge_find(uint32_t handle)
-{
-    return handle_find(&bridge_handles, handle);
-}
-
-void
-bridge_ref(struct bridge *bridge)
-{
-    __atomic_add_fetch(&bridge->refs, 1, __ATOMIC_RELAXED);
-}
-
-static void
-bridge_free(void *bridge_)
-{
-    struct bridge *bridge = bridge_;
-
-    for (unsigned i = 0; i < N_MISSES; i++) {
-        counters_release(bridge->unmatched[i]);
-    }
-    mac_table_destroy(&bridge->macs);
-    conf_free(atomic_load(&bridge->conf));
-    free(bridge);
-}
-
-void
-bridge_unref(struct bridge *bridge)
-{
-    if (bridge && !__atomic_sub_fetch(&bridge->refs, 1, __ATOMIC_ACQ_REL)) {
-        epoch_retire(bridge, bridge_free);
-    }
 }
 
 static void
@@ -221,27 +123,6 @@ port_map_publish(struct pipeline *p)
     epoch_retire(old, free);
 }
 
-bool
-pipeline_find_port(const struct pipeline *p, uint32_t odp,
-                   struct bridge **bridge, uint32_t *ofp)
-{
-    const struct port_map *map = atomic_load_explicit(
-        &((struct pipeline *) p)->port_map, memory_order_acquire);
-
-    for (uint32_t i = hash_u32(odp, 0) & map->hash_mask; ;
-         i = (i + 1) & map->hash_mask) {
-        const struct port_map_entry *entry = &map->entries[i];
-        if (entry->odp == ODP_NONE) {
-            return false;
-        }
-        if (entry->odp == odp) {
-            *bridge = entry->bridge;
-            *ofp = entry->ofp;
-            return true;
-        }
-    }
-}
-
 int
 bridge_add(uint32_t dp, const struct bridge_config *config, uint32_t *handle)
 {
@@ -250,22 +131,8 @@ bridge_add(uint32_t dp, const struct bridge_config *config, uint32_t *handle)
     if (!p) {
         return error_set(ENODEV, "no datapath %u", dp);
     }
-    struct bridge *bridge = xzalloc(sizeof *bridge);
-    struct conf *conf = xzalloc(sizeof *conf);
-    conf->config = *config;
-    conf_link(conf);
-    atomic_init(&bridge->conf, conf);
-    bridge->pipeline = p;
-    bridge->refs = 1;
-    mac_table_init(&bridge->macs);
-    for (unsigned i = 0; i < N_TABLES; i++) {
-        bridge->tables[i].n_prefixes = UINT32_MAX;
-        bridge->tables[i].max_flows = UINT32_MAX;
-    }
-    for (unsigned i = 0; i < N_MISSES; i++) {
-        bridge->unmatched[i] = counters_new(0);
-    }
-    bridge->handle = handle_add(&bridge_handles, bridge);
+    struct bridge *bridge = bridge_new(p, config);
+    bridge_register(bridge);
     struct bridge **link = &p->bridges;
     while (*link) {
         link = &(*link)->next;
@@ -324,26 +191,6 @@ bridge_meters_set(uint32_t handle, const struct bridge_meter *meters,
     return 0;
 }
 
-uint32_t
-bridge_meter(const struct bridge *bridge, uint32_t ofp)
-{
-    const struct meter_map *map = atomic_load_explicit(
-        &((struct bridge *) bridge)->meters, memory_order_acquire);
-    uint32_t low = 0, high = map ? map->n : 0;
-
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (map->entries[middle].ofp == ofp) {
-            return map->entries[middle].id;
-        } else if (map->entries[middle].ofp < ofp) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return METER_NONE;
-}
-
 int
 bridge_del(uint32_t handle)
 {
@@ -360,7 +207,7 @@ bridge_del(uint32_t handle)
     }
     *link = bridge->next;
     __atomic_store_n(&bridge->dead, true, __ATOMIC_RELAXED);
-    handle_remove(&bridge_handles, handle);
+    bridge_forget(bridge);
     bridge_rules_destroy(bridge);
     bridge_groups_destroy(bridge);
     port_map_publish(p);

@@ -319,7 +319,14 @@ bridge_conf(const struct bridge *bridge)
                                 memory_order_acquire);
 }
 
+/* registry.c */
+bool pipeline_register(struct pipeline *);
+void pipeline_forget(struct pipeline *);
+void bridge_register(struct bridge *);
+void bridge_forget(struct bridge *);
 struct bridge *bridge_find(uint32_t handle);
+
+struct bridge *bridge_new(struct pipeline *, const struct bridge_config *);
 void bridge_ref(struct bridge *);
 void bridge_unref(struct bridge *);
 
