@@ -105,8 +105,7 @@ static void
 credit_bucket(struct xlate *x, struct group *group, uint32_t i)
 {
     if (i != UINT32_MAX) {
-        counters_ref(group->buckets[i].counters);
-        xlate_credit(x, CREDIT_COUNTERS, group->buckets[i].counters);
+        xlate_credit_counters(x, group->buckets[i].counters);
     }
 }
 

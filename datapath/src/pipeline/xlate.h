@@ -1,6 +1,12 @@
-/* xlate.h: the state of one translation, shared by the files that make it up:
- * xlate.c (tables and ops), normal.c (NORMAL, mirrors), select.c (groups),
- * commit.c (flow changes -> set actions), field.c (bits of fields).
+/* xlate.h: the state of one translation, shared by the files that make it up.
+ *
+ * Lowest first: report.c (what a trace shows), field.c (bits of fields),
+ * header.c (headers of a flow), commit.c (flow changes -> set actions),
+ * credit.c (whom packets count for), freeze.c (going on later), lookup.c
+ * (tables), action_set.c, rewrite.c and encap.c (ops that call no others);
+ * then those that call each other, since a rule may output to a patch port or
+ * a group whose ops look up again: xlate.c (ops), output.c, normal.c (NORMAL,
+ * mirrors), select.c (groups); on top translate.c, the whole.
  *
  * Included by src/pipeline only.  A context lives on the stack of the thread
  * that translates; nothing here is shared. */
@@ -68,7 +74,12 @@ struct xlate {
     uint32_t source;            /* Of the op that runs. */
 };
 
-/* Trace. */
+#define MAX_MPLS 3
+
+#define MASK_ALL(X, MEMBER) \
+    memset(&(X)->wc->MEMBER, 0xff, sizeof (X)->wc->MEMBER)
+
+/* report.c */
 static inline bool
 xlate_traced(const struct xlate *x)
 {
@@ -88,35 +99,135 @@ void xlate_complain(struct xlate *, enum trace_kind, uint64_t a, uint64_t b,
         }                                                               \
     } while (0)
 
-/* Credits. */
-struct credit *xlate_credit(struct xlate *, enum credit_kind, void *object);
+/* Reports what a subfield is now. */
+void xlate_report_subfield(struct xlate *, const struct subfield *);
+/* Reports each op of a list as a member of the event before. */
+void xlate_report_members(struct xlate *, const void *ops, uint32_t size);
+/* What follows stems from the rule or bucket of the op. */
+void xlate_follow_owner(struct xlate *, const struct op_unroll *);
 
+/* credit.c */
+struct credit *xlate_credit(struct xlate *, enum credit_kind, void *object);
+void xlate_credit_rule(struct xlate *, struct rule *);
+void xlate_credit_counters(struct xlate *, struct counters *);
+void xlate_credit_table(struct xlate *, uint8_t table, bool matched);
+
+/* freeze.c */
+void xlate_freeze(struct xlate *);
+/* Keeps the ops from 'op' to 'end' for when the frame comes back. */
+void xlate_freeze_ops(struct xlate *, const struct op *op,
+                      const struct op *end);
+/* Ends with recirc() to go on in 'table'; returns its id, 0: no freezing. */
+uint32_t xlate_finish_freezing(struct xlate *, uint8_t table);
+/* Appends an op_unroll for the rule or bucket whose ops run. */
+void xlate_put_unroll(struct xlate *, struct buffer *ops, uint16_t flags);
+/* Sends the frame to controllers; 'meter' 0: the op names none. */
+void xlate_packet_in(struct xlate *, uint32_t max_len, unsigned reason,
+                     uint16_t controller_id, uint32_t meter,
+                     const void *userdata, uint32_t userdata_size);
+/* Brings back a state and the ops to go on with; false: it cannot be. */
+bool xlate_thaw(struct xlate *, const struct frozen *, const struct op **ops,
+                uint32_t *ops_size);
+
+/* lookup.c */
+bool xlate_may_resubmit(struct xlate *);
+/* Looks the flow up in table '*table' (and those after it where its miss
+ * configuration says so). */
+struct rule *xlate_lookup(struct xlate *, uint8_t *table, uint32_t in_port,
+                          bool may_packet_in, bool honor_miss,
+                          enum miss *miss);
+void xlate_report_table(struct xlate *, const struct rule *, uint8_t table,
+                        enum miss miss);
+
+/* action_set.c */
+bool op_is_output_to_controllers(const struct op *);
+/* Puts the ops of an action set into 'list' in the order that OpenFlow
+ * prescribes; empty where nothing says where the frame goes. */
+void action_set_sort(struct buffer *list, const void *ops, uint32_t size);
+void xlate_report_action_set(struct xlate *, enum trace_kind kind,
+                             enum trace_kind empty);
+void xlate_write_actions(struct xlate *, const struct op *tail,
+                         uint32_t size);
+
+/* rewrite.c: returns true where the frame's life ends for this table. */
+void xlate_set_field(struct xlate *, const struct op_set_field *);
+void xlate_move(struct xlate *, const struct op_move *);
+void xlate_push(struct xlate *, const struct op_push *);
+void xlate_pop(struct xlate *, const struct op_pop *);
+void xlate_set_vlan(struct xlate *, unsigned shift, unsigned width,
+                    unsigned value, bool may_push);
+void xlate_push_vlan(struct xlate *, const struct op_push_vlan *);
+bool xlate_dec_ttl(struct xlate *, const struct op_dec_ttl *);
+bool xlate_dec_mpls_ttl(struct xlate *);
+bool xlate_dec_nsh_ttl(struct xlate *);
+
+/* encap.c */
+void xlate_push_mpls(struct xlate *, const struct op_push_mpls *);
+void xlate_pop_mpls(struct xlate *, const struct op_pop_mpls *);
+void xlate_encap(struct xlate *, const struct op_encap *);
+void xlate_decap(struct xlate *, const struct op_decap *);
+
+/* output.c */
 /* Outputs to an OpenFlow port; 'truncate' 0: all bytes. */
 void xlate_output(struct xlate *, uint32_t ofp, uint32_t truncate,
                   bool last);
+/* The same to any port, reserved ones too. */
+void xlate_output_action(struct xlate *, uint32_t port, uint32_t max_len,
+                         bool may_packet_in, bool last);
+void xlate_output_trunc(struct xlate *, const struct op_output_trunc *,
+                        bool last);
+
+static inline bool
+may_receive(const struct conf_port *port)
+{
+    return !(port->config.config & PORT_NO_RECV);
+}
+
+/* normal.c */
 void xlate_normal(struct xlate *);
 void xlate_mirror(struct xlate *, const struct conf_bundle *,
                   uint32_t mirrors);
+
+/* select.c */
 void xlate_group(struct xlate *, uint32_t id);
 void xlate_multipath(struct xlate *, const struct op_multipath *);
 /* Returns the member chosen, RESERVED_NONE if none is live. */
 uint32_t xlate_bundle(struct xlate *, const struct op_bundle *);
+
+/* xlate.c */
 /* Runs ops; 'in_group' as a group's bucket. */
 void xlate_ops(struct xlate *, const void *ops, uint32_t size,
                bool in_group);
-bool xlate_may_resubmit(struct xlate *);
-void xlate_freeze(struct xlate *);
-/* Ends with recirc() to go on in 'table'; returns its id, 0: no freezing. */
-uint32_t xlate_finish_freezing(struct xlate *, uint8_t table);
+/* Looks the flow up, as if it came in at 'in_port', and runs what is found;
+ * false: it may not. */
+bool xlate_table(struct xlate *, uint32_t in_port, uint8_t table,
+                 bool may_packet_in, bool honor_miss, bool clone, bool last);
+/* Runs what a lookup found. */
+void xlate_rule(struct xlate *, struct rule *, enum miss, bool clone,
+                bool last);
 /* Runs a set of actions in the order that OpenFlow prescribes. */
 void xlate_action_set(struct xlate *, const void *ops, uint32_t size,
                       bool in_group);
+/* Gives the context a stack and action set of its own for a while. */
+struct saved_buffers {
+    struct buffer stack, action_set;
+};
+void xlate_buffers_save(struct xlate *, struct saved_buffers *, bool copy);
+void xlate_buffers_restore(struct xlate *, struct saved_buffers *);
 
 /* commit.c */
 void xlate_commit(struct xlate *);
+
+/* header.c */
+static inline unsigned
+flow_n_vlans(const struct flow *flow)
+{
+    return !(flow->vlan0_tci & CONSTANT_BE16(0x1000)) ? 0
+           : !(flow->vlan1_tci & CONSTANT_BE16(0x1000)) ? 1 : 2;
+}
 void flow_pop_vlan(struct flow *, struct flow *wc);
+/* Makes room for an outer tag, which is zero then. */
 void flow_push_vlan(struct flow *, struct flow *wc);
-unsigned flow_n_vlans(const struct flow *);
 unsigned flow_n_mpls(const struct flow *, struct flow *wc);
 bool flow_pop_mpls(struct flow *, unsigned n, be16 eth_type,
                    struct flow *wc);
