@@ -1,11 +1,13 @@
 """The rules of structure: who may import whom, in Python and in C, and what no file may contain.
 
 `LAYERS` is the rule; the first row whose name is the module or a package of it applies.  The other
-tests keep what a reader relies on: a docstring in each file, no OpenFlow numbers in the datapath.
+tests keep what a reader relies on: calls that go one way, a docstring in each file, no OpenFlow
+numbers in the datapath.
 """
 
 import ast
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -284,6 +286,85 @@ def test_the_rule_about_circles_bites():
     assert include_circles({"a.h": ["b.h"], "b.h": ["c.h", "d.h"], "c.h": ["a.h"]}) == [
         "a.h -> b.h -> c.h -> a.h"]
     assert include_circles({"a.h": ["b.h", "c.h"], "b.h": ["c.h"]}) == []
+
+
+# What calls itself around since a packet's way does: datapath/src/README.md says why.
+C_CIRCLES = {frozenset(f"datapath/src/pipeline/{name}.c" for name in (
+    "xlate", "output", "normal", "select"))}
+
+
+def find_objects() -> dict[str, Path]:
+    """Return {C file: its object}, of the first kind of build that is complete and up to date."""
+    for kind in ("plain", "asan", "tsan"):
+        folder = ROOT / "build" / kind / "objects"
+        found = {str(path.relative_to(folder).with_suffix(".c")): path
+                 for path in sorted(folder.rglob("*.o"))}
+        found = {name: path for name, path in found.items() if (ROOT / name).is_file()}
+        wanted = {str(path.relative_to(ROOT)) for path in C_FILES if path.suffix == ".c"}
+        if wanted <= set(found) and all(
+                (ROOT / name).stat().st_mtime <= path.stat().st_mtime
+                for name, path in found.items()):
+            return found
+    return {}
+
+
+def calls_of(symbols: str) -> dict[str, set[str]]:
+    """Return {object: objects it uses something of} from what `nm -A` prints."""
+    defined, used = {}, []
+    for line in symbols.splitlines():
+        path, _, rest = line.rpartition(":")
+        kind, symbol = rest.split()[-2:]
+        if kind == "U":
+            used.append((path, symbol))
+        elif kind.isupper():
+            defined[symbol] = path
+    calls: dict[str, set[str]] = {path: set() for path in defined.values()}
+    for path, symbol in used:
+        calls.setdefault(path, set()).update({defined.get(symbol, path)} - {path})
+    return calls
+
+
+def circles_of(calls: dict[str, set[str]]) -> set[frozenset[str]]:
+    """Return the sets of names each of which leads to all others of its set."""
+    reached: dict[str, set[str]] = {}
+    for name in calls:
+        seen: set[str] = set()
+        ahead = [name]
+        while ahead:
+            new = calls[ahead.pop()] - seen
+            seen |= new
+            ahead += new
+        reached[name] = seen
+    return {frozenset(other for other in reached[name] if name in reached[other])
+            for name in calls if name in reached[name]}
+
+
+def test_c_files_call_each_other_one_way():
+    """A circle of calls is named above and explained, or it is not there."""
+    objects = find_objects()
+    if not objects:
+        pytest.skip("no objects of this source: make build")
+    if not shutil.which("nm"):
+        pytest.skip("no nm")
+    listed = subprocess.run(["nm", "-A", *map(str, objects.values())], capture_output=True,
+                            text=True, check=True)
+    names = {str(path): name for name, path in objects.items()}
+    calls = {names[path]: {names[used] for used in uses}
+             for path, uses in calls_of(listed.stdout).items()}
+    assert sum(map(len, calls.values())) > 200
+    assert circles_of(calls) == C_CIRCLES
+    explained = (C_SOURCE / "README.md").read_text()
+    assert [name for circle in C_CIRCLES for name in circle
+            if f"`{Path(name).name}`" not in explained] == []
+
+
+def test_the_rule_about_calls_bites():
+    symbols = ("a.o:0000000000000000 T run\na.o:                 U helper\na.o:    U memcpy\n"
+               "b.o:0000000000000000 T helper\nb.o:                 U state\n"
+               "b.o:0000000000000010 t run\nc.o:0000000000000000 D state\nc.o:    U run\n"
+               "d.o:0000000000000000 T top\nd.o:    U run\n")
+    assert circles_of(calls_of(symbols)) == {frozenset({"a.o", "b.o", "c.o"})}
+    assert circles_of({"a.o": {"b.o"}, "b.o": {"c.o"}, "c.o": set()}) == set()
 
 
 def test_the_datapath_knows_no_openflow_code_points():

@@ -121,48 +121,6 @@ learn_make(const struct op_learn *op, const struct flow *flow,
     return l;
 }
 
-static bool
-is_subfield(const struct subfield *s, bool writable)
-{
-    const struct field *f = s->field < N_FIELDS ? &fields[s->field] : NULL;
-
-    return f && f->name && f->size && s->n_bits && s->n_bits <= 128
-           && s->ofs + s->n_bits <= f->width && (!writable || f->writable);
-}
-
-int
-learn_verify(const struct op_learn *op)
-{
-    const struct learn_args *args = (const void *) op->tail;
-    const struct learn_spec *specs = (const void *) (args + 1);
-
-    if (op->n > op->head.size - sizeof *op || op->n < sizeof *args
-        || op->n < sizeof *args + args->n_specs * sizeof *specs
-        || args->table >= N_TABLES) {
-        return error_set(EINVAL, "op learn: wrong size or table");
-    }
-    if (args->flags & LEARN_WRITE_RESULT
-        && !is_subfield(&args->result, true)) {
-        return error_set(EINVAL, "op learn: bad result");
-    }
-    for (unsigned i = 0; i < args->n_specs; i++) {
-        const struct learn_spec *s = &specs[i];
-        const struct subfield *ends[2] = { &s->src, &s->dst };
-        for (unsigned e = 0; e < 2; e++) {
-            if (e ? s->kind == LEARN_OUTPUT : !s->from_field) {
-                continue;
-            }
-            if (!is_subfield(ends[e], e && s->kind == LEARN_LOAD)) {
-                return error_set(EINVAL, "op learn: bad field");
-            }
-        }
-        if (s->kind > LEARN_OUTPUT) {
-            return error_set(EINVAL, "op learn: bad specification");
-        }
-    }
-    return 0;
-}
-
 void
 learn_later(struct pipeline *p, struct learned *l)
 {
@@ -215,36 +173,6 @@ learn_apply(struct pipeline *p)
     return n_changes;
 }
 
-/* Finds learn ops with LEARN_DELETE_LEARNED in 'program' and calls
- * 'found'(args, aux) for each until that returns true. */
-static bool
-each_deleting(const struct program *program,
-              bool (*found)(const struct learn_args *, void *), void *aux)
-{
-    OPS_FOR_EACH (op, program->bytes, program->size) {
-        if (op->code == OP_LEARN) {
-            const struct learn_args *args
-                = (const void *) ((const struct op_learn *) op)->tail;
-            if (args->flags & LEARN_DELETE_LEARNED && found(args, aux)) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static bool
-always(const struct learn_args *args UNUSED, void *aux UNUSED)
-{
-    return true;
-}
-
-bool
-learn_deletes(const struct program *program)
-{
-    return each_deleting(program, always, NULL);
-}
-
 static bool
 note_orphans(const struct learn_args *args, void *rule_)
 {
@@ -263,7 +191,7 @@ void
 learn_forget(struct rule *rule)
 {
     if (rule->program->deletes_learned) {
-        each_deleting(rule->program, note_orphans, rule);
+        program_each_deleting(rule->program, note_orphans, rule);
     }
 }
 
@@ -287,7 +215,7 @@ learn_delete_orphans(struct pipeline *p)
         for (unsigned t = 0; bridge && t < N_TABLES && !wanted; t++) {
             for (struct rule *r = bridge->tables[t].first; r && !wanted;
                  r = r->next) {
-                wanted = each_deleting(r->program, is_same, l);
+                wanted = program_each_deleting(r->program, is_same, l);
             }
         }
         if (bridge && !wanted) {

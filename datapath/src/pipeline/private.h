@@ -107,6 +107,12 @@ struct program *program_get(const uint8_t *ops, uint32_t size,
                             const uint8_t *source, uint32_t source_size);
 void program_ref(struct program *);
 void program_unref(struct program *);
+struct learn_args;
+/* Finds learn ops with LEARN_DELETE_LEARNED and calls 'found'(args, aux) for
+ * each until that returns true. */
+bool program_each_deleting(const struct program *,
+                           bool (*found)(const struct learn_args *, void *),
+                           void *aux);
 
 static inline const struct op *
 program_ops(const struct program *program)
@@ -127,7 +133,48 @@ program_source(const struct program *program)
          OP < OP##_end;                                                 \
          OP = (const void *) ((const char *) OP + OP->size))
 
-/* How often the ops use group 'id', those inside others too. */
+/* Returns the ops inside 'op', NULL: it holds none. */
+static inline const void *
+op_tail(const struct op *op)
+{
+    switch (op->code) {
+    case OP_CLONE:
+        return ((const struct op_clone *) op)->tail;
+    case OP_WRITE_ACTIONS:
+        return ((const struct op_write_actions *) op)->tail;
+    case OP_CT:
+        return ((const struct op_ct *) op)->tail;
+    }
+    return NULL;
+}
+
+static inline uint32_t
+op_tail_size(const struct op *op, const void *tail)
+{
+    return (const char *) op + op->size - (const char *) tail;
+}
+
+typedef bool op_visitor(const struct op *, void *aux);
+
+/* Calls 'visit' for each op, then for those inside it, until it returns true;
+ * returns whether it did. */
+static inline bool
+ops_visit(const void *ops, uint32_t size, op_visitor *visit, void *aux)
+{
+    OPS_FOR_EACH (op, ops, size) {
+        const void *tail = op_tail(op);
+        if (visit(op, aux)
+            || (tail && ops_visit(tail, op_tail_size(op, tail), visit, aux))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Tell whether ops output to 'port', use 'group' and meet 'meter', as far as
+ * asked (0xffffffff, and meter 0: not), and how often they use group 'id'. */
+bool ops_reach(const void *ops, uint32_t size, uint32_t port, uint32_t group,
+               uint32_t meter);
 unsigned ops_count_group(const void *ops, uint32_t size, uint32_t id);
 
 /* Checks ops before they are loaded; 'nested' inside another op.  Returns 0 or
@@ -493,7 +540,6 @@ struct learned {                /* A rule to be made. */
     struct flow value, mask;
 };
 
-int learn_verify(const struct op_learn *);
 struct learned *learn_make(const struct op_learn *, const struct flow *,
                            uint32_t bridge);
 void learned_ref(struct learned *);
@@ -504,8 +550,6 @@ bool learn_has_room(struct pipeline *, struct bridge *,
 /* Puts 'l' into the list of what waits. */
 void learn_later(struct pipeline *, struct learned *l);
 uint64_t learn_apply(struct pipeline *);
-/* Tells whether a program learns rules that go when it goes. */
-bool learn_deletes(const struct program *);
 /* Notes that 'rule' is gone; learn_delete_orphans() after the commit. */
 void learn_forget(struct rule *);
 void learn_delete_orphans(struct pipeline *);

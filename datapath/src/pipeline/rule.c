@@ -15,147 +15,6 @@
 
 static struct handle_table rule_handles;
 
-/* Programs. */
-
-static struct lock programs_lock = LOCK_INITIALIZER;
-/* Guarded by it. */
-static struct program **programs;       /* By hash; chains. */
-static uint32_t n_programs, n_program_chains;
-
-static struct program *
-program_new(const uint8_t *ops, uint32_t size, const uint8_t *source,
-            uint32_t source_size)
-{
-    struct program *p = xzalloc(sizeof *p + ROUND_UP(size, 8) + source_size);
-    uint32_t n = 0;
-
-    p->refs = 1;
-    p->size = size;
-    p->source_size = source_size;
-    if (size) {
-        memcpy(p->bytes, ops, size);
-    }
-    if (source_size) {
-        memcpy((uint8_t *) program_source(p), source, source_size);
-    }
-    OPS_FOR_EACH (op, p->bytes, size) {
-        n += op->code == OP_CONJUNCTION;
-    }
-    if (n) {
-        p->conjunctions = xcalloc(n, sizeof *p->conjunctions);
-        OPS_FOR_EACH (op, p->bytes, size) {
-            if (op->code == OP_CONJUNCTION) {
-                const struct op_conjunction *c = (const void *) op;
-                p->conjunctions[p->n_conjunctions++] = (struct conjunction) {
-                    .id = c->id, .clause = c->clause,
-                    .n_clauses = c->n_clauses,
-                };
-            }
-        }
-    }
-    p->deletes_learned = learn_deletes(p);
-    return p;
-}
-
-static void
-grow_programs(void)
-{
-    uint32_t n = n_program_chains ? n_program_chains * 2 : 256;
-    struct program **bigger = xcalloc(n, sizeof *bigger);
-
-    for (uint32_t i = 0; i < n_program_chains; i++) {
-        for (struct program *p = programs[i], *next; p; p = next) {
-            next = p->next;
-            p->next = bigger[p->hash & (n - 1)];
-            bigger[p->hash & (n - 1)] = p;
-        }
-    }
-    free(programs);
-    programs = bigger;
-    n_program_chains = n;
-}
-
-struct program *
-program_get(const uint8_t *ops, uint32_t size, const uint8_t *source,
-            uint32_t source_size)
-{
-    uint32_t hash = hash_bytes(source, source_size,
-                               hash_bytes(ops, size, 0));
-    struct program *p;
-
-    lock_take(&programs_lock);
-    if (n_programs >= n_program_chains) {
-        grow_programs();
-    }
-    struct program **chain = &programs[hash & (n_program_chains - 1)];
-    for (p = *chain; p; p = p->next) {
-        if (p->hash == hash && p->size == size
-            && p->source_size == source_size
-            && (!size || !memcmp(p->bytes, ops, size))
-            && (!source_size || !memcmp(program_source(p), source,
-                                        source_size))) {
-            program_ref(p);
-            break;
-        }
-    }
-    if (!p) {
-        p = program_new(ops, size, source, source_size);
-        p->hash = hash;
-        p->next = *chain;
-        *chain = p;
-        n_programs++;
-    }
-    lock_drop(&programs_lock);
-    return p;
-}
-
-void
-program_ref(struct program *p)
-{
-    __atomic_add_fetch(&p->refs, 1, __ATOMIC_RELAXED);
-}
-
-static void
-program_free(void *p_)
-{
-    struct program *p = p_;
-
-    free(p->conjunctions);
-    free(p);
-}
-
-/* The last reference is given back under the lock: program_get() must not
- * find what goes. */
-void
-program_unref(struct program *p)
-{
-    uint32_t refs = p ? __atomic_load_n(&p->refs, __ATOMIC_RELAXED) : 0;
-
-    while (refs > 1) {
-        if (__atomic_compare_exchange_n(&p->refs, &refs, refs - 1, true,
-                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
-            return;
-        }
-    }
-    if (!p) {
-        return;
-    }
-    lock_take(&programs_lock);
-    bool last = !__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL);
-    if (last) {
-        struct program **link = &programs[p->hash & (n_program_chains - 1)];
-        while (*link != p) {
-            link = &(*link)->next;
-        }
-        *link = p->next;
-        n_programs--;
-    }
-    lock_drop(&programs_lock);
-    if (last) {
-        epoch_retire(p, program_free);
-    }
-}
-
 /* Life of a rule. */
 
 void
@@ -461,99 +320,12 @@ version_current(uint32_t dp)
 
 /* Filters. */
 
-/* What a filter asks of a rule's ops; 0xffffffff, and meter 0: not asked. */
-struct reach {
-    uint32_t port, group, meter;
-};
-
-/* Clears in '*r' what the ops do: output to its port, use its group, meet its
- * meter. */
-static void
-ops_reach(const void *ops, uint32_t size, struct reach *r)
-{
-    OPS_FOR_EACH (op, ops, size) {
-        uint32_t port = UINT32_MAX;
-        const void *tail = NULL;
-        switch (op->code) {
-        case OP_OUTPUT:
-            port = ((const struct op_output *) op)->port;
-            break;
-        case OP_OUTPUT_TRUNC:
-            port = ((const struct op_output_trunc *) op)->port;
-            break;
-        case OP_ENQUEUE:
-            port = ((const struct op_enqueue *) op)->port;
-            break;
-        case OP_CONTROLLER:
-            port = RESERVED_CONTROLLER;
-            break;
-        case OP_GROUP:
-            if (((const struct op_group *) op)->group == r->group) {
-                r->group = UINT32_MAX;
-            }
-            break;
-        case OP_METER:
-            if (((const struct op_meter *) op)->meter == r->meter) {
-                r->meter = 0;
-            }
-            break;
-        case OP_CLONE:
-            tail = ((const struct op_clone *) op)->tail;
-            break;
-        case OP_WRITE_ACTIONS:
-            tail = ((const struct op_write_actions *) op)->tail;
-            break;
-        case OP_CT:
-            tail = ((const struct op_ct *) op)->tail;
-            break;
-        }
-        if (port == r->port) {
-            r->port = UINT32_MAX;
-        }
-        if (tail) {
-            ops_reach(tail, (const char *) op + op->size
-                            - (const char *) tail, r);
-        }
-    }
-}
-
-/* How often the ops use group 'id'. */
-unsigned
-ops_count_group(const void *ops, uint32_t size, uint32_t id)
-{
-    unsigned n = 0;
-
-    OPS_FOR_EACH (op, ops, size) {
-        const void *tail = NULL;
-        switch (op->code) {
-        case OP_GROUP:
-            n += ((const struct op_group *) op)->group == id;
-            break;
-        case OP_CLONE:
-            tail = ((const struct op_clone *) op)->tail;
-            break;
-        case OP_WRITE_ACTIONS:
-            tail = ((const struct op_write_actions *) op)->tail;
-            break;
-        }
-        if (tail) {
-            n += ops_count_group(tail, (const char *) op + op->size
-                                       - (const char *) tail, id);
-        }
-    }
-    return n;
-}
-
 static bool
 rule_reaches(const struct rule *rule, uint32_t port, uint32_t group,
              uint32_t meter)
 {
-    struct reach r = { port, group, meter };
-
-    if (port != UINT32_MAX || group != UINT32_MAX || meter) {
-        ops_reach(rule->program->bytes, rule->program->size, &r);
-    }
-    return r.port == UINT32_MAX && r.group == UINT32_MAX && !r.meter;
+    return ops_reach(rule->program->bytes, rule->program->size, port, group,
+                     meter);
 }
 
 static bool
@@ -817,42 +589,43 @@ rules_stage_learned(struct pipeline *p, struct bridge *bridge,
     }
 }
 
-/* Checks the groups and meters that a program refers to; returns 0 or
- * RULE_E_*. */
-static uint32_t
-check_references(const struct bridge *bridge, const void *ops, uint32_t size,
-                 uint64_t version)
+struct references {             /* Those of a program, being checked. */
+    const struct bridge *bridge;
+    uint64_t version;
+    uint32_t error;             /* RULE_E_*, or 0. */
+};
+
+/* Notes a group or meter that does not exist. */
+static bool
+check_reference(const struct op *op, void *references)
 {
-    OPS_FOR_EACH (op, ops, size) {
-        uint32_t error = 0;
-        if (op->code == OP_GROUP
-            && !group_lookup(bridge, ((const struct op_group *) op)->group,
-                             version)) {
-            error_set(ENOENT, "the group does not exist");
-            error = RULE_E_BAD_GROUP;
-        } else if (op->code == OP_METER
-                   && bridge_meter(bridge,
-                                   ((const struct op_meter *) op)->meter)
-                      == METER_NONE) {
-            error_set(ENOENT, "the meter does not exist");
-            error = RULE_E_BAD_METER;
-        } else if (op->code == OP_CLONE || op->code == OP_WRITE_ACTIONS) {
-            const struct op_clone *c = (const void *) op;
-            error = check_references(bridge, c->tail, op->size - sizeof *c,
-                                     version);
-        }
-        if (error) {
-            return error;
-        }
+    struct references *r = references;
+
+    if (op->code == OP_GROUP
+        && !group_lookup(r->bridge, ((const struct op_group *) op)->group,
+                         r->version)) {
+        error_set(ENOENT, "the group does not exist");
+        r->error = RULE_E_BAD_GROUP;
+    } else if (op->code == OP_METER
+               && bridge_meter(r->bridge,
+                               ((const struct op_meter *) op)->meter)
+                  == METER_NONE) {
+        error_set(ENOENT, "the meter does not exist");
+        r->error = RULE_E_BAD_METER;
     }
-    return 0;
+    return r->error;
 }
 
+/* Checks the groups and meters that a program refers to; returns 0 or
+ * RULE_E_*. */
 static uint32_t
 check_program(const struct bridge *bridge, const struct program *program,
               uint64_t version)
 {
-    return check_references(bridge, program->bytes, program->size, version);
+    struct references r = { bridge, version, 0 };
+
+    ops_visit(program->bytes, program->size, check_reference, &r);
+    return r.error;
 }
 
 static uint32_t

@@ -68,6 +68,48 @@ check_encap(const struct op_encap *op)
     return 0;
 }
 
+static bool
+is_subfield(const struct subfield *s, bool writable)
+{
+    const struct field *f = s->field < N_FIELDS ? &fields[s->field] : NULL;
+
+    return f && f->name && f->size && s->n_bits && s->n_bits <= 128
+           && s->ofs + s->n_bits <= f->width && (!writable || f->writable);
+}
+
+static int
+check_learn(const struct op_learn *op)
+{
+    const struct learn_args *args = (const void *) op->tail;
+    const struct learn_spec *specs = (const void *) (args + 1);
+
+    if (op->n > op->head.size - sizeof *op || op->n < sizeof *args
+        || op->n < sizeof *args + args->n_specs * sizeof *specs
+        || args->table >= N_TABLES) {
+        return error_set(EINVAL, "op learn: wrong size or table");
+    }
+    if (args->flags & LEARN_WRITE_RESULT
+        && !is_subfield(&args->result, true)) {
+        return error_set(EINVAL, "op learn: bad result");
+    }
+    for (unsigned i = 0; i < args->n_specs; i++) {
+        const struct learn_spec *s = &specs[i];
+        const struct subfield *ends[2] = { &s->src, &s->dst };
+        for (unsigned e = 0; e < 2; e++) {
+            if (e ? s->kind == LEARN_OUTPUT : !s->from_field) {
+                continue;
+            }
+            if (!is_subfield(ends[e], e && s->kind == LEARN_LOAD)) {
+                return error_set(EINVAL, "op learn: bad field");
+            }
+        }
+        if (s->kind > LEARN_OUTPUT) {
+            return error_set(EINVAL, "op learn: bad specification");
+        }
+    }
+    return 0;
+}
+
 static int
 check(const uint8_t *ops, uint32_t size, unsigned depth)
 {
@@ -110,7 +152,6 @@ check(const uint8_t *ops, uint32_t size, unsigned depth)
     }
     while (at < size) {
         const struct op *op = (const void *) (ops + at);
-        const uint8_t *tail = NULL;
         int error = 0;
 
         if (size - at < sizeof *op || op->size < sizeof *op || op->size % 8
@@ -189,7 +230,6 @@ check(const uint8_t *ops, uint32_t size, unsigned depth)
             if (o->zone_src.n_bits) {
                 error = check_subfield(op, &o->zone_src, false);
             }
-            tail = (const uint8_t *) o->tail;
             break;
         }
         case OP_MULTIPATH:
@@ -217,19 +257,12 @@ check(const uint8_t *ops, uint32_t size, unsigned depth)
             error = check_encap((const void *) op);
             break;
         case OP_LEARN:
-            error = learn_verify((const void *) op);
-            break;
-        case OP_CLONE:
-            tail = (const uint8_t *) ((const struct op_clone *) op)->tail;
-            break;
-        case OP_WRITE_ACTIONS:
-            tail = (const uint8_t *)
-                   ((const struct op_write_actions *) op)->tail;
+            error = check_learn((const void *) op);
             break;
         }
+        const void *tail = op_tail(op);
         if (!error && tail) {
-            error = check(tail, (const uint8_t *) op + op->size - tail,
-                          depth + 1);
+            error = check(tail, op_tail_size(op, tail), depth + 1);
         }
         if (error) {
             return error;
