@@ -196,6 +196,16 @@ def test_modules_have_no_import_cycles():
         visit(module, ())
 
 
+def test_annotations_hide_no_import_of_ours():
+    """What is needed for types only counts too: a circle of them reads as one of calls."""
+    found = [f"{path.relative_to(ROOT)}:{node.lineno}" for path in PYTHON
+             for hidden in ast.walk(ast.parse(path.read_text()))
+             if isinstance(hidden, ast.If) and getattr(hidden.test, "id", "") == "TYPE_CHECKING"
+             for node in hidden.body
+             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in OURS]
+    assert found == []
+
+
 def test_only_the_ffi_module_imports_the_compiled_library():
     users = {module for module, imports in IMPORTS.items() for imported in imports
              if imported.module in ("datapath._dp", "_dp")}

@@ -5,7 +5,7 @@
       |     +-- Connection  a peer: versions, probes, messages (connection.py, outbox.py)
       |     +-- Remote      a controller record: when it is connected to (remote.py)
       +-- Channels          the bridge's sockets and streams: all that waits (channels.py)
-            +-- Reception   peers that come for a question (reception.py)
+            +-- Reception   peers that come for a question (reception.py, visit.py)
 
 Only the last two wait, or know sockets; the others are called with what came, and when.
 Control task only.

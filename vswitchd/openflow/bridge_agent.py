@@ -8,7 +8,7 @@ edge, `channels.py`, opens sockets and moves bytes. No I/O; control task only.
 
 import ipaddress
 import traceback
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from datapath import face, upcall as upcalls
 from ovsdb_server import vlog
@@ -27,13 +27,11 @@ from vswitchd.openflow.messages.flow import FlowMod, decode_flow_mod
 from vswitchd.openflow.messages.group import GroupMod
 from vswitchd.openflow.news import News
 from vswitchd.openflow.outbox import Outbox
+from vswitchd.openflow.quick.codec import Codec
 from vswitchd.openflow.remote import Remote, kind_of
 from vswitchd.openflow.service import Encoded, Service
 from vswitchd.openflow.session import Session
 from vswitchd.switch.bridge import Bridge
-
-if TYPE_CHECKING:
-    from vswitchd.openflow.agent import Agent
 
 OPENFLOW_PORT, OVSDB_PORT = 6653, 6640
 _VERSIONS = {name: version for version, name in VERSION_NAMES.items()}
@@ -44,17 +42,41 @@ _connmgr = vlog.module("connmgr")
 _rconn = vlog.module("rconn")
 
 
+class Host(Protocol):
+    """What the OpenFlow of a bridge needs of what is around it; `agent.py` is one."""
+
+    codec: Codec
+
+    def now(self) -> float:
+        """Monotonic seconds of the daemon."""
+
+    def settle(self) -> None:
+        """Finishes what packets have started."""
+
+    def publish(self) -> None:
+        """Hands changed bridges to the datapath."""
+
+    def report(self) -> None:
+        """Has the database's status columns written soon."""
+
+    def dispatch(self, queue: upcalls.Queue) -> int:
+        """Passes everything in an upcall queue on; returns how much there was."""
+
+    def datapath_of(self, handle: int) -> int:
+        """The library's datapath of a bridge, 0 if there is no such bridge."""
+
+
 class BridgeAgent:
     """OpenFlow of one bridge: its service, controllers and connections."""
 
-    def __init__(self, agent: "Agent", bridge: Bridge):
-        self.agent = agent
+    def __init__(self, host: Host, bridge: Bridge):
+        self.host = host
         self.bridge = bridge
         self.created_ms = face.now()
-        self.service = Service(bridge, agent.settle, agent.codec, agent.datapath_of)
+        self.service = Service(bridge, host.settle, host.codec, host.datapath_of)
         self.connections: set[Connection] = set()       # that have agreed on a version
         self.snoopers: set[Outbox] = set()
-        self.news = News(self.service, self.connections, agent.now)
+        self.news = News(self.service, self.connections, host.now)
         self.remotes: dict[str, Remote] = {}
         self.failing = FailOpen()
         self.versions = ALL_VERSIONS
@@ -85,7 +107,7 @@ class BridgeAgent:
                               f'"{target}"')
         for target, controller in wanted.items():
             if target not in self.remotes:
-                self.remotes[target] = Remote(controller, self.bridge.name, self.agent.now())
+                self.remotes[target] = Remote(controller, self.bridge.name, self.host.now())
                 added.append(self.remotes[target])
         # Whoever listens only is no ruler.
         is_ruled = any(kind_of(controller.target) == "primary"
@@ -122,7 +144,7 @@ class BridgeAgent:
     def follow_failure(self) -> None:
         """Switches on its own where no controller is connected and fail_mode says so."""
         primaries = [remote for remote in self.remotes.values() if remote.is_primary]
-        change = self.failing.follow(primaries, self.fail_mode == "standalone", self.agent.now())
+        change = self.failing.follow(primaries, self.fail_mode == "standalone", self.host.now())
         if change is not None:
             if change is Change.OPEN:
                 self.service.flush()
@@ -178,8 +200,8 @@ class BridgeAgent:
         self.service.sessions.append(connection.session)
         self.service.follow_misses()
         if remote is not None:
-            remote.admit(connection, self.agent.now())
-            self.agent.report()
+            remote.admit(connection, self.host.now())
+            self.host.report()
         self.follow_failure()
 
     def admit_by(self, connection: Connection, kind: str) -> None:
@@ -187,7 +209,7 @@ class BridgeAgent:
         if connection.admit_by(kind):
             for remote in self.remotes.values():
                 if connection in remote.connections:
-                    remote.admitted_at = self.agent.now()
+                    remote.admitted_at = self.host.now()
             if self.failing.is_open:
                 self.follow_failure()
 
@@ -199,8 +221,8 @@ class BridgeAgent:
             self.service.follow_misses()
             self.service.follow_watchers()
         if remote is not None and connection in remote.connections:
-            remote.forget(connection, self.agent.now())
-            self.agent.report()
+            remote.forget(connection, self.host.now())
+            self.host.report()
         self.follow_failure()
 
     # -- requests
@@ -252,11 +274,11 @@ class BridgeAgent:
             self.news.forward(session)
         if isinstance(request.value, session_messages.RoleRequest):
             self.news.roles_changed()
-            self.agent.report()
+            self.host.report()
         if not self.bridge.is_published:
-            self.agent.publish()
+            self.host.publish()
             self.ports_changed()
-            self.agent.report()
+            self.host.report()
         return True
 
     def _fail(self, connection: Connection, message: bytes, error: Exception) -> None:
@@ -276,11 +298,11 @@ class BridgeAgent:
             replies = self.service.handle(session, request)
             self.news.tables_changed()
             return replies
-        self.agent.settle()
+        self.host.settle()
         self.news.cause = (session, request.xid)
         try:
             replies = self.service.handle(session, request)
-            self.agent.dispatch(upcalls.Queue.EVENT)
+            self.host.dispatch(upcalls.Queue.EVENT)
         finally:
             self.news.cause = None
         self.news.tables_changed()

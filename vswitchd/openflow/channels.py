@@ -113,7 +113,7 @@ class Channels:
         self.name = bridge.bridge.name
         self.nursery = nursery
         self.daemon = daemon
-        self.now = bridge.agent.now
+        self.now = bridge.host.now
         self.tls = tls
         self.number = number
         self._scope = trio.CancelScope()
@@ -275,7 +275,7 @@ class Channels:
             else:
                 remote.end(await self._serve_stream(stream, Session(remote.name), remote))
             pause = remote.rest(self.now())
-            self.bridge.agent.report()
+            self.bridge.host.report()
             await trio.sleep(pause)
 
     # -- one connection
@@ -420,7 +420,7 @@ class Channels:
 
     async def _reach_version(self) -> None:
         """Waits until no packet can meet rules older than now."""
-        self.bridge.agent.settle()
+        self.bridge.host.settle()
         handle = self.bridge.bridge.datapath.handle
         version = face.version_current(handle)
         while not face.version_reached(handle, version):

@@ -57,7 +57,7 @@ class Talk(NamedTuple):
 
 
 class Guest:
-    """A peer that nobody else knows: what quick.c and `reception.py` have to remember of it."""
+    """A peer that nobody else knows: what quick.c and `visit.py` have to remember of it."""
 
     __slots__ = ("fd", "version", "flow_format", "rest", "replies", "is_quick", "is_over",
                  "is_broken", "n_injected")
