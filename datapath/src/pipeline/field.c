@@ -11,7 +11,7 @@
 #define ND_ADVERT 136
 #define FRAG_LATER 2
 
-#define MASK_ALL(WC, MEMBER)                                            \
+#define UNWILDCARD(WC, MEMBER)                                          \
     do {                                                                \
         if (WC) {                                                       \
             memset(&(WC)->MEMBER, 0xff, sizeof (WC)->MEMBER);           \
@@ -24,7 +24,7 @@ has_proto(const struct flow *flow, struct flow *wc, uint8_t proto)
     if (!is_ip(flow)) {
         return false;
     }
-    MASK_ALL(wc, nw_proto);
+    UNWILDCARD(wc, nw_proto);
     return flow->nw_proto == proto;
 }
 
@@ -35,11 +35,11 @@ is_nd(const struct flow *flow, struct flow *wc, unsigned type)
         || !has_proto(flow, wc, IPPROTO_ICMPV6)) {
         return false;
     }
-    MASK_ALL(wc, tp_dst);
+    UNWILDCARD(wc, tp_dst);
     if (flow->tp_dst) {
         return false;
     }
-    MASK_ALL(wc, tp_src);
+    UNWILDCARD(wc, tp_src);
     unsigned is = be16_to(flow->tp_src);
     return type ? is == type : is == ND_SOLICIT || is == ND_ADVERT;
 }
@@ -55,7 +55,7 @@ field_has_prereq(enum prereq prereq, const struct flow *flow, struct flow *wc)
     case PREREQ_NONE:
         return true;
     case PREREQ_ETHERNET:
-        MASK_ALL(wc, packet_type);
+        UNWILDCARD(wc, packet_type);
         return !flow->packet_type;
     case PREREQ_VLAN:
         if (flow->packet_type) {
@@ -97,7 +97,7 @@ field_has_prereq(enum prereq prereq, const struct flow *flow, struct flow *wc)
     case PREREQ_ND_ADVERT:
         return is_nd(flow, wc, ND_ADVERT);
     case PREREQ_CT:
-        MASK_ALL(wc, ct_nw_proto);
+        UNWILDCARD(wc, ct_nw_proto);
         return flow->ct_nw_proto;
     }
     return false;
