@@ -8,7 +8,7 @@ import pytest
 
 PACKET_ROOMS = ("base", "packet", "action")
 ALL_ROOMS = (".", "base", "packet", "classifier", "conntrack", "action", "cache", "pipeline",
-             "port", "worker")
+             "translation", "port", "worker")
 ENVIRONMENT = os.environ | {"ASAN_OPTIONS": "detect_leaks=1", "TSAN_OPTIONS": "halt_on_error=1",
                             "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
 ENVIRONMENT.pop("LD_PRELOAD", None)

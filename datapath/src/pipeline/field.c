@@ -1,6 +1,7 @@
 /* field.c: reading, writing and masking bits of match fields in a struct flow,
  * by the field table.  Any thread; touches only its arguments. */
-#include "pipeline/xlate.h"
+#include "pipeline/field.h"
+#include "pipeline/header.h"
 
 #define IPPROTO_ICMP 1
 #define IPPROTO_TCP 6

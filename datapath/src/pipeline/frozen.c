@@ -4,7 +4,7 @@
  * Equal states share an id; ids are handed out in order and skipped while in
  * use.  References are held by the credits of megaflows and by whoever looks
  * one up; a state nobody refers to is retired.  Any thread. */
-#include "pipeline/private.h"
+#include "pipeline/header.h"
 
 #define KEY_START offsetof(struct frozen, bridge)
 

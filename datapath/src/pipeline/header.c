@@ -2,7 +2,7 @@
  * the connection tracker forgets it.
  *
  * 'wc' is the mask of bits that mattered, or NULL.  Any thread. */
-#include "pipeline/xlate.h"
+#include "pipeline/header.h"
 
 #define MPLS_BOS be32_from(0x100)
 

@@ -8,7 +8,7 @@
  *
  * A learned rule's source is LEARNED_MARK and its ops: Python renders it from
  * these.  learn_later(): any thread; the rest: control thread. */
-#include "pipeline/xlate.h"
+#include "pipeline/field.h"
 
 #define MARK_SIZE 2
 

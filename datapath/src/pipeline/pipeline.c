@@ -64,7 +64,6 @@ pipeline_close(struct pipeline *p)
     if (!p) {
         return;
     }
-    flow_trace_forget();
     rules_follow_shortened(p);
     while (p->bridges) {
         bridge_del(p->bridges->handle);

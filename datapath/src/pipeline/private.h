@@ -1,4 +1,5 @@
-/* private.h: the pipeline's own structures; included by src/pipeline only.
+/* private.h: the pipeline's own structures; included by src/pipeline and
+ * src/translation only.
  *
  * Ownership.  A `struct bridge` holds a `struct conf`: ports, bundles and
  * mirrors as one immutable value, replaced as a whole.  Tables hold rules,
@@ -462,7 +463,6 @@ void frozen_unref(struct pipeline *, struct frozen *);
 /* Moves what belongs to the pipeline between a flow and a state. */
 void frozen_save(struct frozen *, const struct flow *);
 void frozen_restore(const struct frozen *, struct flow *);
-void flow_clear_conntrack(struct flow *);
 
 static inline uint32_t
 frozen_bytes_size(const struct frozen *f)
@@ -566,29 +566,6 @@ struct encap_property {
     uint16_t size;              /* With the value; MD_TYPE: the type. */
     uint16_t tlv_class;
     uint8_t tlv_type, tlv_size;
-};
-
-/* Credits. */
-enum credit_kind {
-    CREDIT_RULE, CREDIT_MATCHED, CREDIT_MISSED, CREDIT_COUNTERS,
-    CREDIT_MAC, CREDIT_FROZEN, CREDIT_FIN_TIMEOUT, CREDIT_GROUP,
-    CREDIT_LEARN,
-};
-
-struct credit {
-    uint8_t kind;
-    uint8_t table;              /* Or: MAC flags. */
-    uint16_t vlan;              /* MAC; fin_timeout: idle. */
-    uint32_t bundle;            /* MAC; fin_timeout: hard. */
-    void *object;               /* A reference. */
-    uint8_t mac[8];
-};
-
-struct credits {
-    uint32_t refs;              /* Atomic. */
-    uint32_t n;
-    struct pipeline *pipeline;
-    struct credit entries[];
 };
 
 #endif /* private.h */

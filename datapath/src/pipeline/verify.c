@@ -1,8 +1,7 @@
 /* verify.c: checks a program once when it is loaded, so that the translator
  * can trust it: sizes, nesting, known ops, fields and their bits, tables.
  * Any thread. */
-#include "pipeline/private.h"
-#include "pipeline/xlate.h"
+#include "pipeline/field.h"
 
 static const char *const op_names[N_OPS] = { OP_NAMES };
 

@@ -175,6 +175,7 @@ datapath_close(uint32_t handle)
     }
     datapath_forget(dp);
     if (dp->pipeline) {
+        flow_trace_forget();    /* What it keeps is of this pipeline. */
         pipeline_close(dp->pipeline);
     }
     meters_destroy(dp);

@@ -28,6 +28,7 @@
 #include "cache/cache.h"
 #include "pipeline/pipeline.h"
 #include "port/port.h"
+#include "translation/translation.h"
 
 #define MAX_ODP 65536
 #define MAX_DEPTH 6             /* Recirculations of one frame. */

@@ -1,7 +1,7 @@
 /* trace.h: where a translation reports what it does; see schema/flow/trace.py
  * for the kinds.  The sink belongs to the caller of pipeline_translate(). */
-#ifndef PIPELINE_TRACE_H
-#define PIPELINE_TRACE_H 1
+#ifndef TRANSLATION_TRACE_H
+#define TRANSLATION_TRACE_H 1
 
 #include "api.h"
 #include "generated/trace.h"

@@ -2,7 +2,7 @@
  * flow changes at once, the frame at the next commit.
  *
  * Part of a translation; any thread. */
-#include "pipeline/xlate.h"
+#include "translation/xlate.h"
 
 void
 xlate_push_mpls(struct xlate *x, const struct op_push_mpls *op)

@@ -3,7 +3,7 @@
  *
  * Part of a translation; any thread. */
 #include "base/upcall.h"
-#include "pipeline/xlate.h"
+#include "translation/xlate.h"
 
 void
 xlate_report(struct xlate *x, enum trace_kind kind, uint64_t a, uint64_t b,

@@ -2,7 +2,7 @@
  * which order they are carried out.
  *
  * Part of a translation; any thread. */
-#include "pipeline/xlate.h"
+#include "translation/xlate.h"
 
 static bool
 set_has(const struct op *op, const uint8_t *kinds, unsigned n)

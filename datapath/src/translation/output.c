@@ -3,7 +3,7 @@
  *
  * Part of a translation; any thread. */
 #include "packet/flow.h"
-#include "pipeline/xlate.h"
+#include "translation/xlate.h"
 
 static void
 output_to_patch(struct xlate *x, const struct conf_port *port, bool last)

@@ -2,7 +2,7 @@
  * translation may go on doing so.
  *
  * Part of a translation; any thread. */
-#include "pipeline/xlate.h"
+#include "translation/xlate.h"
 
 bool
 xlate_may_resubmit(struct xlate *x)

@@ -2,7 +2,7 @@
  * failover, and select with its ways to choose a bucket.  Part of a
  * translation; any thread. */
 #include "packet/flow_hash.h"
-#include "pipeline/xlate.h"
+#include "translation/xlate.h"
 
 #define MAX_LIVENESS_DEPTH 128
 

@@ -7,7 +7,7 @@
  * Every bit of the flow that a decision depended on is added to the mask.
  *
  * Limits and reports are the reference's.  Any thread inside an epoch. */
-#include "pipeline/xlate.h"
+#include "translation/xlate.h"
 
 /* Tells whether ops can be undone by later set actions, so that no clone is
  * needed around them. */

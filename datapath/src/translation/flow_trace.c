@@ -1,6 +1,6 @@
 /* flow_trace.c: the seam's flow_trace(): a translation that describes itself.
  * Control thread. */
-#include "pipeline/xlate.h"
+#include "translation/xlate.h"
 
 /* What the last traces owe: it keeps the frozen states that they made, so that
  * a trace of what comes back finds them. */

@@ -5,7 +5,7 @@
  *
  * A set action writes whole fields that changed; its mask is what the
  * translation depended on of them.  Any thread; part of a translation. */
-#include "pipeline/xlate.h"
+#include "translation/xlate.h"
 
 #define IPPROTO_ICMP 1
 #define IPPROTO_TCP 6

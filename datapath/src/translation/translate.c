@@ -3,7 +3,7 @@
  *
  * Any thread inside an epoch. */
 #include "packet/flow.h"
-#include "pipeline/xlate.h"
+#include "translation/xlate.h"
 
 static bool
 has_tunnel(const struct flow *flow)

@@ -2,7 +2,7 @@
  * are: set, move, the stack, VLAN tags, TTLs.
  *
  * Part of a translation; any thread. */
-#include "pipeline/xlate.h"
+#include "translation/xlate.h"
 
 struct stack_entry {            /* A value pushed, right adjusted. */
     uint8_t value[16];

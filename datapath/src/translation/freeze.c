@@ -2,7 +2,7 @@
  * left of it, sending it to controllers with the frame, and thawing.
  *
  * Part of a translation; any thread. */
-#include "pipeline/xlate.h"
+#include "translation/xlate.h"
 
 void
 xlate_freeze(struct xlate *x)

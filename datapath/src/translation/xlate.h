@@ -1,20 +1,45 @@
 /* xlate.h: the state of one translation, shared by the files that make it up.
  *
- * Lowest first: report.c (what a trace shows), field.c (bits of fields),
- * header.c (headers of a flow), commit.c (flow changes -> set actions),
- * credit.c (whom packets count for), freeze.c (going on later), lookup.c
- * (tables), action_set.c, rewrite.c and encap.c (ops that call no others);
- * then those that call each other, since a rule may output to a patch port or
- * a group whose ops look up again: xlate.c (ops), output.c, normal.c (NORMAL,
- * mirrors), select.c (groups); on top translate.c, the whole.
+ * Lowest first: report.c (what a trace shows), commit.c (flow changes -> set
+ * actions), credit.c (whom packets count for), freeze.c (going on later),
+ * lookup.c (tables), action_set.c, rewrite.c and encap.c (ops that call no
+ * others); then those that call each other, since a rule may output to a patch
+ * port or a group whose ops look up again: xlate.c (ops), output.c, normal.c
+ * (NORMAL, mirrors), select.c (groups); on top translate.c, the whole.
  *
- * Included by src/pipeline only.  A context lives on the stack of the thread
- * that translates; nothing here is shared. */
-#ifndef PIPELINE_XLATE_H
-#define PIPELINE_XLATE_H 1
+ * Included by src/translation only.  A context lives on the stack of the
+ * thread that translates; nothing here is shared. */
+#ifndef TRANSLATION_XLATE_H
+#define TRANSLATION_XLATE_H 1
 
+#include "pipeline/field.h"
+#include "pipeline/header.h"
 #include "pipeline/private.h"
-#include "pipeline/trace.h"
+#include "translation/trace.h"
+#include "translation/translation.h"
+
+/* Credits. */
+enum credit_kind {
+    CREDIT_RULE, CREDIT_MATCHED, CREDIT_MISSED, CREDIT_COUNTERS,
+    CREDIT_MAC, CREDIT_FROZEN, CREDIT_FIN_TIMEOUT, CREDIT_GROUP,
+    CREDIT_LEARN,
+};
+
+struct credit {
+    uint8_t kind;
+    uint8_t table;              /* Or: MAC flags. */
+    uint16_t vlan;              /* MAC; fin_timeout: idle. */
+    uint32_t bundle;            /* MAC; fin_timeout: hard. */
+    void *object;               /* A reference. */
+    uint8_t mac[8];
+};
+
+struct credits {
+    uint32_t refs;              /* Atomic. */
+    uint32_t n;
+    struct pipeline *pipeline;
+    struct credit entries[];
+};
 
 struct xlate {
     const struct xlate_in *in;
@@ -73,8 +98,6 @@ struct xlate {
     unsigned trace_depth;
     uint32_t source;            /* Of the op that runs. */
 };
-
-#define MAX_MPLS 3
 
 #define MASK_ALL(X, MEMBER) \
     memset(&(X)->wc->MEMBER, 0xff, sizeof (X)->wc->MEMBER)
@@ -217,61 +240,5 @@ void xlate_buffers_restore(struct xlate *, struct saved_buffers *);
 
 /* commit.c */
 void xlate_commit(struct xlate *);
-
-/* header.c */
-static inline unsigned
-flow_n_vlans(const struct flow *flow)
-{
-    return !(flow->vlan0_tci & CONSTANT_BE16(0x1000)) ? 0
-           : !(flow->vlan1_tci & CONSTANT_BE16(0x1000)) ? 1 : 2;
-}
-void flow_pop_vlan(struct flow *, struct flow *wc);
-/* Makes room for an outer tag, which is zero then. */
-void flow_push_vlan(struct flow *, struct flow *wc);
-unsigned flow_n_mpls(const struct flow *, struct flow *wc);
-bool flow_pop_mpls(struct flow *, unsigned n, be16 eth_type,
-                   struct flow *wc);
-bool flow_push_mpls(struct flow *, unsigned n, be16 eth_type,
-                    struct flow *wc, bool clear_l3);
-
-/* field.c: bits of fields; 'bytes' is a container with the field in place.
- * A field may be wider to actions than what a flow holds of it. */
-unsigned field_bits(const struct field *);
-bool field_has_prereq(enum prereq, const struct flow *, struct flow *wc);
-void field_mask(const struct field *, const uint8_t *mask, struct flow *wc);
-void field_set(const struct field *, const uint8_t *value,
-               const uint8_t *mask, struct flow *);
-void subfield_mask(const struct subfield *, struct flow *wc);
-/* Copies 'src' of 'from' into 'dst' of 'to'. */
-void subfield_copy(const struct subfield *src, const struct flow *from,
-                   const struct subfield *dst, struct flow *to);
-/* 128-bit values, right adjusted in big-endian bytes. */
-void subfield_read(const struct subfield *, const struct flow *,
-                   uint8_t value[16]);
-void subfield_write(const struct subfield *, const uint8_t value[16],
-                    struct flow *);
-uint64_t subfield_u64(const struct subfield *, const struct flow *);
-void subfield_set_u64(const struct subfield *, uint64_t, struct flow *);
-
-static inline bool
-is_ip(const struct flow *flow)
-{
-    return flow->eth_type == CONSTANT_BE16(ETH_IP)
-           || flow->eth_type == CONSTANT_BE16(ETH_IPV6);
-}
-
-static inline bool
-is_mpls_type(be16 eth_type)
-{
-    return eth_type == CONSTANT_BE16(ETH_MPLS)
-           || eth_type == CONSTANT_BE16(ETH_MPLS_MCAST);
-}
-
-static inline bool
-is_vlan_type(be16 eth_type)
-{
-    return eth_type == CONSTANT_BE16(ETH_VLAN)
-           || eth_type == CONSTANT_BE16(ETH_QINQ);
-}
 
 #endif /* xlate.h */

@@ -3,7 +3,7 @@
  * A bundle (a Port record) has a VLAN mode.  On the way in the frame's tags
  * become the VLAN it is in; on the way out they are made from it.  Part of a
  * translation; any thread. */
-#include "pipeline/xlate.h"
+#include "translation/xlate.h"
 
 #define MASK_ALL(X, MEMBER) \
     memset(&(X)->wc->MEMBER, 0xff, sizeof (X)->wc->MEMBER)

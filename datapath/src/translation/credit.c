@@ -2,7 +2,7 @@
  * bring about when they are settled.
  *
  * Any thread inside an epoch. */
-#include "pipeline/xlate.h"
+#include "translation/xlate.h"
 
 struct credit *
 xlate_credit(struct xlate *x, enum credit_kind kind, void *object)
