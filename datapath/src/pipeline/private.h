@@ -109,8 +109,8 @@ struct program *program_get(const uint8_t *ops, uint32_t size,
 void program_ref(struct program *);
 void program_unref(struct program *);
 struct learn_args;
-/* Finds learn ops with LEARN_DELETE_LEARNED and calls 'found'(args, aux) for
- * each until that returns true. */
+/* Finds learn ops with LEARN_DELETE_LEARNED, those inside other ops too, and
+ * calls 'found'(args, aux) for each until that returns true. */
 bool program_each_deleting(const struct program *,
                            bool (*found)(const struct learn_args *, void *),
                            void *aux);

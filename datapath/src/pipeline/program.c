@@ -13,23 +13,30 @@ static uint32_t n_programs, n_program_chains;
 static struct program **programs;       /* By hash; chains. */
 static uint32_t n_programs, n_program_chains;
 
-/* Finds learn ops with LEARN_DELETE_LEARNED in 'program' and calls
- * 'found'(args, aux) for each until that returns true. */
+struct deleting {               /* Who asks for learn ops that clean up. */
+    bool (*found)(const struct learn_args *, void *);
+    void *aux;
+};
+
+static bool
+find_deleting(const struct op *op, void *deleting)
+{
+    const struct deleting *d = deleting;
+    const struct learn_args *args
+        = (const void *) ((const struct op_learn *) op)->tail;
+
+    return op->code == OP_LEARN && args->flags & LEARN_DELETE_LEARNED
+           && d->found(args, d->aux);
+}
+
 bool
 program_each_deleting(const struct program *program,
                       bool (*found)(const struct learn_args *, void *),
                       void *aux)
 {
-    OPS_FOR_EACH (op, program->bytes, program->size) {
-        if (op->code == OP_LEARN) {
-            const struct learn_args *args
-                = (const void *) ((const struct op_learn *) op)->tail;
-            if (args->flags & LEARN_DELETE_LEARNED && found(args, aux)) {
-                return true;
-            }
-        }
-    }
-    return false;
+    struct deleting d = { found, aux };
+
+    return ops_visit(program->bytes, program->size, find_deleting, &d);
 }
 
 static bool
