@@ -1,7 +1,7 @@
 """BRIDGE.mgmt: those who come, ask something and are gone again before anybody has to know them.
 
 ovs-ofctl makes up to three connections for a command, each for one or two questions. So a peer is a
-guest at first: it has no queue, no tasks and hardly a session of its own. quick.c talks to it
+guest at first: it has no queue, no tasks and hardly a session of its own. talk.c talks to it
 (hello, flow_mods, barriers), and `visit.py` answers what only looks at the bridge. As soon as it
 asks for anything else, or something is odd, it becomes a connection like any other, which begins
 with what it has said and nobody has done. Guests hear of nothing that they have not asked for,

@@ -5,7 +5,7 @@
     visit.answer(service) -> parts      what it is answered, part by part; None: others know how
     visit.next_part(), note_written(n)  what goes out
 
-`quick.c` reads what he says and does most of it; `guest` is what is left (`Codec.entertain`). What
+`talk.c` reads what he says and does most of it; `guest` is what is left (`Codec.entertain`). What
 only looks at the bridge is answered here. No I/O and no clock; the edge is `reception.py`.
 """
 

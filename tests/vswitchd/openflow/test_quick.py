@@ -1,6 +1,6 @@
-"""quick.c does with a flow_mod, and with a rule that is dumped, what the codec in Python does.
+"""C does with a flow_mod, and with a rule that is dumped, what the codec in Python does.
 
-The codec is the twin: where quick.c takes a message, the change must be the same to the last bit;
+The codec is the twin: where C takes a message, the change must be the same to the last bit;
 what it leaves alone is the codec's. A test says which messages it must not leave alone.
 """
 
@@ -65,7 +65,7 @@ def change_by_codec(message: bytes, table_in_command: bool) -> face.RuleChange |
 
 
 def compare(codec: quick.Codec, message: bytes, table_in_command: bool = False) -> bool:
-    """Whether quick.c takes a message, once it knows the actions; then it must do it right."""
+    """Whether C takes a message, once it knows the actions; then it must do it right."""
     expected = change_by_codec(message, table_in_command)
     for _ in range(2):
         run, changes = codec.decode(message[0], 7, message + b"\xff", 0, table_in_command)

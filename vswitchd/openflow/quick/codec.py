@@ -1,9 +1,9 @@
 """Runs of flow_mods to staged changes, and rules to flow statistics, in C where they are common.
 
-`Codec` wraps quick.c: `decode` reads the flow_mods at the beginning of some bytes, `check_bundled`
-those that are added to bundles, `encode` dumped rules. Each says how far it came; what stopped it
-is for the codec of `messages`, and `learn` tells quick.c what the actions of that one meant, so
-that it knows them the next time. Control task only.
+`Codec` wraps what quick.h declares: `decode` reads the flow_mods at the beginning of some bytes,
+`check_bundled` those that are added to bundles, `encode` dumped rules. Each says how far it came;
+what stopped it is for the codec of `messages`, and `learn` tells C what the actions of that one
+meant, so that it knows them the next time. Control task only.
 """
 
 from typing import NamedTuple
@@ -57,7 +57,7 @@ class Talk(NamedTuple):
 
 
 class Guest:
-    """A peer that nobody else knows: what quick.c and `visit.py` have to remember of it."""
+    """A peer that nobody else knows: what talk.c and `visit.py` have to remember of it."""
 
     __slots__ = ("fd", "version", "flow_format", "rest", "replies", "is_quick", "is_over",
                  "is_broken", "n_injected")
@@ -66,7 +66,7 @@ class Guest:
         self.fd = fd
         self.version = 0            # 0: it has not said hello
         self.flow_format = 0        # of NXT_SET_FLOW_FORMAT
-        self.rest = b""             # what it said and quick.c did not do
+        self.rest = b""             # what it said and talk.c did not do
         self.replies = b""          # what could not be sent
         self.is_quick = True        # it asks at once
         self.is_over = False        # it has left, with all answered

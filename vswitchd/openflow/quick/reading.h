@@ -1,5 +1,5 @@
 /* reading.h: numbers and matches from the wire, by the rows that Python makes
- * of the field table; for quick.c and lines.c.
+ * of the field table; for the codec and lines.c.
  *
  * A match that is odd in any way is not read: the codec in Python knows it. */
 

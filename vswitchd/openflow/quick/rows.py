@@ -1,4 +1,4 @@
-"""The rows by which quick.c reads and writes matches, made of the field table.
+"""The rows by which C reads and writes matches, made of the field table.
 
 `read_rows()` has a row per TLV header, `write_rows()` for a version the fields in the order of
 `oxm.encode_nxm`. Fields that need more than a row can say (packet types,

@@ -1,7 +1,7 @@
 """The quick way through the agent: runs of flow_mods, additions to bundles, dumps of flows.
 
-`serve` takes from a connection's stream what quick.c can read and does it; what is left at the
-beginning of the stream is for the agent. `teach` tells quick.c what the actions meant that it did
+`serve` takes from a connection's stream what C can read and does it; what is left at the
+beginning of the stream is for the agent. `teach` tells C what the actions meant that it did
 not know. `commit` stages the messages of a bundle, `dump` answers flow statistics requests. The
 outcome of each is that of `Service`, message by message. Control task only.
 """
@@ -47,7 +47,7 @@ def serve(codec: Codec, service, session: Session, splitter: Splitter) -> tuple[
 
 
 def converse(codec: Codec, service, session: Session, line: Line, splitter: Splitter) -> bytes:
-    """Lets a peer that asks quickly talk to quick.c itself for a millisecond; returns the replies
+    """Lets a peer that asks quickly talk to C itself for a millisecond; returns the replies
     that could not be sent."""
     if splitter.pending > MOST_RECEIVED:
         return b""
@@ -117,7 +117,7 @@ def _add_to_bundles(codec: Codec, session: Session, splitter: Splitter) -> tuple
 
 def teach(codec: Codec, bridge: int, message: bytes,
           compiled: face.RuleChange | None = None) -> None:
-    """Tells quick.c what the actions of the message mean at which it stopped; `compiled` is the
+    """Tells C what the actions of the message mean at which it stopped; `compiled` is the
     change that it made, if somebody compiled it already."""
     if compiled is None:
         try:
