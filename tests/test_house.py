@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OURS = ("schema", "datapath", "ovsdb_server", "vswitchd", "utilities", "tests")
 CODEC = tuple(f"vswitchd.openflow.{name}" for name in (
     "fields", "oxm", "match", "actions", "action_types", "action_text", "value_text",
+    "action_reader",
     "action_decoder", "action_encoder", "action_layout", "action_order", "oxm_text",
     "consistency", "error", "learned", "messages", "framing", "text", "print", "packed", "source",
     "session", "compile", "decompile", "options", "packet_text", "compose_packet", "oxm_text",

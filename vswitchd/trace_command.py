@@ -15,7 +15,7 @@ from ovsdb_server.rpc.unixctl import Answer, Command, CommandError
 from schema.flow.fields import CT_STATE_BITS
 from vswitchd import detrace, dpctl, trace
 from vswitchd.openflow import groups, options, packed
-from vswitchd.openflow.action_text import parse_actions
+from vswitchd.openflow.action_reader import parse_actions
 from vswitchd.openflow.action_types import Actions
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.consistency import check

@@ -12,7 +12,7 @@ from schema.flow.seam import SEAM
 from tests.vswitchd.twin import HAS_REFERENCE, Ours, Reference
 from vswitchd.detrace import format_origin
 from vswitchd.openflow import groups, packed
-from vswitchd.openflow.action_text import parse_actions
+from vswitchd.openflow.action_reader import parse_actions
 from vswitchd.openflow.messages.group import Bucket, GroupDesc
 from vswitchd.openflow.text import parse_flow
 from vswitchd.trace import build_tree, format_complaint, tree_value

@@ -7,7 +7,7 @@ parse_exact_flow(text, ports)                     a packet's flow, as ofproto/tr
 format_flow(values, ...)                          a packet's flow, as ofproto/trace prints it
 format_megaflow(match, ...)                       a megaflow, likewise: 'recirc_id=0,eth,tcp,...'
 parse_value / format_value                        a field's value, as in set_field
-format_actions, parse_actions                     from action_text.py, offered here too
+format_actions, parse_actions                     from action_text.py, action_reader.py
 
 Names of ports and tables: parsers take {name: number}, printers {number: name}. Texts of errors are
 ovs-ofctl's, without its "ovs-ofctl: ". Any thread; no I/O.
@@ -18,7 +18,8 @@ from collections.abc import Callable, Mapping
 
 from schema.openflow.limits import COOKIE_NONE, GROUP_ANY
 from schema.flow.fields import Prereq
-from vswitchd.openflow.action_text import format_actions, parse_actions, parse_instructions
+from vswitchd.openflow.action_reader import parse_actions, parse_instructions
+from vswitchd.openflow.action_text import format_actions
 from vswitchd.openflow.action_types import Actions, Value
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
