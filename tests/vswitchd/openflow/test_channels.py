@@ -92,9 +92,9 @@ async def test_where_one_record_listened_another_may_at_once(family, tmp_path, l
     target, where = ((f"punix:{path}", path) if family == socket.AF_UNIX
                      else (f"ptcp:{port}:127.0.0.1", ("127.0.0.1", port)))
     files = Files()
-    agent = SimpleNamespace(now=trio.current_time)
+    host = SimpleNamespace(now=trio.current_time)
     async with trio.open_nursery() as nursery:
-        channels = Channels(SimpleNamespace(agent=agent, bridge=SimpleNamespace(name="br0")),
+        channels = Channels(SimpleNamespace(host=host, bridge=SimpleNamespace(name="br0")),
                             nursery, files, None, iter(range(9)).__next__)
         before, after = (Remote(Controller(target), "br0", 0.0) for _ in range(2))
         channels.start(before)
