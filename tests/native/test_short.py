@@ -11,6 +11,7 @@ import select
 import shutil
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -106,9 +107,11 @@ def carry_out(program, words: list[bytes], hang_up=lambda: None) -> int:
     process.stdin.write(b"\t".join(word.replace(b"\t", b" ") for word in words) + b"\n")
     process.stdin.flush()
     heard = b""
+    deadline = time.monotonic() + 60
     while not (heard.endswith(b"\n") and b"\1" in heard[-8:]):
         if not select.select([process.stdout], [], [], 0.02)[0]:
             hang_up()               # The client waits for what will not come.
+            assert time.monotonic() < deadline, words
             continue
         more = os.read(process.stdout.fileno(), 1 << 16)
         assert more, (directory / "err").read_text()[-4000:]

@@ -4,6 +4,7 @@ A switch in this process answers by a script and keeps what it was told; each co
 it both ways.
 """
 
+import contextlib
 import ctypes
 import os
 import re
@@ -91,14 +92,17 @@ class FakeSwitch:
                 peer, _ = self._listener.accept()
             except OSError:
                 return
-            splitter = Splitter()
-            with peer:
-                if self._script.is_first:
-                    peer.sendall(self._script.hello)
-                while data := peer.recv(65536):
-                    splitter.feed(data)
-                    if not all([self._answer(peer, message) for message in splitter.messages()]):
-                        break
+            with peer, contextlib.suppress(ConnectionError):        # It may hang up at any time.
+                self._serve(peer)
+
+    def _serve(self, peer: socket.socket) -> None:
+        splitter = Splitter()
+        if self._script.is_first:
+            peer.sendall(self._script.hello)
+        while data := peer.recv(65536):
+            splitter.feed(data)
+            if not all([self._answer(peer, message) for message in splitter.messages()]):
+                return
 
     def _answer(self, peer: socket.socket, message: bytes) -> bool:
         self.told.append(message)

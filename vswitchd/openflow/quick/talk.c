@@ -4,6 +4,7 @@
 #include "state.h"
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -176,13 +177,21 @@ send_replies(struct quick_talk *t)
     return !t->n_replies;
 }
 
+/* Waits a little for input.  To be woken up takes longer than most answers
+ * do, so this asks again and again; who else has work goes first. */
 static bool
 await_input(int fd, uint32_t linger_us)
 {
     struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-    struct timespec linger = { .tv_nsec = linger_us * 1000L };
+    int64_t end_us = time_us() + linger_us;
 
-    return ppoll(&poll_fd, 1, &linger, NULL) == 1;
+    while (poll(&poll_fd, 1, 0) != 1) {
+        if (time_us() >= end_us) {
+            return false;
+        }
+        sched_yield();
+    }
+    return true;
 }
 
 /* Waits for the peer to say more. */
