@@ -389,8 +389,24 @@ def _trim(old: Datum, new: Datum) -> tuple[Datum, Datum]:
     Comparing tuples that share their elements is far cheaper than hashing the elements, and a
     large set mostly changes in one place.
     """
+    global _last_trimmed
     if len(old) < _FEW or len(new) < _FEW:
         return old, new
+    last = _last_trimmed
+    if old is last[0] and new is last[1]:
+        return last[2]
+    trimmed = _trim_large(old, new)
+    if len(new) > _MANY:
+        _last_trimmed = old, new, trimmed
+    return trimmed
+
+
+# A commit asks three times what has changed: for references, the journal and monitors.
+_last_trimmed: tuple = (None, None, None)
+_MANY = 64
+
+
+def _trim_large(old: Datum, new: Datum) -> tuple[Datum, Datum]:
     low, high = 0, min(len(old), len(new))
     while low < high:
         middle = (low + high + 1) // 2
