@@ -4,7 +4,7 @@
  * actions), credit.c (whom packets count for), freeze.c (going on later),
  * lookup.c (tables), action_set.c, rewrite.c and encap.c (ops that call no
  * others); then those that call each other, since a rule may output to a patch
- * port or a group whose ops look up again: xlate.c (ops), output.c, normal.c
+ * port or a group whose ops look up again: op.c (ops), output.c, normal.c
  * (NORMAL, mirrors), select.c (groups); on top translate.c, the whole.
  *
  * Included by src/translation only.  A context lives on the stack of the
@@ -217,7 +217,7 @@ void xlate_multipath(struct xlate *, const struct op_multipath *);
 /* Returns the member chosen, RESERVED_NONE if none is live. */
 uint32_t xlate_bundle(struct xlate *, const struct op_bundle *);
 
-/* xlate.c */
+/* op.c */
 /* Runs ops; 'in_group' as a group's bucket. */
 void xlate_ops(struct xlate *, const void *ops, uint32_t size,
                bool in_group);

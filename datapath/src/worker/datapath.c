@@ -286,6 +286,16 @@ check_config(const struct port_config *c)
     return 0;
 }
 
+static int
+get_port(uint32_t handle, uint32_t odp, struct datapath **dp,
+         struct port **port)
+{
+    int error = datapath_get(handle, dp);
+
+    *port = error ? NULL : find_port(*dp, odp);
+    return error || *port ? error : error_set(ENODEV, "no port %u", odp);
+}
+
 int
 port_add(uint32_t handle, const struct port_config *config)
 {
@@ -353,14 +363,11 @@ int
 port_del(uint32_t handle, uint32_t odp)
 {
     struct datapath *dp;
-    int error = datapath_get(handle, &dp);
+    struct port *port;
+    int error = get_port(handle, odp, &dp, &port);
 
     if (error) {
         return error;
-    }
-    struct port *port = find_port(dp, odp);
-    if (!port) {
-        return error_set(ENODEV, "no port %u", odp);
     }
     workers_take_all();         /* Between bursts no batch holds a frame. */
     dp->ports[odp] = NULL;
@@ -375,14 +382,11 @@ int
 port_stats_get(uint32_t handle, uint32_t odp, struct port_stats *stats)
 {
     struct datapath *dp;
-    int error = datapath_get(handle, &dp);
+    struct port *port;
+    int error = get_port(handle, odp, &dp, &port);
 
     if (error) {
         return error;
-    }
-    struct port *port = find_port(dp, odp);
-    if (!port) {
-        return error_set(ENODEV, "no port %u", odp);
     }
     port_stats_sum(port, stats);
     return 0;
@@ -393,14 +397,11 @@ port_receive(uint32_t handle, uint32_t odp, uint32_t queue,
              const uint8_t *frame, uint32_t size)
 {
     struct datapath *dp;
-    int error = datapath_get(handle, &dp);
+    struct port *port;
+    int error = get_port(handle, odp, &dp, &port);
 
     if (error) {
         return error;
-    }
-    struct port *port = find_port(dp, odp);
-    if (!port) {
-        return error_set(ENODEV, "no port %u", odp);
     }
     if (!port->ops->inject) {
         return error_set(EOPNOTSUPP, "port %s has a device of its own",

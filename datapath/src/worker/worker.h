@@ -14,7 +14,7 @@
  * Files, lowest first; each calls only those before it: turn.c whose turn it
  * is, rx.c who polls what, meter.c meters, flow.c megaflows as the seam sees
  * them, process.c a burst, inject.c frames from Python, round.c a worker and
- * its round, datapath.c datapaths and ports, worker.c threads, pump.c the
+ * its round, datapath.c datapaths and ports, thread.c threads, pump.c the
  * control thread's part. */
 #pragma once
 

@@ -1,4 +1,4 @@
-/* worker.c: the threads: their loop, their sleep, starting and stopping. */
+/* thread.c: the threads: their loop, their sleep, starting and stopping. */
 #include "worker/worker.h"
 
 #include <sched.h>

@@ -1,4 +1,4 @@
-/* xlate.c: ops and tables: runs the ops of what a lookup found, which may look
+/* op.c: ops and tables: runs the ops of what a lookup found, which may look
  * up, group, clone or output in turn.
  *
  * What.  A translation (translate.c) follows a flow through the tables of its
