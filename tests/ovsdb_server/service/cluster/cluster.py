@@ -64,8 +64,8 @@ class Node(ServerProcess):
     def etcd_pid(self) -> int | None:
         """Return the process id of the server's etcd."""
         for task in Path(f"/proc/{self.pid}/task").glob("*/children"):
-            for child in task.read_text().split():
-                if Path(f"/proc/{child}/comm").read_text().strip() == "etcd":
+            for child in _read_process(task).split():
+                if _read_process(Path(f"/proc/{child}/comm")).strip() == "etcd":
                     return int(child)
         return None
 
@@ -115,6 +115,14 @@ class Node(ServerProcess):
                           "00000000-0000-0000-0000-000000000000")
         talk.socket.close()
         return reply[1]
+
+
+def _read_process(path: Path) -> str:
+    """Return what /proc says, nothing of who has just ended."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def wait_until(holds, seconds: float = 30, what: str = "") -> None:

@@ -147,8 +147,9 @@ def test_a_killed_server_starts_from_its_file_and_catches_up(cluster):
 
 
 def test_a_killed_etcd_is_started_again(cluster):
-    cluster.nodes[2].signal_etcd(signal.SIGKILL)
-    wait_until(lambda: cluster.nodes[2].etcd_pid() is not None)
+    first = cluster.nodes[2].etcd_pid()
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: cluster.nodes[2].etcd_pid() not in (None, first))
     wait_until(cluster.nodes[2].is_connected)
     cluster.nodes[2].transact(insert("etcd"))
     cluster.check_agreement()
@@ -157,6 +158,7 @@ def test_a_killed_etcd_is_started_again(cluster):
 def test_without_a_majority_nothing_is_acknowledged_and_clients_are_told(cluster):
     one, *others = cluster.nodes
     for node in others:
+        wait_until(node.etcd_pid)
         node.signal_etcd(signal.SIGSTOP)
     try:
         wait_until(lambda: not one.state()["connected"])
