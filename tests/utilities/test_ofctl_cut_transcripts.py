@@ -29,8 +29,8 @@ from utilities.ofctl import main
 from vswitchd.openflow.features import N_TABLES, encoded_reply, table_features
 from vswitchd.openflow.messages import encode
 from vswitchd.openflow.messages.port import Port, PortDescReply
-from vswitchd.openflow.messages.table import (TableDesc, TableDescReply, TableStats,
-                                              TableStatsReply)
+from vswitchd.openflow.messages.table import TableStats, TableStatsReply
+from vswitchd.openflow.messages.table_config import TableDesc, TableDescReply
 
 STARTS, *ROWS = [json.loads(line) for line in (
     Path(__file__).parent / "data" / "cut_transcripts.jsonl").read_text().splitlines()]

@@ -91,7 +91,7 @@ def dump_table_features(settings, arguments) -> None:
 
 
 def dump_table_desc(settings, arguments) -> None:
-    from vswitchd.openflow.messages.table import TableDescRequest
+    from vswitchd.openflow.messages.table_config import TableDescRequest
     connection = open_switch(settings, arguments[0])
     if connection.version < 5:
         raise Fatal("dump-table-desc needs OpenFlow 1.4 or later ('-O OpenFlow14')")
@@ -306,7 +306,7 @@ def benchmark(settings, arguments) -> None:
 def mod_table(settings, arguments) -> None:
     """Changes what a table does on a miss (1.1, 1.2), or its eviction and vacancy (1.4)."""
     from utilities.ofctl.ports import table_numbers
-    from vswitchd.openflow.messages.table import (
+    from vswitchd.openflow.messages.table_config import (
         TableDescRequest, TableMod, iterate_table_descs, parse_table_mod,
     )
     from vswitchd.openflow.value_text import FlowTextError, parse_table

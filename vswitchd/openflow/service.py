@@ -31,7 +31,7 @@ from vswitchd.openflow.framing import identify, name_raw
 from vswitchd.openflow.hash_order import HashOrder
 from vswitchd.openflow.match import Match
 from vswitchd.openflow.messages import (Message, bundle, flow, group, meter, monitor, packet,
-                                        port, queue, session, table)
+                                        port, queue, session, table, table_config)
 from vswitchd.openflow.messages import switch as description
 from vswitchd.openflow.quick import serve as quick
 from vswitchd.openflow.quick.codec import Codec
@@ -370,19 +370,19 @@ class Service:
             yield table.TableFeaturesReply(tuple(self.tables.features(number, conn.version)
                                                  for number in range(N_TABLES)))
 
-    def table_desc(self, conn: Session, value: table.TableDescRequest):
+    def table_desc(self, conn: Session, value: table_config.TableDescRequest):
         stats = face.tables_stats(self.bridge.handle, N_TABLES)
-        yield table.TableDescReply(tuple(self.tables.describe(number, stats)
+        yield table_config.TableDescReply(tuple(self.tables.describe(number, stats)
                                          for number in range(N_TABLES)))
 
-    def table_mod(self, conn: Session, value: table.TableMod):
+    def table_mod(self, conn: Session, value: table_config.TableMod):
         self.tables.change(value)
         return ()
 
-    def table_changes(self) -> Iterator[table.TableStatus]:
+    def table_changes(self) -> Iterator[table_config.TableStatus]:
         """Which tables have become full, or have room again."""
         for reason, desc in self.tables.vacancy_events():
-            yield table.TableStatus(reason, desc)
+            yield table_config.TableStatus(reason, desc)
 
     # -- bundles
 
@@ -732,8 +732,8 @@ _HANDLERS = {
     flow.FlowStatsRequest: Service.flow_stats,
     table.TableStatsRequest: Service.table_stats,
     table.TableFeaturesRequest: Service.table_features,
-    table.TableDescRequest: Service.table_desc,
-    table.TableMod: Service.table_mod,
+    table_config.TableDescRequest: Service.table_desc,
+    table_config.TableMod: Service.table_mod,
     bundle.BundleControl: Service.bundle_control,
     bundle.BundleAdd: Service.bundle_add,
     group.GroupMod: Service.group_mod,

@@ -20,8 +20,8 @@ from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.features import N_TABLES, table_features
 from vswitchd.openflow.fields import INFO
 from vswitchd.openflow.match import Match
-from vswitchd.openflow.messages.table import (COMMANDS, TableDesc, TableFeatures, TableMod,
-                                              Vacancy)
+from vswitchd.openflow.messages.table import COMMANDS, TableFeatures
+from vswitchd.openflow.messages.table_config import TableDesc, TableMod, Vacancy
 from vswitchd.openflow.session import OF10, OF11, OF13
 from vswitchd.openflow.value_text import FlowTextError, parse_subfield
 
