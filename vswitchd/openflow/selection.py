@@ -1,7 +1,7 @@
 """How a select group spreads packets over its buckets, in the words of the reference's debug log.
 
-The library does it (`make_hash_map` of datapath/src/pipeline/group.c); scripts read these lines to
-see how evenly. Any thread.
+The library does it (`make_hash_map` of datapath/src/pipeline/group_stage.c); scripts read these
+lines to see how evenly. Any thread.
 """
 
 from collections.abc import Iterator

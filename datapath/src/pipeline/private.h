@@ -212,6 +212,8 @@ struct rule {
 void rule_ref(struct rule *);
 void rule_unref(struct rule *);
 struct rule *rule_find(uint64_t handle);
+/* Returns when the rule will be due if nothing uses it, and why. */
+int64_t rule_deadline(const struct rule *, uint8_t *reason);
 /* Lowers a rule's timeouts to so many seconds; 0: leaves them.  Any thread. */
 void rule_shorten(struct pipeline *, struct rule *, uint16_t idle,
                   uint16_t hard);
@@ -233,6 +235,9 @@ struct table {
     uint16_t prefixes[4];
     struct flow *eviction_mask; /* NULL: all rules are one group. */
 };
+
+/* Chooses the rule that makes room in a full table, NULL: none may go. */
+struct rule *table_choose_victim(const struct table *, uint64_t version);
 
 struct group {
     struct group *_Atomic next; /* Same hash bucket; newest first. */
@@ -480,6 +485,7 @@ struct group *group_lookup(const struct bridge *, uint32_t id,
                            uint64_t version);
 void group_ref(struct group *);
 void group_unref(struct group *);
+void group_link(struct group *, uint64_t added);
 void bridge_groups_destroy(struct bridge *);
 
 /* The open version's changes, so that it can be undone. */
@@ -491,6 +497,7 @@ struct staged_change {
 struct staged_change *stage_change(struct pipeline *);
 /* Opens the pipeline's staged version (or finds it open). */
 struct pipeline *pipeline_of_version(uint64_t version);
+int version_publish(uint64_t version);
 /* Stages 'n' changes of 'size' bytes in order by 'stage', up to the first that
  * fails, whose own effects are undone; each one's error goes to
  * 'error_offset'.  Returns 0 or EINVAL. */
@@ -550,9 +557,8 @@ bool learn_has_room(struct pipeline *, struct bridge *,
 /* Puts 'l' into the list of what waits. */
 void learn_later(struct pipeline *, struct learned *l);
 uint64_t learn_apply(struct pipeline *);
-/* Notes that 'rule' is gone; learn_delete_orphans() after the commit. */
+/* Notes that 'rule' is gone; version_commit() looks what goes with it. */
 void learn_forget(struct rule *);
-void learn_delete_orphans(struct pipeline *);
 void rules_stage_learned(struct pipeline *, struct bridge *,
                          const struct learned *, uint64_t version);
 void rules_stage_removal(struct pipeline *, struct rule *, uint8_t reason,

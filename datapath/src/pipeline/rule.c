@@ -1,5 +1,4 @@
-/* rule.c: the rules of OpenFlow tables: flow_mods staged in versions, dumps,
- * timeouts.
+/* rule.c: the rules of OpenFlow tables: flow_mods staged in versions, dumps.
  *
  * A flow_mod inserts rules that exist from the staged version on, and marks
  * others as gone from it on; the version's journal says how to undo that.
@@ -244,8 +243,10 @@ commit_change(struct pipeline *p, struct staged_change *change)
     }
 }
 
+/* Publishes the open version.  Rules that go with what it removed are noted:
+ * see version_commit(). */
 int
-version_commit(uint64_t version)
+version_publish(uint64_t version)
 {
     struct pipeline *p = pipeline_of_version(version);
 
@@ -266,7 +267,6 @@ version_commit(uint64_t version)
     p->staged = 0;
     if (changed) {
         pipeline_changed(p);
-        learn_delete_orphans(p);
     }
     return 0;
 }
@@ -380,9 +380,6 @@ stage_modification(struct pipeline *p, struct rule *old,
     change->removed = old;
 }
 
-/* Returns when 'rule' will be due if nothing uses it, and why. */
-static int64_t rule_deadline(const struct rule *, uint8_t *reason);
-
 /* Tells how one rule's group, the part of its match under 'mask', compares to
  * another's: as memcmp() does. */
 static int
@@ -416,8 +413,8 @@ compare_rules_by_group(const void *a_, const void *b_, void *mask)
 /* Chooses the rule that makes room in a full table: of the largest group, the
  * least important and, among those, the next to time out.  Rules that never
  * do stay.  Returns NULL where no rule may go. */
-static struct rule *
-choose_victim(const struct table *table, uint64_t version)
+struct rule *
+table_choose_victim(const struct table *table, uint64_t version)
 {
     struct rule **rules, *best = NULL;
     uint32_t n = 0, most = 0;
@@ -486,7 +483,7 @@ stage_addition(struct pipeline *p, struct bridge *bridge,
         }
     }
     if (!old && table->n_staged >= table->max_flows) {
-        struct rule *victim = choose_victim(table, version);
+        struct rule *victim = table_choose_victim(table, version);
         if (!victim) {
             return RULE_E_TABLE_FULL;
         }
@@ -979,131 +976,6 @@ more:
     return 0;
 }
 
-int
-tables_stats_get(uint32_t handle, struct table_stats *stats, uint32_t n)
-{
-    struct bridge *bridge = bridge_find(handle);
-
-    if (!bridge) {
-        return error_set(ENODEV, "no bridge %u", handle);
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        memset(&stats[i], 0, sizeof stats[i]);
-        if (i < N_TABLES) {
-            const struct table *t = &bridge->tables[i];
-            uint64_t matched = count_get(&t->n_matched);
-            stats[i].n_active = t->n_rules;
-            stats[i].n_matched = matched;
-            stats[i].n_lookup = matched + count_get(&t->n_missed);
-        }
-    }
-    return 0;
-}
-
-int
-unmatched_stats_get(uint32_t handle, struct unmatched_stats *stats)
-{
-    struct bridge *bridge = bridge_find(handle);
-
-    if (!bridge) {
-        return error_set(ENODEV, "no bridge %u", handle);
-    }
-    const struct counters *sent = bridge->unmatched[MISS_PACKET_IN];
-    const struct counters *dropped = bridge->unmatched[MISS_NOTHING];
-    const struct counters *fragments = bridge->unmatched[MISS_FRAGMENT];
-    *stats = (struct unmatched_stats) {
-        .sent_packets = count_get(&sent->n_packets),
-        .sent_bytes = count_get(&sent->n_bytes),
-        .dropped_packets = count_get(&dropped->n_packets),
-        .dropped_bytes = count_get(&dropped->n_bytes),
-        .fragment_packets = count_get(&fragments->n_packets),
-        .fragment_bytes = count_get(&fragments->n_bytes),
-    };
-    return 0;
-}
-
-/* Evicts what is above a table's limit. */
-static void
-evict(struct bridge *bridge, struct table *table)
-{
-    struct pipeline *p = bridge->pipeline;
-    struct rule *victim;
-    uint64_t version = 0;
-
-    if (version_open(p->dp, &version)) {
-        return;
-    }
-    while (table->n_staged > table->max_flows
-           && (victim = choose_victim(table, version))) {
-        rules_stage_removal(p, victim, RR_EVICTION, version);
-    }
-    version_commit(version);
-}
-
-int
-table_set(uint32_t handle, uint32_t id, const struct table_config *config,
-          const uint8_t *eviction_mask)
-{
-    struct bridge *bridge = bridge_find(handle);
-
-    if (!bridge) {
-        return error_set(ENODEV, "no bridge %u", handle);
-    }
-    if (id >= N_TABLES) {
-        return error_set(EINVAL, "no table %u", id);
-    }
-    static const uint16_t defaults[] = {
-        FIELD_IP_DST, FIELD_IP_SRC, FIELD_IPV6_DST, FIELD_IPV6_SRC
-    };
-    struct table *table = &bridge->tables[id];
-    bool other = table->n_prefixes != config->n_prefixes
-                 || memcmp(table->prefixes, config->prefixes,
-                           sizeof table->prefixes);
-    if (config->n_prefixes != UINT32_MAX && config->n_prefixes > 4) {
-        return error_set(EINVAL, "more than 4 prefixes");
-    }
-    __atomic_store_n(&table->miss, config->miss, __ATOMIC_RELAXED);
-    table->max_flows = config->max_flows;
-    table->flags = config->flags;
-    free(table->eviction_mask);
-    table->eviction_mask = NULL;
-    if (eviction_mask) {
-        table->eviction_mask = xmalloc(sizeof *table->eviction_mask);
-        memcpy(table->eviction_mask, eviction_mask,
-               sizeof *table->eviction_mask);
-    }
-    table->n_prefixes = config->n_prefixes;
-    memcpy(table->prefixes, config->prefixes, sizeof table->prefixes);
-    if (other && table->cls) {
-        int error = table->n_prefixes == UINT32_MAX
-            ? classifier_set_prefixes(table->cls, defaults, 4)
-            : classifier_set_prefixes(table->cls, table->prefixes,
-                                      table->n_prefixes);
-        if (error) {
-            return error_set(error, "a field cannot have a prefix trie");
-        }
-    }
-    pipeline_changed(bridge->pipeline);
-    if (table->n_rules > table->max_flows && table->flags & TABLE_EVICT) {
-        evict(bridge, table);
-    }
-    return 0;
-}
-
-int
-rules_watch(uint32_t handle, bool watched)
-{
-    struct bridge *bridge = bridge_find(handle);
-
-    if (!bridge) {
-        return error_set(ENODEV, "no bridge %u", handle);
-    }
-    bridge->watched = watched;
-    return 0;
-}
-
-/* Timeouts. */
-
 struct shortened {              /* A rule to be looked at by expiry. */
     struct shortened *next;
     struct rule *rule;          /* A reference. */
@@ -1160,7 +1032,7 @@ rules_follow_shortened(struct pipeline *p)
     }
 }
 
-static int64_t
+int64_t
 rule_deadline(const struct rule *rule, uint8_t *reason)
 {
     uint16_t hard = __atomic_load_n(&rule->hard_timeout, __ATOMIC_RELAXED);
@@ -1181,69 +1053,4 @@ rule_deadline(const struct rule *rule, uint8_t *reason)
         }
     }
     return deadline;
-}
-
-int64_t
-pipeline_deadline(const struct pipeline *p_)
-{
-    struct pipeline *p = (struct pipeline *) p_;
-    int64_t deadline = p->due ? p->next_expiry_ms : INT64_MAX;
-
-    if (__atomic_load_n(&p->n_learned, __ATOMIC_RELAXED)
-        || __atomic_load_n(&p->shortened, __ATOMIC_RELAXED)) {
-        return clock_now();
-    }
-    for (struct bridge *b = p->bridges; b; b = b->next) {
-        int64_t macs = mac_deadline(&b->macs, bridge_conf(b));
-        deadline = MIN(deadline, macs);
-    }
-    return deadline;
-}
-
-int64_t
-pipeline_expire(struct pipeline *p, int64_t now_ms, uint64_t *n_work)
-{
-    uint64_t n = learn_apply(p);
-
-    rules_follow_shortened(p);
-    for (struct bridge *b = p->bridges; b; b = b->next) {
-        const struct conf *conf = bridge_conf(b);
-        if (mac_deadline(&b->macs, conf) <= now_ms) {
-            /* Megaflows in use refresh their MACs when they are settled. */
-            if (pipeline_hooks.settle) {
-                pipeline_hooks.settle(p->dp);
-            }
-            uint32_t expired = mac_expire(&b->macs, conf, now_ms);
-            n += expired;
-            if (expired) {
-                pipeline_changed(p);
-            }
-        }
-    }
-    if (p->due && p->next_expiry_ms <= now_ms && !p->staged) {
-        uint64_t version;
-        uint8_t reason = 0;
-        bool settled = false;
-        int64_t next = INT64_MAX;
-
-        version_open(p->dp, &version);
-        for (struct rule *rule = p->due; rule; rule = rule->next_due) {
-            int64_t deadline = rule_deadline(rule, &reason);
-            if (deadline <= now_ms && !settled && pipeline_hooks.settle) {
-                pipeline_hooks.settle(p->dp);
-                settled = true;
-                deadline = rule_deadline(rule, &reason);
-            }
-            if (deadline <= now_ms) {
-                rules_stage_removal(p, rule, reason, version);
-                n++;
-            } else {
-                next = MIN(next, deadline);
-            }
-        }
-        version_commit(version);
-        p->next_expiry_ms = next;
-    }
-    *n_work += n;
-    return pipeline_deadline(p);
 }
