@@ -14,7 +14,8 @@ import time
 from collections.abc import Awaitable, Callable
 
 import trio
-import trio.testing
+# As trio.testing has it, which brings much else, even pytest where that is installed.
+from trio._core import wait_all_tasks_blocked
 
 from ovsdb_server.rpc.unixctl import Command, CommandError
 
@@ -70,7 +71,7 @@ class SteerableClock(trio.abc.Clock):
     async def settle(self) -> None:
         """Let all tasks and pump hooks run until nothing more is runnable now."""
         for _ in range(1000):
-            await trio.testing.wait_all_tasks_blocked()
+            await wait_all_tasks_blocked()
             worked = False
             for hook in self.pump_hooks:
                 outcome = hook()
@@ -79,7 +80,7 @@ class SteerableClock(trio.abc.Clock):
                 worked = worked or bool(outcome)
             if not worked:
                 break
-        await trio.testing.wait_all_tasks_blocked()
+        await wait_all_tasks_blocked()
 
     async def warp(self, total: float, step: float) -> None:
         """Advance by `total` seconds in steps of `step`, settling after each."""

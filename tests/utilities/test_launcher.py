@@ -244,6 +244,15 @@ def test_tools_that_are_up_to_date_are_left_alone(tmp_path):
     assert make_again() != before
 
 
+def test_daemons_start_without_what_only_tests_need():
+    code = (f"import sys; sys.path.insert(0, {str(ROOT)!r}); import vswitchd.main, "
+            "vswitchd.supervisor, ovsdb_server.main; "
+            "print(*({'pytest', 'trio.testing', 'jsonschema', 'asyncio'} & set(sys.modules)))")
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True,
+                          check=True)
+    assert done.stdout == "\n"
+
+
 def test_tools_start_without_the_heavy_libraries():
     """A tool imports neither trio nor jsonschema nor the compiled datapath to say its version."""
     heavy = {"trio", "jsonschema", "asyncio", "argparse", "datapath._dp", "cryptography"}
