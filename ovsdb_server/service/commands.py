@@ -99,9 +99,10 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
         if args[0].startswith("_"):
             raise CommandError("Cannot remove reserved database.")
         server.remove_database(args[0])
-        for text in server.remote_texts:
-            if text.startswith(f"db:{args[0]},"):
-                _log.warn(f'"{text}": no database named {args[0]}')
+        faults = [f'"{text}": no database named {args[0]}' for text in server.remote_texts
+                  if text.startswith(f"db:{args[0]},")]
+        if faults:
+            _log.warn("\n".join(faults))
         server.note_setting()
 
     def list_dbs(_args: list[str]) -> str:
@@ -146,7 +147,7 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
         for hosted in chosen:
             _log.info(f"compacting {hosted.name} database by user request")
             try:
-                await server.compact(hosted)
+                await hosted.compact()
             except OvsdbError as error:
                 errors.append(str(error))
         if errors:
@@ -250,8 +251,7 @@ def commands(server: Server, working_directory: str, stop: Callable[[], None],
 
     def sync_status(_args: list[str]) -> str:
         copies = [text for each in server.replications if (text := each.status())]
-        active = [f"database: {name}\nstate: active" for name in sorted(server.active_names)
-                  if name in server.databases and not server.is_copy(name)]
+        active = [f"database: {name}\nstate: active" for name in sorted(server.active_of_pairs())]
         return "\n".join(copies + active) or "state: active"
 
     def set_excluded(args: list[str]) -> None:

@@ -34,7 +34,8 @@ Trio thread only.
 from dataclasses import dataclass, field
 
 from ovsdb_server.engine.schema import DatabaseSchema
-from ovsdb_server.storage.cluster_file import nickname, short
+from ovsdb_server.storage.cluster_file import (ELECTION_TIMER_MAX, ELECTION_TIMER_MIN, nickname,
+                                               short)
 
 LEADER, FOLLOWER, CANDIDATE = "leader", "follower", "candidate"
 MEMBER, JOINING, LEAVING, LEFT = ("cluster member", "joining cluster", "leaving cluster",
@@ -43,6 +44,19 @@ MEMBER, JOINING, LEAVING, LEFT = ("cluster member", "joining cluster", "leaving 
 
 class ClusterError(Exception):
     """A command about the cluster is refused; the text is for the user."""
+
+
+TIMER_UNCHANGED = "change election timer to current value."
+TIMER_CHANGING = "change of election timer initiated."
+
+
+def check_new_timer(now: int, milliseconds: int) -> None:
+    """Raise ClusterError unless the election timer may become so from what it is `now`."""
+    if not ELECTION_TIMER_MIN <= milliseconds <= ELECTION_TIMER_MAX:
+        raise ClusterError(f"election timer must be between {ELECTION_TIMER_MIN} and "
+                           f"{ELECTION_TIMER_MAX}, in msec.")
+    if milliseconds > 2 * now:
+        raise ClusterError("election timer increase should not exceed the current value x 2.")
 
 
 class Membership:

@@ -55,6 +55,10 @@ class SelfReplication(ReplicationError):
     """The active server is this server."""
 
 
+class NothingToReplicate(ReplicationError):
+    """None of the databases that both servers have can be copied."""
+
+
 class Source(NamedTuple):
     """Databases `names` of this server that --config-file makes copies of those at `remote`.
 
@@ -78,6 +82,7 @@ class Replication:
     def __init__(self, server) -> None:
         self.server = server
         self.source = ""
+        self._copied = ""               # The source that is being copied.
         self.is_backup = False
         self.excluded: dict[str, set[str]] = {}
         self.excluded_text = ""
@@ -106,13 +111,18 @@ class Replication:
 
     def configure(self, source: str | None = None, excluded: str | None = None,
                   probe_interval: float | None = None) -> None:
-        """Change settings; what is None stays."""
+        """Change settings; what is None stays.
+
+        Another source is copied from the next time that copying begins.
+        """
+        if source is not None:
+            self.source = source
+        if excluded is None and probe_interval is None:
+            return
         if excluded is not None:
             self.excluded = parse_excluded(excluded)
             self.excluded_text = ",".join(f"{name}:{table}" for name in sorted(self.excluded)
                                           for table in sorted(self.excluded[name]))
-        if source is not None:
-            self.source = source
         if probe_interval is not None:
             self.probe_interval = probe_interval
         self._restart()
@@ -135,6 +145,7 @@ class Replication:
         self.set_backup(False)
 
     def _restart(self) -> None:
+        self._copied = self.source
         self._scope.cancel()
         self._changed.set()
 
@@ -147,15 +158,15 @@ class Replication:
             state = self._states.get(name, "connecting")
             lines += [f"database: {name}", "state: backup"]
             if state == "replicating":
-                lines.append(f"replicating: {self.source}")
+                lines.append(f"replicating: {self._copied}")
                 tables = ",".join(f"{name}:{table}" for table in sorted(
                     self.excluded.get(name, ())))
                 if tables:
                     lines.append(f"exclude: {tables}")
             elif state == "connecting":
-                lines.append(f"connecting: {self.source}")
+                lines.append(f"connecting: {self._copied}")
             else:
-                lines.append(f"Replication to ({self.source}) failed")
+                lines.append(f"Replication to ({self._copied}) failed")
         return "\n".join(lines)
 
     # The task.
@@ -164,19 +175,19 @@ class Replication:
         """Copy whenever this server is a backup, until cancelled."""
         while not self._is_closed:
             self._changed = trio.Event()
-            if not self.is_backup or not self.source:
+            if not self.is_backup or not self._copied:
                 await self._changed.wait()
                 continue
             with trio.CancelScope() as self._scope:
                 await self._copy_forever()
 
     async def _copy_forever(self) -> None:
-        backoff = Backoff(self.source)
+        backoff = Backoff(self._copied)
         while True:
             self._states = dict.fromkeys(self.server.databases, "connecting")
             backoff.connecting()
             try:
-                remote = address.parse_remote(self.source)
+                remote = address.parse_remote(self._copied)
                 context = self.server.tls_context(False) if remote.is_tls else None
                 channel = await connect(remote, context)
             except (OSError, ValueError) as error:
@@ -197,13 +208,17 @@ class Replication:
                     nursery.start_soon(self._probe, channel)
                 try:
                     await self._follow(channel)
+                except NothingToReplicate:
+                    _log.warn("Nothing to replicate.")
+                    self.set_backup(False)
+                    return ""
                 except SelfReplication as error:
                     _error_log.err(f"unexpected ovsdb error: {error}")
                     self.set_backup(False)
                     return ""
                 except (ReplicationError, OvsdbError, TypeError, KeyError, ValueError,
                         AttributeError) as error:
-                    _log.warn(f"{self.source}: {error}")
+                    _log.warn(f"{self._copied}: {error}")
                     self._states = dict.fromkeys(self._states, "failed")
                     # Trying again changes nothing until the other side does.
                     while await channel.receive() is not None:
@@ -231,7 +246,7 @@ class Replication:
             sent_at = trio.current_time()
             await trio.sleep_until(sent_at + self.probe_interval)
             if channel.received_at <= sent_at:
-                _reconnect_log.err(f"{self.source}: no response to inactivity probe after "
+                _reconnect_log.err(f"{self._copied}: no response to inactivity probe after "
                                    f"{self.probe_interval:g} seconds, disconnecting")
                 channel.close()
                 return
@@ -241,11 +256,13 @@ class Replication:
         if await self._call(channel, "get_server_id", []) == self.server.server_id:
             raise SelfReplication("Server ID check failed: Self replicating is not allowed")
         theirs = await self._call(channel, "list_dbs", [])
+        has_misfit = False
         for name in sorted(self.server.databases):
             if not self.copies(name) or name not in theirs:
                 continue
             schema = DatabaseSchema.from_json(await self._call(channel, "get_schema", [name]))
             if not self._is_schema_fit(name, schema):
+                has_misfit = True
                 continue
             tables = {table: {} for table in schema.tables
                       if table not in self.excluded.get(name, ())}
@@ -253,6 +270,8 @@ class Replication:
             _log.info("Monitor request received. Resetting the database")
             await self._fill(name, reply)
             self._states[name] = "replicating"
+        if has_misfit and "replicating" not in self._states.values():
+            raise NothingToReplicate
         while True:
             while self._pending:
                 await self._take(self._pending.pop(0))
@@ -358,8 +377,7 @@ def _schema_fault(ours: DatabaseSchema, theirs: DatabaseSchema) -> str:
                 return (f"Column {column.name} not present in the local db schema table "
                         f"{table.name}.")
             if twin.type.to_json() != column.type.to_json():
-                return (f"Column {column.name} of table {table.name} has another type in the "
-                        "local db schema.")
+                return f"Column {column.name} mismatch in local db schema table {table.name}."
     return ""
 
 

@@ -137,12 +137,20 @@ class Server:
         if fault is not None:
             _log.info(f"{hosted.path}: schema has an unusual form: {fault}")
 
-    def remove_database(self, name: str) -> None:
-        """Stop serving a database and close its file."""
+    def remove_dead(self, hosted: HostedDatabase) -> None:
+        """Stop serving a database whose server has left its cluster."""
+        name = hosted.name
+        if self.databases.get(name) is hosted:
+            _log.info(f"{name}: removing database because storage disconnected permanently")
+            self.remove_database(
+                name, f"removing database {name} because storage disconnected permanently")
+
+    def remove_database(self, name: str, reason: str = "") -> None:
+        """Stop serving a database and close its file; `reason`, if it is not a user's wish."""
         hosted = self.databases[name]
         hosted.settle()
         self._part_from(hosted)
-        self.disconnect_unaware(f"removing {name} database by user request")
+        self.disconnect_unaware(reason or f"removing {name} database by user request")
         del self.databases[name]
         self._change_server_rows([_delete_row(hosted.uuid)])
         hosted.close()
@@ -343,6 +351,12 @@ class Server:
         """That of the command line, and those of --config-file, each with its own source."""
         return [self.replication, *self.config_replications]
 
+    def active_of_pairs(self) -> list[str]:
+        """Return the databases that are the active of a pair now, and may become a copy."""
+        return [name for name, hosted in self.databases.items() if not self.is_copy(name) and (
+            name in self.active_names or self.replication.source and not name.startswith("_")
+            and hosted.relay is None and hosted.cluster is None)]
+
     def is_copy(self, name: str) -> bool:
         """Is the database `name` a copy of an active server's now, and so read-only?"""
         if self.replication.copies(name):
@@ -443,17 +457,10 @@ class Server:
     async def _compact_when_due(self, hosted: HostedDatabase) -> None:
         _file_log.info(f"{hosted.path}: compacting database online")
         try:
-            await self.compact(hosted)
-        except OvsdbError:
-            pass        # Logged; the file stays as it is and is looked at again later.
-
-    async def compact(self, hosted: HostedDatabase) -> None:
-        """Compact a database's file; trouble is logged.  Raises: OvsdbError."""
-        try:
             await hosted.compact()
         except OvsdbError as error:
+            # The file stays as it is and is looked at again later.
             _file_log.warn(f"{hosted.path}: compaction failed: {error}")
-            raise
 
     # Life.
 

@@ -20,9 +20,10 @@ from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.history import History
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.service.hosted import HostedDatabase
-from ovsdb_server.service.membership import (LEADER, MEMBER, ClusterError, Membership, Peer,
-                                             Status)
-from ovsdb_server.storage.cluster_file import ELECTION_TIMER_MAX, ELECTION_TIMER_MIN, short
+from ovsdb_server.service.membership import (LEADER, MEMBER, TIMER_CHANGING, TIMER_UNCHANGED,
+                                             ClusterError, Membership, Peer, Status,
+                                             check_new_timer)
+from ovsdb_server.storage.cluster_file import short
 from ovsdb_server.storage.cluster_log import ClusterLog
 
 _log = vlog.module("raft")
@@ -131,20 +132,16 @@ class Solo(Membership):
 
     def change_election_timer(self, milliseconds: int) -> str:
         now = self._log.election_timer
-        if not ELECTION_TIMER_MIN <= milliseconds <= ELECTION_TIMER_MAX:
-            raise ClusterError(f"election timer must be between {ELECTION_TIMER_MIN} and "
-                               f"{ELECTION_TIMER_MAX}, in msec.")
         if milliseconds == now:
-            return "change election timer to current value."
-        if milliseconds > 2 * now:
-            raise ClusterError("election timer increase should not exceed the current value x 2.")
+            return TIMER_UNCHANGED
+        check_new_timer(now, milliseconds)
         try:
             self._log.change_election_timer(milliseconds)
         except OvsdbError as error:
             raise ClusterError(str(error)) from None
         _log.info(f"Election timer changed from {now} to {milliseconds}")
         self._server.spawn(self._hosted.sync)
-        return "change of election timer initiated."
+        return TIMER_CHANGING
 
 
 def lead(log: ClusterLog, database: Database) -> HostedDatabase:

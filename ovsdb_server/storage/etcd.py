@@ -11,7 +11,8 @@ All keys of a database lie below /ovsdb/NAME/:
     live/SID        {}, bound to the lease of a server that runs
     snapshot        {"index", "term", "eid", "n"}: which snapshot is complete
     joining         bound to the lease of a server that is becoming a member of etcd
-    snap/INDEX/N    its pieces, to be joined: JSON [schema, rows as a transaction, servers]
+    snap/INDEX/N    its pieces, to be joined: JSON [schema, rows as a transaction, servers,
+                    election timer]
 
 Every append compares the revision of `head` (and, by a leader, the creation of `leader`), so of
 two writers that know the same last entry one wins, and who was asleep loses.  The mod_revision of

@@ -170,7 +170,8 @@ class Meeting:
                 if (await self._read(self.client)).head is not None:
                     return
                 n, _ = await snapshots.put_pieces(self.client, keys, log.index,
-                                                  self._hosted.database, log.servers, None)
+                                                  self._hosted.database, log.servers,
+                                                  log.election_timer, None)
                 stored = Snapshot(log.index, log.term, log.eid, n)
                 await self.client.call(
                     KV_TXN, keys.found(self._header.cluster_id, self._header.name, stored))

@@ -40,7 +40,8 @@ from ovsdb_server.service.cluster.supervisor import NoEtcd
 from ovsdb_server.service.hosted import HostedDatabase
 from ovsdb_server.service.large import MANY_CHANGES, is_large
 from ovsdb_server.service.membership import (CANDIDATE, FOLLOWER, JOINING, LEADER, LEFT, MEMBER,
-                                             ClusterError, Membership, Peer, Status)
+                                             TIMER_CHANGING, TIMER_UNCHANGED, ClusterError,
+                                             Membership, Peer, Status, check_new_timer)
 from ovsdb_server.service.slices import Slices
 from ovsdb_server.storage.cluster_file import Entry, nickname, short
 from ovsdb_server.storage.cluster_log import ClusterLog
@@ -129,6 +130,7 @@ class ClusterMember(Membership):
         self._is_held_back = False      # Is more true by now than was told?
         self._is_file_behind = False
         self._is_storing = False
+        self._is_timer_changing = False
         self._log_size = 0
         self._snapshot_size = 0
         self._n_disconnections = 0
@@ -501,6 +503,9 @@ class ClusterMember(Membership):
 
     def _store(self, entry: Entry) -> None:
         """Append an entry to this server's file."""
+        if entry.election_timer is not None:
+            _log.info(f"Election timer changed from {self.log.election_timer} to "
+                      f"{entry.election_timer}")
         if self._is_file_behind and self.has_schema and self.state != LEFT:
             # Has a compaction written everything anew?
             self._is_file_behind = self.log.header.snapshot.index != self.log.index
@@ -611,7 +616,7 @@ class ClusterMember(Membership):
         self._nursery.start_soon(self._withdraw)
 
     async def _withdraw(self) -> None:
-        """Give up etcd after having left."""
+        """Give up etcd, and the database, after having left."""
         await trio.sleep(_FAREWELL)
         if self._meeting.etcd is not None:
             try:
@@ -620,7 +625,7 @@ class ClusterMember(Membership):
             except EtcdError:
                 pass            # Whoever kicked it does the same.
         await self._meeting.leave()
-        self._scope.cancel()
+        self.server.remove_dead(self.hosted)
 
     async def _remove(self, sid: str) -> None:
         """Take a server, perhaps this one, out of the cluster."""
@@ -725,7 +730,26 @@ class ClusterMember(Membership):
         raise ClusterError("unknown server")
 
     def change_election_timer(self, milliseconds: int) -> str:
-        raise ClusterError("the election timer of a cluster on etcd is fixed")
+        if not self.is_leader:
+            raise ClusterError("election timer must be changed through leader.")
+        if self._is_timer_changing:
+            raise ClusterError("election timer change pending.")
+        if milliseconds == self.log.election_timer:
+            return TIMER_UNCHANGED
+        check_new_timer(self.log.election_timer, milliseconds)
+        self._is_timer_changing = True
+        self._nursery.start_soon(self._set_election_timer, milliseconds)
+        return TIMER_CHANGING
+
+    async def _set_election_timer(self, milliseconds: int) -> None:
+        """Put another election timer into the log: it is told, and has no effect here."""
+        try:
+            await self._propose_own(
+                lambda: Entry(0, 0, random_uuid(), election_timer=milliseconds))
+        except OvsdbError as error:
+            _log.warn(f"{self.name}: election timer not changed: {error}")
+        finally:
+            self._is_timer_changing = False
 
     def check_compaction(self) -> None:
         if not self.has_schema:
@@ -772,7 +796,8 @@ class ClusterMember(Membership):
         self._log_size = 0
         try:
             n, n_bytes = await snapshots.put_pieces(
-                etcd, self.keys, index, self.hosted.database, self.log.servers, leader)
+                etcd, self.keys, index, self.hosted.database, self.log.servers,
+                self.log.election_timer, leader)
             answer = await etcd.call(KV_TXN, self.keys.finish_snapshot(
                 StoredSnapshot(index, term, eid, n), leader, max(index - n_kept, 0)))
             if answer.get("succeeded"):

@@ -1,6 +1,7 @@
 """Snapshots of a database in etcd: put there in pieces, and fetched.
 
-A snapshot is JSON, [schema, rows as a transaction, servers].  Trio thread; encoding in a thread.
+A snapshot is JSON, [schema, rows as a transaction, servers, election timer].
+Trio thread; encoding in a thread.
 """
 
 import orjson
@@ -20,13 +21,15 @@ class NotLeader(Exception):
 
 
 async def put_pieces(etcd: EtcdClient, keys: Keys, index: int, database: Database,
-                     servers: dict[str, str], leader: Leader | None) -> tuple[int, int]:
+                     servers: dict[str, str], election_timer: int,
+                     leader: Leader | None) -> tuple[int, int]:
     """Store what the database is now, after entry `index`; return number and size of the pieces.
 
     Only while `leader` leads (None: nobody).  Raises: NotLeader, EtcdError.
     """
     rows = {name: dict(table.rows) for name, table in database.tables.items()}
-    data = await trio.to_thread.run_sync(_encode, database.schema, rows, dict(servers))
+    data = await trio.to_thread.run_sync(_encode, database.schema, rows, dict(servers),
+                                          election_timer)
     pieces = split_pieces(data)
     for number, piece in enumerate(pieces):
         answer = await etcd.call(KV_TXN, keys.put_piece(index, number, piece, leader))
@@ -43,12 +46,13 @@ async def fetch(etcd: EtcdClient, keys: Keys, stored: StoredSnapshot) -> Snapsho
         if not answer.get("kvs"):
             raise EtcdError("the snapshot is gone", True)
         pieces += (Kv.from_json(json).value for json in answer["kvs"])
-    schema, data, servers = orjson.loads(b"".join(pieces))
-    return Snapshot(stored.term, stored.index, stored.eid, servers, schema, data)
+    schema, data, servers, *timer = orjson.loads(b"".join(pieces))
+    return Snapshot(stored.term, stored.index, stored.eid, servers, schema, data, *timer)
 
 
-def _encode(schema: DatabaseSchema, rows: dict, servers: dict[str, str]) -> bytes:
+def _encode(schema: DatabaseSchema, rows: dict, servers: dict[str, str],
+            election_timer: int) -> bytes:
     data = encode_rows(schema, rows, "", 0)
     for name in META_MEMBERS:
         data.pop(name, None)
-    return orjson.dumps([schema.to_json(), data, servers])
+    return orjson.dumps([schema.to_json(), data, servers, election_timer])
