@@ -231,6 +231,17 @@ class StartError(Exception):
     """The daemon cannot start; the text is for the user, without the program's name."""
 
 
+def _fatal(text: str) -> StartError:
+    """Tell the log why the daemon cannot become one, and return the error to raise.
+
+    The error goes to stderr as it is, so the console does not get the line of the log.
+    """
+    level, _log.levels[vlog.CONSOLE] = _log.levels[vlog.CONSOLE], vlog.OFF
+    _log.emer(text)
+    _log.levels[vlog.CONSOLE] = level
+    return StartError(text)
+
+
 class Daemon:
     """A process that is or becomes a daemon.  Make one with `Daemon.start`."""
 
@@ -274,7 +285,8 @@ class Daemon:
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._die)
         if settings.user:
-            _become(settings.user, capabilities)
+            # The reference names the pidfile, be there one or not.
+            _become(settings.user, capabilities, settings.pidfile or "(null)")
         if settings.pidfile:
             self._take_pidfile(settings.pidfile)
         return self
@@ -351,9 +363,14 @@ class Daemon:
         fork, so nothing here opens it again.  Raises: StartError.
         """
         if not self.settings.overwrite_pidfile:
-            owner = _lock_owner(path)
+            try:
+                owner = _lock_owner(path)
+            except OSError as error:
+                reason = os.strerror(error.errno)
+                _log.warn(f"{path}: open: {reason}")
+                raise _fatal(f"{path}: pidfile check failed ({reason}), aborting") from None
             if owner:
-                raise StartError(f"{path}: already running as pid {owner}, aborting")
+                raise _fatal(f"{path}: already running as pid {owner}, aborting")
         temporary = f"{path}.tmp"
         try:
             fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
@@ -361,8 +378,7 @@ class Daemon:
             os.write(fd, f"{os.getpid()}\n".encode())
             os.rename(temporary, path)
         except OSError as error:
-            raise StartError(f"{temporary}: create failed "
-                             f"({os.strerror(error.errno)})") from None
+            raise _fatal(f"{temporary}: create failed ({os.strerror(error.errno)})") from None
         self._pidfile_fd = fd
         self.unlink_at_exit(path)
 
@@ -370,6 +386,7 @@ class Daemon:
         """Stay here as the parent that restarts the daemon; return only in the child."""
         crashes = 0
         next_restart = 0.0
+        passed_on: list[int] = []
         self._memory_fd = os.memfd_create("memory")
         _name_process("monitor")
         while True:
@@ -387,11 +404,19 @@ class Daemon:
             os.close(send)
             vlog.set_subprogram("monitor")
             for number in _FATAL:
-                signal.signal(number, lambda n, frame, pid=pid: _pass_on(n, pid))
-            if os.read(receive, 1):
+                signal.signal(number, lambda n, frame, pid=pid: _pass_on(n, pid, passed_on))
+            is_ready = bool(os.read(receive, 1))
+            if is_ready:
                 self._report_ready()
             os.close(receive)
+            if is_ready:
+                # From now on the log may be rotated, which only the daemon is told.
+                vlog.pause_file()
             status = _wait_for(pid)
+            if is_ready:
+                vlog.reopen_file()
+            elif os.WIFEXITED(status) and not crashes:
+                os._exit(os.WEXITSTATUS(status))    # It could not start, and has said why.
             if os.WIFSIGNALED(status) and os.WTERMSIG(status) in _RESTARTABLE:
                 crashes += 1
                 death = f"{crashes} crashes: pid {pid} died, {describe_status(status)}"
@@ -406,15 +431,15 @@ class Daemon:
                 next_restart = time.monotonic() + _RESTART_INTERVAL
                 continue
             _log.info(f"pid {pid} died, {describe_status(status)}, exiting")
-            if os.WIFSIGNALED(status):
-                number = os.WTERMSIG(status)
-                signal.signal(number, signal.SIG_DFL)
-                os.kill(os.getpid(), number)
-            os._exit(os.waitstatus_to_exitcode(status))
+            if passed_on:
+                signal.signal(passed_on[0], signal.SIG_DFL)
+                os.kill(os.getpid(), passed_on[0])
+            os._exit(os.WEXITSTATUS(status))        # 0 if a signal to the daemon ended it.
 
 
-def _pass_on(number: int, pid: int) -> None:
+def _pass_on(number: int, pid: int, passed_on: list[int]) -> None:
     """Let the monitored daemon die of the signal; the monitor follows when it sees that."""
+    passed_on.append(number)
     try:
         os.kill(pid, number)
     except ProcessLookupError:
@@ -471,10 +496,10 @@ def _name_process(name: str) -> None:
 
 
 def _lock_owner(path: str) -> int:
-    """Return the pid that holds the lock on pidfile `path`, or 0."""
+    """Return the pid that holds the lock on pidfile `path`, or 0.  Raises: OSError."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
         return 0
     try:
         request = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
@@ -490,18 +515,28 @@ PLAIN_CAPABILITIES = (_NET_BIND_SERVICE, _IPC_LOCK)
 NETWORK_CAPABILITIES = PLAIN_CAPABILITIES + (_NET_BROADCAST, _NET_ADMIN, _NET_RAW)
 
 
-def _become(user: str, capabilities: tuple[int, ...]) -> None:
-    """Change to USER[:GROUP], keeping some capabilities.  Raises: StartError."""
+def _become(user: str, capabilities: tuple[int, ...], place: str) -> None:
+    """Change to USER[:GROUP], keeping some capabilities.  Raises: StartError.
+
+    `place` is where errors say that they are.
+    """
     import grp      # Only --user needs these.
     import pwd
-    name, colon, group = user.partition(":")
+    name, _, group = user.partition(":")
     try:
         entry = pwd.getpwnam(name) if name else pwd.getpwuid(os.getuid())
-        gid = grp.getgrnam(group).gr_gid if group else entry.pw_gid
     except KeyError:
-        what = "group" if group and name else "user"
-        raise StartError(f"{what} {group if what == 'group' else name} not found, "
-                         "aborting.") from None
+        raise _fatal(f"{place}: user {name} not found, aborting.") from None
+    gid = entry.pw_gid
+    if group:
+        try:
+            found = grp.getgrnam(group)
+        except KeyError:
+            raise _fatal(f"{place}: group {group} not found, aborting.") from None
+        if gid != found.gr_gid and entry.pw_name not in found.gr_mem:
+            raise _fatal(f"{place}: Invalid --user option {user} (user {entry.pw_name} is not in "
+                         f"group {group}), aborting.")
+        gid = found.gr_gid
     if os.geteuid() != 0:
         if (entry.pw_uid, gid) == (os.geteuid(), os.getegid()):
             return

@@ -23,12 +23,12 @@ from ovsdb_server.rpc.unixctl import CommandError
 from ovsdb_server.rpc.unixctl import Server as ControlServer
 from ovsdb_server.service.commands import cluster_commands, commands
 from ovsdb_server.service.config_file import ConfigError, apply_config
+from ovsdb_server.service.remotes import clear_away
 from ovsdb_server.service.opening import open_database
 from ovsdb_server.service.relay import Relay, split_argument
 from ovsdb_server.service.server import Server
 from ovsdb_server.service.targets import RemoteError
 from ovsdb_server.rpc.tls_files import TlsFiles
-from ovsdb_server.storage.lockfile import LockError
 
 PROGRAM = "ovsdb-server"
 
@@ -239,6 +239,7 @@ class _Runner:
             try:
                 control = ControlServer(path, rows, f"{PROGRAM} (Open vSwitch) {VERSION}")
             except OSError as error:
+                clear_away(path, error.strerror)
                 raise StartError(f"{path}: could not initialize control socket "
                                  f"({error.strerror})") from None
             server.note_cluster_opened = lambda: control.add(cluster_commands(server))
@@ -295,17 +296,13 @@ class _Runner:
                 continue
             try:
                 hosted = open_database(path)
-            except LockError as error:
-                for warning in error.warnings:
-                    vlog.module("lockfile").warn(warning)
-                raise StartError(str(error)) from None
             except OvsdbError as error:
                 raise StartError(str(error)) from None
             if hosted.name in self._server.databases:
                 if any(os.path.realpath(path) == os.path.realpath(other.path)
                        for other in self._server.databases.values() if other.path):
                     raise StartError(f"ovsdb error: {path}: already open")
-                raise StartError(f"ovsdb error: {path}: duplicate database name")
+                raise StartError(f"ovsdb error: {hosted.name}: duplicate database name")
             self._server.add_database(hosted)
 
     def _check_remotes(self) -> None:

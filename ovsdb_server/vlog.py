@@ -156,6 +156,7 @@ class _Log:
         self.count = 0
         self.started = time.monotonic()
         self.file_path: str | None = None
+        self.file_shown = ""                    # What the user called it.
         self.file_fd = -1
         self.syslog_method = os.environ.get("OVS_SYSLOG_METHOD") or "unix:/dev/log"
         self.syslog_target = ""
@@ -402,16 +403,17 @@ def set_syslog_target(target: str) -> None:
         LOG.syslog_method = "udp:" + target
 
 
-def open_file(path: str) -> None:
+def open_file(path: str, shown: str = "") -> None:
     """Log to `path` from now on, appending; a relative one starts where we are now.
 
-    Raises: OSError.
+    The log calls it `shown`, if that is given.  Raises: OSError.
     """
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o660)
     close_file()
     LOG.file_path = os.path.abspath(path)
+    LOG.file_shown = shown or path
     LOG.file_fd = fd
-    _vlog.info(f"opened log file {path}")
+    _vlog.info(f"opened log file {LOG.file_shown}")
 
 
 def close_file() -> None:
@@ -439,10 +441,17 @@ def reopen_file() -> str | None:
     try:
         if LOG.file_fd >= 0:
             _vlog.info("closing log file")
-        open_file(LOG.file_path)
+        open_file(LOG.file_path, LOG.file_shown)
     except OSError as error:
         return os.strerror(error.errno)
     return None
+
+
+def pause_file() -> None:
+    """Let go of the log file, which another process writes, until `reopen_file`."""
+    if LOG.file_fd >= 0:
+        _vlog.info("closing log file")
+        close_file()
 
 
 def list_levels() -> str:

@@ -87,7 +87,7 @@ class HostedDatabase:
 
     @classmethod
     def open_file(cls, path: str) -> "HostedDatabase":
-        """Open the standalone database file `path`.  Raises: OvsdbError, LockError."""
+        """Open the standalone database file `path`.  Raises: OvsdbError (LockError is one)."""
         journal = Journal.open(path)
         try:
             database = journal.load()

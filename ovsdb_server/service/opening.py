@@ -14,9 +14,11 @@ from ovsdb_server.service import solo
 from ovsdb_server.service.hosted import HostedDatabase
 from ovsdb_server.storage.cluster_file import short
 from ovsdb_server.storage.cluster_log import ClusterLog
+from ovsdb_server.storage.lockfile import LockError
 from ovsdb_server.storage.record import CLUSTERED, parse_header
 
 _log = vlog.module("raft")
+_lock_log = vlog.module("lockfile")
 
 
 def is_clustered(path: str) -> bool:
@@ -30,10 +32,15 @@ def is_clustered(path: str) -> bool:
 
 
 def open_database(path: str) -> HostedDatabase:
-    """Open the database file `path`.  Raises: OvsdbError, LockError."""
-    if not is_clustered(path):
-        return HostedDatabase.open_file(path)
-    log = ClusterLog.open(path)
+    """Open the database file `path`.  Raises: OvsdbError; the log tells who has it locked."""
+    try:
+        if not is_clustered(path):
+            return HostedDatabase.open_file(path)
+        log = ClusterLog.open(path)
+    except LockError as error:
+        for warning in error.warnings:
+            _lock_log.warn(warning)
+        raise
     try:
         return _open_clustered(path, log)
     except BaseException:

@@ -70,6 +70,13 @@ class Remote:
     def is_passive(self) -> bool:
         return self.target.startswith(("punix:", "ptcp:", "pssl:", "pfd:"))
 
+    @property
+    def _bound_name(self) -> str:
+        """What we listen on, with the port that was chosen for port 0."""
+        kind, _, place = self.target.partition(":")
+        _, colon, host = place.partition(":")
+        return f"{kind}:{self.bound_port}{colon}{host}"
+
     def open(self) -> None:
         """Listen, if passive.  Trouble is logged, and `serve` tries again."""
         if self._parsed is None or not self._parsed.is_passive or self._socket is not None:
@@ -81,8 +88,7 @@ class Remote:
             text = error.strerror or str(error)
             if text != self.last_error:
                 if self._parsed.is_unix:
-                    _clear_away(self._parsed.path)
-                    _unix_log.err(f"{self._parsed.path}: binding failed: {text}")
+                    clear_away(self._parsed.path, text)
                 else:
                     _socket_log.err(f"{self.target.partition(chr(58))[2]}: bind: {text}")
                 _log.err(f"{self.target}: listen failed: {text}")
@@ -171,7 +177,9 @@ class Remote:
             with trio.fail_after(_HANDSHAKE_TIME):
                 await channel.handshake()
         except TlsNotConfigured as error:
-            _ssl_log.err(str(error), _HANDSHAKE_LIMIT)
+            for complaint in error.complaints:
+                _ssl_log.err(complaint, _HANDSHAKE_LIMIT)
+            _log.warn(f"{self._bound_name}: accept failed: {error.strerror}", _ACCEPT_LIMIT)
             sock.close()
             return
         except (OSError, trio.TooSlowError) as error:
@@ -199,7 +207,8 @@ class Remote:
                 channel = await connect(self._parsed, context)
             except OSError as error:
                 if isinstance(error, TlsNotConfigured):
-                    _ssl_log.err(str(error))
+                    for complaint in error.complaints:
+                        _ssl_log.err(complaint)
                 self.last_error = error.strerror or str(error)
                 self.state = "BACKOFF"
                 self._remotes.note_status()
@@ -208,11 +217,12 @@ class Remote:
             backoff.connected()
             started = trio.current_time()
             self.last_error = ""
-            await self._serve_session(channel)
+            reason = await self._serve_session(channel)
             self.state = "BACKOFF"
-            await trio.sleep(backoff.lost("", trio.current_time() - started))
+            await trio.sleep(backoff.lost(reason, trio.current_time() - started))
 
-    async def _serve_session(self, channel: Channel) -> None:
+    async def _serve_session(self, channel: Channel) -> str:
+        """Serve a client until it is gone; return why, "" if it wished so or was told to."""
         session = Session(self._remotes.server, channel, self.policy)
         self.sessions.add(session)
         self.state = "ACTIVE"
@@ -228,6 +238,7 @@ class Remote:
             self.sessions.discard(session)
             self.disconnected_at = trio.current_time()
             self._remotes.note_status()
+        return session.end_reason
 
     def status(self, now: float) -> tuple[bool, dict[str, str]]:
         """Return (is_connected, the map that goes into column status)."""
@@ -260,12 +271,13 @@ _ACCEPT_LIMIT = vlog.RateLimit(5, 5)
 _HANDSHAKE_LIMIT = vlog.RateLimit(10, 10)
 
 
-def _clear_away(path: str) -> None:
-    """Remove the file of a socket that could not be bound, and say if there is none."""
+def clear_away(path: str, reason: str) -> None:
+    """Remove the file of a socket that could not be bound; the log tells if there is none."""
     try:
         os.unlink(path)
     except OSError as error:
         _signals_log.warn(f'could not unlink "{path}" ({os.strerror(error.errno)})')
+    _unix_log.err(f"{path}: binding failed: {reason}")
 
 
 def _set_dscp(sock: socket.socket, dscp: int | None) -> None:

@@ -30,6 +30,7 @@ from ovsdb_server.engine.parser import is_identifier
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.engine.table import Delta
 from ovsdb_server.rpc import message
+from ovsdb_server.rpc.backoff import UNANSWERED
 from ovsdb_server.rpc.message import Message, ProtocolError, classify
 from ovsdb_server.rpc.stream import CODEC, Channel, post_all, release_all
 from ovsdb_server.service.hosted import HostedDatabase
@@ -142,6 +143,7 @@ class Session:
         self._is_blocked = False        # Behind a large transaction, perhaps its own.
         self._unblocked = trio.Event()
         self._is_ending = False
+        self.end_reason = ""            # As Backoff.lost takes it.
         self._over = trio.Event()
         self._defect: Exception | None = None
         self._nursery: trio.Nursery | None = None
@@ -330,6 +332,7 @@ class Session:
             if channel.received_at <= sent_at and not self._is_blocked:
                 _reconnect_log.err(f"{self.name}: no response to inactivity probe after "
                                    f"{interval:g} seconds, disconnecting")
+                self.end_reason = UNANSWERED
                 self._scope.cancel()
                 return
 

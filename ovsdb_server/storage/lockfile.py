@@ -38,10 +38,11 @@ class LockFile:
         try:
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            reason = error.strerror
+            # As fcntl does, the reference has two numbers for a lock that somebody else holds.
+            number = errno.EAGAIN if error.errno == errno.EACCES else error.errno
             raise LockError(
-                database, error.errno, f"{self.path}: failed to open lock file: {reason}",
-                f"{self.path}: failed to lock file: {reason}") from None
+                database, number, f"{self.path}: failed to open lock file: {error.strerror}",
+                f"{self.path}: failed to lock file: {os.strerror(number)}") from None
         status = os.fstat(fd)
         key = status.st_dev, status.st_ino
         if key in _held:

@@ -322,7 +322,8 @@ class Compaction:
             if os.path.lexists(self._temporary):
                 os.unlink(self._temporary)
         except OSError as error:
-            raise io_error(self.name, "failed to remove temporary file", error) from None
+            raise OvsdbError("I/O error", f"failed to remove {self._temporary}",
+                             io_error=error.strerror) from None
         self.fd = _create_new(self._temporary, self._temporary)
         try:
             self.size = _write_pieces(self.fd, pieces)

@@ -114,6 +114,10 @@ def test_a_second_daemon_is_refused_unless_told_to_overwrite(server):
     assert done.stderr == (f"ovsdb-server: {server.directory}/ovsdb-server.pid: already running "
                            f"as pid {first}, aborting\n")
     assert lock_owner(server.directory / "ovsdb-server.pid") == first
+    done = server.start("-vconsole:off", "--log-file=second.log")
+    assert "|vlog|INFO|" not in done.stderr and "already running" in done.stderr
+    assert (f"|daemon_unix|EMER|{server.directory}/ovsdb-server.pid: already running as pid "
+            f"{first}, aborting") in (server.directory / "second.log").read_text()
 
 
 def test_a_stale_pidfile_and_a_stale_socket_do_not_matter(server):
@@ -186,6 +190,9 @@ def test_the_monitor_restarts_a_crashed_daemon(server):
     parent = int(re.search(r"^PPid:\t(\d+)$", Path(f"/proc/{first}/status").read_text(),
                            re.MULTILINE).group(1))
     assert Path(f"/proc/{parent}/comm").read_text() == "monitor\n"
+    log = server.directory / "ovsdb-server.log"
+    log.rename(server.directory / "rotated")
+    assert server.appctl("vlog/reopen").returncode == 0
     os.kill(first, signal.SIGSEGV)
     _wait_for_another(server)
     pidfile = server.directory / "ovsdb-server.pid"
