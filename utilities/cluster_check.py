@@ -20,7 +20,10 @@ class CheckError(Exception):
 
 
 class _Log:
-    """What one file says: `entries` {index: Entry}, `leaders` {term: sid}, `commit_index`."""
+    """What one file says: `entries` {index: Entry}, `leaders` {term: sid}, `commit_index`.
+
+    `has_term`: does anything after the snapshot tell of a term?
+    """
 
     def __init__(self, path: str, header: Header):
         self.path = path
@@ -29,6 +32,7 @@ class _Log:
         self.leaders: dict[int, str] = {}
         self.servers: set[str] = set(header.snapshot.servers) if header.snapshot else set()
         self.commit_index = 0
+        self.has_term = False
 
 
 def check_cluster(paths: tuple[str, ...]) -> Iterator[str]:
@@ -43,7 +47,7 @@ def check_cluster(paths: tuple[str, ...]) -> Iterator[str]:
     for log in logs[1:]:
         _check_identity(logs[0], log)
     _check_server_ids(logs)
-    if not any(log.entries for log in logs):
+    if not any(log.has_term for log in logs):
         raise CheckError("all logs are empty")
     _check_leaders(logs)
     known = set().union(*(log.servers for log in logs))
@@ -84,6 +88,7 @@ def _read(path: str) -> Iterator[str]:
                             yield (f"{path}: record {number} shows that the server left the "
                                    "cluster")
                     case State():
+                        log.has_term = True
                         if value.term < term:
                             raise CheckError(f"{path}: record {number} regresses term from "
                                              f"{term} to {value.term}")
@@ -114,6 +119,7 @@ def _add_entry(log: _Log, number: int, entry: Entry, last: int) -> Iterator[str]
         raise CheckError(f"{log.path}: record {number} with index {entry.index} term {entry.term} "
                          f"precedes previous entry's term {before.term}")
     log.entries[entry.index] = entry
+    log.has_term = True
     if entry.servers is not None:
         log.servers |= set(entry.servers)
 

@@ -9,7 +9,6 @@ Blocking, one thread; for `utilities` only (daemons use ovsdb_server.client).
 Source: RFC 7047; monitor_cond of ovsdb-server(7).
 """
 
-import os
 from _bisect import bisect_left
 from itertools import islice
 
@@ -20,7 +19,7 @@ from ovsdb_server.engine.schema import Column
 from ovsdb_server.rpc.blocking import Connection, ConnectionClosed, ProtocolError, RpcError
 from ovsdb_server.rpc.message import ERROR, NOTIFICATION, REPLY, STANDARD
 from utilities.command_line import LOG, WARN, Fatal, TlsFiles
-from utilities.remote import open_remote
+from utilities.remote import failure_of, open_remote
 from utilities.schema_file import schema_path
 
 __all__ = ["ConnectionClosed", "Database", "ProtocolError", "Row", "Schema", "Transaction",
@@ -260,7 +259,7 @@ class Database:
             except (ConnectionClosed, ProtocolError):
                 failure = "End of file"
             except OSError as error:
-                failure = os.strerror(error.errno) if error.errno else str(error)
+                failure = failure_of(error)
             except ValueError as error:
                 failure = str(error)
             self.close()
@@ -416,7 +415,7 @@ class Database:
             except (ConnectionClosed, ProtocolError):
                 self.lose("End of file")
             except OSError as error:
-                self.lose(os.strerror(error.errno) if error.errno else str(error))
+                self.lose(failure_of(error))
 
     def keep_connected(self) -> None:
         """From now on reconnect when the connection breaks."""

@@ -28,9 +28,21 @@ def open_remote(remote: str, files: TlsFiles) -> Connection:
         if not isinstance(getattr(error, "reason", None), str):
             raise               # Not an SSLError.
         # The ssl module is loaded by now.
-        from ovsdb_server.rpc.tls import describe_error
+        from ovsdb_server.rpc.tls import complain_of_own, describe_error
+        if error.reason == "KEY_VALUES_MISMATCH":
+            LOG.log("stream_ssl", ERR, complain_of_own(error))
+            raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT)) from None
         LOG.log("stream_ssl", WARN, f"SSL_connect: {describe_error(error)}")
         raise OSError(errno.EPROTO, os.strerror(errno.EPROTO)) from None
+
+
+def failure_of(error: OSError) -> str:
+    """Return why a connection was lost; what has gone wrong under TLS is logged here."""
+    if type(error).__module__ != "ssl":
+        return os.strerror(error.errno) if error.errno else str(error)
+    from ovsdb_server.rpc.tls import describe_error     # The ssl module is loaded by now.
+    LOG.log("stream_ssl", WARN, f"SSL_read: {describe_error(error)}")
+    return os.strerror(errno.EIO)
 
 
 def _complain_of_syntax(remote: str, complaint: str) -> None:

@@ -94,8 +94,8 @@ def split_remotes(text: str) -> list[str]:
     """Split a list of active remotes at the commas that separate them."""
     found: list[str] = []
     for part in text.split(","):
-        if part.split(":")[0] in ACTIVE or not found:
-            found.append(part)
+        if part.split(":")[0].strip() in ACTIVE or not found:
+            found.append(part.strip())
         else:
             found[-1] += "," + part
     return found

@@ -10,6 +10,9 @@ from ovsdb_server import vlog
 _log = vlog.module("reconnect")
 
 
+UNANSWERED = "no response to inactivity probe"
+
+
 class Backoff:
     """Delays and log lines for the remote called `name`; delays in seconds.
 
@@ -38,8 +41,13 @@ class Backoff:
         return self._grow()
 
     def lost(self, reason: str, lasted: float) -> float:
-        """An established connection ended after `lasted` seconds; "" is a close by the peer."""
-        if reason:
+        """An established connection ended after `lasted` seconds; "" is a close by the peer.
+
+        UNANSWERED, the reason of which the log knows already, is that it did not answer a probe.
+        """
+        if reason == UNANSWERED:
+            self._info("connection dropped")
+        elif reason:
             self._log.warn(f"{self.name}: connection dropped ({reason})")
         else:
             self._info("connection closed by peer")

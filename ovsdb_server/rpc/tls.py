@@ -109,6 +109,14 @@ def set_ciphersuites(context: ssl.SSLContext, names: str) -> None:
         raise ssl.SSLError(0, "no cipher suite match")
 
 
+def complain_of_own(error: ssl.SSLError) -> str:
+    """Return what a log says of our key and certificate that could not be loaded."""
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return ("Private key does not match certificate public key: error:0A0000BE:SSL routines::"
+                "no private key assigned")
+    return f"SSL_use_PrivateKey_file: {describe_error(error)}"
+
+
 def describe_error(error: ssl.SSLError) -> str:
     """Return an error of OpenSSL in its own form, as logs of Open vSwitch show it."""
     import _ssl

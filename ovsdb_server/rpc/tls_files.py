@@ -15,8 +15,8 @@ import ssl
 from typing import NamedTuple
 
 from ovsdb_server import vlog
-from ovsdb_server.rpc.tls import (Context, apply_limits, describe_authority, describe_error,
-                                  save_authority)
+from ovsdb_server.rpc.tls import (Context, apply_limits, complain_of_own, describe_authority,
+                                  describe_error, save_authority)
 
 _log = vlog.module("stream_ssl")
 
@@ -40,14 +40,11 @@ class TlsFiles(NamedTuple):
 
 
 class TlsNotConfigured(OSError):
-    """A file that TLS needs has not been named; str() says which."""
+    """Files that TLS needs have not been named; `complaints` are what module stream_ssl logs."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, missing: list[str]) -> None:
         super().__init__(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
-        self._what = what
-
-    def __str__(self) -> str:
-        return f"{self._what} must be configured to use SSL"
+        self.complaints = [f"{what} must be configured to use SSL" for what in missing]
 
 
 def make_context(files: TlsFiles, is_server: bool) -> ssl.SSLContext:
@@ -56,10 +53,11 @@ def make_context(files: TlsFiles, is_server: bool) -> ssl.SSLContext:
     Raises: TlsNotConfigured; OSError (ssl.SSLError is one), after a line in the log, when a file
     or a list cannot be used.
     """
-    for file, what in ((files.private_key, "Private key"), (files.certificate, "Certificate"),
-                       (files.ca_certificate, "CA certificate")):
-        if not file:
-            raise TlsNotConfigured(what)
+    missing = [what for file, what in (
+        (files.private_key, "Private key"), (files.certificate, "Certificate"),
+        (files.ca_certificate, "CA certificate")) if not file]
+    if missing:
+        raise TlsNotConfigured(missing)
     context = Context(ssl.PROTOCOL_TLS_SERVER if is_server else ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.server_name = files.server_name
@@ -68,7 +66,7 @@ def make_context(files: TlsFiles, is_server: bool) -> ssl.SSLContext:
     try:
         _load_own(context, files)
     except ssl.SSLError as error:
-        _log.err(f"SSL_use_PrivateKey_file: {describe_error(error)}")
+        _log.err(complain_of_own(error))
         raise
     context.verify_mode = ssl.CERT_REQUIRED
     if files.ca_certificate == "none":

@@ -60,7 +60,6 @@ def restore(session: Session, arguments: list[str]) -> None:
                       for column in columns if row[column.index] != column.type.default}
             operations.append({"op": "insert", "table": name, "row": values,
                                "uuid-name": "row" + uuid.replace("-", "_")})
-    operations.append({"op": "comment", "comment": "restored from backup"})
     results = session.call("transact", [session.database, *operations])
     for result in results:
         if isinstance(result, dict) and "error" in result:

@@ -19,15 +19,22 @@ def _parse_transaction(text: str) -> list:
     return transaction
 
 
+def _connect(session: Session) -> None:
+    session.connect([], 0, has_database=False)
+    if session.is_change_aware:
+        # A transaction that waits is then told that it was canceled, if the schema changes.
+        session.set_change_aware(True)
+
+
 def transact(session: Session, arguments: list[str]) -> None:
     transaction = _parse_transaction(arguments[0])
-    session.connect([], 0, has_database=False)
+    _connect(session)
     session.print_json(session.call("transact", transaction))
 
 
 def query(session: Session, arguments: list[str]) -> None:
     transaction = _parse_transaction(arguments[0])
-    session.connect([], 0, has_database=False)
+    _connect(session)
     results = session.call("transact", [*transaction, {"op": "abort"}])
     if not isinstance(results, list):
         raise Fatal("result is not array")

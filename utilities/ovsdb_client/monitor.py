@@ -13,7 +13,8 @@ from ovsdb_server.rpc.blocking import ConnectionClosed, ProtocolError
 from ovsdb_server.rpc.message import NOTIFICATION, REPLY, REQUEST
 from utilities.command_line import Fatal, flush_output, write_text
 from ovsdb_server.engine.json_complaint import JsonError, read_json
-from utilities.ovsdb_client.session import Session, reason_of
+from utilities.ovsdb_client.session import Session
+from utilities.remote import failure_of
 from utilities.table import Table
 
 
@@ -147,7 +148,7 @@ class Watcher:
                 raise Fatal(f"{self.session.server}: receive failed (End of file)") from None
             except OSError as error:
                 raise Fatal(f"{self.session.server}: receive failed "
-                            f"({reason_of(error)})") from None
+                            f"({failure_of(error)})") from None
             self._handle(message, request_id)
             while self.is_blocked and not self.is_finished:
                 self._wait()

@@ -5,9 +5,10 @@ import os
 
 from ovsdb_server.engine.error import OvsdbError, json_text
 from ovsdb_server.engine.schema import DatabaseSchema
+from ovsdb_server.rpc.address import split_remotes
 from ovsdb_server.rpc.blocking import Connection, ConnectionClosed, ProtocolError, RpcError
 from utilities.command_line import INFO, LOG, WARN, Fatal, TlsFiles, default_remote, write_text
-from utilities.remote import open_remote
+from utilities.remote import failure_of, open_remote
 from utilities.table import Printer, Style, pretty_json
 
 PROGRAM = "ovsdb-client"
@@ -57,7 +58,7 @@ class Session:
         except (ConnectionClosed, ProtocolError):
             raise Fatal("transaction failed (End of file)") from None
         except OSError as error:
-            raise Fatal(f"transaction failed ({reason_of(error)})") from None
+            raise Fatal(f"transaction failed ({failure_of(error)})") from None
 
     def fetch_schema_json(self) -> dict:
         """Return the database's schema as the server gives it."""
@@ -73,7 +74,7 @@ class Session:
 
     def connect(self, arguments: list[str], n_min: int, has_database: bool) -> None:
         """Connect, and find out which database is meant; its name is taken from `arguments`."""
-        remotes = self.server.split(",")
+        remotes = split_remotes(self.server)
         if len(remotes) > 1:
             if has_database:
                 if len(arguments) <= n_min:

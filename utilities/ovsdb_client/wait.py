@@ -6,8 +6,8 @@ from ovsdb_server.engine.error import json_text
 from ovsdb_server.rpc.backoff import Backoff
 from ovsdb_server.rpc.blocking import ConnectionClosed, ProtocolError, RpcError
 from utilities.command_line import LOG, WARN, Fatal
-from utilities.ovsdb_client.session import Session, reason_of
-from utilities.remote import open_remote
+from utilities.ovsdb_client.session import Session
+from utilities.remote import failure_of, open_remote
 
 
 def wait(session: Session, arguments: list[str]) -> None:
@@ -21,7 +21,7 @@ def wait(session: Session, arguments: list[str]) -> None:
         try:
             session.connection = open_remote(session.server, session.tls)
         except OSError as error:
-            time.sleep(backoff.failed(reason_of(error)))
+            time.sleep(backoff.failed(failure_of(error)))
             continue
         backoff.connected()
         start = time.monotonic()

@@ -41,7 +41,8 @@ def failure_of(error: BaseException, action: str = "SSL_connect") -> str:
     if isinstance(error, trio.TooSlowError):
         return os.strerror(errno.ETIMEDOUT)
     if isinstance(error, TlsNotConfigured):
-        _stream_ssl.err(str(error), limit_of("stream_ssl"))
+        for complaint in error.complaints:
+            _stream_ssl.err(complaint, limit_of("stream_ssl"))
         return error.strerror
     if isinstance(error, ssl.SSLError):
         _stream_ssl.warn(f"{action}: {describe_error(error)}", limit_of("stream_ssl"))

@@ -3,7 +3,7 @@
 import pytest
 
 from ovsdb_server import vlog
-from ovsdb_server.rpc.backoff import Backoff
+from ovsdb_server.rpc.backoff import UNANSWERED, Backoff
 
 
 @pytest.fixture
@@ -42,3 +42,6 @@ def test_a_connection_that_lasted_starts_over(lines):
     backoff.connected()
     assert backoff.lost("", lasted=0.1) == 2
     assert ("INFO", "unix:x: connection closed by peer") in lines
+    backoff.connected()
+    assert backoff.lost(UNANSWERED, lasted=0.1) == 4
+    assert lines[-2][1] == "unix:x: connection dropped"

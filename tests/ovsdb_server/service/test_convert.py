@@ -2,11 +2,14 @@
 
 import copy
 import json
+import subprocess
+import time
 
 import pytest
 
 from ovsdb_server.engine.schema import DatabaseSchema
 from ovsdb_server.storage import journal
+from tests.ovsdb_server.conftest import program
 
 BASE = {"name": "S", "version": "1.0.0", "tables": {"A": {
     "isRoot": True, "maxRows": 5, "indexes": [["x"]], "columns": {
@@ -148,3 +151,23 @@ def test_data_that_does_not_fit_stops_a_conversion(make_server, path, value, wan
                       **({"syntax": syntax[0]} if syntax else {})}
     assert (cells["i"], cells["s"], cells["set"]) == (5, "zz", ["set", [1, 2]])
     assert "uuid" in talk.call("transact", "D", {"op": "insert", "table": "A", "row": {}})[0]
+
+
+@pytest.mark.parametrize("options, says", [
+    (["--db-change-aware"], 'transaction returned error: "canceled"'),
+    (["--no-db-change-aware"], "transaction failed (End of file)")])
+def test_a_client_that_waits_hears_of_a_conversion_as_it_asked(make_server, options, says):
+    server = make_server(files=("s.db",))
+    journal.create(str(server.directory / "s.db"), DatabaseSchema.from_json(BASE))
+    assert server.start("-vconsole:off").returncode == 0
+    wait = ["S", {"op": "wait", "table": "A", "where": [], "columns": ["x"], "until": "!=",
+                  "rows": []}]
+    with subprocess.Popen([*program("utilities.ovsdb_client"), *options, "transact",
+                           server.remote, json.dumps(wait)], env=server.environment,
+                          stderr=subprocess.PIPE, text=True) as client:
+        deadline = time.monotonic() + 10
+        while "triggers:1" not in server.appctl("memory/show").stdout:
+            assert time.monotonic() < deadline
+        talk = server.connect()
+        assert talk.call("convert", "S", BASE | {"version": "2.0.0"}) == {}
+        assert client.communicate(timeout=10)[1] == f"ovsdb-client: {says}\n"
