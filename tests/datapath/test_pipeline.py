@@ -14,6 +14,7 @@ from datapath.action_text import format_actions
 from schema.flow.seam import SEAM
 from tests.vswitchd.twin import Ours
 from vswitchd.openflow import packed, source
+from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.text import format_actions as format_of_actions, format_match, parse_flow
 
 MAC = "dl_src=00:00:00:00:00:01,dl_dst=00:00:00:00:00:02"
@@ -202,6 +203,98 @@ def test_an_aborted_version_leaves_no_trace(switch):
     assert actions(switch, f"in_port=1,{MAC}") == "2"
     face.version_abort(version)
     assert actions(switch, f"in_port=1,{MAC}") == "2" and count(switch) == 1
+
+
+MANY = 40                       # rules, enough that their table is begun anew without them
+
+
+def many(output: int, cookie: int = 0) -> list[str]:
+    """Flows to 10.0.0.0, 10.0.0.1... and all else, with some masks."""
+    return [f"cookie={cookie},priority={n + 1},ip,nw_dst=10.0.0.{n}/{32 - n % 3} "
+            f"actions={output}" for n in range(MANY)] + [f"priority=0 actions={output}"]
+
+
+def changes_of(switch: Ours, lines: list[str], command: int, **settings) -> list:
+    """Changes of br0's table 0 that add or delete `lines`, to be staged."""
+    found = []
+    for line in lines:
+        flow = parse_flow(line, "add")
+        found.append(face.RuleChange(
+            switch.bridges["br0"], command, 0, flow.priority, *packed.pack(flow.match),
+            compile_actions(flow.actions), source.pack(flow.actions), **settings))
+    return found
+
+
+def replacement(switch: Ours, output: int) -> list:
+    """Changes that delete all rules and add others."""
+    return [*changes_of(switch, ["actions=drop"], SEAM["RULE_DELETE"]),
+            *changes_of(switch, many(output), SEAM["RULE_ADD"])]
+
+
+TO_HOST = f"in_port=1,ip,nw_dst=10.0.0.7,{MAC}"
+
+
+def test_all_rules_are_replaced_in_one_version(switch):
+    switch.flows("br0", many(2))
+    version = face.version_open(switch.dp)
+    face.rules_stage(version, replacement(switch, 3))
+    face.rules_stage(version, replacement(switch, 4))
+    assert actions(switch, TO_HOST) == "2" and actions(switch, f"in_port=1,{MAC}") == "2"
+    face.version_commit(version)
+    for _ in range(3):
+        assert actions(switch, TO_HOST) == "4" and actions(switch, f"in_port=1,{MAC}") == "4"
+        assert count(switch) == MANY + 1
+        while face.reclaim(7):
+            pass
+        switch.flows("br0", many(4))
+
+
+def test_rules_that_were_to_be_replaced_stay_when_the_version_is_given_up(switch):
+    switch.flows("br0", many(2))
+    version = face.version_open(switch.dp)
+    face.rules_stage(version, replacement(switch, 3))
+    face.rules_stage(version, replacement(switch, 4)[:9])
+    with pytest.raises(face.RuleError):
+        face.rules_stage(version, [*replacement(switch, 5), *changes_of(
+            switch, ["actions=group:9"], SEAM["RULE_ADD"])])
+    assert actions(switch, TO_HOST) == "2"
+    face.version_abort(version)
+    while face.reclaim(7):
+        pass
+    assert actions(switch, TO_HOST) == "2" and count(switch) == MANY + 1
+    switch.flows("br0", ["ip,nw_dst=10.0.0.6/32"], "delete")
+    assert count(switch) == MANY
+
+
+def test_a_frame_meets_the_old_rules_or_the_new_ones(switch):
+    switch.flows("br0", many(2))
+    switch.flows("br0", [""], "delete")
+    assert actions(switch, TO_HOST) == "drop" and not count(switch)
+    switch.flows("br0", many(3, cookie=5))
+    switch.flows("br0", ["cookie=5/-1"], "delete")
+    assert actions(switch, TO_HOST) == "3" and count(switch) == 1
+    switch.flows("br0", ["cookie=0/-1"], "delete")
+    assert actions(switch, TO_HOST) == "drop" and not count(switch)
+
+
+def test_rules_that_nobody_sees_stay_when_all_others_go(switch):
+    bridge = switch.bridges["br0"]
+    hidden = [change._replace(priority=70_000 + n) for n, change in enumerate(changes_of(
+        switch, ["in_port=4 actions=6", "in_port=4,arp actions=5"], SEAM["RULE_ADD"]))]
+    face.rules_change(switch.dp, hidden)
+    for _ in range(3):
+        switch.flows("br0", many(2))
+        switch.flows("br0", [""], "delete")
+        while face.reclaim(7):
+            pass
+        assert not count(switch)
+        assert actions(switch, f"in_port=4,{MAC}") == "6"
+        assert actions(switch, f"in_port=4,arp,{MAC}") == "5"
+        assert actions(switch, TO_HOST) == "drop"
+    face.rules_change(switch.dp, [change._replace(command=SEAM["RULE_DELETE_STRICT"])
+                                  for change in hidden])
+    assert actions(switch, f"in_port=4,{MAC}") == "drop"
+    assert face.tables_stats(bridge)[0].n_active == 0
 
 
 def test_a_batch_with_an_error_changes_nothing(switch):

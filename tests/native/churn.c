@@ -114,6 +114,46 @@ change_rule(uint32_t dp, uint32_t bridge, uint32_t n_bits, uint16_t command,
     check(version_commit(version), "version_commit");
 }
 
+/* Puts others in the place of all rules, in one version, and frees some of
+ * what was there before; 'gives_up': or nothing after all. */
+static void
+replace_rules(uint32_t dp, uint32_t bridge, uint32_t number, bool gives_up)
+{
+    static struct {
+        struct flow match[2];
+        struct op_output op;
+    } blob[100];
+    struct rule_change changes[1 + N_ELEMENTS(blob)];
+    uint32_t n_freed;
+    uint64_t version;
+
+    memset(blob, 0, sizeof blob);
+    for (uint32_t i = 0; i <= N_ELEMENTS(blob); i++) {
+        uint32_t at = i ? i - 1 : 0;
+        bool is_hidden = i == N_ELEMENTS(blob);
+        changes[i] = (struct rule_change) {
+            .bridge = bridge, .command = i ? RULE_ADD : RULE_DELETE,
+            .priority = is_hidden ? 1 << 17 : i, .out_port = UINT32_MAX, .out_group = UINT32_MAX,
+            .match_offset = at * sizeof *blob,
+            .program_offset = at * sizeof *blob + sizeof blob->match,
+            .program_size = i ? sizeof blob->op : 0,
+        };
+        blob[at].match[0].eth_type = be16_from(0x0800);
+        blob[at].match[1].eth_type = at ? UINT16_MAX : 0;
+        blob[at].match[0].nw_dst = be32_from(0x14000000 + number + at);
+        blob[at].match[1].nw_dst = be32_from(at ? UINT32_MAX << at % 24 : 0);
+        blob[at].op.head.code = OP_OUTPUT;
+        blob[at].op.head.size = sizeof blob->op;
+        blob[at].op.port = 10 + (number + i) % 2;
+    }
+    check(version_open(dp, &version), "version_open");
+    check(rules_stage(version, changes, N_ELEMENTS(changes),
+                      (const uint8_t *) blob, sizeof blob), "rules_stage");
+    check(gives_up ? version_abort(version) : version_commit(version),
+          "version_abort or version_commit");
+    check(dp_reclaim(64, &n_freed), "dp_reclaim");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -166,6 +206,7 @@ main(int argc, char **argv)
         if (i > 4) {
             change_rule(dp, bridge, 8 + (i - 4) % 16, RULE_DELETE_STRICT, 0);
         }
+        replace_rules(dp, bridge, i, i % 3 == 1);
         if (i % 8 == 3) {
             check(flows_revalidate(dp), "revalidate");
         } else if (i % 8 == 5) {

@@ -10,6 +10,8 @@ static struct epoch_node **last = &first;   /* Guarded by epoch_lock. */
 static uint64_t n_retired;                  /* Guarded by epoch_lock. */
 static uint64_t epoch_now = 1;              /* Atomic; written under lock. */
 
+static struct epoch_heap *open_heaps;       /* Control thread. */
+static struct epoch_heap **last_open = &open_heaps;     /* Control thread. */
 static void (*after)(void);                 /* Control thread. */
 static void (*at_many)(void);               /* Guarded by epoch_lock. */
 static uint64_t many;                       /* Guarded by epoch_lock. */
@@ -76,15 +78,18 @@ epoch_quiesce(struct epoch_reader *reader)
     }
 }
 
+/* Appends a node that counts for 'n' objects. */
 static void
-enqueue(struct epoch_node *r)
+enqueue(struct epoch_node *r, uint32_t n)
 {
     r->next = NULL;
     lock_take(&epoch_lock);
     r->epoch = __atomic_fetch_add(&epoch_now, 1, __ATOMIC_SEQ_CST);
     *last = r;
     last = &r->next;
-    void (*call)(void) = ++n_retired == many ? at_many : NULL;
+    void (*call)(void) = n_retired < many && n_retired + n >= many ? at_many
+                                                                   : NULL;
+    n_retired += n;
     lock_drop(&epoch_lock);
     if (call) {
         call();
@@ -98,7 +103,7 @@ epoch_retire(void *object, void (*release)(void *))
         struct epoch_node *r = xmalloc(sizeof *r);
         r->object = object;
         r->release = release;
-        enqueue(r);
+        enqueue(r, 1);
     }
 }
 
@@ -107,35 +112,50 @@ epoch_retire_node(struct epoch_node *node, void (*release)(void *))
 {
     node->object = NULL;
     node->release = release;
-    enqueue(node);
+    enqueue(node, 1);
 }
 
-uint64_t
-epoch_reclaim(void)
+static void
+open_heap(void *node)
 {
-    return epoch_reclaim_some(UINT32_MAX);
+    struct epoch_heap *heap = CONTAINER_OF(node, struct epoch_heap, node);
+
+    heap->next = NULL;
+    *last_open = heap;
+    last_open = &heap->next;
 }
 
-uint64_t
-epoch_reclaim_some(uint32_t max)
+void
+epoch_retire_heap(struct epoch_heap *heap)
+{
+    heap->node.object = NULL;
+    heap->node.release = open_heap;
+    enqueue(&heap->node, heap->n);
+}
+
+/* Releases what no reader can see any more, but 'max' at most. */
+static uint32_t
+release(uint32_t max)
 {
     uint64_t oldest = UINT64_MAX;
+    uint32_t n = 0;
+
     lock_take(&epoch_lock);
     for (struct epoch_reader *r = readers; r; r = r->next) {
         oldest = MIN(oldest, __atomic_load_n(&r->seen, __ATOMIC_SEQ_CST));
     }
     struct epoch_node *done = NULL, **end = &done;
-    while (first && first->epoch < oldest && max--) {
+    while (first && first->epoch < oldest && n < max) {
         *end = first;
         end = &first->next;
+        n_retired -= first->release != open_heap;
         first = first->next;
-        n_retired--;
+        n++;
     }
     *end = NULL;
     if (!first) {
         last = &first;
     }
-    uint64_t waiting = n_retired;
     lock_drop(&epoch_lock);
 
     while (done) {              /* A release may retire further objects. */
@@ -151,7 +171,45 @@ epoch_reclaim_some(uint32_t max)
             after();
         }
     }
-    return waiting;
+    return n;
+}
+
+/* Frees at most 'max' pieces of heaps, of the oldest first. */
+static uint32_t
+free_from_heaps(uint32_t max)
+{
+    uint32_t left = max;
+
+    while (open_heaps && left) {
+        struct epoch_heap *heap = open_heaps, *next = heap->next;
+        uint32_t n = heap->n, before = left;
+        bool is_done = heap->free_some(heap, &left);
+        if (is_done) {
+            open_heaps = next;
+            last_open = next ? last_open : &open_heaps;
+        } else {
+            n = MIN(before - left, heap->n - 1);
+            heap->n -= n;
+        }
+        lock_take(&epoch_lock);
+        n_retired -= n;
+        lock_drop(&epoch_lock);
+    }
+    return max - left;
+}
+
+void
+epoch_reclaim(void)
+{
+    release(UINT32_MAX);
+}
+
+uint32_t
+epoch_reclaim_some(uint32_t max)
+{
+    uint32_t n = release(max);
+
+    return n + free_from_heaps(max - n);
 }
 
 uint64_t

@@ -42,13 +42,28 @@ struct epoch_node {             /* What waits; a member of an object or not. */
  * 'release'; nothing is allocated. */
 void epoch_retire_node(struct epoch_node *, void (*release)(void *node));
 
+/* Many objects that are retired together, and freed piece by piece. */
+struct epoch_heap {
+    struct epoch_node node;
+    struct epoch_heap *next;    /* Of those that are being freed. */
+    uint32_t n;                 /* Objects that wait in it, at least 1. */
+    /* Frees some, takes their number from '*max', which does not get below 0;
+     * true: all, and the heap itself. */
+    bool (*free_some)(struct epoch_heap *, uint32_t *max);
+};
+
+/* The same for a heap whose 'n' and 'free_some' are set. */
+void epoch_retire_heap(struct epoch_heap *);
+
 /* Has 'function' called whenever something was freed. */
 void epoch_call_after(void (*function)(void));
 
 /* Has 'function' called, in any thread, when 'many' objects come to wait. */
 void epoch_call_at(uint64_t many, void (*function)(void));
 
-/* Frees what can be freed and returns how many objects are still waiting. */
-uint64_t epoch_reclaim(void);
-uint64_t epoch_reclaim_some(uint32_t max);  /* At most 'max' of them. */
+/* Frees what can be freed but heaps. */
+void epoch_reclaim(void);
+/* Frees at most 'max' objects; returns how many that were. */
+uint32_t epoch_reclaim_some(uint32_t max);
+/* How many wait. */
 uint64_t epoch_n_retired(void);

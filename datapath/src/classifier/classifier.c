@@ -7,7 +7,7 @@
 #include "classifier/trie.h"
 #include "generated/fields.h"
 
-#define N_STAGES FLOW_N_STAGES
+#define N_STAGES CLS_STAGES
 #define N_INDICES (N_STAGES - 1)
 
 #define ETH_IP 0x0800
@@ -36,14 +36,6 @@ static const struct prefix_field {
     { FIELD_TUN_IPV6_DST, offsetof(struct flow, tun_ipv6_dst), 128, 0 },
 };
 #define N_PREFIX_FIELDS (sizeof prefix_fields / sizeof *prefix_fields)
-
-/* A mask without its zero words. */
-struct minimask {
-    uint8_t n;                          /* Words. */
-    uint8_t ends[N_STAGES];             /* First word index past each stage. */
-    uint8_t index[CLS_WORDS];           /* Position in struct flow. */
-    uint64_t bits[CLS_WORDS];
-};
 
 /* Open-addressed set of hashes with counts: (hash << 32 | count + 1), 0 for a
  * slot never used. */
@@ -82,6 +74,7 @@ struct group {
 #define MAX_GROUPS 1024                 /* With numbers, of a classifier. */
 
 struct subtable {
+    struct classifier *classifier;
     struct minimask mask;
     uint32_t mask_hash;
     struct group *group;                /* NULL: there is but one part. */
@@ -127,6 +120,8 @@ struct trie_set {
 };
 
 struct classifier {
+    uint64_t since;                     /* Version from which on it holds... */
+    struct classifier *_Atomic older;   /* ...and what does before, or NULL. */
     struct subtable_list *_Atomic subtables;    /* Epoch; by priority. */
     struct trie_set *_Atomic tries;             /* Epoch. */
     uint32_t n_rules;
@@ -141,6 +136,7 @@ struct classifier {
     struct group **groups;              /* Chains by hash... */
     uint32_t n_groups, n_group_chains;  /* ...a power of 2 of them. */
     uint64_t free_numbers[MAX_GROUPS / 64];
+    uint32_t n_dismantled;              /* Chains without subtables again. */
 };
 
 #define LOAD(P) atomic_load_explicit(&(P), memory_order_acquire)
@@ -172,7 +168,7 @@ minimask_init(struct minimask *mini, const struct flow *mask)
     const word64 *words = flow_words(mask);
     unsigned stage = 0;
 
-    memset(mini, 0, sizeof *mini);
+    mini->n = 0;
     for (unsigned i = 0; i < CLS_WORDS; i++) {
         while (i == stage_ends[stage]) {
             mini->ends[stage++] = mini->n;
@@ -197,6 +193,33 @@ minimask_hash(const struct minimask *mini)
         hash = mix_word(hash, mini->bits[i]);
     }
     return mix_finish(hash);
+}
+
+static uint32_t
+hash_words(const uint64_t *value, unsigned n)
+{
+    uint64_t hash = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        hash = mix_word(hash, value[i]);
+    }
+    return mix_finish(hash);
+}
+
+void
+cls_match_init(struct cls_match *match, const struct flow *value,
+               const struct flow *mask)
+{
+    struct minimask *mini = &match->mini;
+
+    match->value = value;
+    match->mask = mask;
+    minimask_init(mini, mask);
+    match->mask_hash = minimask_hash(mini);
+    for (unsigned i = 0; i < mini->n; i++) {
+        match->words[i] = flow_words(value)[mini->index[i]] & mini->bits[i];
+    }
+    match->hash = hash_words(match->words, mini->n);
 }
 
 static bool
@@ -734,17 +757,6 @@ classifiers_settle(void)
     }
 }
 
-static uint32_t
-hash_words(const uint64_t *value, unsigned n)
-{
-    uint64_t hash = 0;
-
-    for (unsigned i = 0; i < n; i++) {
-        hash = mix_word(hash, value[i]);
-    }
-    return mix_finish(hash);
-}
-
 struct classifier *
 classifier_new(void)
 {
@@ -794,25 +806,138 @@ classifier_retire(struct classifier *cls)
     }
 }
 
+struct classifier *
+classifier_succeed(struct classifier *older, uint64_t since)
+{
+    struct classifier *cls = classifier_new();
+    const struct trie_set *set = LOAD(older->tries);
+    uint16_t fields[CLS_MAX_TRIES];
+
+    for (unsigned i = 0; i < set->n; i++) {
+        fields[i] = prefix_fields[set->tries[i].field].field;
+    }
+    classifier_set_prefixes(cls, fields, set->n);
+    cls->since = since;
+    STORE(cls->older, older);
+    return cls;
+}
+
+struct classifier *
+classifier_older(const struct classifier *cls)
+{
+    return LOAD(((struct classifier *) cls)->older);
+}
+
+void
+classifier_forget_older(struct classifier *cls)
+{
+    STORE(cls->older, NULL);
+}
+
+/* The classifier that holds in 'version'. */
+static const struct classifier *
+in_version(const struct classifier *cls, uint64_t version)
+{
+    for (const struct classifier *older;
+         UNLIKELY(version < cls->since) && (older = classifier_older(cls));
+         cls = older) {
+        continue;
+    }
+    return cls;
+}
+
+static bool
+dismantle_subtable(struct subtable *subtable, uint32_t *max)
+{
+    struct group *group = subtable->group;
+
+    if (!trie_dismantle(&subtable->ports, max) || !*max) {
+        return false;
+    }
+    if (group && !--group->n_subtables) {
+        group_free(group);
+    }
+    subtable_free(subtable);
+    --*max;
+    return true;
+}
+
+bool
+classifier_dismantle(struct classifier *cls, uint32_t *max)
+{
+    struct chains *chains = LOAD(cls->chains);
+    struct trie_set *set = LOAD(cls->tries);
+
+    classifier_settle(cls);
+    for (; cls->n_dismantled < chains->n; cls->n_dismantled++) {
+        struct subtable *_Atomic *head = &chains->heads[cls->n_dismantled];
+        for (struct subtable *s = LOAD(*head), *next; s; s = next) {
+            next = LOAD(s->next);
+            if (!dismantle_subtable(s, max)) {
+                return false;
+            }
+            STORE(*head, next);
+        }
+    }
+    for (unsigned i = 0; i < set->n; i++) {
+        if (!trie_dismantle(&set->tries[i].trie, max)) {
+            return false;
+        }
+    }
+    free(LOAD(cls->subtables));
+    free(set);
+    free(chains);
+    free(cls->moved);
+    free(cls->groups);
+    free(cls);
+    return true;
+}
+
+/* Reads the 'size' bytes at 'offset' of the flow that a rule has as value, 16
+ * at most. */
+static void
+rule_bytes(const struct cls_rule *rule, unsigned offset, unsigned size,
+           uint8_t *bytes)
+{
+    const struct minimask *mini = &rule->subtable->mask;
+    unsigned first = offset / 8, last = (offset + size - 1) / 8;
+    uint64_t words[3] = { 0, 0, 0 };
+
+    for (unsigned i = 0; i < mini->n && mini->index[i] <= last; i++) {
+        if (mini->index[i] >= first) {
+            words[mini->index[i] - first] = rule->value[i];
+        }
+    }
+    memcpy(bytes, (const uint8_t *) words + offset % 8, size);
+}
+
 /* Calls trie_insert() or trie_remove() for a rule's prefixes in 'set'. */
 static void
 update_tries(struct trie_set *set, const struct cls_rule *rule,
              void (*update)(struct trie *, const uint8_t *, unsigned))
 {
-    struct flow value, mask;
-    bool expanded = false;
-
     for (unsigned i = 0; i < set->n; i++) {
         unsigned field = set->tries[i].field;
         unsigned length = rule->subtable->prefix_lengths[field];
         if (length) {
-            if (!expanded) {
-                cls_rule_expand(rule, &value, &mask);
-                expanded = true;
-            }
-            update(&set->tries[i].trie, (const uint8_t *) &value
-                   + prefix_fields[field].offset, length);
+            uint8_t bytes[16];
+            rule_bytes(rule, prefix_fields[field].offset,
+                       prefix_fields[field].n_bits / 8, bytes);
+            update(&set->tries[i].trie, bytes, length);
         }
+    }
+}
+
+/* The same for its ports. */
+static void
+update_ports(struct subtable *subtable, const struct cls_rule *rule,
+             void (*update)(struct trie *, const uint8_t *, unsigned))
+{
+    if (subtable->ports_length) {
+        uint8_t bytes[4];
+        rule_bytes(rule, offsetof(struct flow, tp_src), 2, bytes);
+        rule_bytes(rule, offsetof(struct flow, tp_dst), 2, bytes + 2);
+        update(&subtable->ports, bytes, subtable->ports_length);
     }
 }
 
@@ -853,17 +978,6 @@ classifier_set_prefixes(struct classifier *cls, const uint16_t *fields,
     return 0;
 }
 
-unsigned
-cls_n_words(const struct flow *mask)
-{
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < CLS_WORDS; i++) {
-        n += flow_words(mask)[i] != 0;
-    }
-    return n;
-}
-
 static void
 count_hash(struct index *_Atomic *index, uint32_t hash, int delta)
 {
@@ -896,43 +1010,33 @@ count_value(struct subtable *subtable, const struct cls_rule *rule, int delta)
 
 void
 classifier_insert(struct classifier *cls, struct cls_rule *rule,
-                  const struct flow *value, const struct flow *mask,
-                  uint64_t added)
+                  const struct cls_match *match, uint64_t added)
 {
-    struct minimask mini;
+    const struct minimask *mini = &match->mini;
+    struct subtable *subtable = find_subtable(cls, mini, match->mask_hash);
 
-    minimask_init(&mini, mask);
-    uint32_t mask_hash = minimask_hash(&mini);
-    struct subtable *subtable = find_subtable(cls, &mini, mask_hash);
     if (!subtable) {
-        subtable = subtable_new(&mini, mask_hash, mask);
+        subtable = subtable_new(mini, match->mask_hash, match->mask);
+        subtable->classifier = cls;
         index_subtable(cls, subtable);
         join_group(cls, subtable);
     }
 
     rule->subtable = subtable;
-    for (unsigned i = 0; i < mini.n; i++) {
-        rule->value[i] = flow_words(value)[mini.index[i]] & mini.bits[i];
-    }
-    rule->hash = hash_words(rule->value, mini.n);
-    atomic_store(&rule->added, added);
-    atomic_store(&rule->removed, VERSION_NEVER);
-    atomic_store(&rule->next, NULL);
+    memcpy(rule->value, match->words, mini->n * sizeof *match->words);
+    rule->hash = match->hash;
+    atomic_init(&rule->added, added);
+    atomic_init(&rule->removed, VERSION_NEVER);
+    atomic_init(&rule->next, NULL);
 
     /* Everything that leads to the rule comes before the rule itself. */
     update_tries(LOAD(cls->tries), rule, trie_insert);
-    if (subtable->ports_length) {
-        uint32_t ports = be32_from((((uint32_t) be16_to(value->tp_src) << 16)
-                                | be16_to(value->tp_dst))
-                               & subtable->ports_mask);
-        trie_insert(&subtable->ports, (const uint8_t *) &ports,
-                    subtable->ports_length);
-    }
+    update_ports(subtable, rule, trie_insert);
     count_value(subtable, rule, 1);
 
     struct rule_table *table = LOAD(subtable->rules);
     struct rule_slot *slot = rule_table_find(table, rule->hash, rule->value,
-                                             mini.n);
+                                             mini->n);
     if (slot) {
         struct cls_rule *_Atomic *link = &slot->head;
         struct cls_rule *next = LOAD(*link);
@@ -940,7 +1044,7 @@ classifier_insert(struct classifier *cls, struct cls_rule *rule,
             link = &next->next;
             next = LOAD(*link);
         }
-        atomic_store(&rule->next, next);
+        atomic_init(&rule->next, next);
         STORE(*link, rule);
     } else {
         if ((table->n_used + 1) * 2 > table->capacity) {
@@ -971,10 +1075,17 @@ classifier_insert(struct classifier *cls, struct cls_rule *rule,
     }
 }
 
+struct classifier *
+classifier_of(const struct cls_rule *rule)
+{
+    return rule->subtable->classifier;
+}
+
 void
-classifier_remove(struct classifier *cls, struct cls_rule *rule)
+classifier_remove(struct cls_rule *rule)
 {
     struct subtable *subtable = rule->subtable;
+    struct classifier *cls = subtable->classifier;
     unsigned n = subtable->mask.n;
     struct rule_table *table = LOAD(subtable->rules);
     struct rule_slot *slot = rule_table_find(table, rule->hash, rule->value,
@@ -988,14 +1099,7 @@ classifier_remove(struct classifier *cls, struct cls_rule *rule)
     STORE(*link, link == &slot->head && !next ? &tombstone : next);
 
     count_value(subtable, rule, -1);
-    if (subtable->ports_length) {
-        struct flow value, mask;
-        cls_rule_expand(rule, &value, &mask);
-        uint32_t ports = be32_from(((uint32_t) be16_to(value.tp_src) << 16)
-                               | be16_to(value.tp_dst));
-        trie_remove(&subtable->ports, (const uint8_t *) &ports,
-                    subtable->ports_length);
-    }
+    update_ports(subtable, rule, trie_remove);
     update_tries(LOAD(cls->tries), rule, trie_remove);
 
     cls->n_rules--;
@@ -1244,6 +1348,8 @@ static struct cls_rule *
 lookup(const struct classifier *cls, uint64_t version, struct flow *flow,
        struct flow *wc, bool with_conjunctions)
 {
+    cls = in_version(cls, version);
+
     const struct subtable_list *list
         = LOAD(((struct classifier *) cls)->subtables);
     const struct trie_set *set = LOAD(((struct classifier *) cls)->tries);
@@ -1341,24 +1447,17 @@ classifier_lookup(const struct classifier *cls, uint64_t version,
 }
 
 struct cls_rule *
-classifier_find(const struct classifier *cls, const struct flow *value,
-                const struct flow *mask, int32_t priority, uint64_t version)
+classifier_find(const struct classifier *cls, const struct cls_match *match,
+                int32_t priority, uint64_t version)
 {
-    struct minimask mini;
-    uint64_t words[CLS_WORDS];
+    struct subtable *subtable = find_subtable(in_version(cls, version),
+                                              &match->mini, match->mask_hash);
 
-    minimask_init(&mini, mask);
-    const struct subtable *subtable = find_subtable(cls, &mini,
-                                                    minimask_hash(&mini));
     if (!subtable) {
         return NULL;
     }
-    for (unsigned i = 0; i < mini.n; i++) {
-        words[i] = flow_words(value)[mini.index[i]] & mini.bits[i];
-    }
     struct rule_slot *slot = rule_table_find(
-        LOAD(((struct subtable *) subtable)->rules),
-        hash_words(words, mini.n), words, mini.n);
+        LOAD(subtable->rules), match->hash, match->words, match->mini.n);
     struct cls_rule *rule = slot ? LOAD(slot->head) : NULL;
     while (rule && (rule->priority != priority
                     || !cls_rule_visible(rule, version))) {
@@ -1368,12 +1467,15 @@ classifier_find(const struct classifier *cls, const struct flow *value,
 }
 
 struct cls_rule *
-classifier_overlaps(const struct classifier *cls, const struct flow *value,
-                    const struct flow *mask, int32_t priority,
+classifier_overlaps(const struct classifier *cls,
+                    const struct cls_match *match, int32_t priority,
                     uint64_t version)
 {
+    const word64 *value = flow_words(match->value);
+    const word64 *mask = flow_words(match->mask);
     const struct subtable_list *list;
 
+    cls = in_version(cls, version);
     classifier_settle((struct classifier *) cls);
     list = LOAD(((struct classifier *) cls)->subtables);
 
@@ -1394,8 +1496,8 @@ classifier_overlaps(const struct classifier *cls, const struct flow *value,
                 unsigned k = 0;
                 for (; k < mini->n; k++) {
                     unsigned w = mini->index[k];
-                    uint64_t common = mini->bits[k] & flow_words(mask)[w];
-                    if ((rule->value[k] ^ flow_words(value)[w]) & common) {
+                    uint64_t common = mini->bits[k] & mask[w];
+                    if ((rule->value[k] ^ value[w]) & common) {
                         break;
                     }
                 }

@@ -45,7 +45,28 @@
 #define CLS_WORDS FLOW_WORDS
 #define CLS_MAX_TRIES 4
 
+#define CLS_STAGES FLOW_N_STAGES
+
 struct subtable;
+
+/* A mask without its zero words. */
+struct minimask {
+    uint8_t n;                          /* Words. */
+    uint8_t ends[CLS_STAGES];           /* First word index past each stage. */
+    uint8_t index[CLS_WORDS];           /* Position in struct flow. */
+    uint64_t bits[CLS_WORDS];
+};
+
+/* A match as rules have it: made once, then looked for and inserted. */
+struct cls_match {
+    const struct flow *value, *mask;    /* The user's. */
+    uint32_t mask_hash, hash;           /* Of the mask; of the words. */
+    uint64_t words[CLS_WORDS];          /* The value's, masked. */
+    struct minimask mini;
+};
+
+void cls_match_init(struct cls_match *, const struct flow *value,
+                    const struct flow *mask);
 
 /* One clause that a rule satisfies. */
 struct conjunction {
@@ -58,7 +79,7 @@ struct cls_rule {
     struct subtable *subtable;          /* NULL: in no classifier. */
     struct cls_rule *_Atomic next;      /* Same match, not above 'priority'. */
     uint64_t *value;                    /* Masked words of the subtable:
-                                         * room for cls_n_words(). */
+                                         * room for as many as the match. */
     const struct conjunction *conjunctions;     /* Owner: the user. */
     uint32_t n_conjunctions;
     int32_t priority;
@@ -73,22 +94,34 @@ struct classifier *classifier_new(void);
 /* Retires a classifier without rules. */
 void classifier_retire(struct classifier *);
 
+/* Returns a classifier without rules, but with the same prefixes, that takes
+ * the place of 'older' from version 'since' on: those who look in earlier
+ * versions are sent on to it. */
+struct classifier *classifier_succeed(struct classifier *older,
+                                      uint64_t since);
+struct classifier *classifier_older(const struct classifier *);
+/* Nobody is in a version before its own any more. */
+void classifier_forget_older(struct classifier *);
+
+/* Frees some of a classifier in which nobody looks any more, without a look at
+ * its rules: these are the user's.  Takes the number of pieces from '*max',
+ * which does not get below 0; true: all of it. */
+bool classifier_dismantle(struct classifier *, uint32_t *max);
+
 /* Chooses the fields that have tries, by FIELD_* id; EINVAL if one cannot. */
 int classifier_set_prefixes(struct classifier *, const uint16_t *fields,
                             unsigned n);
 
-/* How many words a rule with this mask keeps. */
-unsigned cls_n_words(const struct flow *mask);
-
 /* Inserts a rule whose 'priority', conjunctions and room for its value are
  * set.  It is visible from version 'added' on. */
 void classifier_insert(struct classifier *, struct cls_rule *,
-                       const struct flow *value, const struct flow *mask,
-                       uint64_t added);
+                       const struct cls_match *, uint64_t added);
 
 /* Unlinks a rule that is visible in no version any more; the caller retires
  * it. */
-void classifier_remove(struct classifier *, struct cls_rule *);
+void classifier_remove(struct cls_rule *);
+/* The classifier that a rule is in. */
+struct classifier *classifier_of(const struct cls_rule *);
 
 static inline bool
 cls_rule_visible(const struct cls_rule *rule, uint64_t version)
@@ -112,15 +145,13 @@ struct cls_rule *classifier_lookup(const struct classifier *, uint64_t version,
 
 /* Returns the rule with exactly this match and priority, or NULL. */
 struct cls_rule *classifier_find(const struct classifier *,
-                                 const struct flow *value,
-                                 const struct flow *mask, int32_t priority,
+                                 const struct cls_match *, int32_t priority,
                                  uint64_t version);
 
-/* Returns a rule of 'priority' that some flow that 'value' and 'mask' match
- * can match as well, or NULL. */
+/* Returns a rule of 'priority' that some flow of the match can match as well,
+ * or NULL. */
 struct cls_rule *classifier_overlaps(const struct classifier *,
-                                     const struct flow *value,
-                                     const struct flow *mask,
+                                     const struct cls_match *,
                                      int32_t priority, uint64_t version);
 
 /* Tells which rules match at least what 'value' and 'mask' ask for: the test

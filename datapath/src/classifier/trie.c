@@ -216,6 +216,30 @@ trie_clear(struct trie *trie)
     clear_branch(root);
 }
 
+/* Turns each left branch into a right one above it, so that there is nothing
+ * to come back to. */
+bool
+trie_dismantle(struct trie *trie, uint32_t *max)
+{
+    struct trie_node *node = load(&trie->root);
+
+    while (node && *max) {
+        struct trie_node *left = load(&node->edges[0]);
+        if (left) {
+            store(&node->edges[0], load(&left->edges[1]));
+            store(&left->edges[1], node);
+            node = left;
+        } else {
+            struct trie_node *right = load(&node->edges[1]);
+            free(node);
+            --*max;
+            node = right;
+        }
+    }
+    store(&trie->root, node);
+    return !node;
+}
+
 unsigned
 trie_lookup(const struct trie *trie, const uint8_t *value, unsigned n_bits,
             struct trie_lengths *lengths)

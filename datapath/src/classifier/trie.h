@@ -15,6 +15,7 @@
 #define CLASSIFIER_TRIE_H 1
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct trie_node;
@@ -33,6 +34,9 @@ void trie_remove(struct trie *, const uint8_t *value, unsigned length);
 
 /* Retires all nodes. */
 void trie_clear(struct trie *);
+/* Frees nodes where nobody looks any more, takes their number from '*max',
+ * which does not get below 0; true: all. */
+bool trie_dismantle(struct trie *, uint32_t *max);
 
 /* Returns the number of leading bits of the 'n_bits' bits at 'value' that the
  * result depends on; adds to '*lengths' the lengths of prefixes that the value

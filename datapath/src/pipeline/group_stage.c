@@ -179,7 +179,7 @@ stage_group(struct pipeline *p, void *change, const uint8_t *blob,
                 }
                 rules_stage_group_deletion(p, bridge, g->id, version);
                 atomic_store(&g->removed, version);
-                stage_change(p)->group_removed = g;
+                stage_change(p, CHANGE_GROUP)->group_removed = g;
             }
         }
         return 0;
@@ -200,7 +200,7 @@ stage_group(struct pipeline *p, void *change, const uint8_t *blob,
     if (old) {
         atomic_store(&old->removed, version);
     }
-    struct staged_change *staged = stage_change(p);
+    struct staged_change *staged = stage_change(p, CHANGE_GROUP);
     staged->group_added = new;
     staged->group_removed = old;
     return 0;

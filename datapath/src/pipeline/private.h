@@ -234,10 +234,23 @@ struct table {
     uint32_t n_prefixes;        /* 0xffffffff: default. */
     uint16_t prefixes[4];
     struct flow *eviction_mask; /* NULL: all rules are one group. */
+    struct cleared *cleared;    /* What the staged version begins anew. */
 };
 
 /* Chooses the rule that makes room in a full table, NULL: none may go. */
 struct rule *table_choose_victim(const struct table *, uint64_t version);
+
+/* Begins a table in which no rule is left in staged 'version' anew; the rules
+ * that go with it are given to 'release' when nobody looks for them. */
+typedef void release_rule(struct rule *);
+struct cleared *table_clear(struct table *, uint64_t version, release_rule *);
+/* Takes a rule that is gone and in no list, if it goes with its table. */
+bool cleared_take(struct rule *);
+void cleared_committed(struct cleared *);
+void cleared_aborted(struct cleared *);
+/* Gives back, in pieces, the classifier of a table, which may be NULL, and the
+ * rules in it, all of which are in 'first'. */
+void table_destroy(struct table *, struct epoch_node *first, release_rule *);
 
 struct group {
     struct group *_Atomic next; /* Same hash bucket; newest first. */
@@ -489,12 +502,20 @@ void group_link(struct group *, uint64_t added);
 void bridge_groups_destroy(struct bridge *);
 
 /* The open version's changes, so that it can be undone. */
-struct staged_change {
-    struct rule *added, *removed;
-    struct group *group_added, *group_removed;
-    bool is_addition;           /* Of a flow_mod that adds. */
+enum change_kind {
+    CHANGE_RULE, CHANGE_GROUP,
+    CHANGE_CLEARING, CHANGE_CLEARED,    /* Around all that goes with it. */
 };
-struct staged_change *stage_change(struct pipeline *);
+struct staged_change {
+    enum change_kind kind;
+    bool is_addition;           /* Of a flow_mod that adds. */
+    union {
+        struct { struct rule *added, *removed; };
+        struct { struct group *group_added, *group_removed; };
+        struct cleared *cleared;        /* A table was begun anew. */
+    };
+};
+struct staged_change *stage_change(struct pipeline *, enum change_kind);
 /* Opens the pipeline's staged version (or finds it open). */
 struct pipeline *pipeline_of_version(uint64_t version);
 int version_publish(uint64_t version);

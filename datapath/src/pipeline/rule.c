@@ -4,13 +4,18 @@
  * others as gone from it on; the version's journal says how to undo that.
  * Commit publishes the version; what it removed is unlinked from the
  * classifiers when no worker can be in an older version any more, and freed
- * when no megaflow counts for it.  A modified rule is a new rule with the old
- * one's counters.
+ * when no megaflow counts for it; where a table loses all, clear.c does that
+ * for the table as a whole.  A modified rule is a new rule with the old one's
+ * counters.
  *
  * Thread rule: control thread, except rule_ref() and rule_unref(). */
 #define _GNU_SOURCE             /* qsort_r() */
 #include "base/upcall.h"
 #include "pipeline/private.h"
+
+#define MANY_CHANGES 65536      /* Not kept room for. */
+#define MANY_REMOVED 32         /* Worth beginning a table anew... */
+#define FEW_LEFT 16             /* ...with copies of hidden rules. */
 
 static struct handle_table rule_handles;
 
@@ -38,6 +43,15 @@ rule_unref(struct rule *rule)
 {
     if (rule && !__atomic_sub_fetch(&rule->refs, 1, __ATOMIC_ACQ_REL)) {
         epoch_retire_node(&rule->retired, rule_free);
+    }
+}
+
+/* As rule_unref(), for somebody whose own readers are all gone. */
+static void
+rule_release(struct rule *rule)
+{
+    if (!__atomic_sub_fetch(&rule->refs, 1, __ATOMIC_ACQ_REL)) {
+        rule_free(&rule->retired);
     }
 }
 
@@ -89,11 +103,11 @@ rule_unlist(struct pipeline *p, struct rule *rule)
 static struct rule *
 rule_insert(struct bridge *bridge, uint8_t table_id, struct program *program,
             struct counters *counters, int32_t priority,
-            const struct flow *value, const struct flow *mask, uint64_t added)
+            const struct cls_match *match, uint64_t added)
 {
     struct table *table = &bridge->tables[table_id];
-    unsigned n_words = cls_n_words(mask);
-    struct rule *rule = xzalloc(sizeof *rule + n_words * sizeof *rule->words);
+    struct rule *rule = xzalloc(sizeof *rule
+                                + match->mini.n * sizeof *rule->words);
 
     if (!table->cls) {
         struct classifier *cls = classifier_new();
@@ -114,7 +128,7 @@ rule_insert(struct bridge *bridge, uint8_t table_id, struct program *program,
     rule->cls.n_conjunctions = program->n_conjunctions;
     rule->handle = handle_add(&rule_handles, rule);
     rule->number = ++bridge->pipeline->n_rules_made;
-    classifier_insert(table->cls, &rule->cls, value, mask, added);
+    classifier_insert(table->cls, &rule->cls, match, added);
     rule->previous = table->last;
     *(table->last ? &table->last->next : &table->first) = rule;
     table->last = rule;
@@ -127,16 +141,8 @@ rule_unlink(void *node)
 {
     struct rule *rule = CONTAINER_OF(node, struct rule, retired);
 
-    classifier_remove(rule->bridge->tables[rule->table].cls, &rule->cls);
+    classifier_remove(&rule->cls);
     rule_unref(rule);
-}
-
-/* Rules deleted earlier still wait for rule_unlink(), which needs their
- * classifier: it goes after them. */
-static void
-retire_classifier(void *cls)
-{
-    classifier_retire(cls);
 }
 
 void
@@ -144,15 +150,16 @@ bridge_rules_destroy(struct bridge *bridge)
 {
     for (unsigned i = 0; i < N_TABLES; i++) {
         struct table *table = &bridge->tables[i];
+        struct epoch_node *first = NULL, **last = &first;
         while (table->first) {
             struct rule *rule = table->first;
             rule_unlist(bridge->pipeline, rule);
             atomic_store(&rule->cls.removed, 0);
-            classifier_remove(table->cls, &rule->cls);
-            rule_unref(rule);
+            rule->retired.next = NULL;
+            *last = &rule->retired;
+            last = &rule->retired.next;
         }
-        epoch_retire(table->cls, retire_classifier);
-        free(table->eviction_mask);
+        table_destroy(table, first, rule_release);
     }
 }
 
@@ -174,7 +181,7 @@ version_open(uint32_t dp, uint64_t *version)
 }
 
 struct staged_change *
-stage_change(struct pipeline *p)
+stage_change(struct pipeline *p, enum change_kind kind)
 {
     if (p->n_changes == p->allocated_changes) {
         p->allocated_changes = p->allocated_changes
@@ -184,6 +191,7 @@ stage_change(struct pipeline *p)
     }
     struct staged_change *change = &p->changes[p->n_changes++];
     memset(change, 0, sizeof *change);
+    change->kind = kind;
     return change;
 }
 
@@ -213,7 +221,7 @@ tell_addition(const struct staged_change *change)
 }
 
 static void
-commit_change(struct pipeline *p, struct staged_change *change)
+commit_rule(struct pipeline *p, struct staged_change *change)
 {
     struct rule *added = change->added, *removed = change->removed;
 
@@ -236,10 +244,39 @@ commit_change(struct pipeline *p, struct staged_change *change)
         }
         learn_forget(removed);
         rule_unlist(p, removed);
-        epoch_retire_node(&removed->retired, rule_unlink);
+        if (!cleared_take(removed)) {
+            epoch_retire_node(&removed->retired, rule_unlink);
+        }
     }
-    if (change->group_added || change->group_removed) {
+}
+
+static void
+commit_change(struct pipeline *p, struct staged_change *change)
+{
+    switch (change->kind) {
+    case CHANGE_RULE:
+        commit_rule(p, change);
+        break;
+    case CHANGE_GROUP:
         groups_committed(change);
+        break;
+    case CHANGE_CLEARING:
+        break;
+    case CHANGE_CLEARED:
+        cleared_committed(change->cleared);
+        break;
+    }
+}
+
+/* Empties the journal, and gives its memory back where that is much. */
+static void
+forget_changes(struct pipeline *p)
+{
+    p->n_changes = 0;
+    if (p->allocated_changes > MANY_CHANGES) {
+        free(p->changes);
+        p->changes = NULL;
+        p->allocated_changes = 0;
     }
 }
 
@@ -263,12 +300,29 @@ version_publish(uint64_t version)
         commit_change(p, &p->changes[i]);
     }
     bool changed = p->n_changes > 0;
-    p->n_changes = 0;
+    forget_changes(p);
     p->staged = 0;
     if (changed) {
         pipeline_changed(p);
     }
     return 0;
+}
+
+static void
+abort_rule(struct pipeline *p, struct staged_change *change)
+{
+    if (change->removed) {
+        struct rule *rule = change->removed;
+        atomic_store(&rule->cls.removed, VERSION_NEVER);
+        rule->bridge->tables[rule->table].n_staged++;
+    }
+    if (change->added) {
+        struct rule *rule = change->added;
+        rule->bridge->tables[rule->table].n_staged--;
+        rule_unlist(p, rule);
+        classifier_remove(&rule->cls);
+        rule_unref(rule);
+    }
 }
 
 /* Undoes the journal down to 'n' changes. */
@@ -277,21 +331,18 @@ roll_back(struct pipeline *p, uint32_t n)
 {
     while (p->n_changes > n) {
         struct staged_change *change = &p->changes[--p->n_changes];
-        if (change->removed) {
-            struct rule *rule = change->removed;
-            atomic_store(&rule->cls.removed, VERSION_NEVER);
-            rule->bridge->tables[rule->table].n_staged++;
-        }
-        if (change->added) {
-            struct rule *rule = change->added;
-            rule->bridge->tables[rule->table].n_staged--;
-            rule_unlist(p, rule);
-            classifier_remove(rule->bridge->tables[rule->table].cls,
-                              &rule->cls);
-            rule_unref(rule);
-        }
-        if (change->group_added || change->group_removed) {
+        switch (change->kind) {
+        case CHANGE_RULE:
+            abort_rule(p, change);
+            break;
+        case CHANGE_GROUP:
             groups_aborted(change);
+            break;
+        case CHANGE_CLEARING:
+            cleared_aborted(change->cleared);
+            break;
+        case CHANGE_CLEARED:
+            break;
         }
     }
 }
@@ -343,41 +394,73 @@ rules_stage_removal(struct pipeline *p, struct rule *rule, uint8_t reason,
     atomic_store(&rule->cls.removed, version);
     rule->reason = reason;
     rule->bridge->tables[rule->table].n_staged--;
-    stage_change(p)->removed = rule;
+    stage_change(p, CHANGE_RULE)->removed = rule;
 }
 
-/* Stages a copy of 'old' with other actions. */
-static void
-stage_modification(struct pipeline *p, struct rule *old,
-                   const struct rule_change *c, struct program *program,
-                   uint64_t version)
+/* Stages a copy of 'old' with other actions and counters, references of the
+ * caller's, in its place. */
+static struct rule *
+stage_copy(struct pipeline *p, struct rule *old, struct program *program,
+           struct counters *counters, uint64_t version)
 {
     struct flow value, mask;
-    bool reset = c->flags & RF_RESET_COUNTS;
-    int64_t now_ms = clock_now();
+    struct cls_match match;
 
     cls_rule_expand(&old->cls, &value, &mask);
-    program_ref(program);
-    if (!reset) {
-        counters_ref(old->counters);
-    }
-    struct rule *new = rule_insert(
-        old->bridge, old->table, program,
-        reset ? counters_new(counters_used(old->counters)) : old->counters,
-        old->cls.priority,
-        &value, &mask, version);
-    new->cookie = c->cookie == UINT64_MAX ? old->cookie : c->cookie;
+    cls_match_init(&match, &value, &mask);
+    struct rule *new = rule_insert(old->bridge, old->table, program, counters,
+                                   old->cls.priority, &match, version);
+    new->cookie = old->cookie;
     new->flags = old->flags;
     new->idle_timeout = old->idle_timeout;
     new->hard_timeout = old->hard_timeout;
     new->importance = old->importance;
     new->tag = old->tag;
     new->created_ms = old->created_ms;
-    new->modified_ms = now_ms;
+    new->modified_ms = old->modified_ms;
     atomic_store(&old->cls.removed, version);
-    struct staged_change *change = stage_change(p);
+    struct staged_change *change = stage_change(p, CHANGE_RULE);
     change->added = new;
     change->removed = old;
+    return new;
+}
+
+static void
+stage_modification(struct pipeline *p, struct rule *old,
+                   const struct rule_change *c, struct program *program,
+                   uint64_t version)
+{
+    bool reset = c->flags & RF_RESET_COUNTS;
+
+    program_ref(program);
+    if (!reset) {
+        counters_ref(old->counters);
+    }
+    struct rule *new = stage_copy(
+        p, old, program,
+        reset ? counters_new(counters_used(old->counters)) : old->counters,
+        version);
+    if (c->cookie != UINT64_MAX) {
+        new->cookie = c->cookie;
+    }
+    new->modified_ms = clock_now();
+}
+
+/* Begins a table anew in which at most the 'n' rules at 'left' are visible;
+ * these get copies there. */
+static void
+stage_clearing(struct pipeline *p, struct table *table, struct rule **left,
+               uint32_t n, uint64_t version)
+{
+    struct cleared *cleared = table_clear(table, version, rule_release);
+
+    stage_change(p, CHANGE_CLEARING)->cleared = cleared;
+    for (uint32_t i = 0; i < n; i++) {
+        program_ref(left[i]->program);
+        counters_ref(left[i]->counters);
+        stage_copy(p, left[i], left[i]->program, left[i]->counters, version);
+    }
+    stage_change(p, CHANGE_CLEARED)->cleared = cleared;
 }
 
 /* Tells how one rule's group, the part of its match under 'mask', compares to
@@ -465,19 +548,18 @@ table_choose_victim(const struct table *table, uint64_t version)
 static uint32_t
 stage_addition(struct pipeline *p, struct bridge *bridge,
                struct rule_change *c, struct program *program,
-               const struct flow *value, const struct flow *mask,
-               uint64_t version)
+               const struct cls_match *match, uint64_t version)
 {
     struct table *table = &bridge->tables[c->table];
     struct rule *old = NULL;
     int64_t now_ms = clock_now();
 
     if (table->cls) {
-        struct cls_rule *r = classifier_find(table->cls, value, mask,
-                                             c->priority, version);
+        struct cls_rule *r = classifier_find(table->cls, match, c->priority,
+                                             version);
         old = r ? CONTAINER_OF(r, struct rule, cls) : NULL;
         if (!old && c->flags & RF_CHECK_OVERLAP
-            && classifier_overlaps(table->cls, value, mask, c->priority,
+            && classifier_overlaps(table->cls, match, c->priority,
                                    version)) {
             return RULE_E_OVERLAP;
         }
@@ -500,7 +582,7 @@ stage_addition(struct pipeline *p, struct bridge *bridge,
                                    : counters_new(old ? counters_used(
                                                             old->counters)
                                                   : now_ms),
-                                   c->priority, value, mask, version);
+                                   c->priority, match, version);
     new->cookie = c->cookie;
     new->flags = c->flags & (RF_SEND_FLOW_REM | RF_NO_PKT_COUNTS
                              | RF_NO_BYT_COUNTS | RF_RESET_COUNTS
@@ -513,7 +595,7 @@ stage_addition(struct pipeline *p, struct bridge *bridge,
     if (old) {
         atomic_store(&old->cls.removed, version);
     }
-    struct staged_change *change = stage_change(p);
+    struct staged_change *change = stage_change(p, CHANGE_RULE);
     change->added = new;
     change->removed = old;
     change->is_addition = true;
@@ -524,12 +606,12 @@ stage_addition(struct pipeline *p, struct bridge *bridge,
 /* Finds a learned rule in 'version', and whether it could be added. */
 static struct cls_rule *
 find_learned(struct bridge *bridge, const struct learned *l,
-             uint64_t version, bool *has_room)
+             const struct cls_match *match, uint64_t version, bool *has_room)
 {
     struct table *table = &bridge->tables[l->args.table];
     struct cls_rule *r = table->cls
-        ? classifier_find(table->cls, &l->value, &l->mask, l->args.priority,
-                          version) : NULL;
+        ? classifier_find(table->cls, match, l->args.priority, version)
+        : NULL;
     uint32_t n = 0;
 
     if (!r && l->args.limit) {
@@ -548,10 +630,12 @@ bool
 learn_has_room(struct pipeline *p, struct bridge *bridge,
                const struct learned *l)
 {
+    struct cls_match match;
     bool has_room;
 
+    cls_match_init(&match, &l->value, &l->mask);
     lock_take(&p->mutex);
-    find_learned(bridge, l, atomic_load(&p->version), &has_room);
+    find_learned(bridge, l, &match, atomic_load(&p->version), &has_room);
     lock_drop(&p->mutex);
     return has_room;
 }
@@ -566,13 +650,14 @@ rules_stage_learned(struct pipeline *p, struct bridge *bridge,
         .idle_timeout = l->args.idle, .hard_timeout = l->args.hard,
         .flags = l->args.flags & LEARN_SEND_FLOW_REM ? RF_SEND_FLOW_REM : 0,
     };
+    struct cls_match match;
     bool has_room;
-    struct cls_rule *r = find_learned(bridge, l, version, &has_room);
 
+    cls_match_init(&match, &l->value, &l->mask);
+    struct cls_rule *r = find_learned(bridge, l, &match, version, &has_room);
     if (!r) {
         if (has_room) {
-            stage_addition(p, bridge, &c, l->program, &l->value, &l->mask,
-                           version);
+            stage_addition(p, bridge, &c, l->program, &match, version);
         }
         return;
     }
@@ -628,12 +713,11 @@ check_program(const struct bridge *bridge, const struct program *program,
 static uint32_t
 stage_checked(struct pipeline *p, struct bridge *bridge,
               struct rule_change *c, struct program *program,
-              const struct flow *value, const struct flow *mask,
-              uint64_t version)
+              const struct cls_match *match, uint64_t version)
 {
     uint32_t error = check_program(bridge, program, version);
 
-    return error ? error : stage_addition(p, bridge, c, program, value, mask,
+    return error ? error : stage_addition(p, bridge, c, program, match,
                                           version);
 }
 
@@ -656,7 +740,9 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
     bool writes = c->command <= RULE_MODIFY_STRICT;
     bool strict = c->command == RULE_MODIFY_STRICT
                   || c->command == RULE_DELETE_STRICT;
-    struct flow value, mask;
+    struct flow copy[2];
+    const struct flow *pair;    /* Value and mask. */
+    struct cls_match match;
     struct program *program = NULL;
     struct cls_filter filter;
     uint32_t error = 0;
@@ -667,7 +753,7 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
         return RULE_E_BAD_PROGRAM;
     }
     if (c->match_offset > blob_size
-        || blob_size - c->match_offset < 2 * sizeof value
+        || blob_size - c->match_offset < sizeof copy
         || c->program_offset % 8
         || c->program_offset > blob_size
         || c->program_size > blob_size - c->program_offset
@@ -679,11 +765,11 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
     if (c->table >= N_TABLES && (c->command == RULE_ADD)) {
         return RULE_E_BAD_TABLE;
     }
-    memcpy(&value, blob + c->match_offset, sizeof value);
-    memcpy(&mask, blob + c->match_offset + sizeof value, sizeof mask);
-    for (unsigned i = 0; i < FLOW_WORDS; i++) {
-        ((word64 *) &value)[i] &= ((word64 *) &mask)[i];
+    pair = (const void *) (blob + c->match_offset);
+    if ((uintptr_t) pair % _Alignof(struct flow)) {
+        pair = memcpy(copy, pair, sizeof copy);
     }
+    cls_match_init(&match, &pair[0], &pair[1]);
     if (writes) {
         const uint8_t *ops = blob + c->program_offset;
         int bad = program_verify(ops, c->program_size, false);
@@ -696,21 +782,23 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
     }
 
     if (c->command == RULE_ADD) {
-        error = stage_checked(p, bridge, c, program, &value, &mask, version);
+        error = stage_checked(p, bridge, c, program, &match, version);
         goto done;
     }
 
-    cls_filter_init(&filter, &value, &mask);
+    cls_filter_init(&filter, &pair[0], &pair[1]);
     unsigned first = c->table == 255 ? 0 : c->table;
     unsigned last = c->table == 255 ? N_TABLES - 1 : c->table;
     for (unsigned t = first; t <= last; t++) {
         struct table *table = &bridge->tables[t];
         struct rule *only = NULL, *stop = table->last, *rule, *next;
+        struct rule *left[FEW_LEFT];
+        uint32_t n_left = 0, n_before = table->n_staged;
         if (!table->first) {
             continue;
         }
         if (strict) {
-            struct cls_rule *r = classifier_find(table->cls, &value, &mask,
+            struct cls_rule *r = classifier_find(table->cls, &match,
                                                  c->priority, version);
             if (!r) {
                 continue;
@@ -720,14 +808,17 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
         for (rule = only ? only : table->first; rule; rule = next) {
             next = only || rule == stop ? NULL : rule->next;
             prefetch_after(next);
-            if (!cls_rule_visible(&rule->cls, version)
-                || !cookie_matches(rule, c->cookie_match, c->cookie_mask)
-                || !rule_reaches(rule, c->out_port, c->out_group,
-                                 c->out_meter)) {
+            if (!cls_rule_visible(&rule->cls, version)) {
                 continue;
             }
-            if (!only && (rule->cls.priority > UINT16_MAX
-                          || !cls_filter_passes(&filter, &rule->cls))) {
+            if (!only && rule->cls.priority > UINT16_MAX) {
+                left[n_left++ % FEW_LEFT] = rule;
+                continue;
+            }
+            if (!cookie_matches(rule, c->cookie_match, c->cookie_mask)
+                || !rule_reaches(rule, c->out_port, c->out_group,
+                                 c->out_meter)
+                || (!only && !cls_filter_passes(&filter, &rule->cls))) {
                 continue;
             }
             if (writes) {
@@ -744,13 +835,17 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
             }
             c->n_affected++;
         }
+        if (table->n_staged == n_left && n_left <= FEW_LEFT
+            && n_before - n_left >= MANY_REMOVED) {
+            stage_clearing(p, table, left, n_left, version);
+        }
     }
     if (writes && !c->n_affected && c->flags & RF_MODIFY_ADDS
         && !c->cookie_mask) {
         if (c->table >= N_TABLES) {
             c->table = 0;
         }
-        error = stage_checked(p, bridge, c, program, &value, &mask, version);
+        error = stage_checked(p, bridge, c, program, &match, version);
     }
 done:
     program_unref(program);

@@ -53,8 +53,7 @@ dp_reclaim(uint32_t max, uint32_t *n_freed)
     event_drain(reclaim_fd);
     /* Lists of subtables are made anew each time: not too often for many. */
     max = MIN(MAX(max, before / 16), RECLAIM_MANY);
-    uint64_t left = epoch_reclaim_some(max);
-    *n_freed = left < before ? before - left : 0;
+    *n_freed = epoch_reclaim_some(max);
     return 0;
 }
 
