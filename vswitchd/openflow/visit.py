@@ -64,6 +64,7 @@ class Visit:
         if guest.version and not session.version:
             session.agree(guest.version)
         session.flow_format = "nxm" if guest.flow_format else "of"
+        session.table_in_command = guest.table_in_command
         return session
 
     # -- what he asks

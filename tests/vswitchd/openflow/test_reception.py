@@ -17,6 +17,7 @@ from vswitchd.openflow.service import Encoded
 
 HELLO, ECHO, ECHO_REPLY, FEATURES, SET_CONFIG, STATS = 0, 2, 3, 5, 9, 18
 VERSIONS = frozenset(range(1, 7))
+NUMBERS_TABLES = struct.pack("!IIB7x", 0x2320, 15, 1)    # NXT_FLOW_MOD_TABLE_ID
 LARGE = tuple(struct.pack("!BBHI", 4, 19, 60_000, 0) + bytes(59_992) for _ in range(40))
 
 
@@ -58,7 +59,8 @@ class Host:
 
     async def keep(self, stream, session, said: bytes) -> None:
         """Serves no one."""
-        self.kept.append((session.name, session.version, session.flow_format, said))
+        tables = "+table_id" if session.table_in_command else ""
+        self.kept.append((session.name, session.version, session.flow_format + tables, said))
         self.n_kept.set()
         await stream.aclose()
 
@@ -135,6 +137,10 @@ async def test_the_highest_version_that_both_speak_is_agreed_on(tmp_path, hello,
     # What a guest has chosen is remembered.
     (say(1, HELLO, 1) + say(1, 4, 2, struct.pack("!III", 0x2320, 12, 2)) + say(1, SET_CONFIG, 3),
      (1, "nxm", say(1, SET_CONFIG, 3))),
+    (say(1, HELLO, 1) + say(1, 4, 2, NUMBERS_TABLES) + say(1, SET_CONFIG, 3),
+     (1, "of+table_id", say(1, SET_CONFIG, 3))),
+    (say(1, HELLO, 1) + say(1, 4, 2, NUMBERS_TABLES[:-1] + b"\1"),
+     (1, "of", say(1, 4, 2, NUMBERS_TABLES[:-1] + b"\1"))),
     # What gets an error.
     (say(4, HELLO, 1) + say(4, ECHO, 2, b"refuse"), (4, "of", say(4, ECHO, 2, b"refuse"))),
     (say(4, HELLO, 1) + say(5, FEATURES, 2), (4, "of", say(5, FEATURES, 2))),

@@ -59,13 +59,14 @@ class Talk(NamedTuple):
 class Guest:
     """A peer that nobody else knows: what talk.c and `visit.py` have to remember of it."""
 
-    __slots__ = ("fd", "version", "flow_format", "rest", "replies", "is_quick", "is_over",
-                 "is_broken", "n_injected")
+    __slots__ = ("fd", "version", "flow_format", "table_in_command", "rest", "replies", "is_quick",
+                 "is_over", "is_broken", "n_injected")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.version = 0            # 0: it has not said hello
         self.flow_format = 0        # of NXT_SET_FLOW_FORMAT
+        self.table_in_command = False   # of NXT_FLOW_MOD_TABLE_ID
         self.rest = b""             # what it said and talk.c did not do
         self.replies = b""          # what could not be sent
         self.is_quick = True        # it asks at once
@@ -182,7 +183,8 @@ class Codec:
     def entertain(self, guest: Guest, versions: frozenset[int], dp: int, bridge: int) -> None:
         """As `converse`, with a guest, who may have to say hello first."""
         talk, changes = self._talk, self._changes
-        talk.fd, talk.version, talk.table_in_command = guest.fd, guest.version, False
+        talk.fd, talk.version = guest.fd, guest.version
+        talk.table_in_command = guest.table_in_command
         talk.has_bundle, talk.n_added = False, 0
         talk.is_guest, talk.versions = True, sum(1 << version - 1 for version in versions)
         talk.flow_format, talk.is_over, talk.is_broken = guest.flow_format, False, False
@@ -195,6 +197,7 @@ class Codec:
                             _BLOB_SIZE)
         talk.is_guest = False
         guest.version, guest.flow_format = talk.version, talk.flow_format
+        guest.table_in_command = bool(talk.table_in_command)
         guest.rest = _ffi.buffer(self._received, talk.size)[talk.used:]
         guest.replies = _ffi.buffer(talk.replies, talk.n_replies)[:]
         guest.is_over, guest.is_broken = bool(talk.is_over), bool(talk.is_broken)

@@ -89,6 +89,12 @@ serve_guest(struct quick_talk *t, const uint8_t *p, uint32_t length)
         t->flow_format = p[19];
         return length;
     }
+    if (t->version == OF10 && p[1] == 4 && length == 24
+        && read32(p + 8) == NX_VENDOR && read32(p + 12) == 15
+        && p[16] <= 1 && is_zero(p + 17, 7)) {
+        t->table_in_command = p[16];
+        return length;
+    }
     return 0;
 }
 
