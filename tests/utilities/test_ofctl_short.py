@@ -29,7 +29,7 @@ from vswitchd.openflow.messages import encode
 from vswitchd.openflow.messages.flow import (
     AggregateStatsReply, FlowStats, FlowStatsReply,
 )
-from vswitchd.openflow.messages.port import Port, PortDescReply
+from vswitchd.openflow.messages.port import Port, PortDescReply, PortStats, PortStatsReply
 from vswitchd.openflow.messages.session import FEATURE_ACTIONS, FeaturesReply
 from vswitchd.openflow.text import parse_flow
 
@@ -273,7 +273,11 @@ def test_deletions_in_c_say_what_python_says_or_leave_it_to_python(
     ("add-flow", "br0"), ("add-flows", "br0", "/none"), ("add-flow", "br0", "tcp"),
     ("add-flow", "br0", "in_port=a:b,actions=drop"), ("add-flow", "br0", "actions=drop", "x"),
     ("--bundle", "add-flow", "br0", "actions=drop"), ("-F", "nxm", "del-flows", "br0"),
-    ("--", "del-flows", "br0"), ("-OOpenFlow10,OpenFlow13", "del-flows", "br0"),
+    ("--", "del-flows", "br0"), ("-OOpenFlow10,OpenFlow16", "del-flows", "br0"),
+    ("-OOpenFlow10,", "del-flows", "br0"), ("-OOpenFlow10,,OpenFlow13", "show", "br0"),
+    ("-O", ",", "show", "br0"), ("-OOpenFlow10OpenFlow13", "show", "br0"),
+    ("dump-ports", "br0", "eth0"), ("dump-ports", "br0", "65535"), ("dump-ports", "br0", "-1"),
+    ("dump-ports-desc", "br0", "0x1"), ("dump-ports", "br0", "1", "2"), ("dump-ports", "br0", "all"),
     ("-OOpenFlow15", "dump-aggregate", "br0"), ("dump-flow", "br0")])
 def test_other_command_lines_are_for_python(words, in_c, tmp_path, monkeypatch):
     monkeypatch.setenv("OVS_RUNDIR", str(tmp_path))
@@ -383,6 +387,21 @@ LINES |= {NAMES: SHOWN, "dump-flows br0 in_port=again": SHOWN._replace(to_stats=
               hello=ONLY_13, ports=tuple(replace(port, state=0) for port in PORTS)),
           f"-OOpenFlow14 {NAMES}": SHOWN._replace(
               hello=ONLY_13[:-1] + b"\x20", ports=tuple(replace(port, state=0) for port in PORTS))}
+COUNTED = (PortStats(0xfffe, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, (5, 0)),
+           PortStats(9, *(None,) * 12, (5, 30_000_000)), PortStats(10, 1 << 40, duration=(5, 1200)),
+           PortStats(0xff00 - 1, *range(1 << 63, (1 << 63) + 12)))
+for versions, version in (("10", 1), ("11", 2), ("13", 4), ("14", 5), ("15", 6), ("10,OpenFlow13", 4),
+                          ("10,OpenFlow11,openflow12", 3), ("14,OpenFlow15", 6)):
+    answers = Script(hello=ONLY_13[:-1] + bytes((1 << version,)),
+                     to_stats=encode(PortStatsReply(COUNTED), version, 0),
+                     ports=tuple(replace(port, state=port.state & 7) if version > 1 else port
+                                 for port in PORTS))
+    LINES |= {f"-OOpenFlow{versions} {words}": answers for words in (
+        "dump-ports br0", "dump-ports br0 65279", "dump-ports br0 LOCAL", "dump-ports-desc br0",
+        "dump-ports-desc br0 local", "dump-ports-desc br0 3")}
+    if version != 2:
+        LINES[f"-OOpenFlow{versions} del-flows br0"] = answers
+LINES |= {"dump-ports br0": Script(to_stats=encode(PortStatsReply(()), 1, 0))}
 LINES |= {"show br0": SHOWN, "show br0 -OOpenFlow10": Script(config=b"\0\6\xff\xff",
                                                            capabilities=frozenset())}
 

@@ -36,6 +36,29 @@ read32(const uint8_t *p)
     return (uint32_t) p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
 }
 
+/* Reads the number of a port as OpenFlow 1.0 has it; false if it is odd. */
+static bool
+read_number(const uint8_t *p, uint8_t version, uint32_t *number)
+{
+    *number = version == OF10 ? (uint32_t) p[0] << 8 | p[1] : read32(p);
+    bool is_known = version == OF10 || *number < PORTS_MAX
+                    || *number >= 0xffff0000 + PORTS_MAX;
+    *number &= 0xffff;
+    return is_known;
+}
+
+static void
+show_number(FILE *out, uint32_t number)
+{
+    for (size_t i = 0; i < N(port_names); i++) {
+        if (port_names[i].bits == number) {
+            fputs(port_names[i].name, out);
+            return;
+        }
+    }
+    fprintf(out, "%u", number);
+}
+
 static void
 show_bits(FILE *out, uint32_t bits, const struct named *names, size_t n)
 {
@@ -73,17 +96,14 @@ read_port(const uint8_t *p, uint8_t version, struct port *port)
 {
     const uint8_t *rest;
 
+    if (!read_number(p, version, &port->number)) {
+        return false;
+    }
     if (version == OF10) {
-        port->number = p[0] << 8 | p[1];
         port->mac = p + 2;
         rest = port->name = p + 8;
         rest += 16;
     } else {
-        uint32_t number = read32(p);
-        if (number >= PORTS_MAX && number < 0xffff0000 + PORTS_MAX) {
-            return false;
-        }
-        port->number = number & 0xffff;
         port->mac = p + 8;
         port->name = p + 16;
         rest = p + 32;
@@ -121,19 +141,10 @@ show_port(FILE *out, const struct port *port)
     static const char *const titles[4] = {
         "current:    ", "advertised: ", "supported:  ", "peer:       "
     };
-    const char *name = NULL;
     const uint8_t *mac = port->mac;
 
-    for (size_t i = 0; i < N(port_names); i++) {
-        if (port_names[i].bits == port->number) {
-            name = port_names[i].name;
-        }
-    }
-    if (name) {
-        fprintf(out, " %s", name);
-    } else {
-        fprintf(out, " %u", port->number);
-    }
+    fputs(" ", out);
+    show_number(out, port->number);
     fprintf(out, "(%.15s): addr:%02x:%02x:%02x:%02x:%02x:%02x\n"
             "     config:     ", (const char *) port->name,
             mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
@@ -233,11 +244,124 @@ features_show(FILE *out, const uint8_t *p, size_t size)
 bool
 port_desc_show(FILE *out, const uint8_t *p, size_t size)
 {
-    enum { DESC_HEAD = HEADER + 8 };
+    size_t head = HEADER + (p[0] == OF10 ? 4 : 8);
 
     fputs("\n", out);
-    return size >= DESC_HEAD
-           && show_ports(out, p + DESC_HEAD, size - DESC_HEAD, p[0]);
+    return size >= head && show_ports(out, p + head, size - head, p[0]);
+}
+
+struct counts {
+    uint32_t number;
+    const uint8_t *known;       /* Packets received, sent; bytes, dropped... */
+    const uint8_t *ethernet;    /* ...and of Ethernet; NULL: unknown. */
+    const uint8_t *duration;    /* Or NULL. */
+};
+
+/* Reads what one port has counted; returns its size, 0 if it is odd. */
+static size_t
+read_counts(const uint8_t *p, size_t size, uint8_t version,
+            struct counts *counts)
+{
+    enum { KNOWN = 8 * 8, ETHERNET = 4 * 8, PROPERTY = 8 + ETHERNET };
+    size_t each = 8 + KNOWN + ETHERNET + (version < OF13 ? 0 : 8);
+
+    *counts = (struct counts) { .known = p + 8 };
+    if (version < OF14) {
+        counts->ethernet = counts->known + KNOWN;
+        counts->duration = version < OF13 ? NULL : counts->ethernet + ETHERNET;
+        return size >= each && read_number(p, version, &counts->number)
+            ? each : 0;
+    }
+    if (size < 16 + KNOWN || !read_number(p + 4, version, &counts->number)) {
+        return 0;
+    }
+    each = p[0] << 8 | p[1];
+    counts->duration = p + 8;
+    counts->known = p + 16;
+    const uint8_t *property = counts->known + KNOWN;
+    if (each == 16 + KNOWN + PROPERTY && size >= each
+        && read32(property) == PROPERTY) {
+        counts->ethernet = property + 8;
+        return each;
+    }
+    return each == 16 + KNOWN ? each : 0;
+}
+
+static void
+show_count(FILE *out, const char *name, const uint8_t *p, const char *end)
+{
+    uint64_t count = p ? (uint64_t) read32(p) << 32 | read32(p + 4)
+                       : UINT64_MAX;
+
+    fprintf(out, count == UINT64_MAX ? "%s=?" : "%s=%llu", name,
+            (unsigned long long) count);
+    fputs(end, out);
+}
+
+static void
+show_counts(FILE *out, const struct counts *c)
+{
+    static const struct { const char *title, *names[7]; uint8_t at[7]; } rows[]
+        = {
+        { "rx ", { "pkts", "bytes", "drop", "errs", "frame", "over", "crc" },
+          { 0, 2, 4, 6, 8, 9, 10 } },
+        { "           tx ", { "pkts", "bytes", "drop", "errs", "coll" },
+          { 1, 3, 5, 7, 11 } },
+    };
+
+    fputs(c->number < 10 ? "  port  " : "  port ", out);
+    show_number(out, c->number);
+    fputs(": ", out);
+    for (size_t i = 0; i < N(rows); i++) {
+        fputs(rows[i].title, out);
+        for (size_t j = 0; j < 7 && rows[i].names[j]; j++) {
+            uint8_t at = rows[i].at[j];
+            bool is_last = j == 6 || !rows[i].names[j + 1];
+            show_count(out, rows[i].names[j], at < 8 ? c->known + 8 * at
+                       : c->ethernet ? c->ethernet + 8 * (at - 8) : NULL,
+                       is_last ? "\n" : ", ");
+        }
+    }
+    if (c->duration && read32(c->duration) != UINT32_MAX) {
+        uint32_t nanoseconds = read32(c->duration + 4);
+        char text[16] = "";
+        if (nanoseconds % 1000000 == 0) {
+            if (nanoseconds) {
+                snprintf(text, sizeof text, ".%03u", nanoseconds / 1000000);
+            }
+        } else {
+            size_t n = snprintf(text, sizeof text, ".%09u", nanoseconds);
+            while (text[n - 1] == '0') {
+                text[--n] = '\0';
+            }
+        }
+        fprintf(out, "           duration=%u%ss\n", read32(c->duration),
+                text);
+    }
+}
+
+bool
+port_stats_show(FILE *out, const uint8_t *p, size_t size)
+{
+    size_t at = HEADER + (p[0] == OF10 ? 4 : 8), begin = at, each;
+    struct counts counts;
+    unsigned n = 0;
+
+    if (size < begin) {
+        return false;
+    }
+    for (; at < size; at += each, n++) {
+        each = read_counts(p + at, size - at, p[0], &counts);
+        if (!each) {
+            return false;
+        }
+    }
+    fprintf(out, " %u ports\n", n);
+    for (at = begin; at < size; at += each) {
+        each = read_counts(p + at, size - at, p[0], &counts);
+        show_counts(out, &counts);
+    }
+    return true;
 }
 
 bool

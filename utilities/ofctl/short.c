@@ -1,5 +1,5 @@
 /* short.c: what ovs-ofctl can do without Python: add, change and delete
- * flows, dump them, sum them up, show a switch.
+ * flows, dump them, sum them up, show a switch and its ports.
  *
  * What is said to the switch and what it answers is then always the same, and
  * to start Python takes three times as long as all the rest.  At any option,
@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -40,7 +41,8 @@ enum {
     HELLO_WAIT_MS = 50,         /* For the peer, that says hello first. */
     WAIT_MS = 500,              /* For answers that take no time. */
     OF10 = 1, OF13 = 4, OF15 = 6,
-    TABLE_STATS = 3, TABLE_FEATURES = 12, PORT_DESC = 13,
+    TABLE_STATS = 3, PORT_STATS = 4, TABLE_FEATURES = 12, PORT_DESC = 13,
+    PORT_MAX = 0xff00, LOCAL = 0xfffe, ANY_PORT = 0xffff,
 };
 
 /* Types of messages that later versions have, too, but elsewhere. */
@@ -62,7 +64,8 @@ enum { NX_STATS_HEAD = 16, STATS_HEAD = 8 };
 
 struct peer {                   /* A switch. */
     int fd;
-    uint8_t version;
+    uint8_t version;            /* The latest of... */
+    uint8_t versions;           /* ...those that we speak: bits. */
     uint32_t xid;               /* Of the last message to it. */
     size_t at, size;            /* Of what was received and not dropped. */
     uint8_t data[2 * 65536];
@@ -234,9 +237,10 @@ hello_has(const uint8_t *hello, size_t size, uint8_t version)
 static bool
 peer_say_hello(struct peer *peer)
 {
-    uint8_t body[8] = { 0, 1, 0, 8, [7] = 1 << peer->version };
+    uint8_t body[8] = { 0, 1, 0, 8, [7] = peer->versions };
+    bool are_all = peer->versions == (2 << peer->version) - 2;
 
-    return peer_send(peer, HELLO, body, peer->version > OF10 ? 8 : 0, false);
+    return peer_send(peer, HELLO, body, are_all ? 0 : 8, false);
 }
 
 /* Connects and exchanges hellos.  A switch says hello at once: one that wants
@@ -380,12 +384,12 @@ peer_speak(struct peer *peer, uint32_t format)
 /* What a command line asks for. */
 struct order {
     enum flow_command command;
-    uint8_t version;
+    uint8_t version, versions;
     bool aggregate, has_stats, has_names;
     bool is_file;               /* 'flow' is the name of one with flows. */
-    bool shows;                 /* The switch, no flows. */
+    enum { FLOWS, SWITCH, PORTS, PORT_COUNTERS } shows;
     const char *bridge;
-    const char *flow;           /* "" if none is named. */
+    const char *flow;           /* Or port; "" if none is named. */
 };
 
 /* A flow that is to be added, changed or deleted. */
@@ -769,7 +773,7 @@ show_answer(FILE *out, struct peer *peer, const char *name, uint8_t request,
     const uint8_t *p = peer_data(peer);
 
     if (!size || !is_reply(peer, reply)
-        || (body_size && (size < HEADER + 8 || p[8] || p[9] != PORT_DESC
+        || (body_size && (size < HEADER + 4 || memcmp(p + HEADER, body, 2)
                           || p[10] || p[11]))) {
         return false;
     }
@@ -811,6 +815,56 @@ show_switch(struct peer *peer, const struct order *order)
     return is_known;
 }
 
+/* Reads which port is asked for. */
+static bool
+read_port(const char *text, uint32_t *port)
+{
+    size_t n = strlen(text);
+
+    if (!*text || !strcasecmp(text, "local")) {
+        *port = *text ? LOCAL : ANY_PORT;
+        return true;
+    }
+    if (n > 5 || text[strspn(text, "0123456789")]) {
+        return false;
+    }
+    *port = strtoul(text, NULL, 10);
+    return *port < PORT_MAX;
+}
+
+/* Shows the ports of a switch, or what they have counted. */
+static bool
+show_ports(struct peer *peer, const struct order *order)
+{
+    uint8_t version = peer->version, type = type_of(version, STATS_REPLY);
+    uint8_t body[16] = { 0 };
+    bool counts = order->shows == PORT_COUNTERS;
+    size_t head = version == OF10 ? 4 : 8, size = 0;
+    uint32_t port;
+    char *text = NULL;
+
+    if (!read_port(order->flow, &port)) {
+        return false;
+    }
+    body[1] = counts ? PORT_STATS : PORT_DESC;
+    if (version > OF10 && port >= PORT_MAX) {
+        body[head] = body[head + 1] = 0xff;
+    }
+    body[version == OF10 ? head : head + 2] = port >> 8;
+    body[version == OF10 ? head + 1 : head + 3] = port;
+    FILE *out = open_memstream(&text, &size);
+    bool is_known = out && peer_open(peer, order->bridge)
+        && show_answer(out, peer, counts ? "OFPST_PORT reply"
+                                         : "OFPST_PORT_DESC reply",
+                       type_of(version, STATS_REQUEST), body,
+                       counts || version == OF15 ? head + 8 : head, type,
+                       counts ? port_stats_show : port_desc_show);
+    peer_close(peer);
+    is_known = out && !fclose(out) && is_known && short_print(text, size);
+    free(text);
+    return is_known;
+}
+
 bool
 short_may_run(void)
 {
@@ -846,6 +900,26 @@ version_of(const char *name)
         : name[0] - '0' + OF10;
 }
 
+/* Reads the versions in 'text', between commas; false if there is anything
+ * else. */
+static bool
+read_versions(const char *text, struct order *order)
+{
+    order->version = order->versions = 0;
+    for (const char *p = text; p; p = strchr(p, ',')) {
+        char name[16];
+        p += p > text;
+        snprintf(name, sizeof name, "%.*s", (int) strcspn(p, ","), p);
+        uint8_t version = version_of(name);
+        if (!version) {
+            return false;
+        }
+        order->versions |= 1 << version;
+        order->version = order->version > version ? order->version : version;
+    }
+    return order->version != 0;
+}
+
 /* Takes one option, with 'next' as the word behind it; returns the number of
  * words that it is, 0 if it is not known here. */
 static int
@@ -862,12 +936,10 @@ read_option(const char *word, const char *next, bool *is_strict,
     } else if (!strcmp(word, "--no-names")) {
         order->has_names = false;
     } else if (!strcmp(word, "-O") || !strcmp(word, protocols)) {
-        order->version = next ? version_of(next) : 0;
-        return order->version ? 2 : 0;
+        return next && read_versions(next, order) ? 2 : 0;
     } else if (!strncmp(word, "-O", 2)
                || (!strncmp(word, protocols, n) && word[n] == '=')) {
-        order->version = version_of(word + (word[1] == 'O' ? 2 : n + 1));
-        return order->version != 0;
+        return read_versions(word + (word[1] == 'O' ? 2 : n + 1), order);
     } else {
         return 0;
     }
@@ -890,13 +962,16 @@ read_words(int argc, char **argv, struct order *order)
         { "dump-flows", false, FLOW_SELECT, FLOW_SELECT },
         { "dump-aggregate", false, FLOW_SELECT, FLOW_SELECT },
         { "show", false, FLOW_SELECT, FLOW_SELECT },
+        { "dump-ports", false, FLOW_SELECT, FLOW_SELECT },
+        { "dump-ports-desc", false, FLOW_SELECT, FLOW_SELECT },
     };
     const char *words[3] = { "", "", "" };
     bool is_strict = false, is_known = false;
     int n = 0;
 
     *order = (struct order) {
-        .version = OF10, .has_stats = true, .has_names = true
+        .version = OF10, .versions = 1 << OF10, .has_stats = true,
+        .has_names = true
     };
     for (int i = 1; i < argc;) {
         if (argv[i][0] == '-' && argv[i][1]) {
@@ -920,8 +995,10 @@ read_words(int argc, char **argv, struct order *order)
     }
     order->aggregate = !strcmp(words[0], "dump-aggregate");
     order->is_file = !strcmp(words[0], "add-flows");
-    order->shows = !strcmp(words[0], "show");
-    is_known = is_known && !(order->shows && n == 3);
+    order->shows = !strcmp(words[0], "show") ? SWITCH
+        : !strcmp(words[0], "dump-ports") ? PORT_COUNTERS
+        : !strcmp(words[0], "dump-ports-desc") ? PORTS : FLOWS;
+    is_known = is_known && !(order->shows == SWITCH && n == 3);
     order->bridge = words[1];
     order->flow = words[2];
     /* Terminals see names. */
@@ -942,10 +1019,12 @@ ofctl_short(int argc, char **argv, const char *root, struct short_talk *talk)
     peer.xid = 0;
     known_ports.n = 0;
     peer.version = order.version;
+    peer.versions = order.versions;
     int limit_ms = short_limit();
     time_t began = time(NULL);
     bool dumps = order.command == FLOW_SELECT;
-    bool is_done = order.shows ? show_switch(&peer, &order)
+    bool is_done = order.shows == SWITCH ? show_switch(&peer, &order)
+        : order.shows ? show_ports(&peer, &order)
         : dumps ? dump_flows(&peer, &order, root)
         : change_flows(&peer, &order, limit_ms, talk);
     if (is_done) {
