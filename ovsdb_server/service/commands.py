@@ -318,8 +318,8 @@ def cluster_commands(server: Server) -> tuple[Command, ...]:
     def cluster_leave(args: list[str]) -> None:
         of_cluster(membership(args[0]).leave)
 
-    def cluster_kick(args: list[str]) -> None:
-        of_cluster(membership(args[0]).kick, args[1])
+    def cluster_kick(args: list[str]) -> str | None:
+        return of_cluster(membership(args[0]).kick, args[1])
 
     def of_cluster(function: Callable, *args: object) -> str | None:
         try:

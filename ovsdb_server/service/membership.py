@@ -108,7 +108,7 @@ class Membership:
         """Begin to leave the cluster."""
         raise NotImplementedError
 
-    def kick(self, server: str) -> None:
+    def kick(self, server: str) -> str | None:
         """Begin to make another server leave; `server` is its address, id or beginning of it."""
         raise NotImplementedError
 

@@ -23,7 +23,7 @@ from ovsdb_server.engine.error import OvsdbError
 
 from .lockfile import LockFile
 
-MODE = 0o640
+MODE = 0o660
 
 MIN_CHECK_INTERVAL = 10 * 60
 MAX_CHECK_INTERVAL = 20 * 60

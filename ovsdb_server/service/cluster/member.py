@@ -720,13 +720,13 @@ class ClusterMember(Membership):
             raise ClusterError("the only server of a cluster cannot leave it")
         self._nursery.start_soon(self._remove, self.sid)
 
-    def kick(self, server: str) -> None:
+    def kick(self, server: str) -> str | None:
         for sid, address in self.log.servers.items():
             if server == address or len(server) >= 4 and sid.startswith(server.lower()):
                 if sid == self.sid:
                     return self.leave()
                 self._nursery.start_soon(self._remove, sid)
-                return None
+                return "started removal" if self.is_leader else "sent removal request to leader"
         raise ClusterError("unknown server")
 
     def change_election_timer(self, milliseconds: int) -> str:

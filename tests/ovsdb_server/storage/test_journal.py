@@ -118,7 +118,7 @@ def test_ephemeral_changes_are_not_written(path):
 
 
 def test_the_file_is_private_to_owner_and_group(path):
-    assert os.stat(path).st_mode & 0o777 == 0o640 & ~_umask()
+    assert os.stat(path).st_mode & 0o777 == 0o660 & ~_umask()
 
 
 def _umask():
