@@ -206,8 +206,6 @@ def flush_output() -> None:
     """Write out what was printed; a full disk is not told, as by the reference."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 

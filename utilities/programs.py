@@ -6,6 +6,7 @@ program's own name, and calls `start(name)` or, from C, `start_tool(name)`.  Eac
 every tool's way to its work.
 """
 
+import _io
 import _signal
 import os
 import sys
@@ -35,8 +36,8 @@ DAEMONS = ("ovs-vswitchd", "ovsdb-server")
 def start(name: str) -> None:
     """Run program `name` with the arguments of this process, and exit with its code.
 
-    Ctrl-C ends it as it ends a C program, without a traceback; a reader of our output that went
-    away ends it quietly.  A daemon sets its own signal handlers afterwards.
+    Ctrl-C ends it as it ends a C program, without a traceback.  A daemon sets its own signal
+    handlers afterwards.
     """
     sys.exit(_run(name))
 
@@ -62,14 +63,33 @@ def start_tool(name: str) -> None:
 _EXIT_UNWRITTEN = 120
 
 
+class _Output(_io.FileIO):
+    """A file whose trouble is not told, as by the reference: neither a full disk nor a reader that
+    went away keeps a tool from its work."""
+
+    def write(self, data) -> int | None:
+        """Write what can be written."""
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
+def forgive_output() -> None:
+    """Let nothing be told of what cannot be written to stdout."""
+    usual = sys.stdout
+    if usual is not None:
+        sys.stdout = _io.TextIOWrapper(
+            _io.BufferedWriter(_Output(1, "wb", closefd=False)), usual.encoding, usual.errors, "\n",
+            usual.line_buffering)
+
+
 def _run(name: str) -> int:
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    if name not in DAEMONS:
+        forgive_output()
     module = PROGRAMS[name]
     __import__(module)
-    try:
-        code = sys.modules[module].main(sys.argv[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = 1
+    code = sys.modules[module].main(sys.argv[1:])
+    sys.stdout.flush()
     return code

@@ -1,22 +1,19 @@
 """Thousands of damaged messages of every kind, as text: ours beside Debian's ovs-ofctl."""
 
-import json
 import random
 import re
 import shutil
 import struct
 import subprocess
-from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 from schema.openflow.messages import RAWS
-from tests.vswitchd.openflow.damage import damage
-from vswitchd.openflow.framing import OpenFlowError, identify, pack
+from tests.fuzz.structure import mutate, pieces, sound
+from vswitchd.openflow.framing import pack
 from vswitchd.openflow.print import format_message
 
-DATA = Path(__file__).parents[1] / "vswitchd" / "openflow" / "data"
 N_MESSAGES = 20000
 _MARK = re.compile(r"OFPT_ECHO_REQUEST \(xid=0xe[0-9a-f]{7}\): 0 bytes of payload\n")
 _HASH_TABLE = ("OFPBAC_BAD_SET_LEN", "OFPBAC_BAD_SET_TYPE", "OFPBMC_BAD_LEN")
@@ -27,28 +24,16 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("ovs-ofctl"), reason="ovs-ofctl is not installed")]
 
 
-def sound_messages() -> list[bytes]:
-    """One recorded message or more of each row and version, each kind as likely as any other."""
-    found = defaultdict(list)
-    for line in (DATA / "printed.jsonl").read_text().splitlines():
-        data = bytes.fromhex(json.loads(line)["message"])
-        try:
-            raw, header, _ = identify(data)
-        except OpenFlowError:
-            continue
-        if header.length == len(data) < 3000:
-            found[raw.name, header.version].append(data)
-    return [found[key] for key in sorted(found)]
-
-
 def corpus(seed: int) -> list[bytes]:
     rng = random.Random(seed)
-    sound = sound_messages()
+    groups = list(sound().values())
+    others = pieces(data for group in groups for data in group)
     rows = [(raw, version) for raw in RAWS for version in range(raw.low, min(raw.high, 6) + 1)]
     messages = []
     for number in range(N_MESSAGES):
         if rng.random() < 0.9:
-            data = damage(rng, rng.choice(rng.choice(sound)), rng.choice((0, 1, 1, 1, 2, 3, 5)))
+            data = mutate(rng, rng.choice(rng.choice(groups)), rng.choice((0, 1, 1, 1, 2, 3, 5)),
+                          others)
         else:
             raw, version = rng.choice(rows)
             size = raw.size + raw.unit * rng.choice((0, 1, 2, 8))

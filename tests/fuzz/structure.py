@@ -3,14 +3,22 @@
 OpenFlow is made of elements (type, length, body) within elements: actions, instructions, buckets,
 bands, properties, and OXM entries. `grow` finds what looks like them without knowing any layout,
 and changes one: its length, its type, its place, or what is in it; the lengths around it mostly
-follow, so that decoders get to the spot. Elements of other messages are put in the place of its own.
+follow, so that decoders get to the spot. Elements of other messages are put in the place of its
+own.
 Seeded: the same seed gives the same messages.
 """
 
+import json
 import random
 import struct
+from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
+
+from vswitchd.openflow.framing import OpenFlowError, identify
+
+RECORDED = Path(__file__).parents[1] / "vswitchd" / "openflow" / "data" / "printed.jsonl"
 
 _SMALL = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 40, 0x7F, 0x80, 0xFE, 0xFF)
 _TYPES = (*range(32), 0xFFFF, 0x8000, 0xFFFE)
@@ -18,6 +26,20 @@ _WORDS = (0, 1, 0xFF00, 0x154D, 0x2320, 0x4F4E4600, 0x005AD650, 0xFFFFFF00, 0xFF
           0xFFFFFFFD, 0xFFFFFFFE, 0xFFFFFFFF, 0x80000000, 0x7FFFFFFF)
 _STEPS = (-16, -8, -8, -4, -2, -1, 1, 2, 4, 8, 8, 16)
 _OXM_CLASSES = (0x0000, 0x0001, 0x1000, 0x8000, 0x8001, 0xFFFF)
+
+
+def sound() -> dict[tuple[str, int], list[bytes]]:
+    """{(row, version): messages that a real switch or ovs-ofctl sent}"""
+    found = defaultdict(list)
+    for line in RECORDED.read_text().splitlines():
+        data = bytes.fromhex(json.loads(line)["message"])
+        try:
+            raw, header, _ = identify(data)
+        except OpenFlowError:
+            continue
+        if header.length == len(data) < 3000:
+            found[raw.name, header.version].append(data)
+    return {key: found[key] for key in sorted(found)}
 
 
 class Element(NamedTuple):
@@ -79,7 +101,7 @@ def change(rng: random.Random, message: bytearray, others: list[bytes]) -> None:
         return
     at = rng.randrange(8, size)
     found = elements(bytes(message))
-    match rng.randrange(24):
+    match rng.randrange(26):
         case 0 | 1:
             message[at] = rng.choice(_SMALL)
         case 2:
@@ -125,7 +147,8 @@ def change(rng: random.Random, message: bytearray, others: list[bytes]) -> None:
             _replace(rng, message, inner, inner, pad)
             if rng.random() < 0.5:
                 old = int.from_bytes(message[one.length_at:one.length_at + 2], "big")
-                message[one.length_at:one.length_at + 2] = (old + len(pad) & 0xFFFF).to_bytes(2, "big")
+                message[one.length_at:one.length_at + 2] = (old + len(pad) & 0xFFFF).to_bytes(2,
+                                                                                              "big")
         case 19 | 20 | 21 if spots := oxms(bytes(message)):
             _change_oxm(rng, message, rng.choice(spots))
         case 22 if found:
@@ -136,6 +159,12 @@ def change(rng: random.Random, message: bytearray, others: list[bytes]) -> None:
                 message[one.at:one.at + one.size] = second
         case 23:
             message[rng.randrange(2)] = rng.choice(_SMALL)
+        case 24:
+            at &= ~7
+            message[at:at] = message[at:at + 8 * rng.randrange(1, 6)]
+        case 25:
+            at &= ~7
+            del message[at:at + 8 * rng.randrange(1, 4)]
         case _:
             message[at] = rng.choice((0, 1, 0xFF))
 

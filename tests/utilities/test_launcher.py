@@ -102,10 +102,12 @@ def test_text_is_utf8_in_the_c_locale(tmp_path, make):
 
 
 @MAKERS
-def test_reader_that_goes_away_ends_the_program_quietly(tmp_path, make):
-    path = make(tmp_path, "plain", "def main(argv):\n    print('probe\\n' * 1000000)\n")
-    result = subprocess.run(f"{path} | head -1", shell=True, capture_output=True, text=True)
-    assert (result.stdout, result.stderr) == ("probe\n", "")
+def test_reader_that_goes_away_changes_nothing(tmp_path, make):
+    path = make(tmp_path, "plain", "import sys\ndef main(argv):\n    print('probe\\n' * 1000000)\n"
+                "    print('done', file=sys.stderr)\n    return 3\n")
+    result = subprocess.run(["bash", "-c", f"set -o pipefail; {path} | head -1"],
+                            capture_output=True, text=True)
+    assert (result.stdout, result.stderr, result.returncode) == ("probe\n", "done\n", 3)
 
 
 def test_tool_keeps_its_name_arguments_and_exit_code_in_odd_places(tmp_path):

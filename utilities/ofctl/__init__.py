@@ -36,8 +36,10 @@ _OPTIONS = (
     ("bundle", NO_ARGUMENT, ""),
     ("color", OPTIONAL_ARGUMENT, ""),
     ("may-create", NO_ARGUMENT, ""),
+    ("pcap", NO_ARGUMENT, ""),
     ("read-only", NO_ARGUMENT, ""),
     ("detach", NO_ARGUMENT, ""),
+    ("no-self-confinement", NO_ARGUMENT, ""),
     ("no-chdir", NO_ARGUMENT, ""),
     ("pidfile", OPTIONAL_ARGUMENT, ""),
     ("overwrite-pidfile", NO_ARGUMENT, ""),
@@ -55,7 +57,7 @@ _OPTIONS = (
 
 _MANY = 1 << 30
 
-# Name, least and most arguments, usage, module and function, whether it changes the switch.
+# Name, least and most arguments, usage, module and function, whether --read-only forbids it.
 COMMANDS: tuple[tuple[str, int, int, str, str, bool], ...] = (
     ("show", 1, 1, "switch", "switch.show", False),
     ("monitor", 1, 4, "switch [misslen] [invalid_ttl] [watch:[...]]", "monitor.monitor", False),
@@ -73,7 +75,7 @@ COMMANDS: tuple[tuple[str, int, int, str, str, bool], ...] = (
     ("mod-flows", 2, 2, "switch flow", "flows.mod_flows", True),
     ("del-flows", 1, 2, "switch [flow]", "flows.del_flows", True),
     ("replace-flows", 2, 2, "switch file", "flows.replace_flows", True),
-    ("diff-flows", 2, 2, "source1 source2", "flows.diff_flows", False),
+    ("diff-flows", 2, 2, "source1 source2", "flows.diff_flows", True),
     ("add-meter", 2, 2, "switch meter", "meters.add_meter", True),
     ("mod-meter", 2, 2, "switch meter", "meters.mod_meter", True),
     ("del-meter", 2, 2, "switch meter", "meters.del_meters", True),
@@ -96,10 +98,11 @@ COMMANDS: tuple[tuple[str, int, int, str, str, bool], ...] = (
     ("benchmark", 3, 3, "target n count", "switch.benchmark", False),
     ("dump-ipfix-bridge", 1, 1, "switch", "switch.dump_ipfix_bridge", False),
     ("dump-ipfix-flow", 1, 1, "switch", "switch.dump_ipfix_flow", False),
-    ("ct-flush-zone", 2, 2, "switch zone", "switch.ct_flush_zone", True),
-    ("ct-flush", 1, 6, "switch [zone=N] [ct-orig-tuple [ct-reply-tuple]]", "groups.ct_flush", True),
-    ("ofp-parse", 1, 1, "file", "debug.ofp_parse", False),
-    ("ofp-parse-pcap", 1, _MANY, "pcap", "packets.ofp_parse_pcap", False),
+    ("ct-flush-zone", 2, 2, "switch zone", "switch.ct_flush_zone", False),
+    ("ct-flush", 1, 6, "switch [zone=N] [ct-orig-tuple [ct-reply-tuple]]", "groups.ct_flush",
+     False),
+    ("ofp-parse", 1, 1, "file", "debug.ofp_parse", True),
+    ("ofp-parse-pcap", 1, _MANY, "pcap", "packets.ofp_parse_pcap", True),
     ("add-group", 2, 2, "switch group", "groups.add_group", True),
     ("add-groups", 2, 2, "switch file", "groups.add_groups", True),
     ("mod-group", 2, 2, "switch group", "groups.mod_group", True),
@@ -110,28 +113,28 @@ COMMANDS: tuple[tuple[str, int, int, str, str, bool], ...] = (
     ("dump-group-stats", 1, 2, "switch [group]", "groups.dump_group_stats", False),
     ("dump-group-features", 1, 1, "switch", "switch.dump_group_features", False),
     ("bundle", 2, 2, "switch file", "groups.bundle", True),
-    ("add-tlv-map", 2, 2, "switch map", "groups.add_tlv_map", True),
-    ("del-tlv-map", 1, 2, "switch [map]", "groups.del_tlv_map", True),
+    ("add-tlv-map", 2, 2, "switch map", "groups.add_tlv_map", False),
+    ("del-tlv-map", 1, 2, "switch [map]", "groups.del_tlv_map", False),
     ("dump-tlv-map", 1, 1, "switch", "switch.dump_tlv_map", False),
     ("help", 0, _MANY, "", "help", False),
     ("list-commands", 0, _MANY, "", "list", False),
-    ("parse-flow", 1, 1, "", "flows.parse_flow_command", False),
-    ("parse-flows", 1, 1, "", "flows.parse_flows_command", False),
-    ("parse-group", 1, 1, "", "debug.parse_group", False),
-    ("parse-nx-match", 0, 0, "", "debug.parse_nxm", False),
-    ("parse-nxm", 0, 0, "", "debug.parse_nxm", False),
-    ("parse-oxm", 1, 1, "", "debug.parse_oxm", False),
-    ("parse-actions", 1, 1, "", "debug.parse_actions", False),
-    ("parse-instructions", 1, 1, "", "debug.parse_instructions", False),
-    ("parse-ofp10-match", 0, 0, "", "wire.parse_ofp10_match", False),
-    ("parse-ofp11-match", 0, 0, "", "wire.parse_ofp11_match", False),
-    ("parse-pcap", 1, _MANY, "", "packets.parse_pcap", False),
-    ("check-vlan", 2, 2, "", "wire.check_vlan", False),
-    ("print-error", 1, 1, "", "debug.print_error", False),
-    ("encode-error-reply", 2, 2, "", "debug.encode_error_reply", False),
-    ("ofp-print", 1, 2, "", "debug.ofp_print", False),
-    ("encode-hello", 1, 1, "", "debug.encode_hello", False),
-    ("parse-key-value", 1, _MANY, "", "debug.parse_key_value", False),
+    ("parse-flow", 1, 1, "", "flows.parse_flow_command", True),
+    ("parse-flows", 1, 1, "", "flows.parse_flows_command", True),
+    ("parse-group", 1, 1, "", "debug.parse_group", True),
+    ("parse-nx-match", 0, 0, "", "debug.parse_nxm", True),
+    ("parse-nxm", 0, 0, "", "debug.parse_nxm", True),
+    ("parse-oxm", 1, 1, "", "debug.parse_oxm", True),
+    ("parse-actions", 1, 1, "", "debug.parse_actions", True),
+    ("parse-instructions", 1, 1, "", "debug.parse_instructions", True),
+    ("parse-ofp10-match", 0, 0, "", "wire.parse_ofp10_match", True),
+    ("parse-ofp11-match", 0, 0, "", "wire.parse_ofp11_match", True),
+    ("parse-pcap", 1, _MANY, "", "packets.parse_pcap", True),
+    ("check-vlan", 2, 2, "", "wire.check_vlan", True),
+    ("print-error", 1, 1, "", "debug.print_error", True),
+    ("encode-error-reply", 2, 2, "", "debug.encode_error_reply", True),
+    ("ofp-print", 1, 2, "", "debug.ofp_print", True),
+    ("encode-hello", 1, 1, "", "debug.encode_hello", True),
+    ("parse-key-value", 1, _MANY, "", "debug.parse_key_value", True),
     ("compose-packet", 1, 2, "", "packets.compose_packet", False),
     ("parse-packet", 0, 0, "", "packets.parse_packet", False),
 )
@@ -154,7 +157,7 @@ class Settings:
         self.stats = True
         self.has_json = False
         self.daemon_options: dict[str, str | None] = {}
-        self.bare = self.bad_checksum = self.raw = False
+        self.bare = self.bad_checksum = self.raw = self.pcap = False
         self.tls = TlsFiles()
 
     def show_names(self) -> bool:
@@ -220,14 +223,11 @@ def _apply(options: list[tuple[str, str | None]]) -> Settings:
                 settings.protocols = protocol.parse_protocols(value)
                 settings.protocols_given = True
             case "packet-in-format":
-                from vswitchd.openflow.messages.session import PACKET_IN_FORMATS
-                if value not in PACKET_IN_FORMATS:
-                    raise Fatal(f"unknown packet-in format `{value}'")
-                settings.packet_in_format = value
+                settings.packet_in_format = protocol.parse_packet_in_format(value)
             case "protocols":
                 settings.versions = protocol.parse_versions(value)
                 settings.protocols_given = True
-            case "strict" | "readd" | "bundle" | "timestamp" | "raw":
+            case "strict" | "readd" | "bundle" | "timestamp" | "raw" | "pcap":
                 setattr(settings, name, True)
             case "may-create" | "read-only" | "bare":
                 setattr(settings, name.replace("-", "_"), True)

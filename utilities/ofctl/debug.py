@@ -97,7 +97,7 @@ def encode_error_reply(settings, arguments) -> None:
     from schema.openflow.errors import ERRORS
     from vswitchd.openflow.messages import encode
     from vswitchd.openflow.messages.base import hex_dump
-    from vswitchd.openflow.messages.session import answer_error, has_code
+    from vswitchd.openflow.messages.session import Error, has_code
     name = arguments[0]
     if name not in {error.name for error in ERRORS}:
         raise Fatal(f'unknown error "{name}"')
@@ -114,7 +114,7 @@ def encode_error_reply(settings, arguments) -> None:
         version = 1
     if not has_code(name, version):
         LOG.log("ofp_errors", ERR, f"cannot encode {name} for OpenFlow 1.{version - 1}")
-    data = encode(answer_error(name, request), version, header.xid)
+    data = encode(Error(name, request), version, header.xid)
     print(hex_dump(data, False), end="")
 
 

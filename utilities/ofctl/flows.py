@@ -326,7 +326,7 @@ def del_flows(settings, arguments) -> None:
 def _prepare_dump(settings, arguments, aggregate: bool):
     switch = arguments[0]
     text = arguments[1] if len(arguments) > 1 else ""
-    ports, tables = known_numbers(settings, switch) if text else ({}, {})
+    ports, tables = known_numbers(settings, switch, True) if text else ({}, {})
     flow = _parse(text, "match", ports, tables)
     connection = open_switch(settings, switch)
     # Naming a table takes no table ids in flow_mods.
@@ -361,8 +361,7 @@ def show_flows(settings, connection: Connection, replies: Iterable[bytes]) -> No
         return
     flows = fetch_flows(replies)
     _sort(settings, flows)
-    ports = port_names(settings, connection.name)
-    tables = table_names(settings, connection.name)
+    tables, ports = _names(settings, connection, bool(flows))
     if settings.has_json:
         from utilities.ofctl.json_output import describe_flow
         for flow in flows:
@@ -376,8 +375,7 @@ def show_flows(settings, connection: Connection, replies: Iterable[bytes]) -> No
 def _show_plain(settings, connection: Connection, replies: Iterable[bytes]) -> None:
     """Prints the flows as they come, but not before all are known to be sound."""
     frames = list(_open_replies(replies))
-    ports = port_names(settings, connection.name)
-    tables = table_names(settings, connection.name)
+    tables, ports = _names(settings, connection, any(frame.body for frame in frames))
     try:
         texts = list(write_flow_stats(frames, ports, tables, settings.stats))
     except OpenFlowError as error:
@@ -386,6 +384,13 @@ def _show_plain(settings, connection: Connection, replies: Iterable[bytes]) -> N
     sys.stdout.buffer.writelines(texts)
     sys.stdout.flush()
     connection.close()
+
+
+def _names(settings, connection: Connection, has_flows: bool):
+    """The names of tables and of ports, if they are to be shown; nobody is asked for no flows."""
+    if not has_flows:
+        return None, None
+    return table_names(settings, connection.name), port_names(settings, connection.name)
 
 
 def _open_replies(replies: Iterable[bytes]) -> Iterator[Frame]:
@@ -427,9 +432,9 @@ def _sort(settings, flows: list[FlowStats]) -> None:
 
 
 def dump_aggregate(settings, arguments) -> None:
+    from utilities.ofctl.switch import dump
     connection, request = _prepare_dump(settings, arguments, True)
-    for data in connection.transact_parts(request):
-        print_message(data, settings)
+    dump(settings, connection, request)
     connection.close()
 
 
@@ -487,12 +492,7 @@ def diff_flows(settings, arguments) -> int:
     names = None
     for side, source in enumerate(arguments):
         if _is_file(source):
-            other = arguments[1 - side]
-            ports = tables = {}
-            if not _is_file(other):
-                ports, tables = (known_numbers(settings, other, True) if settings.show_names()
-                                 else ({}, {}))
-            _read_file_side(settings, source, side, table, ports, tables)
+            _read_file_side(settings, source, side, table, {}, {})
         else:
             connection = open_switch(settings, source)
             chosen = agree_for_dump(settings, connection, protocol.ANY)
@@ -590,7 +590,7 @@ def packet_out(settings, arguments) -> None:
         packets = [value]
     elif len(arguments) > 3:
         from utilities.ofctl.ports import port_number
-        ports, tables = known_numbers(settings, switch)
+        ports, tables = known_numbers(settings, switch, True)
         port = port_number(settings, switch, arguments[1])
         try:
             actions, usable = parse_actions(arguments[2], ports, tables)

@@ -439,9 +439,11 @@ def bundle(settings, arguments) -> None:
     """Sends the flow_mods, group_mods and packet-outs of a file in one bundle."""
     from vswitchd.openflow.text import note_normal, parse_flow
     switch, name = arguments
-    settings.bundle = True
-    protocol.settle(settings)
     ports, tables = known_numbers(settings, switch)
+    settings.bundle = True
+    if not settings.protocols & protocol.OF13_UP:
+        settings.protocols = protocol.ANY
+    protocol.settle(settings)
     usable, makers = protocol.OF13_UP, []
     for number, line in read_lines(name):
         word, _, text = line.partition(" ")

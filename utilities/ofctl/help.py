@@ -38,12 +38,40 @@ For OpenFlow switches:
                               print packets received from SWITCH
   snoop SWITCH                snoop on SWITCH and its controller
   queue-get-config SWITCH [PORT]  print queue config for PORT
+  add-group SWITCH GROUP      add a group
+  add-groups SWITCH FILE      add the groups of FILE, or do what its lines say
+  mod-group SWITCH GROUP      change a group, or add it too with --may-create
+  del-groups SWITCH [GROUP]   delete GROUP, or all
+  insert-buckets SWITCH GROUP, remove-buckets SWITCH GROUP
+                              change single buckets of a group
+  dump-groups SWITCH [GROUP]  print groups
+  dump-group-stats SWITCH [GROUP]  print what groups have counted
+  dump-group-features SWITCH  print what groups can be
+  bundle SWITCH FILE          do what FILE says all at once, or nothing
+  add-meter SWITCH METER      add a meter
+  mod-meter SWITCH METER      change a meter
+  del-meters SWITCH [METER]   delete METER, or all
+  dump-meters SWITCH [METER]  print meters
+  meter-stats SWITCH [METER]  print what meters have counted
+  meter-features SWITCH       print what meters can be
+  add-tlv-map SWITCH MAP      map tunnel options to fields
+  del-tlv-map SWITCH [MAP]    take mappings away
+  dump-tlv-map SWITCH         print mappings
+  dump-ipfix-bridge SWITCH    print IPFIX statistics of the bridge
+  dump-ipfix-flow SWITCH      print IPFIX statistics of flows
+  ct-flush-zone SWITCH ZONE   forget the connections of a zone
+  ct-flush SWITCH [zone=N] [TUPLE [REPLY-TUPLE]]
+                              forget connections
 
 For OpenFlow switches and controllers:
   probe TARGET                probe whether TARGET is up
   ping TARGET [N]             latency of N-byte echos
   benchmark TARGET N COUNT    bandwidth of COUNT N-byte echos
 SWITCH or TARGET is an active OpenFlow connection method.
+
+Without a switch:
+  ofp-parse FILE              print the messages of FILE
+  ofp-parse-pcap PCAP         print the messages in captured TCP streams
 
 """
 

@@ -46,7 +46,7 @@ class _Words:
         return value
 
 
-def _parse_meter_mod(text: str, command: str) -> MeterMod:
+def parse_meter_mod(text: str, command: str) -> MeterMod:
     """The MeterMod that a meter's text means; "delete" needs no more than its number.
 
     Raises FlowTextError.
@@ -112,7 +112,7 @@ def _change_meter(settings, arguments, command: str) -> None:
     switch = arguments[0]
     text = arguments[1] if len(arguments) > 1 else "meter=all"
     try:
-        mod = _parse_meter_mod(text, command)
+        mod = parse_meter_mod(text, command)
     except FlowTextError as error:
         raise Fatal(str(error)) from None
     connection, _ = open_for_changes(settings, switch, protocol.OF13_UP)
@@ -144,7 +144,7 @@ def _meter_request(settings, arguments, make) -> None:
     meter = METER_ALL
     if len(arguments) > 1:
         try:
-            meter = _parse_meter_mod(arguments[1], "delete").config.meter
+            meter = parse_meter_mod(arguments[1], "delete").config.meter
         except FlowTextError as error:
             raise Fatal(str(error)) from None
     _require_protocols(settings, protocol.OF13_UP)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from utilities.command_line import LOG, WARN, Fatal
+from utilities.command_line import LOG, WARN, Fatal, print_error
 from utilities.ofctl.hex_text import read_hex
 from vswitchd.openflow.text import FlowTextError, format_flow, parse_exact_flow
 
@@ -23,9 +23,18 @@ def compose_packet(settings, arguments) -> int:
         raise Fatal(str(error)) from None
     payload = None
     if len(arguments) > 1:
-        payload = read_hex(arguments[1])
+        try:
+            payload = read_hex(arguments[1])
+        except Fatal:
+            raise Fatal(f"{arguments[1]}: trailing garbage in packet data") from None
     data = compose(wanted, payload, settings.bad_checksum)
-    if settings.bare:
+    if settings.pcap:
+        if sys.stdout.isatty():
+            raise Fatal("not writing pcap data to stdout; redirect to a file or pipe to tcpdump "
+                        "instead")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(_as_pcap(data, time.time()))
+    elif settings.bare:
         print(data.hex())
     else:
         print(hex_dump(data, False), end="")
@@ -59,10 +68,23 @@ def parse_packet(settings, arguments) -> None:
     print(_flow_line(sys.stdin.buffer.read(), None))
 
 
-def parse_pcap(settings, arguments) -> None:
+def parse_pcap(settings, arguments) -> int:
+    code = 0
     for name in arguments:
-        for _, data in read_pcap(name):
-            print(_flow_line(data, _ANY_PORT))
+        try:
+            for _, data in read_pcap(name):
+                print(_flow_line(data, _ANY_PORT))
+        except Fatal as fatal:
+            sys.stdout.flush()
+            print_error("ovs-ofctl", fatal.text)
+            code = fatal.code
+    return code
+
+
+def _as_pcap(data: bytes, wall: float) -> bytes:
+    """A recording of one frame."""
+    return struct.pack("<IHHiIIIIIII", 0xA1B2C3D4, 2, 4, 0, 0, 1518, 1, int(wall),
+                       int(wall * 1e6) % 1000000, len(data), len(data)) + data
 
 
 def read_pcap(name: str, code: int = 0) -> Iterator[tuple[float, bytes]]:

@@ -87,14 +87,14 @@ def version_named(name: str) -> int | None:
 
 
 def parse_versions(text: str) -> frozenset[int]:
-    """The versions that -O names.  Raises Fatal."""
+    """The versions that -O names, all if it names none.  Raises Fatal."""
     versions = set()
     for word in text.replace(",", " ").split():
         version = version_named(word)
         if version is None:
             raise Fatal(f'Unknown OpenFlow version: "{word}"')
         versions.add(version)
-    return frozenset(versions)
+    return frozenset(versions or _OF_VERSION)
 
 
 def format_versions(versions) -> str:
@@ -115,11 +115,19 @@ def parse_sort_field(name: str | None) -> str | None:
     return INFO[name].name
 
 
+def parse_packet_in_format(name: str) -> str:
+    """The format of packet-ins that -P names.  Raises Fatal."""
+    from vswitchd.openflow.messages.session import PACKET_IN_FORMATS        # Few runs need it.
+    found = {"openflow10": "standard", "nxm": "nxt_packet_in"}.get(name, name)
+    if found not in PACKET_IN_FORMATS:
+        raise Fatal(f"unknown packet-in format `{name}'")
+    return found
+
+
 def settle(settings) -> None:
     """Makes versions and formats agree, and with --bundle.  Raises Fatal."""
-    if settings.bundle:
-        settings.versions = settings.versions & to_versions(OF13_UP) or frozenset((5,))
-        settings.protocols = of_versions(settings.versions)
+    if settings.bundle and not settings.versions & to_versions(OF13_UP):
+        settings.versions = frozenset((5,))
     version_protocols = of_versions(settings.versions)
     if not settings.protocols & version_protocols:
         raise Fatal(

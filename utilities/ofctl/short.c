@@ -336,38 +336,55 @@ peer_tell(struct peer *peer, uint8_t type, const void *body, size_t size,
     return is_done;
 }
 
-/* Asks 'name' for the names that may stand in a flow, as always, on
- * connections of their own.  Those of tables do not matter: flow.c knows none.
- */
 static bool
-ask_names(struct peer *peer, const char *name, struct flow_ports *known)
+ask_tables(struct peer *peer, const char *name)
 {
     uint8_t version = peer->version;
-    uint8_t request = type_of(version, STATS_REQUEST);
-    uint8_t reply = type_of(version, STATS_REPLY);
     uint8_t tables[8] = {
         0, version < OF13 ? TABLE_STATS : TABLE_FEATURES
     };
+
+    if (!peer_open(peer, name)
+        || !peer_ask(peer, type_of(version, STATS_REQUEST), tables,
+                     version == OF10 ? 4 : 8, type_of(version, STATS_REPLY),
+                     NULL)) {
+        return false;
+    }
+    peer_close(peer);
+    return true;
+}
+
+static bool
+ask_ports(struct peer *peer, const char *name, struct flow_ports *known)
+{
+    uint8_t version = peer->version;
     uint8_t ports[16] = { 0, PORT_DESC };
 
     if (version == OF15) {
         memset(ports + 8, 0xff, 4);         /* Of all. */
     }
     if (!peer_open(peer, name)
-        || !peer_ask(peer, request, tables, version == OF10 ? 4 : 8, reply,
-                     NULL)) {
-        return false;
-    }
-    peer_close(peer);
-    if (!peer_open(peer, name)
         || !(version < OF13
              ? peer_ask(peer, FEATURES_REQUEST, NULL, 0, FEATURES_REPLY, known)
-             : peer_ask(peer, request, ports, version == OF15 ? 16 : 8,
-                        reply, known))) {
+             : peer_ask(peer, type_of(version, STATS_REQUEST), ports,
+                        version == OF15 ? 16 : 8,
+                        type_of(version, STATS_REPLY), known))) {
         return false;
     }
     peer_close(peer);
     return true;
+}
+
+/* Asks 'name' for the names that may stand in a flow, as always, on
+ * connections of their own.  Those of tables do not matter: flow.c knows none.
+ * Who dumps flows asks for 'ports_first'. */
+static bool
+ask_names(struct peer *peer, const char *name, bool ports_first,
+          struct flow_ports *known)
+{
+    return (!ports_first || ask_ports(peer, name, known))
+        && ask_tables(peer, name)
+        && (ports_first || ask_ports(peer, name, known));
 }
 
 /* Has a connection speak a flow format. */
@@ -531,7 +548,8 @@ send_lines(struct peer *peer, const struct order *order,
     uint32_t formats;
 
     if (!check_lines(order, lines, n, ports ? &any_ports : NULL, &formats)
-        || (ports && !ask_names(peer, order->bridge, &known_ports))
+        || (ports
+            && !ask_names(peer, order->bridge, false, &known_ports))
         || !check_lines(order, lines, n, ports, &formats)
         || !peer_open(peer, order->bridge)) {
         return false;
@@ -596,20 +614,18 @@ find_lines_text(const char *root)
     return text;
 }
 
-bool
+void
 short_print(const char *data, size_t size)
 {
-    size_t done = 0;
-
     signal(SIGPIPE, SIG_IGN);   /* As Python does. */
-    while (done < size) {
-        ssize_t n = write(1, data + done, size - done);
+    while (size) {
+        ssize_t n = write(1, data, size);
         if (n < 0 && errno != EINTR) {
-            return done || errno != EPIPE;
+            return;
         }
-        done += n > 0 ? n : 0;
+        data += n > 0 ? n : 0;
+        size -= n > 0 ? n : 0;
     }
-    return true;
 }
 
 struct output {
@@ -724,7 +740,7 @@ dump_flows(struct peer *peer, const struct order *order, const char *root)
         || !flow_make(order->flow, FLOW_SELECT, order->version,
                       order->aggregate, UINT32_MAX,
                       ports ? &any_ports : NULL, &request)
-        || (ports && !ask_names(peer, order->bridge, &known_ports))
+        || (ports && !ask_names(peer, order->bridge, true, &known_ports))
         || !flow_make(order->flow, FLOW_SELECT, order->version,
                       order->aggregate, UINT32_MAX, ports, &request)
         || !peer_open(peer, order->bridge)
@@ -747,7 +763,9 @@ dump_flows(struct peer *peer, const struct order *order, const char *root)
     if (!is_known && !may_go_on) {
         peer_close(peer);
     }
-    is_known = is_known && short_print(out.text ? out.text : "", out.size);
+    if (is_known) {
+        short_print(out.text, out.size);
+    }
     free(out.text);
     return is_known;
 }
@@ -810,7 +828,10 @@ show_switch(struct peer *peer, const struct order *order)
         && show_answer(out, peer, "OFPT_GET_CONFIG_REPLY", GET_CONFIG_REQUEST,
                        NULL, 0, GET_CONFIG_REPLY, config_show);
     peer_close(peer);
-    is_known = out && !fclose(out) && is_known && short_print(text, size);
+    is_known = out && !fclose(out) && is_known;
+    if (is_known) {
+        short_print(text, size);
+    }
     free(text);
     return is_known;
 }

@@ -33,9 +33,8 @@ bool short_may_run(void);
 /* Connects to the socket file 'path'; returns its fd or -1. */
 int short_connect(const char *path);
 
-/* Writes all of 'data' to stdout; false if nothing was as nobody reads it.  A
- * full disk is not told, as by Python. */
-bool short_print(const char *data, size_t size);
+/* Writes all of 'data' to stdout; trouble is not told, as by Python. */
+void short_print(const char *data, size_t size);
 
 /* How long this process may live, in ms, -1: as long as it likes; and what is
  * left of it for Python when it 'began' a while ago. */

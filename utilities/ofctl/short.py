@@ -201,10 +201,5 @@ def _dump(settings, peer: _Peer) -> None:
 
 def _print(out: list[bytes]) -> None:
     flush_output()
-    try:
-        sys.stdout.buffer.writelines(out)
-    except BrokenPipeError:
-        raise
-    except OSError:
-        pass                            # A full disk is not told.
+    sys.stdout.buffer.writelines(out)
     flush_output()

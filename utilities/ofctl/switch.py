@@ -24,9 +24,9 @@ from vswitchd.openflow.print import log_error
 def dump(settings, connection: Connection, request) -> None:
     """Sends a request and prints every part of the answer."""
     for data in connection.transact_parts(request):
-        # Asked for after the request is on its way, on a connection of their own.
-        ports = port_names(settings, connection.name)
+        # Asked for when the answer has come, on connections of their own.
         tables = table_names(settings, connection.name)
+        ports = port_names(settings, connection.name)
         print_message(data, settings, 1, ports, tables)
 
 
@@ -48,8 +48,7 @@ def send_silent(settings, connection: Connection, *values) -> None:
 def show(settings, arguments) -> None:
     switch = arguments[0]
     connection = open_switch(settings, switch)
-    data = connection.transact(FeaturesRequest())
-    print_message(data, settings)
+    print_message(connection.transact(FeaturesRequest()), settings)
     if connection.version >= OF13:
         from vswitchd.openflow.messages.port import PortDescRequest
         dump(settings, connection, PortDescRequest())
@@ -199,14 +198,13 @@ def queue_stats(settings, arguments) -> None:
 def queue_get_config(settings, arguments) -> None:
     from vswitchd.openflow.messages.queue import QueueConfigRequest
     switch = arguments[0]
-    connection = open_switch(settings, switch)
     port, queue = _port_and_queue(settings, arguments)
+    connection = open_switch(settings, switch)
     if connection.version == OF10 and port == PORT_NONE:
         second = open_switch(settings, switch)
-        numbers = sorted(p.number for p in fetch_ports(second) if p.number < 0xFF00)
+        for number in sorted(p.number for p in fetch_ports(connection) if p.number < 0xFF00):
+            dump(settings, second, QueueConfigRequest(number, queue))
         second.close()
-        for number in numbers:
-            print_message(connection.transact(QueueConfigRequest(number, queue)), settings)
     else:
         dump(settings, connection, QueueConfigRequest(port, queue))
     connection.close()
@@ -311,8 +309,8 @@ def mod_table(settings, arguments) -> None:
     )
     from vswitchd.openflow.value_text import FlowTextError, parse_table
     switch, table_text, setting = arguments
-    table = 255 if table_text.lower() == "all" else (
-        parse_table(table_text, table_numbers(settings, switch)))
+    names = table_numbers(settings, switch)
+    table = 255 if table_text.lower() == "all" else parse_table(table_text, names)
     if table is None:
         raise Fatal(f'unknown table "{table_text}"')
     try:

@@ -321,7 +321,7 @@ print_reply(const struct text *text, const char *target, int *code)
         is_known = write(2, said->start, said->size) >= 0;
         *code = 2;
     } else if (is_known) {
-        is_known = short_print(said->start, said->size);
+        short_print(said->start, said->size);
         *code = 0;
     }
     free(reply.result.start);

@@ -163,11 +163,6 @@ def encode_error(value: Error, version: int):
     return "OFPT_ERROR", head + value.data
 
 
-def answer_error(name: str, request: bytes) -> Error:
-    """The error that answers `request`, quoting its first 64 bytes."""
-    return Error(name, request[:64])
-
-
 def show_error(frame: Frame, out: list[str], style: Style) -> None:
     error = decode_error(frame)
     if not error.name:
