@@ -101,7 +101,7 @@ def encode_group(group, xid: int) -> bytes:
 
 def encode_meter(text: str, xid: int) -> bytes:
     """A meter_mod of OpenFlow 1.3."""
-    return encode(meters._parse_meter_mod(text, "add"), 4, xid)
+    return encode(meters.parse_meter_mod(text, "add"), 4, xid)
 
 
 # Packets.
