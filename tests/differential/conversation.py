@@ -179,8 +179,7 @@ def bundle_control(speaker: Speaker) -> bytes:
 
 def bundle_add(speaker: Speaker) -> bytes:
     rng = speaker.rng
-    make = rng.choice((flow_mod, flow_mod, flow_mod, group_mod, packet_out, port_mod, meter_mod,
-                       echo))
+    make = rng.choice((flow_mod, flow_mod, flow_mod, group_mod, port_mod, meter_mod, echo))
     inner = make(speaker)
     if rng.random() < 0.95:             # They have the same number mostly.
         speaker._xid = int.from_bytes(inner[4:8], "big") - 1
