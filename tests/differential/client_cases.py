@@ -19,7 +19,7 @@ other-config:datapath-id=fedcba9876543210 other-config:hwaddr=aa:55:aa:55:00:00 
 protocols=OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15 \
 flow_tables:1=@t -- --id=@t create Flow_Table name=t1 \
 -- add-br br1 -- set bridge br1 datapath-type=dummy fail-mode=secure protocols=OpenFlow13 \
-other-config:hwaddr=aa:55:aa:55:00:10
+other-config:hwaddr=aa:55:aa:55:00:10 > setup
 ovs-vsctl add-port br0 p1 -- set Interface p1 type=dummy ofport_request=1
 ovs-vsctl add-port br0 p2 -- set Interface p2 type=dummy ofport_request=2"""
 RESET = """o() { ovs-ofctl -O OpenFlow15 "$@"; }
@@ -463,7 +463,7 @@ _OPTIONS: tuple[tuple[int, Callable[[random.Random], str]], ...] = (
                                        "console:off", "bad", "ofctl",
                                       "syslog:off", "ofp_util:console:dbg", "console:warn"))),
     (1, lambda rng: "--color=" + rng.choice(("never", "auto", "bad"))),
-    (1, lambda rng: rng.choice(("--version", "--bad", "-V", "--option", "--names=x", "-q",
+    (1, lambda rng: rng.choice(("--version", "--zork", "-V", "--names=x", "-q",
                                 "--na"))))
 
 
@@ -490,10 +490,10 @@ def case(rng: random.Random) -> Case:
 
 CTL = "ovs-appctl -t $PWD/ctl ofctl/"
 _WATCHES = ("watch:", "watch:!own", "watch:!initial", "watch:!add,!delete", "watch:table=1",
-            "watch:out_port=p2",
+            "watch:out_port=2",
             "watch:ip", "watch:table=t1,!actions", "watch:in_port=p1,!modify", "watch:bad=1",
             "watch:out_group=1",
-            "watch:table=nosuch", "watch:out_port=nosuch", "watch:table")
+            "watch:table=nosuch", "watch:table")
 
 
 def watching(rng: random.Random) -> Case:

@@ -31,12 +31,14 @@ SOCKETS = ("br0.mgmt", "br0.snoop", "br1.mgmt", "br1.snoop")
 _RULES = (
     (r"(?m)^\d{4}-\d\d-\d\dT[\d:.]+Z\|\d+\|", "STAMP|"), (r"time=[\d.]+ ms", "time=T"),
     (r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}: ", "STAMP: "),
-    (r"Finished in .*", "Finished"), (r"used [\d.]+", "used"),
-    (r"duration=[\d.]+s|(idle|hard)_age=\d+, ?|duration[:=]?[\d.]+s?", "T"),
+    (r"Finished in .*", "Finished"), (r"(pkts|bytes|lookup|matched|n_packets)=\d+", r"\1=N"),
+    (r"(received: OFPT_HELLO.*)\(xid=\w+\)", r"\1"),
+    (r"(failed to connect to socket) \((Protocol error|Broken pipe|Connection reset by peer)\)", r"\1"), (r"used [\d.]+", "used"),
+    (r"(idle|hard)_age=\d+, ?|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", ""),
+    (r"duration[:=]?[\d.]+s?", "T"),
     (r"\(Open vSwitch\).*", "VERSION"),
     (r"(?m)^.*\b(INFO|DBG)\|.*\b(opened log file|closing log).*\n", ""),
 )
-_ECHO = re.compile(rb"^.[\2\3]", re.S)
 MONITORED = 0.04                # How many cases are monitors.
 
 
@@ -48,6 +50,14 @@ class Outcome:
     stderr: str
     code: int
     said: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def _shown(message: bytes) -> str:
+    """A message without what is chance: what echoes hold, and whether a switch that speaks none of
+    our versions is told so before it has hung up."""
+    if message[1:2] == b"\1":
+        return ""
+    return message[:8].hex() if message[1:2] in (b"\2", b"\3") else message.hex()
 
 
 class Side:
@@ -108,9 +118,8 @@ class Side:
                 texts.append(self._clean(file.read().decode("utf-8", "surrogateescape")))
             for file in {*files, out}:
                 file.close()
-        said = tuple((name, tuple(message.hex() if not _ECHO.match(message) else message[:8].hex()
-                                  for message in cut(heard))) for name,
-                     heard in self.recorder.take())
+        said = tuple((name, tuple(shown for message in cut(heard) if (shown := _shown(message))))
+                     for name, heard in self.recorder.take())
         return Outcome(*texts, code, said)
 
     def _fork(self, what: Case, files: list[int]) -> int:
@@ -139,7 +148,8 @@ class Side:
         """What the switch holds."""
         return normal(self.switch.run(
             "for c in dump-flows dump-groups dump-meters dump-tlv-map; do "
-            "ovs-ofctl -OOpenFlow15 --no-stats $c br0; done; ovs-ofctl --no-stats dump-flows br1; "
+            "ovs-ofctl -OOpenFlow15 --no-stats $c br0; done; "
+            "ovs-ofctl -OOpenFlow13 --no-stats dump-flows br1; "
             "ovs-ofctl show br0"), self.switch.directory)
 
     def close(self) -> None:
@@ -176,7 +186,7 @@ def _start(argv: list[str]) -> int:
 
 def our_tool(directory: Path) -> Path:
     """Our ovs-ofctl as it is installed; it is made unless it is there."""
-    installed = Path(sys.executable).parent / "ovs-ofctl"
+    installed = Path(os.environ.get("OVS_OFCTL") or Path(sys.executable).parent / "ovs-ofctl")
     if installed.exists():
         return installed
     place = directory / "tools"

@@ -341,13 +341,17 @@ def open_switch(settings, name: str, snoop: bool = False) -> Connection:
 def connect(settings, name: str, suffix: str = "mgmt") -> Connection:
     """Connects without a word.  Raises Fatal."""
     if ":" in name:
-        return _connect_method(settings, name)
+        connection = _connect_method(settings, name)
+        LOG.log("ofctl", DBG, f"connecting to {name}")
+        return connection
     rundir = run_directory()
-    short = name.rpartition("@")[0] and name.split("@", 1)[1] or name
+    short = name.partition("@")[2] if "@" in name else name
     for path in (name, f"{rundir}/{name}.{suffix}", f"{rundir}/{short}.{suffix}"):
         full = os.path.join(rundir, path)
         try:
-            return Connection(address.connect_unix(full, is_plain=True), name, f"unix:{path}")
+            connection = Connection(address.connect_unix(full, is_plain=True), name, f"unix:{path}")
+            LOG.log("ofctl", DBG, f"connecting to {connection.remote}")
+            return connection
         except FileNotFoundError:
             continue
         except OSError as error:

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
-from schema.openflow.limits import BUFFER_NONE, PORT_CONTROLLER
+from schema.openflow.limits import BUFFER_NONE, PORT_CONTROLLER, PORT_LOCAL, PORT_MAX, PORT_NONE
 from utilities.begun import begun
 from utilities.command_line import Fatal
 from utilities.ofctl import protocol
@@ -151,7 +151,7 @@ def _parse(text: str, command: str, ports, tables) -> ParsedFlow:
     return flow
 
 
-def read_file(name: str) -> bytes:
+def read_file(name: str, complaint: str = "open failed") -> bytes:
     """What is in a file; '-' is stdin.  Raises Fatal."""
     try:
         if name == "-":
@@ -160,7 +160,7 @@ def read_file(name: str) -> bytes:
         with open(name, "rb") as file:
             return file.read()
     except OSError as error:
-        raise Fatal(f"{name}: open failed ({error.strerror})") from None
+        raise Fatal(f"{name}: {complaint} ({error.strerror})") from None
 
 
 def read_lines(name: str, data: bytes | None = None) -> list[tuple[int, str]]:
@@ -460,15 +460,16 @@ _Table = dict[tuple[int, int, Match], list]
 
 def _read_file_side(settings, name: str, side: int, table: _Table, ports, tables) -> int:
     usable = protocol.ANY
-    for flow in read_flows(name, "add", ports, tables, False):
+    data = read_file(name, "open")
+    for flow in read_flows(name, "add", ports, tables, False, data):
         usable &= flow.usable
-        _put_side(table, flow, side, flow.new_cookie)
+        _put_side(table, flow, side, flow.new_cookie, flow.flags)
     return usable
 
 
-def _put_side(table: _Table, flow, side: int, cookie: int) -> None:
+def _put_side(table: _Table, flow, side: int, cookie: int, flags: int) -> None:
     number = 0 if flow.table == _TABLE_ANY else flow.table
-    version = _Version(cookie, flow.idle_timeout, flow.hard_timeout, flow.importance, flow.flags,
+    version = _Version(cookie, flow.idle_timeout, flow.hard_timeout, flow.importance, flags,
                        flow.actions)
     table.setdefault((number, -flow.priority, flow.match), [None, None])[side] = version
 
@@ -476,7 +477,8 @@ def _put_side(table: _Table, flow, side: int, cookie: int) -> None:
 def _read_switch_side(connection: Connection, chosen: int, side: int, table: _Table) -> None:
     form = "nxm" if chosen & (protocol.OF10_NXM | protocol.OF10_NXM_TID) else "of"
     for flow in fetch_flows(connection.transact_parts(FlowStatsRequest(EMPTY, form=form))):
-        _put_side(table, flow, side, flow.cookie)
+        # What the switch tells of flags is not compared, nor put in what is sent.
+        _put_side(table, flow, side, flow.cookie, 0)
 
 
 def _in_order(table: _Table):
@@ -556,12 +558,10 @@ def replace_flows(settings, arguments) -> None:
 
 def _make_change(command: str, key, version: _Version, chosen: int) -> bytes:
     number, priority, match = key
-    adding = command == "add"
     flow = ParsedFlow(
-        command, match, -priority, version.actions if adding else (), number, 0, 0,
-        version.cookie if adding else 0, False, version.idle if adding else 0,
-        version.hard if adding else 0, version.importance if adding else 0, NONE, 0xFFFFFFFF,
-        version.flags if adding else 0, protocol.ANY)
+        command, match, -priority, version.actions if command == "add" else (), number, 0, 0,
+        version.cookie, False, version.idle, version.hard, version.importance, NONE, 0xFFFFFFFF,
+        version.flags, protocol.ANY)
     mod, of_version = make_flow_mod(flow, chosen)
     return encode(mod, of_version, next_xid())
 
@@ -599,7 +599,7 @@ def packet_out(settings, arguments) -> None:
         packets = [PacketOut(read_packet(text), actions, Match.of(in_port=port))
                    for text in arguments[3:]]
     else:
-        raise Fatal("Too many arguments" if len(arguments) > 1 else "Too few arguments")
+        raise Fatal(f"Too many arguments ({len(arguments) + 1})")
     connection, chosen = open_for_changes(settings, switch, usable)
     for value in packets:
         send_silent(settings, connection, [encode(value, connection.version, next_xid())])
@@ -616,19 +616,22 @@ def parse_packet_out(text: str, ports, tables):
     head = text[:at] if equals >= 0 else text
     data, words, metadata = None, [], False
     for key, value in key_values(head):
+        if not value:
+            raise Fatal(f"field {key} missing value")
         if key == "packet":
             try:
                 data = read_packet(value)
             except Fatal as error:
                 raise Fatal(f"packet: {error.text}") from None
         else:
-            if not value:
-                raise Fatal(f"field {key} missing value")
             if key not in INFO:
                 raise Fatal(f"unknown keyword {key}")
             if key == "in_port":
-                if parse_port(value, ports) is None:
+                port = parse_port(value, ports)
+                if port is None:
                     raise Fatal(f"{value} is not a valid OpenFlow port")
+                if port > PORT_MAX and port not in (PORT_CONTROLLER, PORT_LOCAL, PORT_NONE):
+                    raise Fatal(f"{value} is not a valid OpenFlow port for PACKET_OUT")
             else:
                 metadata = True
             words.append(f"{key}={value}")

@@ -10,7 +10,6 @@ from itertools import count
 from schema.openflow.limits import (
     BUCKET_ALL, BUCKET_FIRST, BUCKET_LAST, GROUP_ALL, GROUP_ANY, PORT_MAX, PORT_NONE,
 )
-from schema.openflow.messages import OF10, OF15
 from utilities.command_line import Fatal
 from utilities.ofctl import protocol
 from utilities.ofctl.connection import next_xid, note, open_switch
@@ -88,6 +87,8 @@ def _parse_head(head: str, command: str) -> dict:
         if command not in commands:
             raise FlowTextError(complaint)
         values[key] = parse(value, command)
+    if command == "insert_bucket" and values.get("command_bucket_id") == BUCKET_ALL:
+        raise FlowTextError("command_bucket_id=all is not permitted")
     if "group_id" not in values and command != "delete":
         raise FlowTextError("must specify a group_id")
     if command in _DEFINING and "type" not in values:
@@ -109,7 +110,7 @@ def parse_group_mod(text: str, command: str, ports, tables) -> tuple[GroupMod, i
     values = _parse_head(head, command)
     kind = values.get("type")
     usable = protocol.ANY
-    if command == "remove_bucket" or "selection_method" in values and not bucket_texts:
+    if command in _ABOUT_BUCKETS or "selection_method" in values and not bucket_texts:
         usable = protocol.WITH_BUCKET_COMMANDS
     buckets = []
     for bucket_text in bucket_texts:
@@ -207,8 +208,6 @@ def _send_groups(settings, switch: str, groups) -> None:
     connection, _ = open_for_changes(settings, switch, usable)
     messages = []
     for mod, _ in groups:
-        if mod.command == "insert_bucket" and OF10 < connection.version < OF15:
-            raise Fatal("insert-bucket needs OpenFlow 1.5 or later ('-O OpenFlow15')")
         data = encode(mod, connection.version, next_xid())
         if settings.bundle:
             messages.append(data)
@@ -339,7 +338,7 @@ def del_tlv_map(settings, arguments) -> None:
 
 
 def ct_flush(settings, arguments) -> None:
-    from vswitchd.openflow.messages.switch import CtFlush
+    from vswitchd.openflow.messages.switch import CtFlush, CtTuple
     words = list(arguments[1:])
     zone, masked = None, {}
     while words and words[0].startswith(("zone=", "mark=", "labels=")):
@@ -357,7 +356,7 @@ def ct_flush(settings, arguments) -> None:
         except FlowTextError as error:
             raise Fatal(f"Failed to parse ct-tuple: {error}") from None
         protocol_number = number or protocol_number
-        sides.append(side)
+        sides.append(None if side == CtTuple() else side)
     sides += [None] * (2 - len(sides))
     connection = open_switch(settings, arguments[0])
     send_silent(settings, connection, [encode(

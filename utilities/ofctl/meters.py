@@ -51,13 +51,13 @@ def parse_meter_mod(text: str, command: str) -> MeterMod:
 
     Raises FlowTextError.
     """
-    head, *rest = re.split(r"bands?=", text, maxsplit=1)
+    head, *rest = [text] if command == "delete" else re.split(r"bands?=", text, maxsplit=1)
     if command != "delete" and (not rest):
         raise FlowTextError("must specify bands")
     meter, flags = None, 0
     words = _Words(head)
     while key := words.name():
-        if key in FLAGS:
+        if key in FLAGS and command != "delete":
             flags |= FLAGS[key]
             continue
         value = words.value_of(key)

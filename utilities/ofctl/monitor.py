@@ -15,6 +15,7 @@ from utilities.ofctl.connection import (
 )
 from utilities.ofctl.hex_text import read_hex
 from utilities.ofctl.ports import port_names, table_names
+from utilities.ofctl.switch import fetch_config, send_silent
 from vswitchd.openflow.framing import HEADER, OpenFlowError, identify
 from vswitchd.openflow.messages import decode, encode
 from vswitchd.openflow.messages.session import (
@@ -35,7 +36,6 @@ _COMMANDS = {
 
 def _set_config(settings, connection: Connection, **changes) -> None:
     """Reads the switch's configuration, changes it and sends it back."""
-    from utilities.ofctl.switch import fetch_config, send_silent
     config = fetch_config(connection)
     values = {"fragments": config.fragments, "miss_send_len": config.miss_send_len,
               "invalid_ttl": config.invalid_ttl} | changes
@@ -71,6 +71,9 @@ def monitor(settings, arguments) -> None:
             _set_config(settings, connection, miss_send_len=int(digits) & 0xFFFF)
         elif word == "invalid_ttl":
             _set_config(settings, connection, invalid_ttl=True)
+            if not fetch_config(connection).invalid_ttl:
+                raise Fatal("setting invalid_ttl_to_controller failed (this switch probably "
+                            "doesn't support this flag)")
         elif word.startswith("watch:"):
             _watch(settings, connection, word[6:])
         elif word == "resume":
@@ -88,8 +91,13 @@ def monitor(settings, arguments) -> None:
 
 def _watch(settings, connection: Connection, text: str) -> None:
     from utilities.ofctl.flows import parse_watch
-    from utilities.ofctl.switch import dump
-    dump(settings, connection, parse_watch(settings, connection.name, text))
+    request = parse_watch(settings, connection.name, text)
+    data = encode(request, connection.version, next_xid())
+    if settings.verbosity:
+        print_message(data, settings, 0)
+    connection.send_bytes(data)
+    for reply in connection.receive_parts(int.from_bytes(data[4:8], "big")):
+        print_message(reply, settings)
     sys.stdout.flush()
 
 
@@ -107,8 +115,6 @@ class _Monitor:
         self._connection = connection
         self._answers_echo = answers_echo
         self._resume = resume
-        self._ports = port_names(settings, connection.name)
-        self._tables = table_names(settings, connection.name)
         self._barrier: Request | None = None
         self._is_blocked = False
         self._exiting: Request | None = None
@@ -144,7 +150,10 @@ class _Monitor:
             self._show(data)
 
     def _print(self, data: bytes, extra: int) -> None:
-        print_message(data, self._settings, extra, self._ports, self._tables, sys.stderr)
+        # Names are asked for when there is something to show.
+        tables = table_names(self._settings, self._connection.remote)
+        ports = port_names(self._settings, self._connection.remote)
+        print_message(data, self._settings, extra, ports, tables, sys.stderr)
 
     def _show(self, data: bytes) -> None:
         if self._settings.timestamp:

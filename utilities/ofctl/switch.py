@@ -5,9 +5,10 @@ Each function takes (settings, arguments) and returns an exit code or None for 0
 
 import sys
 import time
+from dataclasses import replace
 
-from schema.openflow.limits import PORT_NONE, QUEUE_ALL
-from schema.openflow.messages import OF10, OF13, VERSION_NAMES
+from schema.openflow.limits import PORT_NONE, QUEUE_ALL, TABLE_ALL
+from schema.openflow.messages import OF10, OF13, OF14, VERSION_NAMES
 from utilities.command_line import Fatal
 from utilities.ofctl.connection import (
     Connection, next_xid, open_reply, open_switch, print_message, read_reply, warn,
@@ -25,8 +26,8 @@ def dump(settings, connection: Connection, request) -> None:
     """Sends a request and prints every part of the answer."""
     for data in connection.transact_parts(request):
         # Asked for when the answer has come, on connections of their own.
-        tables = table_names(settings, connection.name)
-        ports = port_names(settings, connection.name)
+        tables = table_names(settings, connection.remote)
+        ports = port_names(settings, connection.remote)
         print_message(data, settings, 1, ports, tables)
 
 
@@ -235,11 +236,13 @@ def dump_group_features(settings, arguments) -> None:
 
 def ct_flush_zone(settings, arguments) -> None:
     from vswitchd.openflow.messages.switch import CtFlushZone
-    text = arguments[1]
-    if not text.isdigit() or int(text) > 0xFFFF:
-        raise Fatal(f'invalid zone_id "{text}"')
+    from vswitchd.openflow.value_text import FlowTextError, parse_u16
+    try:
+        zone = parse_u16(arguments[1], "zone_id")
+    except FlowTextError as error:
+        raise Fatal(str(error)) from None
     connection = open_switch(settings, arguments[0])
-    send_silent(settings, connection, CtFlushZone(int(text)))
+    send_silent(settings, connection, CtFlushZone(zone))
     connection.close()
 
 
@@ -304,13 +307,11 @@ def benchmark(settings, arguments) -> None:
 def mod_table(settings, arguments) -> None:
     """Changes what a table does on a miss (1.1, 1.2), or its eviction and vacancy (1.4)."""
     from utilities.ofctl.ports import table_numbers
-    from vswitchd.openflow.messages.table_config import (
-        TableDescRequest, TableMod, iterate_table_descs, parse_table_mod,
-    )
+    from vswitchd.openflow.messages.table_config import parse_table_mod
     from vswitchd.openflow.value_text import FlowTextError, parse_table
     switch, table_text, setting = arguments
     names = table_numbers(settings, switch)
-    table = 255 if table_text.lower() == "all" else parse_table(table_text, names)
+    table = TABLE_ALL if table_text.lower() == "all" else parse_table(table_text, names)
     if table is None:
         raise Fatal(f'unknown table "{table_text}"')
     try:
@@ -323,14 +324,23 @@ def mod_table(settings, arguments) -> None:
         raise Fatal(f"table_mod '{setting}' requires one of the OpenFlow versions {names}")
     settings.versions = allowed
     connection = open_switch(settings, switch)
-    if connection.version >= 5:
-        # The two properties travel together: keep the one that is not changed.
-        for data in connection.transact_parts(TableDescRequest()):
-            for desc in iterate_table_descs(open_frame(data)):
-                if desc.table == table:
-                    mod = TableMod(
-                        table, mod.miss,
-                        desc.eviction if mod.eviction is None else mod.eviction, None,
-                        (desc.vacancy if mod.vacancy is None else mod.vacancy))
-    send_silent(settings, connection, mod)
+    if connection.version < OF14:
+        send_silent(settings, connection, mod)
+    else:
+        for number in range(_N_TABLES) if table == TABLE_ALL else (table,):
+            _set_table(settings, connection, replace(mod, table=number))
     connection.close()
+
+
+_N_TABLES = 254
+
+
+def _set_table(settings, connection: Connection, mod) -> None:
+    """Changes eviction or vacancy of a table: they travel together, so the other one is kept."""
+    from vswitchd.openflow.messages.table_config import TableDescRequest, iterate_table_descs
+    for data in connection.transact_parts(TableDescRequest()):
+        for desc in iterate_table_descs(open_frame(data)):
+            if desc.table == mod.table:
+                mod = replace(mod, vacancy=desc.vacancy if mod.vacancy is None else mod.vacancy,
+                              eviction=desc.eviction if mod.eviction is None else mod.eviction)
+    send_silent(settings, connection, mod)

@@ -74,12 +74,16 @@ class Importer:
             self.load_pack(name)
         return self._spec(name, row)
 
-    def create_module(self, spec) -> None:
-        """Let Python make the module."""
+    def create_module(self, spec):
+        """Return the module if one of its pack has needed it, else let Python make it."""
+        return sys.modules.get(spec.name)
 
     def exec_module(self, module) -> None:
-        """Run the code of a module that `find_spec` has found."""
+        """Run the code of a module that `find_spec` has found, unless that was done for one of its
+        pack."""
         spec = module.__spec__
+        if "__file__" in module.__dict__:
+            return
         module.__file__ = spec.origin
         if spec.name in _LAZY:
             module.__class__ = _LazyModule

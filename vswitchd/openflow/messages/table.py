@@ -593,6 +593,7 @@ class TablePrinter:
         self._features: TableFeatures | None = None
         self._stats: TableStats | None = None
         self._ditto: list[int] = []
+        self._is_ditto = False              # The last that was printed.
 
     def add_features(self, frame: Frame) -> None:
         for features in iterate_table_features(frame.body, frame.version, frame.raw.is_reply):
@@ -602,15 +603,19 @@ class TablePrinter:
         """Prints one more table."""
         before, self._features = self._features, features
         stats_before, self._stats = self._stats, stats
-        same = before is not None and _comparable(features) == _comparable(before) and (
-            features.name == before.name or self._version == OF10)
+        same = before is not None and _comparable(features) == _comparable(before)
         same_stats = stats is None or (
             stats_before is not None and (stats.active, stats.lookup, stats.matched)
             == (stats_before.active, stats_before.lookup, stats_before.matched))
         if same and same_stats:
-            self._ditto.append(features.table)
+            if features.name:
+                self._flush()
+                self._add_ditto(f'table {features.table} ("{features.name}")')
+            else:
+                self._ditto.append(features.table)
             return
         self._flush()
+        self._is_ditto = False
         name = (self._names or {}).get(features.table, str(features.table))
         self._out.append(f"\n  table {name}" if len(self._out) > self._n_before or stats is not None
                          else f"  table {name}")
@@ -701,9 +706,12 @@ class TablePrinter:
         if not self._ditto:
             return
         first, last = self._ditto[0], self._ditto[-1]
-        self._out.append(f"\n  tables {first}...{last}: ditto\n" if first != last
-                         else f"\n  table {first}: ditto\n")
+        self._add_ditto(f"tables {first}...{last}" if first != last else f"table {first}")
         self._ditto = []
+
+    def _add_ditto(self, which: str) -> None:
+        self._out.append(f"{'' if self._is_ditto else chr(10)}  {which}: ditto\n")
+        self._is_ditto = True
 
     def finish(self) -> str:
         self._flush()
