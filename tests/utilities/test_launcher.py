@@ -16,14 +16,16 @@ from utilities.quickstart import build
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def make_tree(tmp_path, directory, source):
-    """Make a checkout below `directory` with a program `probe`, whose module has `source`."""
+def make_tree(tmp_path, directory, source, modules={}):
+    """Make a checkout below `directory` with a program `probe`, whose module has `source`, and with
+    {name: source} of other modules of utilities."""
     root = tmp_path / directory
     (root / "utilities").mkdir(parents=True)
     (root / "utilities" / "programs.py").write_text(
         (ROOT / "utilities" / "programs.py").read_text().replace(
             "PROGRAMS = {", 'PROGRAMS = {\n    "probe": "utilities.probe",'))
-    (root / "utilities" / "probe.py").write_text(source)
+    for name, text in {"probe": source, **modules}.items():
+        (root / "utilities" / f"{name}.py").write_text(text)
     python = root / "bin" / "python3"
     python.parent.mkdir()
     python.symlink_to(sys.executable)
@@ -36,9 +38,9 @@ def _bundle_little(monkeypatch):
     monkeypatch.setattr(build, "_STANDARD", ("struct",))
 
 
-def make_tool(tmp_path, directory, source):
+def make_tool(tmp_path, directory, source, modules={}):
     """Do as `make_program`, but make a tool that starts from C."""
-    root = make_tree(tmp_path, directory, source)
+    root = make_tree(tmp_path, directory, source, modules)
     complaint = build.write_tools(root, sysconfig.get_path("purelib"), ["probe"], root)
     if "Python.h" in complaint or "no libpython" in complaint:
         pytest.skip("needs python3-dev")
@@ -103,8 +105,17 @@ def test_text_is_utf8_in_the_c_locale(tmp_path, make):
 
 @MAKERS
 def test_reader_that_goes_away_changes_nothing(tmp_path, make):
-    path = make(tmp_path, "plain", "import sys\ndef main(argv):\n    print('probe\\n' * 1000000)\n"
-                "    print('done', file=sys.stderr)\n    return 3\n")
+    path = make(tmp_path, "plain", """
+import sys
+
+def main(argv):
+    if "--version" in argv:
+        print("probe 1")
+        return 0
+    print("probe\\n" * 1000000)
+    print("done", file=sys.stderr)
+    return 3
+""")
     result = subprocess.run(["bash", "-c", f"set -o pipefail; {path} | head -1"],
                             capture_output=True, text=True)
     assert (result.stdout, result.stderr, result.returncode) == ("probe\n", "done\n", 3)
@@ -199,6 +210,23 @@ def main(argv):
         print(error)
     print(inspect.signature(Point), main.__doc__, inspect.__name__, Pair.__new__.__qualname__)
 '''
+
+
+def test_module_that_its_pack_needs_runs_once(tmp_path, monkeypatch):
+    """`outer` is what has a pack, and the pack's `inner` needs it."""
+    monkeypatch.setitem(build._PACKS, "utilities.outer", ("utilities.outer", "utilities.inner"))
+    path = make_tool(tmp_path, "plain", """
+def main(argv):
+    if "--version" in argv:
+        print("probe 1")
+        return 0
+    from utilities import outer
+    from utilities.inner import count
+    print(count(), outer.count())
+""", {"outer": "n = 0\ndef count():\n    global n\n    n += 1\n    return n\n",
+      "inner": "from utilities.outer import count\n"})
+    result = subprocess.run([path], capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("1 2\n", "")
 
 
 def test_tool_makes_classes_as_python_does(tmp_path, monkeypatch):

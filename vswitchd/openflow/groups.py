@@ -6,6 +6,8 @@ bytes. Control task only.
 
 import marshal
 import struct
+from collections.abc import Iterable
+from dataclasses import replace
 
 from datapath import face
 from ovsdb_server import vlog
@@ -170,6 +172,19 @@ def _fields(selection: Selection) -> bytes:
                   if not INFO[name].variable)
     return b"".join(_HASH_FIELD.pack(number, size, mask.to_bytes(_MAX_FIELD, "big"))
                     for number, size, mask in rows)
+
+
+def as_done(bridge: int, mods: Iterable[GroupMod]) -> list[GroupMod]:
+    """The group_mods that are about to be carried out, as others hear of them: who asks to add or
+    to modify does one of both."""
+    done, there = [], {}
+    for mod in mods:
+        if mod.command == "add_or_mod":
+            is_there = there.get(mod.group, find(bridge, mod.group) is not None)
+            mod = replace(mod, command="modify" if is_there else "add")
+        there[mod.group] = mod.command != "delete"
+        done.append(mod)
+    return done
 
 
 def tell(change: face.GroupChange) -> None:

@@ -400,10 +400,12 @@ class Service:
                         self.check_packet(conn.version, messages.decode(message).value, made)
                     except OpenFlowError as error:
                         raise bundles.BundleFailed(message, error) from None
+            done = groups.as_done(self.bridge.handle, (
+                messages.decode(message).value for message in added
+                if _is_one_of(message, _GROUP_MODS)))
             for message in quick.commit(self.codec, self.dp, self.bridge.handle, added):
                 self.handle(conn, message)
-            self.forwards += (messages.decode(message).value for message in added
-                              if _is_one_of(message, _GROUP_MODS))
+            self.forwards += done
 
         yield bundles.control(conn.bundles, value, commit)
 
@@ -428,8 +430,9 @@ class Service:
 
     def group_mod(self, conn: Session, value: group.GroupMod):
         self.settle()
+        done = groups.as_done(self.bridge.handle, (value,))
         groups.apply(self.dp, self.bridge.handle, value)
-        self.forwards.append(value)
+        self.forwards += done
         return ()
 
     def group_desc(self, conn: Session, value: group.GroupDescRequest):

@@ -695,8 +695,9 @@ def decode_async_config(frame: Frame) -> AsyncConfig:
         masks = _TWO_MASKS.unpack(frame.body)
         masks = [mask & _async_allowed(name, frame.version)
                  for mask, name in zip(masks, [n for n in _ASYNC_FIXED for _ in range(2)])]
-        return AsyncConfig(dict(zip(_ASYNC_FIXED, masks[0::2])),
-                           dict(zip(_ASYNC_FIXED, masks[1::2])), form[kind])
+        others = dict.fromkeys(ASYNC_KINDS, 0)      # Nobody can ask for them so.
+        return AsyncConfig(others | dict(zip(_ASYNC_FIXED, masks[0::2])),
+                           others | dict(zip(_ASYNC_FIXED, masks[1::2])), form[kind])
     primary: dict[str, int] = {}
     secondary: dict[str, int] = {}
     loose = form[kind] == "reply"
