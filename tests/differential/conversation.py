@@ -1,6 +1,6 @@
 """Random conversations of two controllers with a bridge, put to our switch and to Debian's.
 
-    python -m tests.differential.conversation FIRST LAST [VERSION]
+    python -m tests.differential.conversation FIRST LAST [VERSION [watch]]
 
 A conversation is some dozens of messages, each on one of two connections, sound ones mostly, whose
 answers depend on those before: changes of flows, groups and meters, bundles, monitors, roles and
@@ -129,8 +129,8 @@ class Speaker:
 
 
 def is_dangerous(data: bytes) -> bool:
-    """Actions that only tests have, or one part of many."""
-    if b"\x23\x20\x00\xfe" in data or b"\x23\x20\x00\xff" in data:
+    """Actions that only tests have, a packet type alone, or one part of many."""
+    if b"\x23\x20\x00\xfe" in data or b"\x23\x20\x00\xff" in data or b"\x80\x00\x58" in data:
         return True
     return data[1] == (16 if data[0] == 1 else 18) and len(data) >= 12 and data[11] & 1 != 0
 
@@ -432,6 +432,7 @@ class Scene:
     def __init__(self, switch: Switch, version: int) -> None:
         self.switch = switch
         self.clients = [Client(switch, version) for _ in range(2)]
+        self.ports: dict[tuple[int, str], str] = {}
 
     def take(self, step: Step) -> list[str]:
         """What both hear of a step."""
@@ -455,11 +456,20 @@ class Scene:
                     self.clients[number] = Client(self.switch, client.version)
                 else:
                     heard[number] += map(comparable, messages)
-        return [f"{number}: {text}" for number, texts in enumerate(heard) for text in once(texts)]
+        return [f"{number}: {text}" for number, texts in enumerate(heard)
+                for text in self._without_ports(number, texts)]
+
+    def _without_ports(self, number: int, texts: list[str]) -> list[str]:
+        """Without what is told of ports' states, which comes when it is noticed, perhaps twice; the
+        last of it is kept."""
+        for text in texts:
+            if text.startswith("OFPT_PORT_STATUS"):
+                self.ports[number, re.search(r"\w+\(\w+\):", text)[0]] = text
+        return [text for text in texts if not text.startswith("OFPT_PORT_STATUS")]
 
     def state(self) -> list[str]:
         """What the switch holds at the end."""
-        found = []
+        found = [text for _, text in sorted(self.ports.items())]
         client = Client(self.switch, 6)
         for value in (flow.FlowStatsRequest(), group.GroupDescRequest(), meter.MeterConfigRequest(),
                       switch.TlvTableRequest(), port.PortDescRequest(), table.TableDescRequest(),
@@ -473,13 +483,6 @@ class Scene:
     def close(self) -> None:
         for client in self.clients:
             client.stream.close()
-
-
-def once(texts: list[str]) -> list[str]:
-    """Without port statuses that say the same again: liveness is told when it is noticed."""
-    seen: set[str] = set()
-    return [text for text in texts if "PORT_STATUS" not in text
-            or not (text in seen or seen.add(text))]
 
 
 def reset_messages() -> list[bytes]:
@@ -505,11 +508,24 @@ def reset(switch: Switch) -> None:
     assert not [message for message in answers if message[1] == 1], [m.hex() for m in answers]
 
 
+def is_alive(switch: Switch) -> bool:
+    """Whether its daemon runs."""
+    pid = switch.pid("ovs-vswitchd")
+    return pid is not None and Path(f"/proc/{pid}").exists()
+
+
 class Pair:
     """Debian's switch and ours."""
 
     def __init__(self, directory: Path) -> None:
+        self._directory, self._n_started = directory, 0
         self.pool = ThreadPoolExecutor(2)
+        self._start()
+
+    def _start(self) -> None:
+        self._n_started += 1
+        directory = self._directory / str(self._n_started)
+        directory.mkdir()
         self.switches = list(self.pool.map(lambda real: Switch(directory / str(real), real),
                                            (True, False)))
         for printed in self.pool.map(lambda one: one.run(SETUP), self.switches):
@@ -517,8 +533,24 @@ class Pair:
         list(self.pool.map(lambda one: one.run(
             "until ovs-ofctl -OOpenFlow15 dump-ports-desc br0 2 | grep -q LIVE; do sleep 0.1; done"), self.switches))
 
-    def difference(self, seed: int, version: int, count: int = 40) -> tuple | None:
-        """(what was said, theirs, ours) of the first step that differs, None if none does."""
+    def difference(self, seed: int, version: int, count: int = 40,
+                   is_watched: bool = False) -> tuple | None:
+        """(what was said, theirs, ours) of the first step that differs, None if none does.
+
+        is_watched: what the switches hold is compared after each step.
+        """
+        try:
+            return self._difference(seed, version, count, is_watched)
+        except OSError:
+            if all(map(is_alive, self.switches)):
+                raise
+            has_ours = is_alive(self.switches[1])
+            list(self.pool.map(Switch.close, self.switches))
+            self._start()
+            # Debian's does not bear everything.
+            return None if has_ours else (Step(shell="crash"), [], ["ours"])
+
+    def _difference(self, seed: int, version: int, count: int, is_watched: bool) -> tuple | None:
         list(self.pool.map(reset, self.switches))
         speaker = Speaker(random.Random(f"{seed} {version}"), version)
         scenes = list(self.pool.map(lambda one: Scene(one, version), self.switches))
@@ -529,6 +561,10 @@ class Pair:
                     return step, theirs, ours
                 if theirs != ours:
                     return None         # They are not the same any more.
+                if is_watched:
+                    theirs, ours = self.pool.map(Scene.state, scenes)
+                    if theirs != ours:
+                        return step, theirs, ours
             theirs, ours = self.pool.map(Scene.state, scenes)
             return None if theirs == ours else (Step(shell="state"), theirs, ours)
         finally:
@@ -566,13 +602,14 @@ def describe(step: Step) -> str:
 if __name__ == "__main__":
     first, last = map(int, sys.argv[1:3])
     versions = [int(sys.argv[3])] if len(sys.argv) > 3 else VERSIONS
+    is_watched = len(sys.argv) > 4
     with tempfile.TemporaryDirectory() as place:
         pair, bad, total = Pair(Path(place)), 0, 0
         try:
             for seed in range(first, last):
                 for version in versions:
                     total += 1
-                    found = pair.difference(seed, version)
+                    found = pair.difference(seed, version, is_watched=is_watched)
                     if found is not None:
                         bad += 1
                         step, theirs, ours = found

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from datapath import face
 from datapath.program import UnpackedOp, unpack_ops
+from schema.openflow.limits import PORT_CONTROLLER
 from vswitchd.openflow import packed, source
 from vswitchd.openflow.action_types import Action, Actions, UnrollXlate
 from vswitchd.openflow.compile import compile_actions, number_actions
@@ -63,7 +64,7 @@ def describe(record: bytes, odp: int, version: int, buckets: Buckets) -> tuple[b
         tuple(entry.to_bytes(max(1, (n_bits + 7) // 8), "big")
               for entry, n_bits in reversed(state.stack)),
         state.mirrors, state.is_conntracked, tuple(_actions(state.ops, buckets)),
-        tuple(_actions(state.action_set, buckets)), odp)
+        tuple(_actions(state.action_set, buckets)), _NO_ODP if odp == PORT_CONTROLLER else odp)
     return state.userdata, encode_continuation(value, version)
 
 

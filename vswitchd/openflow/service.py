@@ -549,10 +549,11 @@ class Service:
         yield description.TlvTableReply(options.SPACE, options.MAX_FIELDS, self.options.told())
 
     def tlv_table_mod(self, conn: Session, value: description.TlvTableMod):
-        if description.TLV_COMMANDS[value.command] == "ADD":
+        command = description.TLV_COMMANDS[value.command]
+        if command == "ADD":
             self.options.add(value.maps)
             return ()
-        numbers = {row[3] for row in value.maps} if value.maps else set(self.options.rows)
+        numbers = set(self.options.rows) if command == "CLEAR" else {row[3] for row in value.maps}
         used = tables.used_options(self.bridge.handle) if numbers & set(self.options.rows) else ()
         if numbers.intersection(used):
             raise OpenFlowError("NXTTMFC_INVALID_TLV_DEL")

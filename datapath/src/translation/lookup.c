@@ -74,8 +74,8 @@ xlate_lookup(struct xlate *x, uint8_t *table, uint32_t in_port,
             break;
         }
         config = __atomic_load_n(&t->miss, __ATOMIC_RELAXED);
-        if (config != TABLE_MISS_CONTINUE || id == N_TABLES - 1) {
-            break;
+        if (config != TABLE_MISS_CONTINUE || id >= N_TABLES - 2) {
+            break;              /* The last table is for our own rules. */
         }
     }
     flow->in_port = old_in_port;
@@ -87,7 +87,9 @@ xlate_lookup(struct xlate *x, uint8_t *table, uint32_t in_port,
     }
     flow->tp_src = tp_src;
     flow->tp_dst = tp_dst;
-    if (!rule && may_packet_in && config == TABLE_MISS_CONTROLLER) {
+    /* Nothing can continue behind the last table of controllers. */
+    if (!rule && may_packet_in && (config == TABLE_MISS_CONTROLLER
+                                   || config == TABLE_MISS_CONTINUE)) {
         const struct conf_port *port = conf_port(x->conf,
                                                  be32_to(old_in_port));
         if (!port || !(port->config.config & PORT_NO_PACKET_IN)) {
