@@ -45,7 +45,7 @@ ENUMS: dict[str, dict[str, int]] = {
     "rule_flags": {"RF_SEND_FLOW_REM": 1, "RF_CHECK_OVERLAP": 2, "RF_RESET_COUNTS": 4,
                    "RF_NO_PKT_COUNTS": 8, "RF_NO_BYT_COUNTS": 16,
                    "RF_HIDDEN_FIELDS": 1 << 16, "RF_NO_READONLY": 1 << 17,
-                   "RF_MODIFY_ADDS": 1 << 18},
+                   "RF_MODIFY_ADDS": 1 << 18, "RF_KEEP_COOKIE": 1 << 19},
     # rule_change.reason and removals, as OFPRR_*
     "rule_reason": {"RR_IDLE_TIMEOUT": 0, "RR_HARD_TIMEOUT": 1, "RR_DELETE": 2,
                     "RR_GROUP_DELETE": 3, "RR_METER_DELETE": 4, "RR_EVICTION": 5},

@@ -82,7 +82,7 @@ def change_of(bridge: int, mod: FlowMod, tag: int = 0) -> face.RuleChange:
     flags = mod.flags
     if command in (_MODIFY, SEAM["RULE_MODIFY_STRICT"]) and mod.new_cookie != COOKIE_NONE:
         # Before OpenFlow 1.2 a modification has a cookie to set, and adds what it does not find.
-        flags |= SEAM["RF_MODIFY_ADDS"]
+        flags |= SEAM["RF_MODIFY_ADDS"] | (SEAM["RF_KEEP_COOKIE"] if mod.keeps_cookie else 0)
     value, mask = _pack(mod.match)
     is_filtered = command != _ADD
     return face.RuleChange(

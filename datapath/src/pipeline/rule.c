@@ -440,7 +440,7 @@ stage_modification(struct pipeline *p, struct rule *old,
         p, old, program,
         reset ? counters_new(counters_used(old->counters)) : old->counters,
         version);
-    if (c->cookie != UINT64_MAX) {
+    if (c->cookie != UINT64_MAX && !(c->flags & RF_KEEP_COOKIE)) {
         new->cookie = c->cookie;
     }
     new->modified_ms = clock_now();

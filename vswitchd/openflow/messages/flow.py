@@ -66,7 +66,7 @@ class FlowMod:
     command: one of COMMANDS.  cookie, cookie_mask: which flows; new_cookie: what to set, with
     COOKIE_NONE for leaving it.  table: TABLE_ALL if the message does not say.  flags: of FLAGS.
     form: "of" or "nxm", how OpenFlow 1.0 and 1.1 carry it; table_in_command: whether OpenFlow
-    1.0 carries the table id.
+    1.0 carries the table id; keeps_cookie: whether only what is added gets new_cookie (1.1).
     """
 
     command: str
@@ -86,6 +86,7 @@ class FlowMod:
     flags: int = 0
     form: str = "of"
     table_in_command: bool = False
+    keeps_cookie: bool = False
 
 
 _MOD10 = struct.Struct("!QHHHHIHH")
@@ -112,7 +113,8 @@ def _decode_mod(frame: Frame, table_in_command: bool) -> FlowMod:
     is_delete = command in (3, 4)
     if table == TABLE_ALL and (version == OF11 or not is_delete):
         raise OpenFlowError("OFPFMFC_BAD_TABLE_ID")
-    if command == 0 or command in (1, 2) and cookie_mask == 0 and version == OF11:
+    may_add = command in (1, 2) and cookie_mask == 0 and version == OF11
+    if command == 0 or may_add:
         cookie, cookie_mask, new_cookie = 0, 0, cookie
     else:
         new_cookie = COOKIE_NONE
@@ -124,7 +126,7 @@ def _decode_mod(frame: Frame, table_in_command: bool) -> FlowMod:
         importance = 0
     return FlowMod(name, match, priority, actions, table, cookie, cookie_mask, new_cookie,
                    idle, hard, importance, buffer_id, out_port,
-                   out_group if is_delete else GROUP_ANY, flags)
+                   out_group if is_delete else GROUP_ANY, flags, keeps_cookie=may_add)
 
 
 def _name_command(command: int) -> str:
