@@ -36,6 +36,7 @@ from vswitchd.openflow.framing import OpenFlowError, identify
 from vswitchd.openflow.match import Match
 from vswitchd.openflow.messages import (
     bundle, decode, encode, flow, group, meter, monitor, packet, port, queue, session, switch, table,
+    table_config,
 )
 from vswitchd.openflow.print import format_message
 from vswitchd.openflow.text import FlowTextError, parse_actions, parse_flow, parse_match
@@ -291,9 +292,9 @@ def table_mod(speaker: Speaker) -> bytes:
     rng = speaker.rng
     number = rng.choice((0, 1, 2, 255, 254))
     if speaker.version < 5:
-        return speaker.encode(table.TableMod(number, rng.choice((0, 1, 2))))
-    vacancy = rng.choice((False, table.Vacancy(20, 80), None))
-    return speaker.encode(table.TableMod(number, None, rng.choice((True, False, None)), None,
+        return speaker.encode(table_config.TableMod(number, rng.choice((0, 1, 2))))
+    vacancy = rng.choice((False, table_config.Vacancy(20, 80), None))
+    return speaker.encode(table_config.TableMod(number, None, rng.choice((True, False, None)), None,
                                          vacancy))
 
 
@@ -307,7 +308,7 @@ def statistics(speaker: Speaker) -> bytes:
     values = (
         flows, flows, flows, port.PortStatsRequest(rng.choice((0xffff, 1, 5, 0xfffe))),
         port.PortDescRequest(rng.choice((0xffff, 1, 5))), table.TableStatsRequest(),
-        table.TableDescRequest(),
+        table_config.TableDescRequest(),
         queue.QueueStatsRequest(rng.choice((0xffff, 1, 5)), rng.choice((0xffffffff, 0, 3))),
         queue.QueueConfigRequest(rng.choice((1, 1, 0xffff, 5)), rng.choice((0xffffffff, 0))),
         group.GroupDescRequest(rng.choice((0xfffffffc, 1, 9))),
@@ -482,7 +483,7 @@ class Scene:
         found = [text for _, text in sorted(self.ports.items())]
         client = Client(self.switch, 6)
         for value in (flow.FlowStatsRequest(), group.GroupDescRequest(), meter.MeterConfigRequest(),
-                      switch.TlvTableRequest(), port.PortDescRequest(), table.TableDescRequest(),
+                      switch.TlvTableRequest(), port.PortDescRequest(), table_config.TableDescRequest(),
                       session.GetConfigRequest()):
             client.say(encode(value, 6, 9))
             for message in client.settle() or ():
@@ -502,7 +503,7 @@ def reset_messages() -> list[bytes]:
               flow.FlowMod("delete"), session.SetConfig(0, 0, False), switch.TlvTableMod(2),
               *(port.PortMod(number, bytes.fromhex(mac.replace(":", "")), 0, 0x65) for number,
                 mac in MACS.items()),
-              table.TableMod(255, None, False, None, False)]
+              table_config.TableMod(255, None, False, None, False)]
     return [encode(value, 6, 0x50 + number) for number, value in enumerate(values)]
 
 
@@ -512,7 +513,7 @@ def reset(switch: Switch) -> None:
     answers = client.settle()
     client.stream.close()
     old = Client(switch, 2)
-    old.say(encode(table.TableMod(255, 0), 2, 5))
+    old.say(encode(table_config.TableMod(255, 0), 2, 5))
     answers = (answers or []) + (old.settle() or [])
     old.stream.close()
     assert not [message for message in answers if message[1] == 1], [m.hex() for m in answers]

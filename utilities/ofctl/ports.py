@@ -50,7 +50,7 @@ def port_number(settings, switch: str, text: str) -> int:
     number = parse_port(text)
     if number is not None:
         return number
-    port = find_port(settings, switch, text)
+    port = None if settings.names is False else find_port(settings, switch, text)
     if port is None:
         raise Fatal(f"{switch}: unknown port `{text}'")
     return port.number

@@ -881,7 +881,10 @@ show_ports(struct peer *peer, const struct order *order)
                        counts || version == OF15 ? head + 8 : head, type,
                        counts ? port_stats_show : port_desc_show);
     peer_close(peer);
-    is_known = out && !fclose(out) && is_known && short_print(text, size);
+    is_known = out && !fclose(out) && is_known;
+    if (is_known) {
+        short_print(text, size);
+    }
     free(text);
     return is_known;
 }

@@ -64,7 +64,7 @@ def describe(record: bytes, odp: int, version: int, buckets: Buckets) -> tuple[b
         tuple(entry.to_bytes(max(1, (n_bits + 7) // 8), "big")
               for entry, n_bits in reversed(state.stack)),
         state.mirrors, state.is_conntracked, tuple(_actions(state.ops, buckets)),
-        tuple(_actions(state.action_set, buckets)), _NO_ODP if odp == PORT_CONTROLLER else odp)
+        tuple(_actions(state.action_set, buckets)), _NO_ODP if odp is None else odp)
     return state.userdata, encode_continuation(value, version)
 
 
