@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 
 from datapath import face
 from datapath.program import UnpackedOp, unpack_ops
-from schema.openflow.limits import PORT_CONTROLLER
 from vswitchd.openflow import packed, source
 from vswitchd.openflow.action_types import Action, Actions, UnrollXlate
 from vswitchd.openflow.compile import compile_actions, number_actions
@@ -56,8 +55,10 @@ def _owner(op: UnpackedOp, buckets: Buckets) -> Actions:
     return source.unpack(rule.source) if rule else ()
 
 
-def describe(record: bytes, odp: int, version: int, buckets: Buckets) -> tuple[bytes, bytes]:
-    """(userdata, private property) of a paused packet. `record`: the upcall's data."""
+def describe(record: bytes, odp: int | None, version: int, buckets: Buckets,
+             ) -> tuple[bytes, bytes]:
+    """(userdata, private property) of a paused packet. `record`: the upcall's data; `odp`: the
+    datapath's number of its port, None if there is no such port."""
     state = face.unpack_frozen(record)
     value = Continuation(
         _bridge_uuid(state.bridge),

@@ -648,8 +648,9 @@ class Service:
             return None
         userdata, private = upcall.data, None
         if upcall.kind == SEAM["UPCALL_PAUSED"]:
+            odp = upcall.odp if self.bridge.port_of(upcall.ofp) else None
             userdata, private = continuations.describe(
-                upcall.data, upcall.odp, conn.version, groups.bucket_actions)
+                upcall.data, odp, conn.version, groups.bucket_actions)
         # Nothing is buffered here, so the whole frame is sent whatever the length asked for.
         return packet.PacketIn(upcall.frame, packed.metadata(upcall.flow, upcall.ofp), reason,
                                upcall.total_len, upcall.table, upcall.cookie,
