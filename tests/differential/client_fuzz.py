@@ -115,7 +115,10 @@ class Side:
             texts = []
             for file in files[1:]:
                 file.seek(0)
-                texts.append(self._clean(file.read().decode("utf-8", "surrogateescape")))
+                text = self._clean(file.read().decode("utf-8", "surrogateescape"))
+                # Debian's shows flows of a table in the order of a hash table.
+                texts.append("".join(sorted(text.splitlines(True))) if "diff-flows" in what.argv
+                             else text)
             for file in {*files, out}:
                 file.close()
         said = tuple((name, tuple(shown for message in cut(heard) if (shown := _shown(message))))

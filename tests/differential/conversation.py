@@ -442,7 +442,7 @@ class Scene:
     def __init__(self, switch: Switch, version: int) -> None:
         self.switch = switch
         self.clients = [Client(switch, version) for _ in range(2)]
-        self.ports: dict[tuple[int, str], str] = {}
+        self.ports: dict[str, str] = {}
 
     def take(self, step: Step) -> list[str]:
         """What both hear of a step."""
@@ -468,14 +468,14 @@ class Scene:
                 else:
                     heard[number] += map(comparable, messages)
         return [f"{number}: {text}" for number, texts in enumerate(heard)
-                for text in self._without_ports(number, texts)]
+                for text in self._without_ports(texts)]
 
-    def _without_ports(self, number: int, texts: list[str]) -> list[str]:
-        """Without what is told of ports' states, which comes when it is noticed, perhaps twice; the
-        last of it is kept."""
+    def _without_ports(self, texts: list[str]) -> list[str]:
+        """Without what is told of ports' states, which comes when it is noticed, perhaps twice and
+        to who asked for it meanwhile; the last of it is kept."""
         for text in texts:
             if text.startswith("OFPT_PORT_STATUS"):
-                self.ports[number, re.search(r"\w+\(\w+\):", text)[0]] = text
+                self.ports[re.search(r"\w+\(\w+\):", text)[0]] = text
         return [text for text in texts if not text.startswith("OFPT_PORT_STATUS")]
 
     def state(self) -> list[str]:

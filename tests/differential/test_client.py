@@ -57,7 +57,7 @@ def differences(pair: Pair, cases) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("first, count", [(0, 60),
+@pytest.mark.parametrize("first, count", [(0, 40),
                                           pytest.param(1000, 4000, marks=pytest.mark.long)])
 def test_commands_do_and_say_what_the_reference_does_and_says(pair, first, count):
     pair.reset()
