@@ -40,6 +40,9 @@ def failure_of(error: OSError) -> str:
     """Return why a connection was lost; what has gone wrong under TLS is logged here."""
     if type(error).__module__ != "ssl":
         return os.strerror(error.errno) if error.errno else str(error)
+    if not isinstance(error.reason, str):       # The peer was gone before we wrote.
+        LOG.log("stream_ssl", WARN, f"SSL_write: system error ({os.strerror(errno.EPIPE)})")
+        return os.strerror(errno.EPIPE)
     from ovsdb_server.rpc.tls import describe_error     # The ssl module is loaded by now.
     LOG.log("stream_ssl", WARN, f"SSL_read: {describe_error(error)}")
     return os.strerror(errno.EIO)

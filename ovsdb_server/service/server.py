@@ -533,14 +533,14 @@ class Server:
 
     def _add_history_usage(self, usage: dict[str, int]) -> None:
         histories = [hosted.history for hosted in self.databases.values()
-                     if hosted.history is not None]
-        if histories:
-            usage["txn-history"] = sum(map(len, histories))
-            usage["txn-history-atoms"] = sum(history.n_atoms for history in histories)
+                     if hosted.history is not None and hosted.has_schema]
         n_entries = sum(hosted.storage.n_entries for hosted in self.databases.values()
                         if hosted.cluster is not None and hosted.has_schema)
-        if n_entries:
-            usage["raft-log"] = n_entries
+        for name, count in (("txn-history", sum(map(len, histories))),
+                            ("txn-history-atoms", sum(each.n_atoms for each in histories)),
+                            ("raft-log", n_entries)):
+            if count:
+                usage[name] = count
 
 
 def _cluster_columns(cluster: Membership) -> dict:

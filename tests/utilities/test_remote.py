@@ -42,6 +42,7 @@ def server(tmp_path_factory):
     authority = make_certificate(directory, "ca")
     for name in ("server", "client"):
         make_certificate(directory, name, authority)
+    make_certificate(directory, "stranger")
     chain = (directory / "server.pem").read_text() + (directory / "ca.pem").read_text()
     (directory / "chain.pem").write_text(chain)
     server = Server(directory, is_ours=True)
@@ -88,6 +89,9 @@ def test_a_good_set_of_files_connects(server, options: tuple[str, ...]) -> None:
       "Private key must be configured to use SSL", "(Protocol not available)"]),
     ((*GOOD[:4], "-C", "server.pem"),
      ["SSL_connect: error:0A000086:SSL routines::certificate verify failed", "(Protocol error)"]),
+    (("-p", "client-key.pem", "-c", "server.pem", "-C", "ca.pem"),
+     ["Private key does not match certificate public key: error:0A0000BE:SSL routines::no private "
+      "key assigned", "(Protocol not available)"]),
 ])
 def test_mistakes_are_named(server, options: tuple[str, ...], texts: list[str]) -> None:
     outcome = vsctl(server, *options)
@@ -95,6 +99,14 @@ def test_mistakes_are_named(server, options: tuple[str, ...], texts: list[str]) 
     position = 0
     for text in texts:
         position = outcome.stderr.index(text, position)
+
+
+def test_who_is_refused_after_the_handshake_hears_it_in_words_of_the_system(server) -> None:
+    """With TLS 1.3 the client is told when it talks; its own data may meet a closed socket."""
+    outcome = vsctl(server, "-p", "stranger-key.pem", "-c", "stranger.pem", "-C", "ca.pem")
+    assert outcome.code == 1
+    words = re.search(r"\|stream_ssl\|WARN\|(SSL_\w+): .*\n.*\((.*)\)$", outcome.stderr.strip())
+    assert words.groups() in (("SSL_read", "Input/output error"), ("SSL_write", "Broken pipe"))
 
 
 @pytest.mark.parametrize("option, complaint", [

@@ -111,6 +111,10 @@ def test_it_leads_at_once_and_its_index_grows(make_cluster, server_kind):
     assert server.appctl("cluster/sid", "D").stdout == f"{header.server_id}\n"
     talk = server.connect()
     until(lambda: server_row(talk, "index") == [2])
+    # What there is none of is not told.
+    memory = server.appctl("memory/show").stdout.split()
+    assert "txn-history:1" in memory and "raft-log:1" in memory
+    assert not any(word.startswith("txn-history-atoms") for word in memory)
     assert masked(server.appctl("cluster/status", "D").stdout) == STATUS % (3, 2)
     model, connected, leader, cid, sid, schema = server_row(
         talk, "model", "connected", "leader", "cid", "sid", "schema")
