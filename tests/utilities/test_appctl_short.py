@@ -36,7 +36,7 @@ def in_c(tmp_path_factory):
         pytest.skip("no C compiler")
     pieces.write()
     library = tmp_path_factory.mktemp("appctl") / "appctl.so"
-    sources = ("quickstart/appctl.c", "ofctl/short.c", "ofctl/flow.c", "ofctl/features.c")
+    sources = ("quickstart/appctl.c", "ofctl/short.c", "ofctl/flow.c", "ofctl/show.c")
     subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", library,
                     f"-I{ROOT / 'vswitchd/openflow/quick'}",
                     f'-DEXT_SUFFIX="{extension.VERSIONED}"',

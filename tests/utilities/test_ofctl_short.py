@@ -207,7 +207,7 @@ def in_c(tmp_path_factory):
     subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", library,
                     f"-I{ROOT / 'vswitchd/openflow/quick'}",
                     f'-DEXT_SUFFIX="{extension.VERSIONED}"', ROOT / "utilities/ofctl/short.c",
-                    ROOT / "utilities/ofctl/flow.c", ROOT / "utilities/ofctl/features.c"],
+                    ROOT / "utilities/ofctl/flow.c", ROOT / "utilities/ofctl/show.c"],
                    check=True)
     call = ctypes.CDLL(str(library)).ofctl_short
 

@@ -1,5 +1,5 @@
 """Makes generated/pieces.h: what flow.c knows of matches and of actions, all of it from the codec;
-and generated/names.h, what features.c calls the bits of switches and ports.
+and generated/names.h, what show.c calls the bits of switches and ports.
 
 Match fields are rows of the field table. Actions are pieces: texts of single ones, with the bytes
 that the codec makes of them in each version, and where in there the numbers of the text lie; so

@@ -30,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "features.h"
+#include "show.h"
 #include "flow.h"
 
 enum {

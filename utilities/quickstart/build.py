@@ -30,7 +30,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
 SOURCES = (HERE / "start.c", HERE / "appctl.c", ROOT / "utilities/ofctl/short.c",
-           ROOT / "utilities/ofctl/flow.c", ROOT / "utilities/ofctl/features.c")
+           ROOT / "utilities/ofctl/flow.c", ROOT / "utilities/ofctl/show.c")
 INCLUDES = (ROOT / "vswitchd/openflow/quick",)
 LIBRARY_NAME = "lib/pyvswitch/modules.bundle"
 _MAGIC = b"pyvsw-1\0"

@@ -1,4 +1,4 @@
-/* features.h: what `ovs-ofctl show`, `dump-ports` and `dump-ports-desc` print,
+/* show.h: what `ovs-ofctl show`, `dump-ports` and `dump-ports-desc` print,
  * written before Python is there. */
 
 #pragma once

@@ -1,7 +1,7 @@
-/* features.c: see features.h.  What bits are called is in tables of the codec
+/* show.c: see show.h.  What bits are called is in tables of the codec
  * (pieces.py). */
 
-#include "features.h"
+#include "show.h"
 
 #include <stdlib.h>
 #include <string.h>
