@@ -212,8 +212,39 @@ struct rule {
 void rule_ref(struct rule *);
 void rule_unref(struct rule *);
 struct rule *rule_find(uint64_t handle);
+/* Puts a new rule into its table from version 'added' on. */
+struct rule *rule_insert(struct bridge *, uint8_t table_id, struct program *,
+                         struct counters *, int32_t priority,
+                         const struct cls_match *, uint64_t added);
+/* Takes a rule out of what the control thread sees. */
+void rule_unlist(struct pipeline *, struct rule *);
+/* rule_unref() for somebody whose own readers are all gone. */
+void rule_release(struct rule *);
+/* Runs when no worker can look for the rule in an old version any more. */
+void rule_unlink(void *retired);
+/* Has expiry look at a rule, if it has a timeout. */
+void rule_due_add(struct pipeline *, struct rule *);
+/* Sends the record of a rule to the control thread's queue, with that of the
+ * rule it replaced, if any. */
+void rule_tell(const struct rule *, uint16_t kind, uint8_t reason,
+               const struct rule *replaced);
 /* Returns when the rule will be due if nothing uses it, and why. */
 int64_t rule_deadline(const struct rule *, uint8_t *reason);
+
+static inline bool
+rule_reaches(const struct rule *rule, uint32_t port, uint32_t group,
+             uint32_t meter)
+{
+    return ops_reach(rule->program->bytes, rule->program->size, port, group,
+                     meter);
+}
+
+static inline bool
+rule_has_cookie(const struct rule *rule, uint64_t cookie, uint64_t mask)
+{
+    return !((rule->cookie ^ cookie) & mask);
+}
+
 /* Lowers a rule's timeouts to so many seconds; 0: leaves them.  Any thread. */
 void rule_shorten(struct pipeline *, struct rule *, uint16_t idle,
                   uint16_t hard);
@@ -518,6 +549,7 @@ struct staged_change {
 struct staged_change *stage_change(struct pipeline *, enum change_kind);
 /* Opens the pipeline's staged version (or finds it open). */
 struct pipeline *pipeline_of_version(uint64_t version);
+void changes_forget(struct pipeline *);
 int version_publish(uint64_t version);
 /* Stages 'n' changes of 'size' bytes in order by 'stage', up to the first that
  * fails, whose own effects are undone; each one's error goes to
