@@ -41,8 +41,8 @@ def format_ip(value: int) -> str:
 
 
 def format_ip6(value: int) -> str:
-    import ipaddress            # only IPv6 text needs it, and it is slow to load
-    return str(ipaddress.IPv6Address(value))
+    from socket import AF_INET6, inet_ntop       # not needed by most flows
+    return inet_ntop(AF_INET6, value.to_bytes(16, "big"))
 
 
 def parse_mac(text: str) -> int:
@@ -85,15 +85,17 @@ def parse_frag(text: str) -> int:
 
 
 class Kind(NamedTuple):
-    """How values of a kind are written: value, mask, and read."""
+    """How values of a kind are written: value, mask, and read; `masked`: value before a mask."""
 
     value: Callable[[int], str]
     mask: Callable[[int], str]
     parse: Callable[[str], int]
+    masked: Callable[[int], str] | None = None
 
 
 DEC = Kind(str, hash_x, parse_int)
 DEC_0X = Kind(str, lambda mask: f"{mask:#x}", parse_int)
+OCTET = Kind(str, lambda mask: f"0x{mask:02x}", parse_int, lambda value: f"0x{value:02x}")
 DEC_DEC = Kind(str, lambda mask: f"{mask:x}", parse_int)
 HEX = Kind(hash_x, hash_x, parse_int)
 HEX_0X = Kind(lambda value: f"{value:#x}", lambda mask: f"{mask:#x}", parse_int)
@@ -135,6 +137,8 @@ class Part(NamedTuple):
             bits = self.get(mask)
             if not bits and (not verbose or self.kind is FRAG):
                 return None
+            if self.kind.masked:
+                text = self.kind.masked(self.get(key))
             text += "/" + self.kind.mask(bits)
         return f"{self.key}={text}" if self.key else text
 

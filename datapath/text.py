@@ -12,8 +12,8 @@ compiled library; any thread.
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from datapath.part import (DEC, DEC_0X, DEC_DEC, FRAG, HEX, HEX_08X, HEX_0X, IP, IP6, MAC, TYPE,
-                           Key, Part, TextError, Values, hash_x, parse_int)
+from datapath.part import (DEC, DEC_0X, DEC_DEC, FRAG, HEX, HEX_08X, HEX_0X, IP, IP6, MAC, OCTET,
+                           TYPE, Key, Part, TextError, Values, hash_x, parse_int)
 from datapath.tunnel_text import (MEMBERS as TUNNEL_MEMBERS, format_flags, format_tunnel,
                                   is_tunneled, parse_flags, parse_tunnel)
 from schema.flow.fields import (CT_STATE_BITS, FLOW, FLOW_SIZE, FRAG_LATER, MEMBER, OFFSET,
@@ -82,9 +82,9 @@ ARP = Key("arp", 13, (
     Part("sip", "nw_src", IP), Part("tip", "nw_dst", IP), Part("op", "nw_proto", DEC),
     Part("sha", "arp_sha", MAC), Part("tha", "arp_tha", MAC)), _type_is(0x0806, 0x8035))
 NSH = Key("nsh", 28, (
-    Part("flags", "nsh_flags", DEC), Part("ttl", "nsh_ttl", DEC),
-    Part("mdtype", "nsh_mdtype", DEC), Part("np", "nsh_np", DEC),
-    Part("spi", "nsh_path", HEX_08X, 8, 24), Part("si", "nsh_path", DEC, 0, 8),
+    Part("flags", "nsh_flags", OCTET), Part("ttl", "nsh_ttl", OCTET),
+    Part("mdtype", "nsh_mdtype", OCTET), Part("np", "nsh_np", OCTET),
+    Part("spi", "nsh_path", HEX_08X, 8, 24), Part("si", "nsh_path", OCTET, 0, 8),
     *(Part(f"c{n}", "nsh_c", HEX_08X, 128 - 32 * n, 32) for n in range(1, 5))), _type_is(0x894f))
 TCP = Key("tcp", 9, (Part("src", "tp_src", DEC), Part("dst", "tp_dst", DEC)), _l4(6))
 UDP = Key("udp", 10, (Part("src", "tp_src", DEC), Part("dst", "tp_dst", DEC)), _l4(17))
@@ -265,13 +265,14 @@ def _vlans(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: bool
            index: int) -> list[str]:
     """VLAN tags from `index` inwards, each with what it encapsulates."""
     tci = f"vlan{index}_tci" if index < 2 else ""
-    if not tci or not key.get(tci, 0) & VLAN_PRESENT or (
-            mask is not None and not mask.get(tci) and not mask.get(f"vlan{index}_tpid")):
+    is_open = mask is not None and tci and not (mask.get(tci) or mask.get(f"vlan{index}_tpid"))
+    if not tci or not key.get(tci, 0) & VLAN_PRESENT or is_open and not index:
         return _layers(key, mask, verbose)
     found = [f"eth_type(0x{key.get(f'vlan{index}_tpid', 0x8100):04x})"]
-    parts = [part.format(key, mask, verbose or part.get(key) != 0)
-             for part in VLANS[index].parts[:2]]
-    found.append(f"vlan({','.join(filter(None, parts))})")
+    if not is_open or verbose:
+        parts = [part.format(key, mask, verbose or part.get(key) != 0)
+                 for part in VLANS[index].parts[:2]]
+        found.append(f"vlan({','.join(filter(None, parts))})")
     found.append(f"encap({','.join(_vlans(key, mask, verbose, index + 1))})")
     return found
 
@@ -356,7 +357,7 @@ class _Parser:
             self.key["in_port"] = self.ports[value] if value in self.ports else parse_int(value)
             self.mask["in_port"] = 0xffffffff if not bits else parse_int(bits)
         elif name in ("ct_state", "tcp_flags"):
-            names = CT_STATE_BITS if name == "ct_state" else TCP_FLAG_BITS
+            names = CT_STATE_BITS if name == "ct_state" else _SHOWN_TCP_FLAGS
             full = 0xff if name == "ct_state" else 0xfff
             self.key[name], self.mask[name] = parse_flags(body, names, full)
         elif name == "tunnel":

@@ -30,7 +30,7 @@ from vswitchd.openflow.compile import number_actions
 from vswitchd.openflow.fields import INFO
 from vswitchd.openflow.learned import MARK, unpack_learned
 from vswitchd.openflow.match import Match
-from vswitchd.openflow.text import format_flow, format_match, format_megaflow
+from vswitchd.openflow.text import ABSENT, format_flow, format_match, format_megaflow
 from vswitchd.openflow.value_text import RESERVED_PORTS, format_value
 
 _EVENT = struct.Struct("=HHIQ4Q")
@@ -381,6 +381,9 @@ def _inner_labels(flow: bytes) -> tuple[int, int]:
 def _masked(flow: bytes, mask: bytes) -> Match:
     bits = int.from_bytes(flow, "big") & int.from_bytes(mask, "big")
     match = packed.unpack(bits.to_bytes(FLOW_SIZE, "big"), mask)
+    if get_member(flow, "packet_type"):
+        for key in ("eth_src", "eth_dst"):
+            match.fields.pop(key, None)
     tos = get_member(mask, "nw_tos")
     if tos:
         match.fields["nw_tos"] = (get_member(flow, "nw_tos") & tos, tos)
@@ -393,6 +396,11 @@ def _masked(flow: bytes, mask: bytes) -> Match:
     for number, (value, care) in enumerate(zip(_inner_labels(flow), _inner_labels(mask)), 1):
         if care:
             match.fields[f"mpls_lse{number}"] = (value & care, care)
+    present = get_member(flow, "tun_metadata_present")
+    for key in match.fields:
+        number = options.option_number(key)
+        if number is not None and not present >> number & 1:
+            match.fields[key] = (ABSENT, 0)
     return match
 
 

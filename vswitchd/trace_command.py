@@ -16,8 +16,8 @@ from schema.flow.fields import CT_STATE_BITS
 from vswitchd import detrace, dpctl, trace
 from vswitchd.openflow import groups, options, packed
 from vswitchd.openflow.action_reader import parse_actions
-from vswitchd.openflow.action_types import Actions
-from vswitchd.openflow.compile import compile_actions
+from vswitchd.openflow.action_types import Actions, Group
+from vswitchd.openflow.compile import compile_actions, number_actions
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.fields import INFO
@@ -64,7 +64,7 @@ def _parse_state(written: str) -> int:
     return state
 
 
-def _arguments(args: list[str]) -> _Arguments:
+def _arguments(args: list[str], may_be_consistent: bool = False) -> _Arguments:
     found, rest = _Arguments(), list(args)
     while rest:
         word = rest.pop(0)
@@ -73,7 +73,7 @@ def _arguments(args: list[str]) -> _Arguments:
                 found.generates = True
             case "--names":
                 found.with_names = True
-            case "-consistent" | "--consistent":
+            case "-consistent" | "--consistent" if may_be_consistent:
                 pass                    # as without it: actions have to suit the flow
             case "--ct-next" | "--l7" | "--l7-len":
                 if not rest:
@@ -206,7 +206,8 @@ class TraceCommands:
         """The answer to both commands; `actions` are those of a packet-out."""
         if len(found.words) > 3:
             raise CommandError("too many arguments")
-        packet = found.words.pop() if len(found.words) == 3 else None
+        has_packet = len(found.words) == 3 or len(found.words) == 2 and "(" in found.words[0]
+        packet = found.words.pop() if has_packet else None
         if packet is not None and found.generates:
             raise CommandError("Syntax error")
         if not found.words:
@@ -221,6 +222,10 @@ class TraceCommands:
             try:
                 check(actions, Match({key: (value, INFO[key].full) for key, value in fields.items()
                                       if key in INFO}), table=0)
+                named = [action.group for action in number_actions(actions)
+                         if isinstance(action, Group)]
+                if any(groups.find(bridge.handle, group) is None for group in named):
+                    raise OpenFlowError("OFPBAC_BAD_OUT_GROUP")
                 # Without actions the tables decide, as in the reference.
                 program = compile_actions(actions) if actions else None
             except OpenFlowError as error:
@@ -242,7 +247,7 @@ class TraceCommands:
             actions, _ = parse_actions(args[-1])
         except FlowTextError as error:
             raise CommandError(str(error)) from None
-        return self._explain(_arguments(args[:-1]), actions)
+        return self._explain(_arguments(args[:-1], True), actions)
 
     def detrace(self, args: list[str]) -> str:
         """The rules and groups behind a megaflow, named by its ufid or as it is dumped."""

@@ -298,7 +298,7 @@ struct unmatched_stats {
 int unmatched_stats_get(uint32_t bridge, struct unmatched_stats *);
 
 struct table_config {
-    uint32_t miss;              /* TABLE_MISS_*: controller, continue, drop. */
+    uint32_t miss;              /* TABLE_MISS_*: controller, drop... */
     uint32_t max_flows;         /* 0xffffffff: no limit. */
     uint32_t flags;             /* TABLE_EVICT: make room by evicting. */
     uint32_t n_prefixes;        /* 0xffffffff: the default ones. */

@@ -55,7 +55,7 @@ ENUMS: dict[str, dict[str, int]] = {
                    "RULE_E_BAD_PROGRAM": 7, "RULE_E_BAD_METER": 8},
     # table_config.miss and .flags
     "table_miss": {"TABLE_MISS_DEFAULT": 0, "TABLE_MISS_CONTROLLER": 1, "TABLE_MISS_CONTINUE": 2,
-                   "TABLE_MISS_DROP": 3},
+                   "TABLE_MISS_DROP": 3, "TABLE_MISS_SENT": 4},
     "table_flags": {"TABLE_EVICT": 1},
     # group_change
     "group_command": {"GROUP_ADD": 0, "GROUP_MODIFY": 1, "GROUP_DELETE": 2},

@@ -72,8 +72,9 @@ TRACES: tuple[Trace, ...] = (
     Trace("encap_nsh_refused", Node.ACTION,
           "Dropping packet as encap(nsh) is not supported for packet type ({0},{1:#x})"),
     Trace("decap_vlan", Node.ACTION, "Dropping packet, cannot decap Ethernet if VLAN is present."),
-    Trace("decap_next", Node.ACTION, "Dropping packet: unknown next protocol of NSH"),
-    Trace("decap_refused", Node.ACTION, "decap() for unsupported packet type ({0},{1:#x})"),
+    Trace("decap_next", Node.ACTION, "Dropping packet as NSH next protocol {0} is not supported"),
+    Trace("decap_refused", Node.ACTION,
+          "Dropping packet as the decap() does not support packet type ({0},{1:#x})"),
     # 1: handle of the bridge << 32 | number of the group; 2: place of the bucket, from 1.
     Trace("bucket", Node.BUCKET, "bucket {0}"),
     # The frame will come back with recirculation id 0 from connection tracking in zone 1; the

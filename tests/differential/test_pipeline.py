@@ -281,6 +281,37 @@ SCRIPTS["arguments of traces"] = [
         "br0 in_port=1 'set_field:1.1.1.1->ip_dst'", "br0 tcp,in_port=1 'set_field:1.1.1.1->ip_dst'",
         "br0 in_port=1 drop", "br0 in_port=1 goto_table:1"))]
 
+_KEY = ("eth(src=50:54:00:00:00:05,dst=50:54:00:00:00:07),eth_type(0x0800),"
+        "ipv4(src=10.1.0.1,dst=10.0.0.2,proto=17,tos=0,ttl=64,frag=no),udp(src=8,dst=9)")
+_FRAME = "50540000000750540000000508004500001e0000000040112cb30a0100010a00000200080009000a00000000"
+SCRIPTS["forms of traces"] = [
+    flows("br0", "priority=9,udp,actions=dec_ttl,set_field:7->reg0,output:2,ct(table=1,zone=reg0[0..15])",
+          "priority=8,ipv6,actions=controller(userdata=01),output:2", "priority=0,actions=output:3",
+          "table=1,ip,ct_state=+trk+new,ct_zone=7,actions=ct(commit,zone=7,exec(set_field:5->ct_mark),table=2)",
+          "table=1,ip,ct_state=+trk+est,actions=ct_clear,output:3", "table=1,priority=0,actions=output:LOCAL",
+          "table=2,ct_mark=5,actions=output:3", "table=2,priority=0,ct_state=+dnat,actions=output:1",
+          "table=2,priority=0,actions=drop"),
+    *(f"ovs-appctl ofproto/trace {arguments}" for arguments in (
+        "br0 in_port=p1,udp,udp_dst=9", "br0 in_port=p1,udp,tp_dst=9", "--names br0 in_port=p1,udp", "br0 --names in_port=p1,udp",
+        "br0 in_port=1,udp -generate --l7 0102", "br0 in_port=1,udp --l7-len 0 -generate", "br0 'in_port=1 udp'",
+        f"br0 in_port=1 {_FRAME}", f"br0 in_port=2,reg1=5,dl_vlan=7,tcp --names {_FRAME}", "br0 ''",
+        f"br0 '' {_FRAME}", "br0 in_port=LOCAL", "br0 in_port=controller,udp", "br0 in_port=77",
+        f"dummy@ovs-dummy 'in_port(1),{_KEY}'", f"'in_port(p1),{_KEY}'", f"--names 'in_port(p1),{_KEY}'",
+        f"ovs-dummy 'skb_priority(0x5),skb_mark(0x7),in_port(2),{_KEY}' -generate", f"'in_port(1)' {_FRAME}",
+        f"dummy 'recirc_id(0x7777),in_port(1),{_KEY}'", f"br0 'in_port(1),{_KEY}'",
+        f"'recirc_id(0),dp_hash(0x5/0xf),in_port(1/0xff),{_KEY}'", f"'in_port(1),eth(),eth_type(0x8100),vlan(vid=5,pcp=1),encap({_KEY[49:]})'",
+        "br0 in_port=1,udp --ct-next trk,new --ct-next trk,est", "br0 in_port=1,udp --ct-next trk,est",
+        "br0 in_port=1,udp --ct-next 'trk,new' --ct-next trk,rel,dnat,new", "br0 in_port=1,udp --ct-next trk,inv --names",
+        "br0 in_port=1,udp --ct-next 0", "br0 in_port=1,udp --ct-next trk,est,rpl --ct-next trk",
+        "br0 in_port=1,udp6,ipv6_src=fe80::1 -generate", "br0 'in_port=1,ct_state=trk|est,udp,ct_zone=7,ct_nw_proto=17'",
+        "br0 in_port=1,tun_id=5,tun_src=1.1.1.1,tun_dst=2.2.2.2,tun_flags=oam,udp", "br0 'in_port=1,packet_type=(1,0x800)'",
+        "br0 in_port=1,udp,recirc_id=99999", "br0 in_port=1,ip,nw_frag=later", "br0 in_port=1,dl_vlan=5,dl_vlan_pcp=3,udp")),
+    *(f"ovs-appctl ofproto/trace-packet-out {arguments}" for arguments in (
+        "br0 in_port=p1,udp output:2", "br0 in_port=1,udp TABLE", "br0 in_port=controller,udp -generate 'dec_ttl,output:2,LOCAL'",
+        f"br0 in_port=1 {_FRAME} 'resubmit(,1)'", "br0 in_port=1,udp 'ct(commit,zone=5),output:3'", "br0 in_port=1,udp p2",
+        "br0 --names in_port=p1,udp output:p2", f"'in_port(1),{_KEY}' 'set_field:1.1.1.1->ip_src,IN_PORT'",
+        "br0 in_port=1,udp 'group:5,controller(max_len=9)'", "br0 in_port=1,udp -consistent 'mod_tp_dst:5,2'"))]
+
 SCRIPTS["features that are set"] = [
     *(f"ovs-appctl dpif/set-dp-features br0 {words}" for words in (
         "foo", "clone xx", "clone", "clone false", "clone", "clone true", "sample_nesting 2",
@@ -394,6 +425,14 @@ SCRIPTS["what random pipelines found"] = [
         "ip,actions=learn(table=3,send_flow_rem,cookie=7,NXM_OF_ETH_SRC[])"),
     *traced("in_port=1,arp,arp_op=1", "arp,actions=set_field:1.2.3.4->arp_tpa,2", "arp,actions=move:reg0[0..15]->arp_op[],2"),
     *traced("in_port=1,tcp,ct_state=trk|est,tun_dst=1.2.3.4", "actions=ct_clear,2"),
+    *traced("in_port=1,ip,ct_state=trk,ct_mark=0x77,reg1=9", *(f"ip,actions=ct(commit,{words}),2" for words in (
+        "exec(move:NXM_NX_CT_MARK[0..7]->NXM_NX_CT_LABEL[8..15])", "zone=NXM_NX_CT_MARK[0..15],exec(set_field:5->ct_mark)",
+        "exec(move:NXM_NX_REG1[0..3]->NXM_NX_CT_MARK[2..5],move:NXM_NX_CT_MARK[0..3]->NXM_NX_CT_MARK[8..11])"))),
+    *traced("in_port=1,arp,reg0=2", "arp,actions=move:reg0[0..5]->arp_op[2..7],2", "arp,actions=set_field:3->arp_op,2"),
+    *traced(_NSH.replace("mdtype=1", "mdtype=2").split(",nsh_c1")[0], "dl_type=0x894f,actions=dec_nsh_ttl,2,set_field:7->nsh_spi,2"),
+    flows("br0", "table=3,cookie=9,in_port=1,actions=clone(learn(table=9,cookie=5,delete_learned,NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[]))",
+          "in_port=1,actions=resubmit(,3)"), udp(1), "ovs-appctl revalidator/wait", "ovs-ofctl --no-stats dump-flows br0 table=9",
+    "ovs-ofctl del-flows br0 table=3", "ovs-ofctl --no-stats dump-flows br0 table=9",
     f"{_O15} add-group br0 group_id=1,type=all,bucket=output:3", f"{O13} add-flow br0 'in_port=1,actions=group:1,clone(group:1),write_actions(group:1)'",
     f"{_O15} dump-group-stats br0 | sed 's/duration.*ref/ref/'", f"{_O15} dump-flows br0",
     f"ovs-ofctl add-flow br0 ip,in_port=2,actions=load:0-\\>NXM_NX_IP_ECN[]; {_O15} --no-stats dump-flows br0 ip",

@@ -115,12 +115,14 @@ def _set_l4(side: str) -> Callable:
     def emit(action, source: int, compiler: "_Compiler") -> bytes:
         protocols = [_L4_FIELDS[action.proto]] if action.proto in _L4_FIELDS else (
             _L4_FIELDS.values())
-        return b"".join(_set(f"{name}_{side}", source, action.port) for name in protocols)
+        return b"".join(_with_flags(_set(f"{name}_{side}", source, action.port), _SET_SILENT)
+                        for name in protocols)
     return emit
 
 
 def _set_simple(name: str, attribute: str, shift: int = 0) -> Callable:
-    return lambda action, source, compiler: _set(name, source, getattr(action, attribute) >> shift)
+    return lambda action, source, compiler: _with_flags(
+        _set(name, source, getattr(action, attribute) >> shift), _SET_SILENT)
 
 
 def _plain(name: str, **arguments: str) -> Callable:
@@ -209,11 +211,14 @@ def _encap(action: t.Encap, source: int, compiler) -> bytes:
 
 
 def _write_metadata(action: t.WriteMetadata, source: int, compiler) -> bytes:
-    op = _set("metadata", source, action.metadata, action.mask)
-    return op[:6] + struct.pack("=H", _SET_METADATA) + op[8:]     # its flags
+    return _with_flags(_set("metadata", source, action.metadata, action.mask), _SET_METADATA)
 
 
-_SET_METADATA = 1               # SET_METADATA of the pipeline
+_SET_METADATA, _SET_SILENT = 1, 2       # flags of set_field: SET_METADATA... of the pipeline
+
+
+def _with_flags(op: bytes, flags: int) -> bytes:
+    return op[:6] + struct.pack("=H", flags) + op[8:]
 
 
 def _set_field(action: t.SetField, source: int, compiler) -> bytes:
@@ -237,7 +242,8 @@ _EMITTERS: dict[type, Callable] = {
     t.SetEthDst: _set_simple("eth_dst", "mac"),
     t.SetIpv4Src: _set_simple("ip_src", "ip"),
     t.SetIpv4Dst: _set_simple("ip_dst", "ip"),
-    t.SetIpDscp: lambda action, source, compiler: _set("nw_tos", source, action.tos, 0xfc),
+    t.SetIpDscp: lambda action, source, compiler: _with_flags(
+        _set("nw_tos", source, action.tos, 0xfc), _SET_SILENT),
     t.SetIpEcn: _set_simple("nw_ecn", "ecn"),
     t.SetIpTtl: _set_simple("nw_ttl", "ttl"),
     t.SetL4SrcPort: _set_l4("src"),

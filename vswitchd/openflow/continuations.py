@@ -11,10 +11,13 @@ from uuid import UUID, uuid4
 from datapath import face
 from datapath.program import UnpackedOp, unpack_ops
 from vswitchd.openflow import packed, source
-from vswitchd.openflow.action_types import Action, Actions, UnrollXlate
+from vswitchd.openflow.action_types import (
+    Action, Actions, GotoTable, Resubmit, SetField, UnrollXlate, WriteMetadata,
+)
 from vswitchd.openflow.compile import compile_actions, number_actions
 from vswitchd.openflow.decompile import decompile_op
 from vswitchd.openflow.error import OpenFlowError
+from vswitchd.openflow.fields import IN_PORT
 from vswitchd.openflow.match import Match
 from vswitchd.openflow.messages.packet import (Continuation, PacketIn, decode_continuation,
                                                encode_continuation)
@@ -40,10 +43,20 @@ def _actions(ops: bytes, buckets: Buckets) -> Iterator[Action]:
                 yield UnrollXlate(op.arguments["table"], op.arguments["cookie"])
         elif op.source < len(owner):
             if op.source != last:       # An action may have become several ops.
-                yield owner[op.source]
+                yield _as_action(owner[op.source])
             last = op.source
         else:                           # The rule is gone, or it was no rule.
-            yield decompile_op(op)
+            yield _as_action(decompile_op(op))
+
+
+def _as_action(action: Action) -> Action:
+    """An instruction as what does the same in a list of actions."""
+    match action:
+        case GotoTable(table):
+            return Resubmit(IN_PORT, table)
+        case WriteMetadata(value, mask):
+            return SetField("metadata", value, mask)
+    return action
 
 
 def _owner(op: UnpackedOp, buckets: Buckets) -> Actions:

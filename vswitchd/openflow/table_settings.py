@@ -124,7 +124,7 @@ class TableSettings:
     def publish(self, state: TableState) -> None:
         """Hands the settings of a table to the library."""
         desired = state.desired
-        miss = (SEAM["TABLE_MISS_CONTROLLER" if self.sends_misses else "TABLE_MISS_DEFAULT"]
+        miss = (SEAM["TABLE_MISS_SENT" if self.sends_misses else "TABLE_MISS_DEFAULT"]
                 if state.miss is None else _MISS[state.miss])
         face.table_set(
             self.handle, state.number, miss, state.limit,

@@ -322,7 +322,12 @@ def _format_tunnel(fields: FieldDict, add: Callable[[str], None]) -> None:
             add(_tun_metadata(name, *fields[name]))
 
 
+ABSENT = -1                     # the value of a tunnel option that must not be there
+
+
 def _tun_metadata(name: str, value: int, mask: int) -> str:
+    if value == ABSENT:
+        return f"{name}=NP"
     if not mask:
         return name
     ones = INFO[name].full
@@ -401,7 +406,8 @@ def _format_nsh(fields: FieldDict, add: Callable[[str], None]) -> None:
         value, mask = fields["nsh_spi"]
         add(f"nsh_spi=0x{value:x}" + (f"/0x{mask:x}" if mask != 0xffffff else ""))
     if "nsh_si" in fields:
-        add(_dec_masked("nsh_si", *fields["nsh_si"], 0xff))
+        value, mask = fields["nsh_si"]
+        add(f"nsh_si={value}" if mask == 0xff else f"nsh_si=0x{value:02x}/0x{mask:02x}")
     if fields.get("nsh_mdtype", (0, 0))[0] == 1:
         for name in ("nsh_c1", "nsh_c2", "nsh_c3", "nsh_c4"):
             if name in fields:
@@ -504,7 +510,7 @@ def _flow_layers(values: Mapping[str, int], dl_type: int, show: Callable[..., No
             if not values.get("mpls_lse1", 0) & _MPLS_BOTTOM:
                 show("mpls_lse2")
         return
-    elif dl_type == ETH_NSH:
+    elif values.get("eth_type") == ETH_NSH:     # The packet type does not say enough.
         show("nsh_flags", "nsh_ttl", "nsh_mdtype", "nsh_np", "nsh_spi", "nsh_si", "nsh_c1",
              "nsh_c2", "nsh_c3", "nsh_c4", "nw_proto", "nw_ttl", "ip_frag")
         show("nw_tos")

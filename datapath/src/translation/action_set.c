@@ -77,6 +77,7 @@ action_set_sort(struct buffer *list, const void *ops, uint32_t size)
         } else if (set_has(op, sets, sizeof sets)) {
             if (unroll) {
                 buffer_put(list, unroll, unroll->size);
+                unroll = NULL;
             }
             buffer_put(list, op, op->size);
         }
@@ -123,8 +124,12 @@ xlate_write_actions(struct xlate *x, const struct op *tail, uint32_t size)
             has_group = true;
         }
     }
+    uint32_t source = UINT32_MAX;
     OPS_FOR_EACH (op, tail, size) {
-        xlate_put_unroll(x, &x->action_set, UNROLL_OWNER);
+        if (op->source != source) {     /* Of one action there may be many. */
+            xlate_put_unroll(x, &x->action_set, UNROLL_OWNER);
+            source = op->source;
+        }
         buffer_put(&x->action_set, op, op->size);
     }
     xlate_report_action_set(x, TRACE_ACTION_SET_IS, TRACE_ACTION_SET_IS_EMPTY);

@@ -171,8 +171,8 @@ commit_arp(struct xlate *x)
     arp_key(&x->flow, &key);
     arp_key(&x->base, &base);
     arp_key(x->wc, &mask);
-    if (x->wc->nw_proto) {
-        mask.op = 0xffff;
+    if (x->wc->nw_proto == UINT8_MAX) {
+        mask.op = UINT16_MAX;
     }
     if (commit_key(x, KEY_ARP, &key, &base, &mask, sizeof key, parts,
                    N_ELEMENTS(parts))) {
@@ -243,6 +243,11 @@ commit_nsh(struct xlate *x)
     memcpy(&base, &x->base.nsh_flags, sizeof base);
     memcpy(&mask, &x->wc->nsh_flags, sizeof mask);
     mask.mdtype = mask.np = 0;
+    if (key.mdtype != 1) {      /* No context, but it is told. */
+        memset(key.c, 0, sizeof key.c);
+        memset(base.c, 0, sizeof base.c);
+        memset(mask.c, 0xff, sizeof mask.c);
+    }
     bool set = commit_key(x, KEY_NSH, &key, &base, &mask, sizeof key, parts,
                           N_ELEMENTS(parts));
     if (!set && memcmp(key.c, base.c, sizeof key.c)) {

@@ -187,7 +187,8 @@ decap_nsh(struct xlate *x)
     case 3: x->flow.packet_type = 0; break;
     case 4: x->flow.packet_type = PACKET_TYPE(ETH_NSH); break;
     default:
-        refuse_type(x, TRACE_DECAP_NEXT);
+        REPORT(x, TRACE_DECAP_NEXT, x->flow.nsh_np, 0, 0);
+        x->error = DROP_UNSUPPORTED_TYPE;
         return;
     }
     decap_and_freeze(x);
@@ -200,18 +201,12 @@ decap_mpls(struct xlate *x, uint32_t inside)
     be16 type = be16_from(inside ? inside : ETH_TEB);
 
     note_add_mpls(x);
-    if (!flow_pop_mpls(&x->flow, n, type, x->wc)) {
-        if (x->in->frame) {
-            REPORT(x, TRACE_MPLS_POP, MAX_MPLS, 0, 0);
-        }
-        x->error = DROP_MPLS_DEPTH;
-        return;
-    }
+    flow_pop_mpls(&x->flow, n, type, x->wc);
     x->flow.packet_type = inside ? be32_from(inside) : 0;
-    if (n > 1 && is_mpls_type(type)) {
-        x->pending_decap = true;        /* What is inside is known. */
-    } else {
+    if (n == 1) {
         decap_and_freeze(x);
+    } else {
+        x->pending_decap = true;        /* What is inside is known. */
     }
 }
 

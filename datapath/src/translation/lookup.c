@@ -87,6 +87,9 @@ xlate_lookup(struct xlate *x, uint8_t *table, uint32_t in_port,
     }
     flow->tp_src = tp_src;
     flow->tp_dst = tp_dst;
+    if (!rule && may_packet_in && config == TABLE_MISS_SENT) {
+        *miss = MISS_PACKET_IN;         /* Whatever the port says. */
+    }
     /* Nothing can continue behind the last table of controllers. */
     if (!rule && may_packet_in && (config == TABLE_MISS_CONTROLLER
                                    || config == TABLE_MISS_CONTINUE)) {

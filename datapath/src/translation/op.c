@@ -315,7 +315,6 @@ op_ct(struct xlate *x, const struct op_ct *op)
 {
     bool commit = op->flags & 1, force = op->flags & 2;
     uint16_t zone = op->zone;
-    uint32_t old_mark_mask = x->wc->ct_mark;
     uint8_t old_label_mask[16];
     const struct op_nat *nat = NULL;
 
@@ -325,14 +324,10 @@ op_ct(struct xlate *x, const struct op_ct *op)
     }
     /* All changes so far come before the connection tracker. */
     xlate_commit(x);
+    uint32_t old_mark_mask = x->wc->ct_mark;
     memcpy(old_label_mask, x->wc->ct_label, 16);
-    be32 flow_mark = x->flow.ct_mark;
-    uint8_t flow_label[16];
-    memcpy(flow_label, x->flow.ct_label, 16);
     x->wc->ct_mark = 0;
     memset(x->wc->ct_label, 0, 16);
-    x->flow.ct_mark = 0;
-    memset(x->flow.ct_label, 0, 16);
 
     uint32_t tail_size = op->head.size - sizeof *op;
     OPS_FOR_EACH (n, op->tail, tail_size) {
@@ -367,11 +362,6 @@ op_ct(struct xlate *x, const struct op_ct *op)
         a->port_max = nat->port_max;
         memcpy(a->address_min, nat->addr_min, 16);
         memcpy(a->address_max, nat->addr_max, 16);
-    }
-    /* What was set is seen after recirculation. */
-    x->flow.ct_mark |= flow_mark & ~x->wc->ct_mark;
-    for (unsigned i = 0; i < 16; i++) {
-        x->flow.ct_label[i] |= flow_label[i] & ~x->wc->ct_label[i];
     }
     x->wc->ct_mark = old_mark_mask;
     memcpy(x->wc->ct_label, old_label_mask, 16);
@@ -765,9 +755,11 @@ xlate_ops(struct xlate *x, const void *ops, uint32_t size, bool in_group)
             break;
         }
         x->source = op->source;
-        if (xlate_traced(x) && op->code != OP_UNROLL
-            && (op->source != source || x->rule_handle != owner
-                || x->bucket_index != bucket)) {
+        if (op->code == OP_UNROLL) {
+            source = UINT32_MAX;        /* The same action anew. */
+        } else if (xlate_traced(x)
+                   && (op->source != source || x->rule_handle != owner
+                       || x->bucket_index != bucket)) {
             xlate_report(x, TRACE_ACTION, x->bucket_group, x->bucket_index,
                          op->code, in_group);
             source = op->source;

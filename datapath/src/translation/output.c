@@ -23,10 +23,12 @@ output_to_patch(struct xlate *x, const struct conf_port *port, bool last)
     bool old_conntracked = x->conntracked, old_was_mpls = x->was_mpls;
     bool old_in_group = x->in_group, old_in_set = x->in_action_set;
     uint32_t old_mirrors = x->mirrors;
+    uint8_t tunnel_seen[offsetof(struct flow, metadata)];
     unsigned old_depth = x->trace_depth;
     struct saved_buffers saved;
 
-    /* The peer sees a frame that has just come in. */
+    /* The peer sees a frame that has just come in, by no tunnel. */
+    memcpy(tunnel_seen, x->wc, sizeof tunnel_seen);
     memset(&x->flow, 0, offsetof(struct flow, metadata));
     x->flow.metadata = 0;
     memset(x->flow.regs, 0, sizeof x->flow.regs);
@@ -61,6 +63,7 @@ output_to_patch(struct xlate *x, const struct conf_port *port, bool last)
     xlate_buffers_restore(x, &saved);
     x->trace_depth = old_depth;
     x->flow = old_flow;
+    memcpy(x->wc, tunnel_seen, sizeof tunnel_seen);
     x->bridge = old_bridge;
     x->conf = old_conf;
     x->conntracked = old_conntracked;

@@ -36,7 +36,9 @@ xlate_set_field(struct xlate *x, const struct op_set_field *op)
 {
     const struct field *f = &fields[op->field];
 
-    if (field_has_prereq(f->prereq, &x->flow, x->wc)) {
+    bool silent = op->head.flags & SET_SILENT;
+    if ((silent && f->prereq == PREREQ_ETHERNET)
+        || field_has_prereq(f->prereq, &x->flow, x->wc)) {
         if (!(op->head.flags & SET_METADATA)) {
             field_mask(f, op->mask, x->wc);
         }
@@ -46,7 +48,7 @@ xlate_set_field(struct xlate *x, const struct op_set_field *op)
         }
         field_set(f, op->value, op->mask, &x->flow);
         complete_tag(x, op->field);
-    } else {
+    } else if (!silent) {
         REPORT(x, TRACE_PREREQUISITES, op->field, 0, 0);
     }
 }
@@ -147,16 +149,15 @@ xlate_dec_ttl(struct xlate *x, const struct op_dec_ttl *op)
 bool
 xlate_dec_mpls_ttl(struct xlate *x)
 {
-    if (!is_mpls_type(x->flow.eth_type)) {
-        return false;
+    if (is_mpls_type(x->flow.eth_type)) {
+        uint32_t lse = be32_to(x->flow.mpls_lse[0]);
+        x->wc->mpls_lse[0] |= be32_from(0xff);
+        if ((lse & 0xff) > 1) {
+            x->flow.mpls_lse[0] = be32_from(lse - 1);
+            return false;
+        }
+        xlate_packet_in(x, UINT16_MAX, REASON_INVALID_TTL, 0, 0, NULL, 0);
     }
-    uint32_t lse = be32_to(x->flow.mpls_lse[0]);
-    x->wc->mpls_lse[0] |= be32_from(0xff);
-    if ((lse & 0xff) > 1) {
-        x->flow.mpls_lse[0] = be32_from(lse - 1);
-        return false;
-    }
-    xlate_packet_in(x, UINT16_MAX, REASON_INVALID_TTL, 0, 0, NULL, 0);
     REPORT(x, TRACE_MPLS_TTL_EXCEPTION, 0, 0, 0);
     return true;
 }

@@ -365,9 +365,8 @@ xlate_group(struct xlate *x, uint32_t id)
     }
     x->in_group = true;
     if (group->type == GROUP_ALL || group->type == GROUP_INDIRECT) {
-        /* A trace names the others too. */
-        for (uint32_t i = 0; i < group->n_buckets
-             && (!x->error || xlate_traced(x)); i++) {
+        /* What went wrong in one does not keep it from others: all count. */
+        for (uint32_t i = 0; i < group->n_buckets; i++) {
             run_bucket(x, group, i);
             credit_bucket(x, group, i);
         }

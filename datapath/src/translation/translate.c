@@ -24,11 +24,11 @@ finish_mask(struct xlate *x)
     memset(wc->regs, 0, sizeof wc->regs);
     wc->actset_output = 0;
     wc->conj_id = 0;
-    bool icmp = is_ip(flow)
-        && ((flow->eth_type == CONSTANT_BE16(ETH_IP) && flow->nw_proto == 1)
-            || (flow->eth_type == CONSTANT_BE16(ETH_IPV6)
-                && flow->nw_proto == 58));
-    if (icmp) {
+    /* As the reference looks at it: what became of the frame. */
+    const struct flow *last = &x->flow;
+    if ((last->eth_type == CONSTANT_BE16(ETH_IP) && last->nw_proto == 1)
+        || (last->eth_type == CONSTANT_BE16(ETH_IPV6)
+            && last->nw_proto == 58)) {
         wc->tp_src &= CONSTANT_BE16(0xff);
         wc->tp_dst &= CONSTANT_BE16(0xff);
     }
@@ -41,7 +41,7 @@ finish_mask(struct xlate *x)
     if (flow_vlan_limit() < 2) {
         memset(&wc->vlan1_tpid, 0, 4);  /* Belongs to the payload. */
     }
-    if (flow->nw_frag & 2) {
+    if (last->nw_frag & 2) {
         wc->tp_src = wc->tp_dst = 0;
     }
     /* Bits that pushes and sets left on what the frame did not have. */
@@ -50,10 +50,40 @@ finish_mask(struct xlate *x)
     }
     if (!(flow->vlan0_tci & CONSTANT_BE16(0x1000))) {
         memset(&wc->vlan0_tpid, 0, 8);
+    } else if (!(flow->vlan1_tci & CONSTANT_BE16(0x1000))) {
+        memset(&wc->vlan1_tpid, 0, 4);
     }
     if (!has_tunnel(flow)) {
         memset(wc, 0, offsetof(struct flow, metadata));
     }
+}
+
+/* Tells whether the packet type says that there is IP. */
+static bool
+is_bare_ip(const struct flow *flow)
+{
+    uint32_t type = be32_to(flow->packet_type);
+
+    return type == (1U << 16 | ETH_IP) || type == (1U << 16 | ETH_IPV6);
+}
+
+/* What a tunnel's header said about congestion, its frame says too; false: it
+ * cannot, and has to be dropped. */
+static bool
+take_congestion(struct xlate *x)
+{
+    enum { ECN_MASK = 3, ECN_CE = 3 };
+    struct flow *flow = &x->flow;
+
+    if (!has_tunnel(flow) || !(is_ip(flow) || is_bare_ip(flow))
+        || (flow->tun_tos & ECN_MASK) != ECN_CE) {
+        return true;
+    }
+    if (!(flow->nw_tos & ECN_MASK)) {
+        return false;
+    }
+    flow->nw_tos |= ECN_CE;
+    return true;
 }
 
 static void
@@ -66,7 +96,7 @@ init_mask(struct xlate *x)
     MASK_ALL(x, in_port);
     MASK_ALL(x, eth_type);
     MASK_ALL(x, recirc_id);
-    if (is_ip(&x->flow)) {
+    if (is_ip(&x->flow) || is_bare_ip(&x->flow)) {
         x->wc->nw_frag = 3;
     }
     if (x->flow.tun_dst
@@ -126,7 +156,7 @@ translate(struct xlate *x, struct frozen *frozen)
             x->trace_depth++;
         }
     }
-    if (!frozen && port && !may_receive(port)) {
+    if (!take_congestion(x) || (!frozen && port && !may_receive(port))) {
         if (rule) {
             xlate_credit_rule(x, rule);
         } else if (!has_ops) {
