@@ -362,8 +362,12 @@ class Commands:
         """Rows of memory/show that this daemon adds to the database client's."""
         stats = face.memory_stats()
         ports = sum(len(bridge.ports) for bridge in self.switch.bridges.values())
-        return {"handlers": max(1, self.switch.n_workers), "ports": ports, "revalidators": 1,
-                "rules": stats.n_rules + tables.N_HIDDEN * len(self.switch.bridges)}
+        n_datapaths = len(self.switch.datapaths)
+        counts = {"handlers": max(1, self.switch.n_workers) * n_datapaths, "ports": ports,
+                  "revalidators": n_datapaths,
+                  "rules": stats.n_rules + tables.N_HIDDEN * len(self.switch.bridges),
+                  "ofconns": self.agent.n_connections, "udpif keys": stats.n_megaflows}
+        return {name: count for name, count in counts.items() if count}
 
     def route_show(self, args: list[str]) -> str:
         return "Route Table:"

@@ -69,6 +69,23 @@ def test_options_that_make_no_sense_are_refused(words, text) -> None:
     assert done.stderr.splitlines()[-1] == f"ovs-testcontroller: {text}"
 
 
+NORMAL = "queue IDs are incompatible with -N or --normal; not using OFPP_NORMAL"
+HUB = "queue IDs are incompatible with -H or --hub; not acting as hub"
+
+
+@pytest.mark.parametrize("words, complaints, learns", [
+    (("-q1", "-N"), [NORMAL], True), (("--normal", "-Qp1:2"), [NORMAL], True),
+    (("-H", "-q1"), [HUB], True), (("-H", "-N", "-q1"), [NORMAL, HUB], True),
+    (("-H", "-N"), [], False), (("-N",), [], False), (("-q1",), [], True)])
+def test_queues_go_before_hub_and_normal(words, complaints, learns) -> None:
+    settings = testcontroller.Settings()
+    for name, value in parse_options(words, testcontroller._OPTIONS, reorder=True)[0]:
+        testcontroller._apply(settings, name, value)
+    assert settings.prefer_queues() == complaints and settings.learns == learns
+    done = subprocess.run(command(*words), capture_output=True, text=True, timeout=20)
+    assert done.stderr.splitlines()[:-1] == [f"ovs-testcontroller: {text}" for text in complaints]
+
+
 def test_it_answers_appctl(tmp_path) -> None:
     environment = os.environ | {"OVS_RUNDIR": str(tmp_path)}
     done = subprocess.run(command("--detach", "--unixctl=control", "ptcp:0:127.0.0.1"),

@@ -74,6 +74,16 @@ def test_shown(switch):
         assert re.sub(r" \d$", "", found) == re.sub(r" \d$", "", expected), command
 
 
+def test_memory_counts_connections_and_megaflows(switch):
+    assert "ofconns" not in asked(switch, "memory/show")
+    assert switch.run(
+        "ovs-ofctl monitor br0 --detach --pidfile=monitor.pid 2>/dev/null; "
+        "ovs-appctl netdev-dummy/receive p1 'in_port(1),eth(src=50:54:00:00:00:05,"
+        "dst=50:54:00:00:00:07),eth_type(0x1234)'; "
+        "ovs-appctl memory/show | grep -oE '(ofconns|keys):[0-9]*'; kill $(cat monitor.pid)"
+    ) == "ofconns:1\nkeys:1\n"
+
+
 def test_hidden_rules_count_what_no_rule_matches(switch):
     key = "in_port(9),eth(src=50:54:00:00:00:05,dst=50:54:00:00:00:07),eth_type"
     other, fragment = f"{key}(0x1234)", (

@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import ssl
+import sys
 import time
 
 from utilities.command_line import (
@@ -53,7 +54,8 @@ class Settings:
 
     def __init__(self) -> None:
         self.versions = frozenset(range(1, 7))
-        self.learns = True
+        self.is_hub = False
+        self.is_normal = False
         self.max_idle: int | None = 60
         self.wildcards = 0
         self.queue: int | None = None
@@ -61,6 +63,24 @@ class Settings:
         self.flow_files: list[str] = []
         self.daemon_options: dict[str, str | None] = {}
         self.tls = TlsFiles()
+
+    @property
+    def learns(self) -> bool:
+        """Whether it learns where hosts are; else it floods, with --normal too."""
+        return not (self.is_hub or self.is_normal)
+
+    def prefer_queues(self) -> list[str]:
+        """Drops what queues cannot be had with; returns what there is to say about it."""
+        if self.queue is None and not self.queues:
+            return []
+        complaints = []
+        if self.is_normal:
+            complaints.append("queue IDs are incompatible with -N or --normal; "
+                              "not using OFPP_NORMAL")
+        if self.is_hub:
+            complaints.append("queue IDs are incompatible with -H or --hub; not acting as hub")
+        self.is_normal = self.is_hub = False
+        return complaints
 
 
 def main(argv: list[str]) -> int:
@@ -82,6 +102,8 @@ def _main(argv: list[str]) -> int:
             print(fill(TEXT, PROGRAM), end="")
             return 0
         _apply(settings, name, value)
+    for complaint in settings.prefer_queues():
+        print(f"{PROGRAM}: {complaint}", file=sys.stderr)
     if not words:
         raise Fatal("at least one vconn argument required; use --help for usage")
     _Controller(settings, words).serve()
@@ -100,8 +122,10 @@ def _number(text: str, base: int = 10) -> int:
 
 def _apply(settings: Settings, name: str, value: str | None) -> None:
     match name:
-        case "hub" | "normal":
-            settings.learns = False
+        case "hub":
+            settings.is_hub = True
+        case "normal":
+            settings.is_normal = True
         case "noflow":
             settings.max_idle = None
         case "wildcards":

@@ -112,6 +112,11 @@ class Agent:
         return "\n".join(shown + tables.describe_hidden(
             bridge.handle, self.bridges[bridge.name].created_ms, now, offload))
 
+    @property
+    def n_connections(self) -> int:
+        """How many peers have agreed on a version."""
+        return sum(len(bridge.connections) for bridge in self.bridges.values())
+
     def datapath_of(self, handle: int) -> int:
         """The library's datapath of a bridge, 0 if there is no such bridge."""
         bridge = self.find(handle)

@@ -1,6 +1,7 @@
 """Texts of messages: as the real ovs-ofctl printed them, damaged ones included."""
 
 import json
+import struct
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,34 @@ def test_damaged_messages_are_those_of_the_reference():
             text = text.replace(hex_dump(data), "DUMP\n")
         assert text == row["text"], row["message"]
     assert len(rows) > 2000
+
+
+def flow_update(size: int, event: int, table: int = 3, match_size: int = 0) -> bytes:
+    """A flow update of OpenFlow 1.0 as Nicira has it, about any packet."""
+    return struct.pack("!HHHHHHHBxQ", size, event, 0, 5, 0, 0, match_size, table, 0)
+
+
+@pytest.mark.parametrize("updates, text, warning", [
+    (flow_update(24, 0) + flow_update(24, 2, 4),
+     " event=ADDED table=3 cookie=0 \n event=MODIFIED table=4 cookie=0\n", None),
+    (flow_update(24, 0) + bytes.fromhex("0008000400000005"),
+     " event=ADDED table=3 cookie=0\n***decode error: NXBRC_FM_BAD_EVENT***\n",
+     "has bad event 4"),
+    (flow_update(24, 0) + bytes.fromhex("0008000100000005"),
+     " event=ADDED table=3 cookie=0\n***decode error: OFPBRC_BAD_LEN***\n",
+     "has 8 leftover bytes at end"),
+    (flow_update(24, 0, match_size=8), "***decode error: OFPBRC_BAD_LEN***\n",
+     "has 0 leftover bytes at end"),
+    (flow_update(32, 0, match_size=16) + bytes(8), "***decode error: OFPBRC_BAD_LEN***\n",
+     "has 8 leftover bytes at end"),
+])
+def test_updates_about_any_packet_are_those_of_the_reference(updates, text, warning):
+    data = struct.pack("!BBHIHHIII", 1, 17, 24 + len(updates), 9, 0xFFFF, 0, 0x2320, 2, 0) + updates
+    said = []
+    printed = format_message(data, 1, warn=lambda module, line: said.append(line))
+    title = "NXST_FLOW_MONITOR reply (xid=0x9):"
+    assert printed.replace(hex_dump(data), "").removeprefix(title).lstrip("\n") in (text, " " + text)
+    assert said == ([f"NXST_FLOW_MONITOR reply {warning}"] if warning else [])
 
 
 @pytest.mark.parametrize("data, text", [

@@ -222,37 +222,36 @@ def iterate_updates(frame: Frame) -> Iterator[FlowUpdate]:
     while offset < len(data):
         left = len(data) - offset
         if left < 8:
-            raise OpenFlowError("OFPBRC_BAD_LEN",
-                                f"NXST_FLOW_MONITOR reply has {left} leftover bytes at end",
-                                "ofp_monitor")
+            raise _bad_length(left)
         size, event = struct.unpack_from("!HH", data, offset)
         if not standard:
             event += 1
         if size > left or size % 8:
-            raise _bad_length(size)
+            raise _bad_length(left)
         if event > (_RESUMED if standard else _ABBREV):
             raise OpenFlowError("NXBRC_FM_BAD_EVENT",
                                 f"NXST_FLOW_MONITOR reply has bad event {event - (not standard)}",
                                 "ofp_monitor")
         if size < 8:
-            raise _bad_length(size)
+            raise _bad_length(left)
         yield _decode_update(data, offset, size, event, frame.version)
         offset += size
 
 
-def _bad_length(size: int) -> OpenFlowError:
-    return OpenFlowError("OFPBRC_BAD_LEN", f"NXST_FLOW_MONITOR reply claims invalid length {size}",
-                         "ofp_monitor")
+def _bad_length(left: int) -> OpenFlowError:
+    return OpenFlowError("OFPBRC_BAD_LEN",
+                         f"NXST_FLOW_MONITOR reply has {left} leftover bytes at end", "ofp_monitor")
 
 
 def _decode_update(data: bytes, offset: int, size: int, event: int, version: int) -> FlowUpdate:
+    left = len(data) - offset
     if event >= _ABBREV:
         if size != 8:
-            raise _bad_length(size)
+            raise _bad_length(left)
         xid = int.from_bytes(data[offset + 4:offset + 8], "big") if event == _ABBREV else 0
         return FlowUpdate(event, xid)
     if size < 24:
-        raise _bad_length(size)
+        raise _bad_length(left)
     if version >= OF14:
         table, reason, idle, hard, priority, cookie = struct.unpack_from("!BBHHH4xQ", data,
                                                                          offset + 4)
@@ -261,7 +260,7 @@ def _decode_update(data: bytes, offset: int, size: int, event: int, version: int
         reason, priority, idle, hard, length, table, cookie = struct.unpack_from(
             "!HHHHHBxQ", data, offset + 4)
         if size < 24 + (length + 7 & ~7):
-            raise _bad_length(size)
+            raise _bad_length(left - 24)
     if version >= OF13:
         match, start = decode_match(data, offset + 24, version)
     else:
@@ -307,28 +306,31 @@ def encode_flow_monitor_reply(value: FlowMonitorReply, version: int):
 
 
 def show_flow_monitor_reply(frame: Frame, out: list[str], style: Style) -> None:
-    for u in iterate_updates(frame):
-        out.append(f"\n event={EVENTS[u.event]}")
-        if u.event == _ABBREV:
-            out.append(f" xid=0x{u.xid:x}")
-            continue
-        if u.event >= _PAUSED:
-            continue
-        text = ""
-        if u.event == 2:
-            text += f" reason={format_removed_reason(u.reason)}"
-        text += f" table={style.table(u.table)}"
-        if u.idle_timeout:
-            text += f" idle_timeout={u.idle_timeout}"
-        if u.hard_timeout:
-            text += f" hard_timeout={u.hard_timeout}"
-        text += f" cookie={hash_hex(u.cookie)}"
-        match = format_match(u.match, style.port_names, PRIORITY_DEFAULT)
-        if match:
-            text += f" {match}"
-        if u.actions is not None:
-            text += " actions=" + format_actions(u.actions, style.port_names, style.table_names)
-        out.append(text)
+    try:
+        for update in iterate_updates(frame):
+            out.append(f"\n event={EVENTS[update.event]}{_describe_update(update, style)}")
+    finally:
+        # What matches everything leaves a space before nothing, but not at the end.
+        out[-1] = out[-1].removesuffix(" ")
+
+
+def _describe_update(u: FlowUpdate, style: Style) -> str:
+    if u.event == _ABBREV:
+        return f" xid=0x{u.xid:x}"
+    if u.event >= _PAUSED:
+        return ""
+    text = f" reason={format_removed_reason(u.reason)}" if u.event == 2 else ""
+    text += f" table={style.table(u.table)}"
+    if u.idle_timeout:
+        text += f" idle_timeout={u.idle_timeout}"
+    if u.hard_timeout:
+        text += f" hard_timeout={u.hard_timeout}"
+    text += f" cookie={hash_hex(u.cookie)} "
+    text += format_match(u.match, style.port_names, PRIORITY_DEFAULT)
+    if u.actions is not None:
+        text = text.removesuffix(" ") + " actions=" + format_actions(
+            u.actions, style.port_names, style.table_names)
+    return text
 
 
 # Cancelling and congestion.
