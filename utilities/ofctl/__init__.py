@@ -192,12 +192,12 @@ def _run(settings: Settings, name: str, arguments: list[str]) -> int:
     for command, least, most, _, place, writes in COMMANDS:
         if command != name:
             continue
-        if writes and settings.read_only:
-            raise Fatal(f"'{name}' command does not work in read only mode")
         if len(arguments) < least:
             raise Fatal(f"'{name}' command requires at least {least} arguments")
         if len(arguments) > most:
             raise Fatal(f"'{name}' command takes at most {most} arguments")
+        if writes and settings.read_only:
+            raise Fatal(f"'{name}' command does not work in read only mode")
         if place == "help":
             return _help()
         if place == "list":

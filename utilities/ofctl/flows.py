@@ -18,7 +18,7 @@ from utilities.ofctl.connection import (
     Connection, next_xid, note, open_switch, print_message, warn,
 )
 from utilities.ofctl.hex_text import read_hex
-from utilities.ofctl.ports import known_numbers, port_names, table_names
+from utilities.ofctl.ports import known_numbers, port_names, shown_names, table_names
 from vswitchd.openflow.fields import INFO, NONE
 from vswitchd.openflow.framing import Frame, OpenFlowError, identify, open_frame
 from vswitchd.openflow.match import EMPTY, Match, get, is_wild, prerequisites_hold
@@ -127,14 +127,14 @@ def agree_for_dump(settings, connection: Connection, usable: int, current: int =
 
 def send_silent(settings, connection: Connection, messages: list[bytes]) -> None:
     """Sends messages that have no answer; prints the error and ends if one comes."""
-    end_by(settings, connection.transact_silent(messages))
+    end_by(settings, connection, connection.transact_silent(messages))
 
 
-def end_by(settings, error: bytes | None) -> None:
+def end_by(settings, connection: Connection, error: bytes | None) -> None:
     """Prints an error and ends, if there is one."""
     if error is not None:
         sys.stdout.flush()
-        print_message(error, settings, 2, file=sys.stderr)
+        print_message(error, settings, 2, *shown_names(settings, connection), file=sys.stderr)
         raise Fatal(None)
 
 
@@ -196,7 +196,7 @@ def go_on(settings, switch: str, read: Callable[..., list[ParsedFlow]] | None) -
     """Goes on with flows of which short.c has sent some.  `read` reads all of them, with the
     numbers of ports and tables by their names; None if there are no others."""
     connection, error, n_sent = go_on_sending(settings, switch)
-    end_by(settings, error)
+    end_by(settings, connection, error)
     if read is not None:
         try:
             flows = read({}, {})
@@ -204,7 +204,7 @@ def go_on(settings, switch: str, read: Callable[..., list[ParsedFlow]] | None) -
             flows = read(*known_numbers(settings, switch))
         usable = functools.reduce(operator.and_, (flow.usable for flow in flows), protocol.ANY)
         chosen = guess_protocol(settings, usable)
-        end_by(settings, connection.transact_each(
+        end_by(settings, connection, connection.transact_each(
             encode(*make_flow_mod(flow, chosen), next_xid()) for flow in flows[n_sent:]))
     connection.close()
 
@@ -234,7 +234,7 @@ def send_flows(settings, switch: str, flows: list[ParsedFlow]) -> None:
     if settings.bundle:
         send_bundle(settings, connection, list(messages))
     else:
-        end_by(settings, connection.transact_each(messages))
+        end_by(settings, connection, connection.transact_each(messages))
     connection.close()
 
 
@@ -280,7 +280,7 @@ def carry_bundle(settings, connection: Connection, send_adds: Callable[[], None]
                 request = controls.get(number) or find(number)
                 if request is not None:
                     failed = True
-                    _print_bundle_error(settings, reply, request)
+                    _print_bundle_error(settings, connection, reply, request)
             if number == until:
                 return
 
@@ -299,11 +299,11 @@ def carry_bundle(settings, connection: Connection, send_adds: Callable[[], None]
         raise Fatal(f"talking to {connection.remote} (Protocol error)")
 
 
-def _print_bundle_error(settings, reply: bytes, request: bytes) -> None:
+def _print_bundle_error(settings, connection: Connection, reply: bytes, request: bytes) -> None:
     from vswitchd.openflow.messages.session import decode_error
     from vswitchd.openflow.print import format_message
     sys.stdout.flush()
-    text = format_message(request, settings.verbosity + 1, None, None, warn)
+    text = format_message(request, settings.verbosity + 1, *shown_names(settings, connection), warn)
     sys.stderr.write(f"Error {decode_error(open_frame(reply)).name} for: {text}")
     sys.stderr.flush()
 
@@ -552,7 +552,7 @@ def replace_flows(settings, arguments) -> None:
     if settings.bundle:
         send_bundle(settings, connection, messages)
     else:
-        end_by(settings, connection.transact_each(messages))
+        end_by(settings, connection, connection.transact_each(messages))
     connection.close()
 
 
@@ -614,7 +614,7 @@ def parse_packet_out(text: str, ports, tables):
     equals = text.find("=", at) if at >= 0 else -1
     action_text = text[equals + 1:] if equals >= 0 else None
     head = text[:at] if equals >= 0 else text
-    data, words, metadata = None, [], False
+    data, words, metadata, in_port = None, [], False, PORT_CONTROLLER
     for key, value in key_values(head):
         if not value:
             raise Fatal(f"field {key} missing value")
@@ -632,13 +632,13 @@ def parse_packet_out(text: str, ports, tables):
                     raise Fatal(f"{value} is not a valid OpenFlow port")
                 if port > PORT_MAX and port not in (PORT_CONTROLLER, PORT_LOCAL, PORT_NONE):
                     raise Fatal(f"{value} is not a valid OpenFlow port for PACKET_OUT")
-            else:
-                metadata = True
+                in_port = port
+                continue
+            metadata = True
             words.append(f"{key}={value}")
     try:
         match, usable = parse_match(",".join(words), ports)
-        if "in_port" not in match:
-            match = Match({**match.fields, "in_port": (PORT_CONTROLLER, 0xFFFF)})
+        match = Match({**match.fields, "in_port": (in_port, 0xFFFF)})
         actions: tuple = ()
         if data is None:
             raise Fatal("must specify packet")

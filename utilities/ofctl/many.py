@@ -165,11 +165,11 @@ def _send_many(settings, switch: str, name: str, data: bytes, ports, tables) -> 
         if settings.bundle:
             send_bundle(settings, connection, list(messages))
         else:
-            end_by(settings, connection.transact_each(messages))
+            end_by(settings, connection, connection.transact_each(messages))
     elif settings.bundle:
         _send_large_bundle(settings, connection, made)
     else:
-        end_by(settings, connection.transact_many(made.messages))
+        end_by(settings, connection, connection.transact_many(made.messages))
     connection.close()
 
 

@@ -14,7 +14,7 @@ from utilities.ofctl.connection import (
     Connection, next_xid, open_switch, print_message, readable,
 )
 from utilities.ofctl.hex_text import read_hex
-from utilities.ofctl.ports import port_names, table_names
+from utilities.ofctl.ports import shown_names
 from utilities.ofctl.switch import fetch_config, send_silent
 from vswitchd.openflow.framing import HEADER, OpenFlowError, identify
 from vswitchd.openflow.messages import decode, encode
@@ -97,7 +97,7 @@ def _watch(settings, connection: Connection, text: str) -> None:
         print_message(data, settings, 0)
     connection.send_bytes(data)
     for reply in connection.receive_parts(int.from_bytes(data[4:8], "big")):
-        print_message(reply, settings)
+        print_message(reply, settings, 1, *shown_names(settings, connection))
     sys.stdout.flush()
 
 
@@ -151,9 +151,8 @@ class _Monitor:
 
     def _print(self, data: bytes, extra: int) -> None:
         # Names are asked for when there is something to show.
-        tables = table_names(self._settings, self._connection.remote)
-        ports = port_names(self._settings, self._connection.remote)
-        print_message(data, self._settings, extra, ports, tables, sys.stderr)
+        print_message(data, self._settings, extra, *shown_names(self._settings, self._connection),
+                      sys.stderr)
 
     def _show(self, data: bytes) -> None:
         if self._settings.timestamp:
@@ -185,7 +184,7 @@ class _Monitor:
             return
         if value.private is None:
             return
-        answer = encode(replace(value, resume=True), self._connection.version, next_xid())
+        answer = encode(replace(value, resume=True), self._connection.version, 0)
         self._say(answer, 2)
         self._connection.send_bytes(answer)
 

@@ -81,6 +81,13 @@ def table_names(settings, switch: str) -> dict[int, str] | None:
     return _tables(settings, switch) if settings.show_names() else None
 
 
+def shown_names(settings, connection: Connection):
+    """The names of ports and of tables, if they are to be shown, of a switch that has said
+    something; it is asked on connections of their own."""
+    tables = table_names(settings, connection.remote)
+    return port_names(settings, connection.remote), tables
+
+
 def table_numbers(settings, switch: str) -> dict[str, int]:
     """{name: number} for what the user types."""
     if settings.names is False:

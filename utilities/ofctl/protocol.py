@@ -68,7 +68,7 @@ def parse_protocols(text: str) -> int:
     names = {name.lower(): bits for bits, name in _SINGLE + _ABBREVIATIONS}
     names.update(_ALIASES)
     protocols = 0
-    words = text.replace(",", " ").split()
+    words = [word for word in text.split(",") if word]
     if not words:
         raise Fatal(f"{text}: no flow protocol specified")
     for word in words:

@@ -13,7 +13,7 @@ from utilities.command_line import Fatal
 from utilities.ofctl.connection import (
     Connection, next_xid, open_reply, open_switch, print_message, read_reply, warn,
 )
-from utilities.ofctl.ports import fetch_ports, find_port, port_names, port_number, table_names
+from utilities.ofctl.ports import fetch_ports, find_port, port_number, shown_names
 from vswitchd.openflow.framing import OpenFlowError, identify, open_frame, parse_header
 from vswitchd.openflow.messages import encode
 from vswitchd.openflow.messages.session import (
@@ -26,9 +26,7 @@ def dump(settings, connection: Connection, request) -> None:
     """Sends a request and prints every part of the answer."""
     for data in connection.transact_parts(request):
         # Asked for when the answer has come, on connections of their own.
-        tables = table_names(settings, connection.remote)
-        ports = port_names(settings, connection.remote)
-        print_message(data, settings, 1, ports, tables)
+        print_message(data, settings, 1, *shown_names(settings, connection))
 
 
 def dump_trivial(settings, switch: str, request) -> None:
@@ -42,7 +40,7 @@ def send_silent(settings, connection: Connection, *values) -> None:
     messages = [encode(value, connection.version, next_xid()) for value in values]
     error = connection.transact_silent(messages)
     if error is not None:
-        print_message(error, settings, 2, file=sys.stderr)
+        print_message(error, settings, 2, *shown_names(settings, connection), file=sys.stderr)
         raise Fatal(None)
 
 

@@ -359,13 +359,19 @@ def _decode_tuple(data: bytes, family: str, members: dict[str, int | bytes]) -> 
     return family
 
 
-def _encode_tuple(value: CtTuple) -> bytes:
+_ICMP = (1, 58)
+
+
+def _encode_tuple(value: CtTuple, protocol: int) -> bytes:
+    """The members that there are; of ICMP those of its own in any case."""
     out = b""
     for kind, (name, size) in enumerate(_TUPLE):
         member = getattr(value, name)
+        if member is None and name.startswith("icmp") and protocol in _ICMP:
+            member = 0
         if member is not None:
             body = member if isinstance(member, bytes) else member.to_bytes(size, "big")
-            out += pack_property(kind, _pad(body))
+            out += pack_property(kind, body if size == 1 else _pad(body))
     return out
 
 
@@ -399,8 +405,8 @@ def _decode_ct_flush(frame: Frame) -> tuple[CtFlush, str]:
 def encode_ct_flush(value: CtFlush, version: int):
     out = struct.pack("!B7x", value.protocol)
     for kind, inner in ((0, value.orig), (1, value.reply)):
-        if inner is not None:
-            out += pack_property(kind, bytes(4) + _encode_tuple(inner))
+        if inner is not None or value.protocol in _ICMP:
+            out += pack_property(kind, bytes(4) + _encode_tuple(inner or CtTuple(), value.protocol))
     if value.zone is not None:
         out += pack_property(2, struct.pack("!H2x", value.zone))
     for first, size, pair in ((3, 4, value.mark), (5, 16, value.labels)):

@@ -593,7 +593,8 @@ class TablePrinter:
         self._features: TableFeatures | None = None
         self._stats: TableStats | None = None
         self._ditto: list[int] = []
-        self._is_ditto = False              # The last that was printed.
+        self._is_ditto = False              # The last that was printed, ...
+        self._is_named_ditto = False        # ...which had a name.
 
     def add_features(self, frame: Frame) -> None:
         for features in iterate_table_features(frame.body, frame.version, frame.raw.is_reply):
@@ -611,14 +612,16 @@ class TablePrinter:
             if features.name:
                 self._flush()
                 self._add_ditto(f'table {features.table} ("{features.name}")')
+                self._is_named_ditto = True
             else:
                 self._ditto.append(features.table)
             return
         self._flush()
         self._is_ditto = False
+        is_close, self._is_named_ditto = self._is_named_ditto, False
         name = (self._names or {}).get(features.table, str(features.table))
-        self._out.append(f"\n  table {name}" if len(self._out) > self._n_before or stats is not None
-                         else f"  table {name}")
+        is_first = len(self._out) == self._n_before and stats is None
+        self._out.append(f"  table {name}" if is_first or is_close else f"\n  table {name}")
         if features.name:
             self._out.append(f' ("{features.name}")')
         self._out.append(":\n")
@@ -711,7 +714,7 @@ class TablePrinter:
 
     def _add_ditto(self, which: str) -> None:
         self._out.append(f"{'' if self._is_ditto else chr(10)}  {which}: ditto\n")
-        self._is_ditto = True
+        self._is_ditto, self._is_named_ditto = True, False
 
     def finish(self) -> str:
         self._flush()
