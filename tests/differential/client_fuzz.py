@@ -60,6 +60,9 @@ def _shown(message: bytes) -> str:
     return message[:8].hex() if message[1:2] in (b"\2", b"\3") else message.hex()
 
 
+_UNORDERED = {"diff-flows", "dump-groups", "dump-group-stats"}
+
+
 class Side:
     """A switch of Debian's, and a directory in front of it in which ovs-ofctl runs."""
 
@@ -116,14 +119,14 @@ class Side:
             for file in files[1:]:
                 file.seek(0)
                 text = self._clean(file.read().decode("utf-8", "surrogateescape"))
-                # Debian's shows flows of a table in the order of a hash table.
-                texts.append("".join(sorted(text.splitlines(True))) if "diff-flows" in what.argv
-                             else text)
+                # Debian's has some things in the order of a hash table.
+                texts.append("".join(sorted(text.splitlines(True)))
+                             if not _UNORDERED.isdisjoint(what.argv) else text)
             for file in {*files, out}:
                 file.close()
         said = tuple((name, tuple(shown for message in cut(heard) if (shown := _shown(message))))
-                     for name, heard in self.recorder.take())
-        if "replace-flows" in what.argv:        # So are changes.
+                     for name, heard in self.recorder.take() if heard)
+        if "replace-flows" in what.argv:
             said = tuple((name, tuple(sorted(message[:8] + message[16:] for message in messages)))
                          for name, messages in said)
         return Outcome(*texts, code, said)

@@ -181,6 +181,8 @@ def _be_program(main, argv: list[str], server: Server, stdin: int, stdout: int,
         os.environ.update(server.environment)
         os.chdir(server.directory)
         command_line.LOG.__init__()     # a program counts its own lines
+        if "utilities.ofctl.connection" in sys.modules:
+            sys.modules["utilities.ofctl.connection"]._xid = 0      # and messages
         for number in (signal.SIGINT, signal.SIGALRM, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         code = main(argv)

@@ -642,10 +642,10 @@ def parse_packet_out(text: str, ports, tables):
         actions: tuple = ()
         if data is None:
             raise Fatal("must specify packet")
-        if action_text is None:
-            raise Fatal("must specify an action")
-        actions, parsed = parse_actions(action_text, ports, tables)
-        usable = (protocol.ANY if not metadata else usable) & parsed
+        usable = usable if metadata else protocol.ANY
+        if action_text is not None:
+            actions, parsed = parse_actions(action_text, ports, tables)
+            usable &= parsed
     except FlowTextError as error:
         raise Fatal(str(error)) from None
     return PacketOut(data, actions, match), usable
@@ -698,7 +698,7 @@ def parse_watch(settings, switch: str, text: str):
             elif key == "table":
                 table = parse_table(value, tables)
                 if table is None:
-                    raise FlowTextError(f'unknown table "{value}"')
+                    raise Fatal(f'unknown table "{value}"')
             elif key == "out_port":
                 out_port = parse_port(value, ports)
                 if out_port is None:

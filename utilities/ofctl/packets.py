@@ -167,7 +167,7 @@ def _read_segment(frame: bytes) -> _Segment | None:
 def ofp_parse_pcap(settings, arguments) -> None:
     from utilities.ofctl.connection import print_message
     from vswitchd.openflow.value_text import format_ipv4
-    ports = {int(text) for text in arguments[1:] if text.isdigit()} or set(_OPENFLOW_PORTS)
+    ports = {int(text) if text.isdigit() else 0 for text in arguments[1:]} or set(_OPENFLOW_PORTS)
     streams = _Streams()
     gap = ""
     for when, frame in read_pcap(arguments[0], 1):
