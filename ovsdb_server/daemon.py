@@ -434,7 +434,7 @@ class Daemon:
             if passed_on:
                 signal.signal(passed_on[0], signal.SIG_DFL)
                 os.kill(os.getpid(), passed_on[0])
-            os._exit(os.WEXITSTATUS(status))        # 0 if a signal to the daemon ended it.
+            os._exit(0)         # However the daemon ended: the reference's monitor does so too.
 
 
 def _pass_on(number: int, pid: int, passed_on: list[int]) -> None:

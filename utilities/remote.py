@@ -19,7 +19,15 @@ def open_remote(remote: str, files: TlsFiles) -> Connection:
         _complain_of_syntax(remote, str(error))
         raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT)) from None
     if not remote.startswith(("ssl:", "pssl:")):
-        return connect(remote)
+        try:
+            return connect(remote)
+        except OSError as error:
+            if type(error).__name__ != "gaierror":
+                raise
+            # The reference tells nothing else of a host that has no address.
+            reason = os.strerror(errno.EAFNOSUPPORT)
+            LOG.log("stream_tcp", ERR, f"{remote}: connect: {reason}")
+            raise OSError(errno.EAFNOSUPPORT, reason) from None
     if files.complain():
         raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
     try:

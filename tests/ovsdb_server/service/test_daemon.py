@@ -250,3 +250,16 @@ def test_a_wrong_command_line_is_named(server, option, text):
     assert done.returncode == 1
     assert done.stderr.removesuffix("\n").split("\n", 1)[-1] in f"ovsdb-server: {text}"
     assert text in done.stderr
+
+
+@pytest.mark.parametrize("kind", [
+    "ours", pytest.param("reference", marks=pytest.mark.differential)])
+def test_the_monitor_tells_of_a_start_that_failed_and_of_nothing_else(make_server, kind):
+    server = make_server(kind)
+    command = [*server.command, "--monitor", "--no-chdir", "--pidfile", "-vconsole:off"]
+    done = server.run(*command, "none.db")
+    assert (done.returncode, done.stderr) == (
+        1, "ovsdb-server: I/O error: none.db: open failed (No such file or directory)\n")
+    done = server.run(*command, "--no-dbs", "--run=exit 3")
+    assert (done.returncode, done.stderr) == (
+        0, "ovsdb-server: exit 3: child exited, exit status 3\n")
