@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from schema.openflow.messages import RAWS
+from tests.differential.test_parser import frames
 from tests.fuzz.structure import mutate, pieces, sound
 from vswitchd.openflow.framing import pack
 from vswitchd.openflow.print import format_message
@@ -64,3 +65,13 @@ def test_damaged_messages_are_shown_as_the_reference_shows_them(seed, tmp_path):
     # Flushing connections by mark is younger than the reference's release.
     different = [row for row in different if "NXT_CT_FLUSH" not in row[1]]
     assert len(different) < N_MESSAGES // 1000, different[:5]
+
+
+def test_packets_are_shown_as_the_reference_shows_them(tmp_path):
+    sent = [frame for seed in range(8) for frame in frames(seed)]
+    messages = [struct.pack("!BBHIIHHBB", 1, 10, 18 + len(frame), number, 0xffffffff, len(frame),
+                            1, 1, 0) + frame for number, frame in enumerate(sent)]
+    theirs = shown_by_reference(messages, tmp_path)
+    different = [(data.hex(), text, ours) for data, text in zip(messages, theirs, strict=True)
+                 if (ours := format_message(data, 1)) != text]
+    assert different == []

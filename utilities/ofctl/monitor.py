@@ -184,7 +184,7 @@ class _Monitor:
             return
         if value.private is None:
             return
-        answer = encode(replace(value, resume=True), self._connection.version, 0)
+        answer = encode(replace(value, resume=True, userdata=b""), self._connection.version, 0)
         self._say(answer, 2)
         self._connection.send_bytes(answer)
 
@@ -272,5 +272,5 @@ def _read_message(text: str) -> bytes:
     if len(data) < 8:
         raise Fatal("Message too short for OpenFlow")
     if int.from_bytes(data[2:4], "big") != len(data):
-        raise Fatal("Message length does not match length in header")
+        raise Fatal("Message size does not match length in OpenFlow header")
     return data

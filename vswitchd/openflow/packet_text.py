@@ -8,8 +8,7 @@ messages and by ovs-ofctl.  Pure.
 import struct
 from dataclasses import dataclass, field
 
-from vswitchd.openflow.match import Match
-from vswitchd.openflow.text import format_match
+from vswitchd.openflow.text import format_flow
 
 _VLAN = (0x8100, 0x88A8)
 _MPLS = (0x8847, 0x8848)
@@ -49,13 +48,14 @@ def _parse_ethernet(data: bytes, out: Parsed) -> None:
         tags.append(int.from_bytes(data[at + 2:at + 4], "big") | 0x1000)
         at += 4
         kind = int.from_bytes(data[at:at + 2], "big")
-    if tags:
-        out.put(vlan_tci=tags[0])
+    for name, tag in zip(("vlan_tci", "vlan1_tci"), tags):
+        out.fields[name] = tag
     at += 2
     if kind < 0x600:
         llc = data[at:at + 8]
         kind = 0x05FF
-        if llc[:6] == b"\xaa\xaa\x03\0\0\0" and len(llc) == 8:
+        if (llc[:6] == b"\xaa\xaa\x03\0\0\0" and len(llc) == 8
+                and int.from_bytes(llc[6:], "big") >= 0x600):
             kind, at = int.from_bytes(llc[6:8], "big"), at + 8
     out.put(eth_type=kind)
     _parse_network(data[at:], kind, out)
@@ -71,13 +71,35 @@ def _parse_network(data: bytes, kind: int, out: Parsed) -> None:
         _parse_ipv6(data, out)
     elif kind in (0x0806, 0x8035):
         _parse_arp(data, out)
+    elif kind == 0x894F:
+        _parse_nsh(data, out)
 
 
 def _parse_mpls(data: bytes, out: Parsed) -> None:
-    if len(data) >= 4:
-        word = int.from_bytes(data[:4], "big")
-        out.put(mpls_label=word >> 12, mpls_tc=word >> 9 & 7, mpls_bos=word >> 8 & 1,
-                mpls_ttl=word & 0xFF)
+    words = []
+    for at in range(0, len(data) - 3, 4):
+        words.append(int.from_bytes(data[at:at + 4], "big"))
+        if words[-1] & 0x100 or len(words) == 3:
+            break
+    if words:
+        out.put(mpls_label=words[0] >> 12, mpls_tc=words[0] >> 9 & 7, mpls_bos=words[0] >> 8 & 1,
+                mpls_ttl=words[0] & 0xFF)
+    for name, word in zip(("mpls_lse1", "mpls_lse2"), words[1:]):
+        out.fields[name] = word
+
+
+def _parse_nsh(data: bytes, out: Parsed) -> None:
+    if len(data) < 8:
+        return
+    first, mdtype, np, path = struct.unpack_from("!HBBI", data)
+    size = (first & 0x3f) * 4
+    if first >> 14 or not 8 <= size <= len(data) or mdtype == 1 and size != 24:
+        return
+    out.put(nsh_flags=first >> 12 & 3, nsh_ttl=first >> 6 & 0x3f, nsh_mdtype=mdtype, nsh_np=np,
+            nsh_spi=path >> 8, nsh_si=path & 0xff)
+    if mdtype == 1:
+        for number, word in enumerate(struct.unpack_from("!4I", data, 8), 1):
+            out.fields[f"nsh_c{number}"] = word
 
 
 def _parse_arp(data: bytes, out: Parsed) -> None:
@@ -119,10 +141,9 @@ def _parse_ipv6(data: bytes, out: Parsed) -> None:
     first, size, proto, ttl = struct.unpack_from("!IHBB", data)
     if size > len(data) - 40:
         return
-    out.put(ipv6_src=int.from_bytes(data[8:24], "big"),
-            ipv6_dst=int.from_bytes(data[24:40], "big"), ipv6_label=first & 0xFFFFF,
-            nw_tos=first >> 20 & 0xFF, nw_ttl=ttl, nw_proto=proto)
-    data = data[40:40 + size]
+    out.put(ipv6_src=int.from_bytes(data[8:24], "big"), ipv6_dst=int.from_bytes(data[24:40], "big"))
+    rest = {"ipv6_label": first & 0xFFFFF, "nw_tos": first >> 20 & 0xFF, "nw_ttl": ttl}
+    data, flags = data[40:40 + size], 0
     while proto in (0, 43, 44, 51, 60):
         if len(data) < 8:
             return
@@ -132,17 +153,17 @@ def _parse_ipv6(data: bytes, out: Parsed) -> None:
         elif proto == 44:
             length = 8
             offset = int.from_bytes(data[2:4], "big")
-            if offset & 0xFFF9:
+            if offset:
                 flags = _FRAG_ANY | (_FRAG_LATER if offset & 0xFFF8 else 0)
-                out.put(ip_frag=flags)
-                if flags & _FRAG_LATER:
-                    out.put(nw_proto=44)
-                    return
         if len(data) < length:
             return
-        proto, data = data[0], data[length:]
-        out.put(nw_proto=proto)
-    _parse_transport(data, proto, True, out)
+        is_later = flags & _FRAG_LATER
+        proto, data = 44 if is_later else data[0], data[length:]
+        if is_later:
+            break
+    out.put(**rest, nw_proto=proto, ip_frag=flags)
+    if not flags & _FRAG_LATER:
+        _parse_transport(data, proto, True, out)
 
 
 _LEAST = {6: 20, 17: 8, 132: 12}
@@ -162,16 +183,19 @@ def _parse_transport(data: bytes, proto: int, ipv6: bool, out: Parsed) -> None:
                 out.put(tcp_flags=int.from_bytes(data[12:14], "big") & 0xFFF)
             source, target = struct.unpack_from("!HH", data)
             out.put(tcp_src=source, tcp_dst=target)
-    elif proto == 2 and not ipv6:
+    elif proto == 2:
         out.put(tcp_src=0, tcp_dst=0)
         if len(data) >= 8:
             out.put(tcp_src=data[0], tcp_dst=data[1])
-    elif proto == (58 if ipv6 else 1):
+    elif proto in (1, 58):
         out.put(tcp_src=0, tcp_dst=0)
+        if proto == 58 and len(data) >= 4:
+            out.transport = data
         if len(data) >= 8:
             out.put(tcp_src=data[0], tcp_dst=data[1])
             out.transport = data
-            if ipv6 and data[0] in (135, 136) and data[1] == 0 and len(data) >= 24:
+            if (proto == 58 and data[0] in (135, 136) and data[1] == 0
+                    and len(data) >= 24):
                 _parse_neighbor(data, out)
 
 
@@ -181,20 +205,20 @@ def _parse_neighbor(data: bytes, out: Parsed) -> None:
     while len(data) - at >= 8:
         kind, size = data[at], data[at + 1] * 8
         if size == 0 or size > len(data) - at:
-            out.put(nd_target=0, arp_sha=0, arp_tha=0)
             return
-        address = int.from_bytes(data[at + 2:at + 8], "big")
-        if kind == 1 and data[0] == 135 and size == 8:
-            out.put(arp_sha=address)
-        elif kind == 2 and data[0] == 136 and size == 8:
-            out.put(arp_tha=address)
+        name = {1: "arp_sha", 2: "arp_tha"}.get(kind)
+        if name and size == 8:
+            if out.fields[name]:                # twice the same option
+                out.put(nd_target=0, arp_sha=0, arp_tha=0)
+                return
+            out.fields[name] = int.from_bytes(data[at + 2:at + 8], "big")
         at += size
 
 
 def format_packet(data: bytes, packet_type: int = 0) -> str:
     """The fields and the transport checksum of a packet, one line."""
     parsed = parse_packet(data, packet_type)
-    text = format_match(packet_match(parsed), None)
+    text = format_flow(parsed.fields)
     proto, transport = parsed.fields.get("nw_proto"), parsed.transport
     ip = parsed.fields.get("eth_type") in (0x0800, 0x86DD)
     if transport and ip:
@@ -209,17 +233,3 @@ def format_packet(data: bytes, packet_type: int = 0) -> str:
         elif proto == 58:
             text += f" icmp6_csum:{int.from_bytes(transport[2:4], 'big'):x}"
     return text + "\n"
-
-
-_FULL = {"packet_type": 0xFFFFFFFF, "eth_dst": 0xFFFFFFFFFFFF, "eth_src": 0xFFFFFFFFFFFF,
-         "vlan_tci": 0xFFFF, "eth_type": 0xFFFF, "mpls_label": 0xFFFFFFFF, "mpls_tc": 0xFF,
-         "mpls_bos": 0xFF, "mpls_ttl": 0xFF, "ip_src": 0xFFFFFFFF, "ip_dst": 0xFFFFFFFF,
-         "ipv6_src": (1 << 128) - 1, "ipv6_dst": (1 << 128) - 1, "ipv6_label": 0xFFFFF,
-         "nw_proto": 0xFF, "nw_tos": 0xFF, "nw_ttl": 0xFF, "ip_frag": 0x3, "tcp_src": 0xFFFF,
-         "tcp_dst": 0xFFFF, "tcp_flags": 0xFFF, "arp_sha": 0xFFFFFFFFFFFF,
-         "arp_tha": 0xFFFFFFFFFFFF, "nd_target": (1 << 128) - 1}
-
-
-def packet_match(parsed: Parsed) -> Match:
-    """The match that exactly this packet's fields satisfy."""
-    return Match({key: (value, _FULL[key]) for key, value in parsed.fields.items()})

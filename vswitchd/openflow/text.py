@@ -525,7 +525,8 @@ def _flow_layers(values: Mapping[str, int], dl_type: int, show: Callable[..., No
         show("tcp_src", "tcp_dst")
     if proto == TCP:
         show("tcp_flags")
-    elif (dl_type == ETH_IPV6 and proto == ICMPV6 and values.get("tcp_src", 0) in (135, 136)):
+    elif (dl_type == ETH_IPV6 and proto == ICMPV6 and values.get("tcp_src", 0) in (135, 136)
+          and not values.get("tcp_dst")):
         show("nd_target", "arp_sha", "arp_tha")
 
 

@@ -46,3 +46,29 @@ def test_checksums_are_right_unless_asked_otherwise(bad):
     assert (checksum(frame[14:34]) == 0) is not bad
     pseudo = frame[26:34] + bytes([0, 6]) + (len(frame) - 34).to_bytes(2, "big")
     assert (checksum(pseudo + frame[34:]) == 0) is not bad
+
+
+_MACS = "505400000007505400000005"
+_TCP = "45000028000000004006b9f40a0000010a0000020008005000000000000000005002000000000000"
+_TCP_TEXT = ("nw_src=10.0.0.1,nw_dst=10.0.0.2,nw_tos=0,nw_ecn=0,nw_ttl=64,nw_frag=no,tp_src=8,"
+             "tp_dst=80,tcp_flags=syn tcp_csum:0\n")
+_ADDRESSES = "dl_src=50:54:00:00:00:05,dl_dst=50:54:00:00:00:07"
+
+
+@pytest.mark.parametrize(("frame", "shown"), [
+    ("8100" "0064" "0800" + _TCP,
+     f"tcp,dl_vlan=100,dl_vlan_pcp=0,vlan_tci1=0x0000,{_ADDRESSES},{_TCP_TEXT}"),
+    ("88a8" "2064" "8100" "0005" "0800" + _TCP,
+     f"tcp,dl_vlan=100,dl_vlan_pcp=1,dl_vlan1=5,dl_vlan_pcp1=0,{_ADDRESSES},{_TCP_TEXT}"),
+    ("8847" "0000a040" "0000b120" + _TCP,
+     f"mpls,vlan_tci=0x0000,{_ADDRESSES},mpls_label=10,mpls_tc=0,mpls_ttl=64,mpls_bos=0,"
+     "mpls_lse1=45344\n"),
+    ("86dd" "60000000" "0020" "3aff" + "00" * 15 + "01" + "00" * 15 + "02" + "88000000" "60000000"
+     + "00" * 15 + "03" + "0101" "505400000005",
+     f"icmp6,vlan_tci=0x0000,{_ADDRESSES},ipv6_src=::1,ipv6_dst=::2,ipv6_label=0x00000,nw_tos=0,"
+     "nw_ecn=0,nw_ttl=255,nw_frag=no,icmp_type=136,icmp_code=0,nd_target=::3,"
+     "nd_sll=50:54:00:00:00:05,nd_tll=00:00:00:00:00:00 icmp6_csum:0\n"),
+    ("894f" "0fc60103" "00012301" + "00000007" * 4,
+     f"{_ADDRESSES}")])
+def test_packets_are_shown_with_all_that_they_have(frame, shown):
+    assert shown in format_packet(bytes.fromhex(_MACS + frame))
