@@ -896,14 +896,14 @@ _EVENT = struct.Struct("=HHIQ4Q")
 
 
 def trace(dp: int, flow: bytes, bridge: int = 0, frame: bytes = b"", learn: bool = False,
-          program: bytes | None = None, max_events: int = 65536) -> Trace:
-    """Translates a flow and tells how."""
+          program: bytes | None = None, max_events: int = 65536, version: int = 0) -> Trace:
+    """Translates a flow and tells how; with a `version` that is open, as staged so far."""
     events = ffi.new("struct trace_event[]", max_events)
     final, mask = ffi.new("uint8_t[]", FLOW_SIZE), ffi.new("uint8_t[]", FLOW_SIZE)
     actions, result = ffi.new("uint8_t[]", 65536), ffi.new("struct translation *")
     check(lib.flow_trace(dp, bridge, flow, frame or ffi.NULL, len(frame), learn,
                          ffi.NULL if program is None else ffi.from_buffer(program),
-                         len(program or b""), events, max_events, final, mask, actions, 65536,
+                         len(program or b""), version, events, max_events, final, mask, actions, 65536,
                          result))
     count = min(result.n_events, max_events)
     found = tuple(Event(kind, depth, source, handle, tuple(rest)) for kind, depth, source, handle,

@@ -277,8 +277,10 @@ struct rule_record {            /* Followed by match value, match mask and the
 };
 
 /* 'match' is value then mask, or NULL for all.  Fills 'buffer' with whole
- * rule_records, by table, in the order in which they were added or last
- * modified.  'cursor' is {0, 0} at first and, when nothing is left, again. */
+ * rule_records, by table; those of a small table in the order in which lookup
+ * asks for their masks, others and those of one mask in the order in which
+ * they were added or last modified.  'cursor' is {0, 0} at first and, when
+ * nothing is left, again. */
 int rules_dump(const struct rule_filter *, const uint8_t *match,
                uint64_t cursor[2], uint8_t *buffer, uint32_t size,
                uint32_t *n_bytes, uint32_t *n_records);
@@ -439,11 +441,13 @@ struct translation {            /* What became of it. */
  * 'flow' is a datapath port that says which bridge; else it is an OpenFlow
  * port of that bridge.  recirc_id selects frozen state.  No side effects
  * unless 'frame' is given or 'learn' is true.  'program' NULL: the tables;
- * else these ops (trace-packet-out). */
+ * else these ops (trace-packet-out).  'version' 0: the current one; else the
+ * one that is open, as staged so far, and the frame counts as one that went
+ * this way: what a bundle sends at its place is translated there. */
 int flow_trace(uint32_t dp, uint32_t start_bridge, const uint8_t *flow,
                const uint8_t *frame, uint32_t frame_size, bool learn,
                const uint8_t *program, uint32_t program_size,
-               struct trace_event *, uint32_t max_events,
+               uint64_t version, struct trace_event *, uint32_t max_events,
                uint8_t *final_flow, uint8_t *mask,
                uint8_t *actions, uint32_t max_actions, struct translation *);
 

@@ -194,6 +194,29 @@ def test_commands(switch):
     assert count(switch) == 0
 
 
+def order(switch: Ours) -> list[str]:
+    """The rules of br0 as they are told."""
+    return [f"{rule.priority},{format_match(packed.unpack(rule.value, rule.mask))}"
+            for rule in face.rules(switch.bridges["br0"])]
+
+
+def test_small_tables_are_told_by_their_masks_and_large_ones_by_age(switch):
+    switch.flows("br0", ["priority=3,reg0=1 actions=2", "priority=9,reg1=1 actions=2",
+                         "priority=5,reg0=2 actions=2", "priority=9,reg2=1 actions=2"])
+    assert order(switch) == ["9,reg1=0x1", "9,reg2=0x1", "3,reg0=0x1", "5,reg0=0x2"]
+    switch.flows("br0", ["priority=20,reg0=3 actions=2"])
+    assert order(switch)[:3] == ["3,reg0=0x1", "5,reg0=0x2", "20,reg0=0x3"]
+    # Two masks of one priority stay as they were to each other.
+    switch.flows("br0", ["priority=9,reg0=4 actions=2"])
+    switch.flows("br0", ["priority=20,reg0=3"], "delete_strict")
+    face.pump()
+    face.reclaim(1000)
+    assert order(switch) == ["3,reg0=0x1", "5,reg0=0x2", "9,reg0=0x4", "9,reg1=0x1", "9,reg2=0x1"]
+    switch.flows("br0", [f"priority=1,in_port={n} actions=2" for n in range(1, 1100)])
+    assert order(switch)[:2] == ["3,reg0=0x1", "9,reg1=0x1"]
+    assert len(order(switch)) == 1104
+
+
 def test_an_aborted_version_leaves_no_trace(switch):
     switch.flows("br0", ["in_port=1 actions=2"])
     value, mask = packed.pack(parse_flow("in_port=1,actions=3", "add").match)

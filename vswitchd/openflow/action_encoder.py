@@ -224,7 +224,7 @@ _LEGACY: dict[str, Callable[[int, int], Action]] = {
     "ip_dst": lambda value, version: SetIpv4Dst(value),
     "nw_tos": lambda value, version: SetIpDscp(value & 0xfc),
     "ip_dscp": lambda value, version: SetIpDscp(value << 2 & 0xfc),
-    **{f"{proto}_{part}": make for proto in ("tcp", "udp", "sctp") for part, make in (
+    **{f"{proto}_{part}": make for proto in ("tcp", "udp") for part, make in (
         ("src", lambda value, version: SetL4SrcPort(value)),
         ("dst", lambda value, version: SetL4DstPort(value)))},
 }

@@ -42,6 +42,7 @@ def format_actions(actions: Actions, port_names: Numbers | None = None,
     return ",".join([_FORMAT[type(action)](action, names) for action in actions])
 
 
+_MISSES = (6, 7)                # explicit and implicit: reasons without a name
 _Both = tuple[Numbers | None, Numbers | None]
 
 
@@ -71,7 +72,8 @@ def _format_controller(action: Controller, names: _Both) -> str:
         return f"CONTROLLER:{max_len}"
     out = []
     if reason != 1:
-        name = PACKET_IN_REASONS[reason] if reason < len(PACKET_IN_REASONS) else str(reason)
+        name = (PACKET_IN_REASONS[reason] if reason < len(PACKET_IN_REASONS) else
+                "" if reason in _MISSES else str(reason))
         out.append(f"reason={name}")
     if max_len != 0xffff:
         out.append(f"max_len={max_len}")

@@ -109,8 +109,8 @@ class Agent:
         now = face.now()
         shown = [tables.describe(rule, now, offload)
                  for rule in face.rules(bridge.handle, hidden=True)]
-        return "\n".join(shown + tables.describe_hidden(
-            bridge.handle, self.bridges[bridge.name].created_ms, now, offload))
+        hidden = self.bridges[bridge.name].service.hidden_stats(now)
+        return "\n".join(shown + tables.describe_hidden(hidden, offload))
 
     @property
     def n_connections(self) -> int:

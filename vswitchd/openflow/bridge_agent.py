@@ -10,7 +10,7 @@ import ipaddress
 import traceback
 from typing import Protocol
 
-from datapath import face, upcall as upcalls
+from datapath import upcall as upcalls
 from ovsdb_server import vlog
 from ovsdb_server.rpc import address
 from schema.openflow.messages import VERSION_NAMES
@@ -72,7 +72,6 @@ class BridgeAgent:
     def __init__(self, host: Host, bridge: Bridge):
         self.host = host
         self.bridge = bridge
-        self.created_ms = face.now()
         self.service = Service(bridge, host.settle, host.codec, host.datapath_of)
         self.connections: set[Connection] = set()       # that have agreed on a version
         self.snoopers: set[Outbox] = set()

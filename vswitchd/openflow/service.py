@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from datapath import face
+from datapath import face, text
 from ovsdb_server import vlog
 from schema.flow.seam import SEAM
 from schema.openflow.limits import (
@@ -143,6 +143,7 @@ class Service:
         self.hidden_queue: int | None = None
         self.is_fail_open = False
         self.n_hidden = 0               # rules of ours above those of controllers
+        self.created_ms = face.now()
 
     @property
     def dp(self) -> int:
@@ -329,14 +330,21 @@ class Service:
             return
         rules = tables.select(self.bridge.handle, value)
         now = face.now()
+        hidden = (tables.select_hidden(self.hidden_stats(now), value)
+                  if value.table == tables.HIDDEN_TABLE else [])
         if not value.aggregate:
-            yield flow.FlowStatsReply(tuple(tables.stats_of(rule, now) for rule in rules),
+            yield flow.FlowStatsReply((*(tables.stats_of(rule, now) for rule in rules), *hidden),
                                       value.form)
             return
-        packets = octets = count = 0
+        packets, octets = (sum(row.packets for row in hidden), sum(row.bytes for row in hidden))
+        count = len(hidden)
         for rule in rules:
             packets, octets, count = packets + rule.n_packets, octets + rule.n_bytes, count + 1
         yield flow.AggregateStatsReply(packets, octets, count, value.form)
+
+    def hidden_stats(self, now_ms: int) -> list[flow.FlowStats]:
+        """The rules of the hidden table, which the reference has."""
+        return tables.hidden_stats(self.bridge.handle, self.created_ms, now_ms)
 
     def table_stats(self, conn: Session, value):
         self.settle()
@@ -403,8 +411,18 @@ class Service:
             done = groups.as_done(self.bridge.handle, (
                 messages.decode(message).value for message in added
                 if _is_one_of(message, _GROUP_MODS)))
-            for message in quick.commit(self.codec, self.dp, self.bridge.handle, added):
+            packets: list[face.Injection] = []
+
+            def send(version: int, value: packet.PacketOut) -> None:
+                if not packets:
+                    face.forget_traces()
+                packets.append(self.translate_packet(conn, value, version))
+
+            for message in quick.commit(self.codec, self.dp, self.bridge.handle, added, send):
                 self.handle(conn, message)
+            if packets:
+                face.packets_inject(packets)
+                self.settle()
             self.forwards += done
 
         yield bundles.control(conn.bundles, value, commit)
@@ -601,6 +619,20 @@ class Service:
                                     program)
         self.settle()
         return ()
+
+    def translate_packet(self, conn: Session, value: packet.PacketOut, version: int
+                         ) -> face.Injection:
+        """What a packet_out of a bundle does where the bundle has it: among the rules as they are
+        staged in `version` so far."""
+        actions, _ = self.fit_actions(conn.version, value)
+        metadata, _ = packed.pack(value.metadata)
+        flow = text.pack(text.unpack(face.frame_parse(value.data)) | text.unpack(metadata)
+                         | {"in_port": value.in_port})
+        translated = face.trace(self.dp, flow, self.bridge.handle, value.data, True,
+                                compile_actions(actions), 1, version)
+        _, port = self.bridge.port_of(value.in_port) or ("", None)
+        number = port.number if port is not None and port.number is not None else 0xffffffff
+        return face.Injection(self.dp, 0, number, value.data, translated.actions)
 
     @staticmethod
     def fit_actions(version: int, value: packet.PacketOut) -> tuple[Actions, bool]:

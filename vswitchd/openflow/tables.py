@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from datapath import face
 from schema.flow.seam import SEAM
-from schema.openflow.limits import (COOKIE_NONE, GROUP_ANY, PORT_NONE, PRIORITY_DEFAULT,
-                                    TABLE_ALL)
+from schema.openflow.limits import (COOKIE_NONE, GROUP_ANY, PORT_CONTROLLER, PORT_NONE,
+                                    PRIORITY_DEFAULT, TABLE_ALL)
 from vswitchd.openflow import options, packed, source
-from vswitchd.openflow.action_types import Actions
+from vswitchd.openflow.action_types import Actions, Controller
 from vswitchd.openflow.compile import compile_actions
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
@@ -19,12 +19,15 @@ from vswitchd.openflow.match import Match
 from vswitchd.openflow.text import format_actions, format_match
 from vswitchd.openflow.messages.flow import COMMANDS, FlowMod, FlowStats, FlowStatsRequest
 
-N_TABLES = 255                  # table 254 is for rules of our own and is not told
+N_TABLES = 255                  # table 254 is for rules of our own; told to who asks for it
 HIDDEN_TABLE = 254
 FAIL_OPEN_PRIORITY = 0xf0f0f0   # above every priority that a controller can use
-# Priority and match of the rules that the reference has in the hidden table; we need none, but who
-# would delete them must hear that he may not, and who looks at all rules sees them.
-_HIDDEN = ((2, Match.of(recirc_id=0)), *((0, Match.of(reg0=number)) for number in (1, 2, 3)))
+# Priority, match and actions of the rules that the reference has in the hidden table; we need none,
+# but who would delete them must hear that he may not, and who looks at them sees them.
+_IMPLICIT_MISS = 7
+_HIDDEN = ((2, Match.of(recirc_id=0), ()),
+           (0, Match.of(reg0=1), (Controller(reason=_IMPLICIT_MISS),)), (0, Match.of(reg0=2), ()),
+           (0, Match.of(reg0=3), ()))
 N_HIDDEN = len(_HIDDEN)
 _ANY = face.ANY
 _ETHERNET = (0, 0xffffffff)
@@ -53,8 +56,9 @@ def _would_change_hidden(mod: FlowMod) -> bool:
     """Whether a flow_mod for the hidden table is refused: all but deletions that find nothing."""
     match = without_type(mod.match)
     if mod.command == "delete":
-        return any(match.covers(hidden) for _, hidden in _HIDDEN)
-    return mod.command != "delete_strict" or (mod.priority, match) in _HIDDEN
+        return any(match.covers(hidden) for _, hidden, _ in _HIDDEN)
+    return mod.command != "delete_strict" or any(
+        (mod.priority, match) == row[:2] for row in _HIDDEN)
 
 
 def check_permission(mod: FlowMod) -> None:
@@ -142,18 +146,32 @@ def describe(rule: face.Rule, now_ms: int, offload: bool = False) -> str:
     return ", ".join(words) + f",actions={format_actions(source.unpack(rule.source)) or 'drop'}"
 
 
-def describe_hidden(bridge: int, created_ms: int, now_ms: int, offload: bool = False
-                    ) -> list[str]:
-    """The hidden table as bridge/dump-flows shows it: what meets packets that no rule matches."""
+def hidden_stats(bridge: int, created_ms: int, now_ms: int) -> list[FlowStats]:
+    """The hidden table: what meets packets that no rule matches."""
     stats = face.unmatched_stats(bridge)
-    seconds = max(0, now_ms - created_ms) // 1000
-    rows = ((0, 0, "priority=2,recirc_id=0,actions=drop"),
-            (*stats[:2], "priority=0,reg0=0x1,actions=controller(reason=)"),
-            (*stats[2:4], "priority=0,reg0=0x2,actions=drop"),
-            (*stats[4:], "priority=0,reg0=0x3,actions=drop"))
+    counts = ((0, 0), stats[:2], stats[2:4], stats[4:])
+    return [FlowStats(match, priority, actions, HIDDEN_TABLE,
+                      duration=_span(created_ms, now_ms), idle_age=0, packets=n_packets,
+                      bytes=n_bytes)
+            for (priority, match, actions), (n_packets, n_bytes) in zip(_HIDDEN, counts)]
+
+
+def select_hidden(rows: list[FlowStats], request: FlowStatsRequest) -> list[FlowStats]:
+    """Those of the hidden table that a request asks for."""
+    match = without_type(request.match)
+    return [row for row in rows
+            if match.covers(row.match) and request.out_group == GROUP_ANY
+            and not request.cookie & request.cookie_mask
+            and (request.out_port == PORT_NONE
+                 or request.out_port == PORT_CONTROLLER and row.actions)]
+
+
+def describe_hidden(rows: list[FlowStats], offload: bool = False) -> list[str]:
+    """The hidden table as bridge/dump-flows shows it."""
     more = "".join(f"{word}, " for word in _OFFLOADED) if offload else ""
-    return [f"table_id={HIDDEN_TABLE}, duration={seconds}s, n_packets={n_packets}, "
-            f"n_bytes={n_bytes}, {more}{flow}" for n_packets, n_bytes, flow in rows]
+    return [f"table_id={HIDDEN_TABLE}, duration={row.duration[0]}s, n_packets={row.packets}, "
+            f"n_bytes={row.bytes}, {more}priority={row.priority},{format_match(row.match)},"
+            f"actions={format_actions(row.actions) or 'drop'}" for row in rows]
 
 
 def filter_of(bridge: int, request: FlowStatsRequest) -> face.RuleFilter:

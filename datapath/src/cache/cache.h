@@ -188,11 +188,11 @@ megaflow_set_slow(struct megaflow *m, uint32_t reasons)
 }
 
 static inline void
-megaflow_count(struct megaflow *m, uint32_t n_bytes, be16 tcp_flags,
+megaflow_count(struct megaflow *m, uint32_t n_bytes, uint16_t flags,
                int64_t now_ms)
 {
     m->n_packets++;
     m->n_bytes += n_bytes;
-    m->tcp_flags |= tcp_flags;
+    m->tcp_flags |= flags;
     m->used_ms = now_ms;
 }

@@ -80,7 +80,7 @@ struct subtable {
     struct group *group;                /* NULL: there is but one part. */
     struct subtable *_Atomic next;      /* Of the same hash. */
     /* For writers: */
-    uint64_t stamp;                     /* When it last got another place. */
+    uint64_t stamp;                     /* When it was new. */
     uint32_t place;                     /* In the list; UINT32_MAX: in none. */
     uint32_t moved_at;                  /* In classifier.moved... */
     bool moved;                         /* ...or without rules. */
@@ -617,7 +617,7 @@ is_in_place(const struct subtable_list *list, const struct subtable *changed)
 
     return (!i || entry_priority(list, i - 1) >= changed->max_priority)
            && (i + 1 == list->n
-               || entry_priority(list, i + 1) < changed->max_priority);
+               || entry_priority(list, i + 1) <= changed->max_priority);
 }
 
 static struct classifier *unsettled;    /* Those whose lists are old. */
@@ -642,16 +642,18 @@ note_move(struct classifier *cls, struct subtable *moved)
     cls->moved[cls->n_moved++] = moved;
 }
 
-/* Notes that 'changed' has another highest priority: it belongs behind all
- * that have the same. */
+/* Notes that 'changed' has another highest priority: of those that have the
+ * same the list keeps the order, and a new one comes behind them. */
 static void
 move_subtable(struct classifier *cls, struct subtable *changed)
 {
     struct subtable_list *list = LOAD(cls->subtables);
 
-    changed->stamp = ++cls->last_stamp;
     if (changed->moved) {
         return;
+    }
+    if (changed->place == UINT32_MAX) {
+        changed->stamp = ++cls->last_stamp;
     }
     if (changed->place != UINT32_MAX && !cls->n_moved
         && is_in_place(list, changed)) {
@@ -684,7 +686,9 @@ static bool
 comes_before(const struct subtable *a, const struct subtable *b)
 {
     return a->max_priority != b->max_priority
-           ? a->max_priority > b->max_priority : a->stamp < b->stamp;
+           ? a->max_priority > b->max_priority
+           : a->place != b->place ? a->place < b->place
+           : a->stamp < b->stamp;
 }
 
 static int
@@ -755,6 +759,15 @@ classifiers_settle(void)
     while (unsettled) {
         classifier_settle(unsettled);
     }
+}
+
+uint64_t
+cls_rule_place(const struct cls_rule *rule)
+{
+    const struct subtable *subtable = rule->subtable;
+
+    return subtable->place != UINT32_MAX ? subtable->place
+                                         : UINT32_MAX + subtable->stamp;
 }
 
 struct classifier *

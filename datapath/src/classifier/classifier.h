@@ -137,6 +137,10 @@ cls_rule_visible(const struct cls_rule *rule, uint64_t version)
 void classifier_settle(struct classifier *);
 void classifiers_settle(void);
 
+/* Where the rules with a rule's mask stand among those with other masks: they
+ * are asked in ascending order of this. */
+uint64_t cls_rule_place(const struct cls_rule *);
+
 /* Returns the best rule for 'flow' in 'version', or NULL.  'wc' NULL: nobody
  * asks what it depended on.  'flow->conj_id' is changed for the time of the
  * call when conjunctions match. */

@@ -7,6 +7,8 @@
  * Any thread; the seam's functions: control thread. */
 #include "pipeline/private.h"
 
+#include <stdlib.h>
+
 #define GRAT_ARP_LOCK_MS 5000
 
 void
@@ -65,6 +67,7 @@ list_remove(struct mac_table *t, struct mac *m)
 static void
 list_append(struct mac_table *t, struct mac *m)
 {
+    m->place = ++t->last_place;
     m->older = t->newest;
     m->newer = NULL;
     *(t->newest ? &t->newest->newer : &t->oldest) = m;
@@ -181,6 +184,10 @@ mac_learn(struct mac_table *t, const struct conf *conf,
     if (m && is_past && m->bundle != bundle && now_ms <= m->used_ms) {
         goto done;              /* It has been seen elsewhere since. */
     }
+    if (m && m->bundle == bundle && !gratuitous_arp
+        && now_ms / 1000 == m->used_ms / 1000) {
+        goto done;              /* Nothing new in this second. */
+    }
     if (m && is_expired(m, conf, now_ms)) {
         remove_mac(t, m);
         t->stats.n_expired++;
@@ -248,48 +255,60 @@ mac_deadline(struct mac_table *t, const struct conf *conf)
     return deadline;
 }
 
+static int
+compare_places(const void *a_, const void *b_)
+{
+    const struct mac *a = *(struct mac *const *) a_;
+    const struct mac *b = *(struct mac *const *) b_;
+
+    return (a->place > b->place) - (a->place < b->place);
+}
+
 int
 macs_dump(uint32_t handle, uint64_t *cursor, struct mac_entry *entries,
           uint32_t max, uint32_t *n)
 {
     struct bridge *bridge = bridge_find(handle);
-    uint64_t at = 0;
 
     *n = 0;
     if (!bridge) {
         return error_set(ENODEV, "no bridge %u", handle);
     }
-    /* The order is that of the hash; a cursor is the number of MACs already
-     * seen, good enough while learning goes on. */
+    /* A cursor is the place after which to go on. */
     struct mac_table *t = &bridge->macs;
     const struct conf *conf = bridge_conf(bridge);
     int64_t now_ms = clock_now();
     lock_take(&t->lock);
+    struct mac **macs = xcalloc(t->n + 1, sizeof *macs);
+    uint32_t n_macs = 0, at = 0;
     for (uint32_t i = 0; i < t->n_hash; i++) {
         for (struct mac *m = t->hash[i]; m; m = m->next) {
-            if (at++ < *cursor) {
-                continue;
+            if (m->place > *cursor) {
+                macs[n_macs++] = m;
             }
-            if (*n == max) {
-                *cursor = at - 1;
-                lock_drop(&t->lock);
-                return 0;
-            }
-            struct mac_entry *e = &entries[(*n)++];
-            const struct conf_bundle *b = conf_bundle(conf, m->bundle);
-            memset(e, 0, sizeof *e);
-            memcpy(e->mac, m->address, 6);
-            e->vlan = m->vlan;
-            e->bundle = m->bundle;
-            e->ofp = m->ofp ? m->ofp
-                     : b && b->config.n_members ? b->members[0]
-                     : RESERVED_NONE;
-            e->is_static = m->is_static;
-            e->age_s = m->is_static ? 0 : (now_ms - m->used_ms) / 1000;
         }
     }
+    qsort(macs, n_macs, sizeof *macs, compare_places);
+    for (; at < n_macs && *n < max; at++) {
+        const struct mac *m = macs[at];
+        struct mac_entry *e = &entries[(*n)++];
+        const struct conf_bundle *b = conf_bundle(conf, m->bundle);
+        memset(e, 0, sizeof *e);
+        memcpy(e->mac, m->address, 6);
+        e->vlan = m->vlan;
+        e->bundle = m->bundle;
+        e->ofp = m->ofp ? m->ofp
+                 : b && b->config.n_members ? b->members[0]
+                 : RESERVED_NONE;
+        e->is_static = m->is_static;
+        e->age_s = m->is_static ? 0 : (now_ms - m->used_ms) / 1000;
+        *cursor = m->place;
+    }
+    if (at == n_macs) {
+        *cursor = 0;
+    }
     lock_drop(&t->lock);
-    *cursor = 0;
+    free(macs);
     return 0;
 }
 
@@ -309,6 +328,7 @@ mac_set(uint32_t handle, const struct mac_entry *entry)
         t->stats.n_static -= m->is_static;
     } else {
         m = add_mac(t, entry->mac, entry->vlan);
+        m->place = ++t->last_place;
     }
     const struct conf_port *port = conf_port(bridge_conf(bridge), entry->ofp);
     m->bundle = entry->bundle ? entry->bundle

@@ -283,6 +283,32 @@ void cleared_aborted(struct cleared *);
  * rules in it, all of which are in 'first'. */
 void table_destroy(struct table *, struct epoch_node *first, release_rule *);
 
+/* The rules of a table one by one: see walk.c. */
+struct walk_start {             /* Where a walk goes on. */
+    uint32_t handle;            /* The rule's, if it is still there... */
+    uint32_t place;             /* ...the place of its subtable... */
+    uint64_t number;            /* ...and its number; 0: from the first. */
+};
+
+#define MAX_PLACE ((UINT64_C(1) << 24) - 1)     /* That a cursor can say. */
+
+struct place;
+struct walk {
+    struct place *places;       /* NULL: by age. */
+    uint32_t n, at;
+    struct rule *next, *stop;
+};
+
+/* What is added during a walk is not met; what is removed stays in the table
+ * until the version is committed. */
+void walk_begin(struct walk *, const struct table *,
+                const struct walk_start *);
+struct rule *walk_next(struct walk *);
+void walk_end(struct walk *);
+/* The cursor of a dump that goes on with 'rule'. */
+void walk_start_pack(uint64_t cursor[2], uint8_t table, const struct rule *);
+struct walk_start walk_start_unpack(const uint64_t cursor[2], uint8_t *table);
+
 struct group {
     struct group *_Atomic next; /* Same hash bucket; newest first. */
     struct bridge *bridge;      /* A reference. */
@@ -357,6 +383,8 @@ struct mac {
     bool is_static;
     int64_t used_ms;
     int64_t locked_until_ms;    /* For gratuitous ARP. */
+    uint64_t place;             /* Ascends with the last use, or with when a
+                                 * static one was added. */
 };
 
 struct mac_table {
@@ -364,6 +392,7 @@ struct mac_table {
     uint32_t n_hash;            /* Buckets, a power of 2. */
     struct mac **hash;
     struct mac *oldest, *newest;
+    uint64_t last_place;
     uint32_t n;
     struct mac_stats stats;
 };

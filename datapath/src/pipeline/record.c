@@ -80,21 +80,6 @@ rule_get(uint64_t handle, uint8_t *buffer, uint32_t size, uint32_t *n_bytes)
            ? error_set(ENOBUFS, "the rule needs %u bytes", *n_bytes) : 0;
 }
 
-/* Returns the first rule of 'table' whose number is at least 'number': the one
- * with 'handle' if it is still there. */
-static struct rule *
-rule_since(const struct table *table, uint32_t handle, uint64_t number)
-{
-    struct rule *rule = rule_find(handle);
-
-    if (!rule || rule->number != number) {
-        for (rule = table->first; rule && rule->number < number; ) {
-            rule = rule->next;
-        }
-    }
-    return rule;
-}
-
 int
 rules_dump(const struct rule_filter *filter, const uint8_t *match,
            uint64_t cursor[2], uint8_t *buffer, uint32_t size,
@@ -105,8 +90,10 @@ rules_dump(const struct rule_filter *filter, const uint8_t *match,
     const struct flow *value = match ? (const void *) match : &any;
     const struct flow *mask = match
         ? (const void *) (match + sizeof *mask) : &any;
-    unsigned table_id = cursor[0] >> 32;
+    uint8_t table_id;
+    struct walk_start start = walk_start_unpack(cursor, &table_id);
     uint32_t budget = 4096;     /* Rules looked at per call. */
+    struct walk walk;
     struct rule *rule;
     struct cls_filter passes;
 
@@ -115,16 +102,16 @@ rules_dump(const struct rule_filter *filter, const uint8_t *match,
         return error_set(ENODEV, "no bridge %u", filter->bridge);
     }
     cls_filter_init(&passes, value, mask);
+    start.rule = rule_find(start.handle);
     uint64_t version = atomic_load(&bridge->pipeline->version);
-    uint64_t from = cursor[1];
-    for (; table_id < N_TABLES; table_id++, from = 0) {
+    for (; table_id < N_TABLES; table_id++, start.number = 0) {
         struct table *table = &bridge->tables[table_id];
         if (!table->first
             || (filter->table != 255 && filter->table != table_id)) {
             continue;
         }
-        for (rule = from ? rule_since(table, cursor[0], from) : table->first;
-             rule; rule = rule->next) {
+        walk_begin(&walk, table, &start);
+        while ((rule = walk_next(&walk))) {
             if (!budget--) {
                 goto more;
             }
@@ -150,6 +137,7 @@ rules_dump(const struct rule_filter *filter, const uint8_t *match,
                                          size - *n_bytes);
             if (needed > size - *n_bytes) {
                 if (!*n_bytes) {
+                    walk_end(&walk);
                     return error_set(ENOBUFS, "a rule needs %u bytes",
                                      needed);
                 }
@@ -158,11 +146,12 @@ rules_dump(const struct rule_filter *filter, const uint8_t *match,
             *n_bytes += needed;
             (*n_records)++;
         }
+        walk_end(&walk);
     }
     cursor[0] = cursor[1] = 0;
     return 0;
 more:
-    cursor[0] = (uint64_t) table_id << 32 | rule->handle;
-    cursor[1] = rule->number;
+    walk_start_pack(cursor, table_id, rule);
+    walk_end(&walk);
     return 0;
 }

@@ -250,16 +250,6 @@ stage_checked(struct pipeline *p, struct bridge *bridge,
                                           version);
 }
 
-/* Asks for what a walk along a table's list will need after this. */
-static void
-prefetch_after(const struct rule *rule)
-{
-    if (rule) {
-        __builtin_prefetch(rule->next);
-        __builtin_prefetch((const char *) rule->next + CACHE_LINE);
-    }
-}
-
 static uint32_t
 stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
            uint32_t blob_size, uint64_t version)
@@ -269,6 +259,7 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
     bool writes = c->command <= RULE_MODIFY_STRICT;
     bool strict = c->command == RULE_MODIFY_STRICT
                   || c->command == RULE_DELETE_STRICT;
+    static const struct walk_start from_first;
     struct flow copy[2];
     const struct flow *pair;    /* Value and mask. */
     struct cls_match match;
@@ -320,7 +311,8 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
     unsigned last = c->table == 255 ? N_TABLES - 1 : c->table;
     for (unsigned t = first; t <= last; t++) {
         struct table *table = &bridge->tables[t];
-        struct rule *only = NULL, *stop = table->last, *rule, *next;
+        struct rule *only = NULL;
+        struct walk walk = { .places = NULL };
         struct rule *left[FEW_LEFT];
         uint32_t n_left = 0, n_before = table->n_staged;
         if (!table->first) {
@@ -333,10 +325,11 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
                 continue;
             }
             only = CONTAINER_OF(r, struct rule, cls);
+        } else {
+            walk_begin(&walk, table, &from_first);
         }
-        for (rule = only ? only : table->first; rule; rule = next) {
-            next = only || rule == stop ? NULL : rule->next;
-            prefetch_after(next);
+        for (struct rule *rule = only ? only : walk_next(&walk); rule;
+             rule = only ? NULL : walk_next(&walk)) {
             if (!cls_rule_visible(&rule->cls, version)) {
                 continue;
             }
@@ -355,6 +348,7 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
                 if (!c->n_affected) {
                     error = check_program(bridge, program, version);
                     if (error) {
+                        walk_end(&walk);
                         goto done;
                     }
                 }
@@ -364,6 +358,7 @@ stage_rule(struct pipeline *p, void *change, const uint8_t *blob,
             }
             c->n_affected++;
         }
+        walk_end(&walk);
         if (table->n_staged == n_left && n_left <= FEW_LEFT
             && n_before - n_left >= MANY_REMOVED) {
             stage_clearing(p, table, left, n_left, version);

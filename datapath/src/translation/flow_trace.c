@@ -41,7 +41,7 @@ complete_vlans(struct flow *flow)
 int
 flow_trace(uint32_t dp, uint32_t start_bridge, const uint8_t *flow_,
            const uint8_t *frame, uint32_t frame_size, bool learn,
-           const uint8_t *program, uint32_t program_size,
+           const uint8_t *program, uint32_t program_size, uint64_t version,
            struct trace_event *events, uint32_t max_events,
            uint8_t *final_flow, uint8_t *mask_, uint8_t *actions_,
            uint32_t max_actions, struct translation *t)
@@ -70,13 +70,16 @@ flow_trace(uint32_t dp, uint32_t start_bridge, const uint8_t *flow_,
     memcpy(&flow, flow_, sizeof flow);
     memset(&mask, 0, sizeof mask);
     complete_vlans(&flow);
-    if (!flow.recirc_id) {
+    if (version) {
+        classifiers_settle();
+    } else if (!flow.recirc_id) {
         flow_trace_forget();
     }
     final = flow;
     struct xlate_in in = {
         .pipeline = p, .flow = &flow, .frame = frame,
-        .frame_size = frame_size, .version = pipeline_pin(p).version,
+        .frame_size = frame_size,
+        .version = version ? version : pipeline_pin(p).version,
         .now_ms = clock_now(), .learn = learn || frame,
         .start_bridge = start_bridge, .program = program,
         .program_size = program_size, .trace = &sink,
@@ -85,6 +88,10 @@ flow_trace(uint32_t dp, uint32_t start_bridge, const uint8_t *flow_,
         .actions = &actions, .mask = &mask, .final = &final,
     };
     pipeline_translate(&in, &out);
+    if (version && out.credits) {
+        credits_settle(out.credits, 1, frame_size, in.now_ms,
+                       be16_to(flow.tcp_flags));
+    }
     t->error = out.error;
     t->n_events = MIN(sink.n, max_events);
     t->slow_reasons = out.slow_reasons;

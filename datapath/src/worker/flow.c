@@ -109,6 +109,23 @@ flows_sweep(struct worker *w, struct datapath *dp, uint32_t max)
     return !dt->sweeping;
 }
 
+/* Whether a megaflow with 'mask' is met only by frames for which a translation
+ * that looked at 'wanted' holds: as in Open vSwitch it then stays, although
+ * another mask would do. */
+bool
+flow_mask_covers(const struct flow *mask, const struct flow *wanted)
+{
+    const word64 *have = (const word64 *) mask;
+    const word64 *want = (const word64 *) wanted;
+
+    for (unsigned i = 0; i < FLOW_WORDS; i++) {
+        if (want[i] & ~have[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Translates one megaflow again; it may be gone afterwards. */
 static void
 revalidate(struct worker *w, struct datapath *dp, struct megaflow *m,
@@ -131,10 +148,8 @@ revalidate(struct worker *w, struct datapath *dp, struct megaflow *m,
     memset(&s->mask, 0, sizeof s->mask);
     pipeline_translate(&in, &out);
     megaflow_mask_complete(&s->mask);
-    bool same_mask = (!(dp->config.flags & DP_MEGAFLOWS)
-                      || !memcmp(&s->mask, &m->subtable->flow_mask,
-                                 sizeof s->mask));
-    if (same_mask) {
+    if (!(dp->config.flags & DP_MEGAFLOWS)
+        || flow_mask_covers(&m->subtable->flow_mask, &s->mask)) {
         if (actions->size != m->actions_size
             || (actions->size && memcmp(actions->data, m->actions,
                                         actions->size))) {

@@ -186,6 +186,14 @@ worker_execute(struct worker *w, struct packet *p, const uint8_t *actions,
     actions_execute(&w->executor, p, actions, size);
 }
 
+/* Flags that statistics keep of a frame: TCP's, and, where Open vSwitch has
+ * them too, the type of neighbor discovery's option. */
+static uint16_t
+flow_flags(const struct flow *flow)
+{
+    return be16_to(flow->tcp_flags) | flow->nd_options_type;
+}
+
 /* Stores a mask of everything that 'flow' has: for exact flows. */
 static void
 make_exact_mask(const struct flow *flow, struct flow *mask)
@@ -355,7 +363,7 @@ miss(struct worker *w, struct packet *p, const struct key *key)
     if (out.credits) {
         /* As in Open vSwitch this frame is not counted in the megaflow. */
         credits_settle(out.credits, 1, p->size, w->now_ms,
-                       be16_to(s->flow.tcp_flags));
+                       flow_flags(&s->flow));
     }
     install(w, &s->flow, s, &out);
     run_scratch(w, p, s, &out);
@@ -379,10 +387,12 @@ refresh(struct worker *w, struct packet *p, const struct key *key,
     }
     cache_settle(c, m);
     translate(w, p, &s->flow, s, &out);
-    if (!memcmp(&s->mask, &m->subtable->flow_mask, sizeof s->mask)
-        && actions->size == m->actions_size
-        && (!actions->size
-            || !memcmp(actions->data, m->actions, actions->size))) {
+    if (flow_mask_covers(&m->subtable->flow_mask, &s->mask)) {
+        if (actions->size != m->actions_size
+            || (actions->size
+                && memcmp(actions->data, m->actions, actions->size))) {
+            megaflow_set_actions(m, actions->data, actions->size);
+        }
         adopt(w, m, &out);
         return m;
     }
@@ -417,9 +427,9 @@ handle(struct worker *w, struct packet *p, const struct key *key,
             return;
         }
     }
-    be16 tcp_flags = (key ? key->tcp_flags
-                      : w->scratch[w->depth].flow.tcp_flags);
-    megaflow_count(m, p->size, be16_to(tcp_flags), w->now_ms);
+    uint16_t flags = key ? be16_to(key->tcp_flags)
+                         : flow_flags(&w->scratch[w->depth].flow);
+    megaflow_count(m, p->size, flags, w->now_ms);
     if (UNLIKELY(m->slow)) {
         struct scratch *s = &w->scratch[w->depth];
         struct xlate_out out;
@@ -538,7 +548,7 @@ worker_translate(struct worker *w, struct packet *p, const struct flow *flow,
                    resume);
     if (out.credits) {
         credits_settle(out.credits, 1, p->size, w->now_ms,
-                       be16_to(flow->tcp_flags));
+                       flow_flags(flow));
     }
     run_scratch(w, p, s, &out);
     if (out.credits) {

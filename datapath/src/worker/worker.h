@@ -142,6 +142,7 @@ void worker_translate(struct worker *, struct packet *, const struct flow *,
 void worker_init_executor(struct worker *);
 
 /* flow.c */
+bool flow_mask_covers(const struct flow *mask, const struct flow *wanted);
 bool flows_sweep(struct worker *, struct datapath *, uint32_t max);
 uint32_t flows_revalidate_slice(struct worker *, struct datapath *,
                                 uint32_t max);

@@ -6,7 +6,7 @@ not know. `commit` stages the messages of a bundle, `dump` answers flow statisti
 outcome of each is that of `Service`, message by message. Control task only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from datapath import face
 from schema.openflow.limits import MESSAGE_MAX
@@ -19,6 +19,7 @@ from vswitchd.openflow.framing import Splitter, find_raw, pack
 from vswitchd.openflow.line import Line
 from vswitchd.openflow.messages.bundle import BundleAdd
 from vswitchd.openflow.messages.flow import FlowMod, FlowStatsRequest, encode_flow_stats
+from vswitchd.openflow.messages.packet import PacketOut
 from vswitchd.openflow.quick.codec import END, MOST_RECEIVED, OTHER, UNKNOWN, Codec, Run
 from vswitchd.openflow.session import Session, told_reason
 
@@ -133,15 +134,21 @@ def teach(codec: Codec, bridge: int, message: bytes,
         codec.learn(compiled.program, compiled.source)
 
 
-def commit(codec: Codec, dp: int, bridge: int, added: list[bytes]) -> list[messages.Message]:
-    """As `bundles.carry_out`: stages and publishes the flow and group changes of a bundle."""
+def commit(codec: Codec, dp: int, bridge: int, added: list[bytes],
+           send: Callable[[int, PacketOut], None]) -> list[messages.Message]:
+    """Stages and publishes the flow and group changes of a bundle; returns the other messages.
+    `send` is given each packet_out at its place, and the version that is open."""
     if not added:
         return []
     others: list[messages.Message] = []
     version = face.version_open(dp)
     try:
         for some in added:
-            others += _stage(codec, version, bridge, some)
+            for message in _stage(codec, version, bridge, some):
+                if isinstance(message.value, PacketOut):
+                    send(version, message.value)
+                else:
+                    others.append(message)
     except BaseException:
         face.version_abort(version)
         raise
@@ -149,9 +156,9 @@ def commit(codec: Codec, dp: int, bridge: int, added: list[bytes]) -> list[messa
     return others
 
 
-def _stage(codec: Codec, version: int, bridge: int, some: bytes) -> list[messages.Message]:
-    """Stages messages of a bundle that lie one behind the other."""
-    others: list[messages.Message] = []
+def _stage(codec: Codec, version: int, bridge: int, some: bytes) -> Iterator[messages.Message]:
+    """Stages messages of a bundle that lie one behind the other; yields those that are no changes
+    of flows and groups, each at its place."""
     at = 0
     while at < len(some):
         run, changes = codec.decode(some[0], bridge, some, at)
@@ -165,9 +172,8 @@ def _stage(codec: Codec, version: int, bridge: int, some: bytes) -> list[message
             message = some[at:at + int.from_bytes(some[at + 2:at + 4], "big")]
             if run.stop == UNKNOWN:
                 teach(codec, bridge, message)
-            others += bundles.stage(version, bridge, message)
+            yield from bundles.stage(version, bridge, message)
             at += len(message)
-    return others
 
 
 def dump(codec: Codec, bridge: int, request: FlowStatsRequest, version: int) -> Iterator[bytes]:
@@ -226,5 +232,5 @@ def tell(codec: Codec, bridge: int, session: Session, records: bytes, start: int
 
 def can_dump(request: FlowStatsRequest, version: int) -> bool:
     """Whether `dump` can answer a request."""
-    return (not request.aggregate
+    return (not request.aggregate and request.table != tables.HIDDEN_TABLE
             and (version >= OF12 or version == OF10 and request.form == "nxm"))
