@@ -347,9 +347,9 @@ class Channels:
 
     async def _keep_time(self, connection: Connection) -> None:
         """Lets a connection know of the time while that may matter."""
-        while (due := connection.next_deadline()) is not None:
+        while True:
             # The deadline may change meanwhile.
-            await trio.sleep_until(min(due, self.now() + _LONGEST_SLEEP))
+            await trio.sleep_until(min(connection.next_deadline(), self.now() + _LONGEST_SLEEP))
             connection.elapse(self.now())
 
     async def _read(self, channel: Channel, connection: Connection, remote: Remote | None,

@@ -5,7 +5,7 @@
     connection.negotiate() -> bool      looks for the peer's hello: whether a version is agreed on
     connection.take() -> message        the next one to serve, None if there is none yet
     connection.finish()                 the peer closed the stream
-    connection.next_deadline()          when `elapse(now)` wants to be called, None: never again
+    connection.next_deadline()          when `elapse(now)` wants to be called
 
 `fault` says why the connection has to end, if there is a reason of ours. What goes out is put into
 `outbox`; `hang_up` is the edge's, and ends the connection. No I/O and no clock. Log lines and waits
@@ -29,6 +29,7 @@ from vswitchd.openflow.session import Session, describe_versions
 
 ALL_VERSIONS = frozenset(VERSION_NAMES)
 HELLO_WAIT = 1.0                # seconds that a peer has for its hello
+MANAGEMENT_PROBE = 60.0         # seconds of silence until a peer of BRIDGE.mgmt is probed
 RATE = vlog.RateLimit(60, 60)   # of lines about connections that come and go
 _ERROR_RATE = vlog.RateLimit(10, 10)    # of error replies
 _ERROR_DATA = 0xffff - 12       # most bytes of a message that an error returns
@@ -253,14 +254,13 @@ class Connection:
 
     @property
     def _probe_interval(self) -> float:
-        return (self.controller.inactivity_probe if self.controller else 0) or math.inf
+        return (self.controller.inactivity_probe if self.controller else MANAGEMENT_PROBE
+                ) or math.inf
 
-    def next_deadline(self) -> float | None:
-        """When time alone changes something next; None if nothing can any more. Another record of
-        the controller may change it."""
+    def next_deadline(self) -> float:
+        """When time alone changes something next. Another record of the controller may change
+        it."""
         due = math.inf if self.session.version else self._hello_due
-        if self.session.is_service:         # such peers are not probed
-            return None if due == math.inf else due
         return min(due, self.last_heard + self._probe_interval)
 
     def elapse(self, now: float) -> None:
@@ -272,15 +272,14 @@ class Connection:
             self.hang_up()
             return
         interval = self._probe_interval
-        if session.is_service or now < self.last_heard + interval:
+        if now < self.last_heard + interval:
             return
         if self.is_probing:
-            _rconn.err(f"{session.name}: no response to inactivity probe after {interval:.0f} "
+            _rconn.err(f"{self.name}: no response to inactivity probe after {interval:.0f} "
                        f"seconds, disconnecting")
             self.hang_up()
             return
         self.is_probing = True
         self.last_heard = now
         if session.version:
-            echo = session_messages.EchoRequest()
-            self.transmit(messages.encode(echo, session.version, session.xid()))
+            self.tell(session_messages.EchoRequest())

@@ -86,8 +86,9 @@ class Watcher:
     monitors: dict[int, Monitor] = field(default_factory=dict)
     updates: list[FlowUpdate] = field(default_factory=list)
     is_paused: bool = False
-    # While paused: what has to be told of a rule at the end, ADDED or MODIFIED, and how it is.
-    net: dict[Key, tuple[int, face.Rule, bytes | None]] = field(default_factory=dict)
+    # While paused: what has to be told of a rule at the end, ADDED or MODIFIED, how it is, and
+    # whether it came meanwhile.
+    net: dict[Key, tuple[int, face.Rule, bytes | None, bool]] = field(default_factory=dict)
 
     def change(self, bridge: int, requests: tuple[FlowMonitorRequest, ...]) -> list[FlowUpdate]:
         """Carries out the requests of one message; returns the rules that it asks to be told at
@@ -141,12 +142,12 @@ class Watcher:
         """Notes a change of a rule, by this connection's request `own_xid` if that is not None."""
         if self.is_paused:
             kept = self.net.pop(_key(rule), None)
+            came = kept is not None and kept[3]
             if event != DELETED:
-                was_added = kept is not None and kept[0] == ADDED
-                self.net[_key(rule)] = (ADDED if was_added else event), rule, old_source
+                self.net[_key(rule)] = event, rule, old_source, came or event == ADDED
                 return
-            if kept is not None and kept[0] == ADDED:
-                return                          # it came and went meanwhile
+            if came:
+                return                          # it has gone again
         flags = self._flags(event, rule, old_source)
         if not flags:
             return
@@ -164,5 +165,5 @@ class Watcher:
         """Ends the pause; returns the net changes that it kept back."""
         kept, self.net, self.is_paused = self.net, {}, False
         told = ((event, rule, self._flags(event, rule, old_source))
-                for event, rule, old_source in kept.values())
+                for event, rule, old_source, _ in kept.values())
         return tuple(_update(event, rule, 0, flags) for event, rule, flags in told if flags)

@@ -63,7 +63,7 @@ class Wire:
     def run(self, until: float) -> list[float]:
         """Lets time pass as the edge would; returns when the machine asked to be called."""
         called = []
-        while self.is_open and (due := self.connection.next_deadline()) is not None and due <= until:
+        while self.is_open and (due := self.connection.next_deadline()) <= until:
             called.append(due)
             self.connection.elapse(due)
         return called

@@ -171,9 +171,11 @@ def test_a_peer_has_a_second_for_its_hello(is_service, lines):
     assert lines == [f"rconn|INFO|{wire.connection.name}: connection timed out"]
 
 
-def test_service_connections_are_not_probed():
-    wire = Wire(is_service=True, controller=Controller("ptcp:")).agree(4)
-    assert wire.connection.next_deadline() is None
+@pytest.mark.parametrize(("controller", "interval"), [(None, 60), (Controller("ptcp:"), 5)])
+def test_service_connections_are_probed_too(controller, interval, lines):
+    wire = Wire(is_service=True, controller=controller).agree(4)
+    assert wire.run(100 + interval) == [100 + interval] and wire.heard() == [(4, ECHO_REQUEST)]
+    assert wire.run(100 + 2 * interval) == [100 + 2 * interval] and not wire.is_open
 
 
 def test_silence_is_probed_and_then_given_up(lines):
