@@ -22,6 +22,7 @@ from datapath.tunnel_text import format_tunnel
 from schema.flow.fields import OFFSET
 
 _HEAD = struct.Struct("=HH")
+HEAD_SIZE = _HEAD.size          # of a record
 ALWAYS = 0xffffffff             # probability of a sample that is always taken
 
 

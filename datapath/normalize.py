@@ -3,19 +3,27 @@
 Pure text; any thread.  Source: ovs-dpctl(8).
 """
 
+import re
 import sys
+from collections.abc import Iterable
 
 from datapath import text
 from datapath.action_text import Type, format_actions, parse_actions, records
 from datapath.part import width
 
 
-def normalize(flow: str, written: str) -> tuple[list[str], str]:
+def normalize(flow: str, written: str, ports: Iterable[str] = ()) -> tuple[list[str], str]:
     """(lines about the actions `written` for a flow, what is wrong or "").
 
     A line for each stack of VLAN tags that there is something to do under, outputs in order of
-    port.
+    port. `ports` are names of ports that the actions may use, "NAME=NUMBER" each.
     """
+    numbers: dict[str, int] = {}
+    for word in ports:
+        name, equals, number = word.partition("=")
+        if not name or not equals:
+            return [], f"{word}: expected NAME=NUMBER"
+        numbers[name] = _leading_number(number)
     try:
         key, _ = text.parse_flow(flow)
     except text.TextError as error:
@@ -23,7 +31,7 @@ def normalize(flow: str, written: str) -> tuple[list[str], str]:
     shown = text.format_flow(key, minimal_mask(key))
     lines = [f"input flow: {shown if 'recirc_id' in key else shown.removeprefix('recirc_id(0),')}"]
     try:
-        actions = parse_actions(written)
+        actions = parse_actions(written, numbers)
     except text.TextError:
         return lines, "odp_actions_from_string (Invalid argument)"
     vlans = [key[name] for name in ("vlan0_tci", "vlan1_tci") if key.get(name, 0) & 0x1000]
@@ -45,6 +53,11 @@ def normalize(flow: str, written: str) -> tuple[list[str], str]:
         ordered = b"".join(_sort_outputs(found, Type.OUTPUT))
         lines.append(f"{tags or 'no vlan: '}no mpls: {format_actions(ordered)}")
     return lines, ""
+
+
+def _leading_number(word: str) -> int:
+    """The 32 bits of the number that a word begins with, as atoi() reads it."""
+    return int((re.match(r"\s*[-+]?\d+", word) or ["0"])[0]) & 0xffffffff
 
 
 def minimal_mask(key: dict[str, int]) -> dict[str, int]:

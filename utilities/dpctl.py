@@ -96,7 +96,7 @@ def _run(argv: list[str]) -> int:
         case "parse-actions":
             _parse_actions(arguments)
         case "normalize-actions":
-            _normalize_actions(*arguments[:2])
+            _normalize_actions(*arguments)
         case _:
             return _ask_daemon(command, passed + arguments)
     return 0
@@ -143,10 +143,10 @@ def _parse_actions(arguments: list[str]) -> None:
             raise Fatal("odp_actions_from_string (Invalid argument)") from None
 
 
-def _normalize_actions(flow: str, written: str) -> None:
-    """Prints actions by the headers that frames have there."""
+def _normalize_actions(flow: str, written: str, *ports: str) -> None:
+    """Prints actions by the headers that frames have there; `ports` are names, "NAME=NUMBER"."""
     from datapath.normalize import normalize
-    lines, wrong = normalize(flow, written)
+    lines, wrong = normalize(flow, written, ports)
     for line in lines:
         print(line)
     if wrong:

@@ -322,6 +322,7 @@ class Commands:
 
     def megaflows(self, is_enabled: bool) -> str:
         self.switch.use_megaflows(is_enabled)
+        self._each_datapath(face.flows_flush)
         return f"megaflows {'enabled' if is_enabled else 'disabled'}"
 
     def upcall_show(self, args: list[str]) -> str:

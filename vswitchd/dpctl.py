@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from datapath import face, text
 from datapath.action_text import format_actions, format_slow_path, parse_actions
+from datapath.miniflow import count_words
 from datapath.normalize import normalize
 from ovsdb_server.rpc.unixctl import Command, CommandError
 from schema.flow.seam import SEAM
@@ -25,7 +26,7 @@ _NO_FLOW = ("deleting flow (No such file or directory)\n"
 _NO_FAMILY = "Address family not supported by protocol"
 
 _FILTER = re.compile(r"(filter|type|pmd)=(.*)", re.DOTALL)
-_TYPES = ("ovs", "tc", "dpdk", "offloaded", "non-offloaded", "partially-offloaded")
+_TYPES = ("all", "ovs", "tc", "dpdk", "offloaded", "non-offloaded", "partially-offloaded")
 
 
 class Record(NamedTuple):
@@ -87,15 +88,8 @@ def format_record(record: Record, ports: dict[int, str] | None, verbose: bool,
         return f"ufid:{format_ufid(flow.ufid)} {line}, {statistics}, actions:{actions}"
     if verbose:
         return (f"ufid:{format_ufid(flow.ufid)}, {line}, {statistics}, dp:ovs, actions:{actions}, "
-                f"dp-extra-info:miniflow_bits({_bits(flow.mask)})")
+                f"dp-extra-info:miniflow_bits({','.join(map(str, count_words(flow.mask)))})")
     return f"{line}, {statistics}, actions:{actions}"
-
-
-def _bits(mask: bytes) -> str:
-    """Words of the mask that are not zero, in the first and second half of the struct."""
-    words = [any(mask[at:at + 8]) for at in range(0, len(mask), 8)]
-    half = len(words) // 2
-    return f"{sum(words[:half])},{sum(words[half:])}"
 
 
 def dump_flows(datapath: Datapath, verbose: bool, with_names: bool,
@@ -345,7 +339,7 @@ class Dpctl:
             raise CommandError(f"Failed to parse type ({wanted['type']}) (Invalid argument)")
         datapath, _ = self.choose(others if len(others) == 1 else [], 0)
         self.settle()
-        if not {"ovs", "non-offloaded"} & set(types) or (
+        if not {"all", "ovs", "non-offloaded"} & set(types) or (
                 "pmd" in wanted and int(re.match(r"\s*[-+]?\d+", wanted["pmd"])[0]) != -1):
             return ""               # No flow is elsewhere.
         keep = (self._filter(wanted["filter"], datapath) if "filter" in wanted
@@ -408,33 +402,38 @@ class Dpctl:
     def mod_flow(self, options: Options, args: list[str]) -> None:
         self._put(options, args, True, True)
 
-    def _from_file(self, options: Options, args: list[str],
-                   function: Callable[[Options, list[str]], object]) -> str | None:
-        """Do what each line says; that there is no such file is an answer like others."""
+    def _from_file(self, options: Options, args: list[str], command: str) -> str | None:
+        """Do what each line says. What is wrong with a line, or that there is no such file, is an
+        answer like others, and the other lines are carried out."""
         try:
             with open(args[-1], encoding="utf-8") as file:
                 lines = file.read().splitlines()
         except OSError as error:
             return f'ovs-vswitchd: Opening file "{args[-1]}" failed ({error.strerror})'
         datapath, _ = self.choose(args, 1)
-        for line in lines:
-            words = line.strip().split(None, 2)
-            if not words or words[0].startswith("#"):
+        handlers = {"add": (self.add_flow, 2), "modify": (self.mod_flow, 2),
+                    "delete": (self.del_flow, 1)}
+        problems = []
+        for number, line in enumerate(lines, 1):
+            line = line.partition("#")[0].strip()
+            if not line:
                 continue
-            command = "add"
-            if words[0] in ("add", "modify", "delete"):
-                command, words = words[0], line.strip().split(None, 1)[1].split(None, 1)
-            else:
-                words = line.strip().split(None, 1)
-            handler = {"add": function, "modify": self.mod_flow, "delete": self.del_flow}[command]
-            handler(options, [datapath.title, *words])
-        return None
+            word, _, rest = line.partition(" ")
+            handler, n_words = handlers[word if word in handlers else command]
+            words = (rest if word in handlers else line).split(None, n_words - 1)
+            try:
+                if len(words) < n_words:
+                    raise CommandError(f"Failed parsing line number {number}, skipped!")
+                handler(options, [datapath.title, *words])
+            except CommandError as error:
+                problems.append(f"ovs-vswitchd: {error}")
+        return "\n".join(problems) or None
 
     def add_flows(self, options: Options, args: list[str]) -> str | None:
-        return self._from_file(options, args, self.add_flow)
+        return self._from_file(options, args, "add")
 
     def mod_flows(self, options: Options, args: list[str]) -> str | None:
-        return self._from_file(options, args, self.mod_flow)
+        return self._from_file(options, args, "modify")
 
     def _find_flow(self, datapath: Datapath, written: str) -> Record | None:
         """The megaflow with a ufid, None without one."""
@@ -467,7 +466,7 @@ class Dpctl:
 
     def del_flows(self, options: Options, args: list[str]) -> str | None:
         if len(args) == 2 or args and self.find(args[0]) is None:
-            return self._from_file(options, args, self.del_flow)
+            return self._from_file(options, args, "delete")
         datapath, _ = self.choose(args, 0)
         self.settle()
         face.flows_flush(datapath.handle)
@@ -492,38 +491,63 @@ class Dpctl:
 
     def add_if(self, options: Options, args: list[str]) -> None:
         datapath = self.open(args[0])
-        for spec in args[1:]:
-            name, *words = spec.split(",")
-            options = dict(word.partition("=")[::2] for word in words)
-            kind = options.pop("type", "dummy" if datapath.kind == "dummy" else "system")
-            wanted = options.pop("port_no", None)
-            if datapath.kind == "dummy" and kind == "internal":
-                kind = "dummy-internal"
-            try:
-                netdev = make(Interface(name, "", kind, options=tuple(sorted(options.items()))),
-                              self.switch.dummy is not None)
-                netdev.open()
-                datapath.release(datapath.attach(netdev, int(wanted) if wanted else None))
-            except (DeviceError, face.DatapathError) as error:
-                raise CommandError(f"{args[0]}: failed to add {name} ({error})") from None
+        self._each(args[1:], lambda spec: self._add_port(datapath, spec))
 
-    def _port(self, datapath: Datapath, name: str) -> int:
-        numbers = datapath.port_numbers()
-        if name in numbers:
-            return numbers[name]
-        if name.isdigit() and int(name) in datapath.ports:
-            return int(name)
-        raise CommandError(f"no port named {name}")
+    def _add_port(self, datapath: Datapath, spec: str) -> None:
+        name, *words = spec.split(",")
+        options = dict(word.partition("=")[::2] for word in words)
+        kind = options.pop("type", "dummy" if datapath.kind == "dummy" else "system")
+        wanted = options.pop("port_no", None)
+        if datapath.kind == "dummy" and kind == "internal":
+            kind = "dummy-internal"
+        try:
+            netdev = make(Interface(name, "", kind, options=tuple(sorted(options.items()))),
+                          self.switch.dummy is not None)
+            netdev.open()
+        except DeviceError as error:
+            reason = str(error).rpartition("(")[2].rstrip(")")
+            raise CommandError(f"{name}: failed to open network device ({reason})") from None
+        try:
+            datapath.release(datapath.attach(netdev, int(wanted) if wanted else None))
+        except face.DatapathError as error:
+            raise CommandError(
+                f"adding {name} to {datapath.title} failed ({error.reason})") from None
+
+    @staticmethod
+    def _each(specs: list[str], handle: Callable[[str], None]) -> None:
+        """Handles all ports that are named, and then complains of those that are wrong."""
+        problems = []
+        for spec in specs:
+            try:
+                handle(spec)
+            except CommandError as error:
+                problems.append(str(error))
+        if problems:
+            raise CommandError("\novs-vswitchd: ".join(problems))
 
     def del_if(self, options: Options, args: list[str]) -> None:
         datapath = self.open(args[0])
-        for name in args[1:]:
-            datapath.detach(self._port(datapath, name)).close(True)
+
+        def delete(name: str) -> None:
+            numbers = datapath.port_numbers()
+            if name not in numbers and not name.isdigit():
+                raise CommandError(f"no port named {name}")
+            number = int(name) if name.isdigit() else numbers[name]
+            if number not in datapath.ports:
+                raise CommandError(f"deleting port {name} from {args[0]} failed (No such device)")
+            datapath.detach(number).close(True)
+
+        self._each(args[1:], delete)
 
     def set_if(self, options: Options, args: list[str]) -> None:
         datapath = self.open(args[0])
-        for spec in args[1:]:
-            self._port(datapath, spec.split(",")[0])
+
+        def change(spec: str) -> None:
+            name = spec.split(",")[0]
+            if name not in datapath.port_numbers():
+                raise CommandError(f"{name}: failed to query port in {args[0]} (No such device)")
+
+        self._each(args[1:], change)
 
     def parse(self, options: Options, args: list[str]) -> str:
         lines = []
@@ -535,7 +559,7 @@ class Dpctl:
         return "\n".join(lines)
 
     def normalize(self, options: Options, args: list[str]) -> str:
-        lines, wrong = normalize(*args[:2])
+        lines, wrong = normalize(*args[:2], args[2:])
         if wrong:
             raise _Answered(lines, wrong)
         return "\n".join(lines)

@@ -56,6 +56,9 @@ _FREED = 256                    # deleted objects that are freed at a time
 _PATIENCE = 0.02                # seconds until then: who had them deleted wants to go on
 _BUSY = 0.0003                  # seconds that others take when there is something to do...
 _RESPITE = 0.005                # ...and for which they are then left alone
+# Counters that are there though nothing drops for these reasons.
+_NEVER_DROPPED = ("datapath_drop_tunnel_push_error", "datapath_drop_tunnel_pop_error",
+                  "datapath_drop_invalid_bond", "datapath_drop_invalid_tnl_port")
 _MAX_ROUNDS = 10_000            # of settling: a loop of packets must not hold the daemon
 
 
@@ -208,6 +211,8 @@ class Supervisor:
         for row in DROPS:
             if row.counter:
                 COVERAGE.counter(row.counter).total = drops[row.name]
+        for name in _NEVER_DROPPED:
+            COVERAGE.counter(name)
 
     def want_report(self) -> None:
         """Has status written soon."""

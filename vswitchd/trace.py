@@ -44,6 +44,10 @@ _NAT_SRC, _NAT_DST = 1, 2
 _MOST = 1000                    # translations of a trace
 _SEND_FLOW_REM = 1              # of a learn action
 
+_CHANGES = frozenset(action_text.Type[name] for name in (
+    "USERSPACE", "SET", "PUSH_VLAN", "POP_VLAN", "PUSH_MPLS", "ADD_MPLS", "POP_MPLS", "PUSH_ETH",
+    "POP_ETH", "PUSH_NSH", "POP_NSH", "CT_CLEAR"))
+
 _ERRORS = {
     "bridge_not_found": "Bridge not found", "recursion": "Recursion too deep",
     "resubmits": "Too many resubmits", "stack": "Stack too deep",
@@ -433,23 +437,40 @@ def _section(flow: bytes, shown: bytes, traced: face.Trace, names: Names,
 
 def trace_flow(dp: int, bridge: int, flow: bytes, names: Names, frame: bytes = b"",
                learn: bool = False, program: bytes | None = None, actions: Actions = (),
-               ct_next: Sequence[int] = ()) -> Account:
+               ct_next: Sequence[int] = (),
+               execute: Callable[[bytes], None] | None = None) -> Account:
     """The whole of ofproto/trace.
 
     dp, bridge: handles; flow: struct flow whose in_port is an OpenFlow port of `bridge`. program
     and actions: of trace-packet-out, else the tables decide. ct_next: connection states for the
-    frames that come back from connection tracking, in order; then trk|new.
+    frames that come back from connection tracking, in order; then trk|new. execute: is given the
+    datapath actions by which controllers get `frame`.
     Raises: DatapathError.
     """
     try:
-        return _trace_all(dp, bridge, flow, names, frame, learn, program, actions, ct_next)
+        traced = face.trace(dp, flow, bridge, frame, learn, program)
+        if execute is not None and (told := _to_controllers(traced.actions)):
+            execute(told)
+        return _trace_rest(dp, bridge, flow, names, frame, learn, traced, actions, ct_next)
     finally:
         face.forget_traces()
 
 
-def _trace_all(dp: int, bridge: int, flow: bytes, names: Names, frame: bytes, learn: bool,
-               program: bytes | None, actions: Actions, ct_next: Sequence[int]) -> Account:
-    traced = face.trace(dp, flow, bridge, frame, learn, program)
+def _to_controllers(actions: bytes) -> bytes:
+    """Of datapath actions those that send a frame to controllers, and those that change it before;
+    none if nothing is sent."""
+    kept, at, is_sent = b"", 0, False
+    for kind, body in action_text.records(actions):
+        end = at + len(body) + action_text.HEAD_SIZE
+        if kind in _CHANGES:
+            kept += actions[at:end]
+            is_sent = is_sent or kind == action_text.Type.USERSPACE
+        at = end
+    return kept if is_sent else b""
+
+
+def _trace_rest(dp: int, bridge: int, flow: bytes, names: Names, frame: bytes, learn: bool,
+                traced: face.Trace, actions: Actions, ct_next: Sequence[int]) -> Account:
     out, translations = _section(flow, flow, traced, names, actions)
     waiting = _returning(flow, traced.events)
     states = list(ct_next)

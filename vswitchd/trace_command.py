@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datapath import face, text
 from datapath.match import get_member
 from ovsdb_server.rpc.unixctl import Answer, Command, CommandError
-from schema.flow.fields import CT_STATE_BITS
+from schema.flow.fields import CT_STATE_BITS, MEMBER, Stage
 from vswitchd import detrace, dpctl, trace
 from vswitchd.openflow import groups, options, packed
 from vswitchd.openflow.action_reader import parse_actions
@@ -36,6 +36,7 @@ class _Arguments:
     ct_next: list[int] = field(default_factory=list)
     with_names: bool = False
     generates: bool = False
+    is_consistent: bool = False
     l7_size: int = 0
 
 
@@ -64,7 +65,7 @@ def _parse_state(written: str) -> int:
     return state
 
 
-def _arguments(args: list[str], may_be_consistent: bool = False) -> _Arguments:
+def _arguments(args: list[str], is_packet_out: bool = False) -> _Arguments:
     found, rest = _Arguments(), list(args)
     while rest:
         word = rest.pop(0)
@@ -73,8 +74,8 @@ def _arguments(args: list[str], may_be_consistent: bool = False) -> _Arguments:
                 found.generates = True
             case "--names":
                 found.with_names = True
-            case "-consistent" | "--consistent" if may_be_consistent:
-                pass                    # as without it: actions have to suit the flow
+            case "-consistent" | "--consistent" if is_packet_out:
+                found.is_consistent = True
             case "--ct-next" | "--l7" | "--l7-len":
                 if not rest:
                     raise CommandError(f"Missing argument for option {word}")
@@ -139,6 +140,11 @@ class TraceCommands:
                 raise CommandError("Cannot find the datapath")
         if not key.get("packet_type", 0) >> 16:
             key.setdefault("eth_type", _NO_ETH_TYPE)
+        if datapath.vlan_limit == 1 and key.get("vlan1_tci"):
+            # What is behind the first tag is not looked at.
+            inner = key["vlan1_tpid"]
+            key = {name: value for name, value in key.items() if name not in _INNER_VLAN
+                   and MEMBER[name].stage in (Stage.METADATA, Stage.L2)} | {"eth_type": inner}
         return self._of_datapath(datapath, key)
 
     def _start(self, words: list[str]) -> tuple[Bridge, bytes]:
@@ -148,6 +154,9 @@ class TraceCommands:
             ports |= datapath.port_numbers()
         try:
             key, _ = text.parse_flow(words[-1], ports)
+            if not _ETHERNET.search(words[-1]) and "packet_type" not in key and key.get("eth_type"):
+                # A packet without an Ethernet header is of the type that its flow tells.
+                key["packet_type"] = 1 << 16 | key["eth_type"]
             return self._of_key(words[0] if len(words) > 1 else None, key)
         except text.TextError as error:
             if len(words) == 1:
@@ -220,20 +229,31 @@ class TraceCommands:
             fields = packed.flow_fields(flow)
             fields["packet_type"] = get_member(flow, "packet_type")
             try:
-                check(actions, Match({key: (value, INFO[key].full) for key, value in fields.items()
-                                      if key in INFO}), table=0)
+                fitting, usable = check(actions, Match({
+                    key: (value, INFO[key].full) for key, value in fields.items()
+                    if key in INFO}), table=0)
+                if found.is_consistent and not usable:
+                    raise OpenFlowError("OFPBAC_MATCH_INCONSISTENT")
                 named = [action.group for action in number_actions(actions)
                          if isinstance(action, Group)]
                 if any(groups.find(bridge.handle, group) is None for group in named):
                     raise OpenFlowError("OFPBAC_BAD_OUT_GROUP")
                 # Without actions the tables decide, as in the reference.
-                program = compile_actions(actions) if actions else None
+                program = compile_actions(fitting) if actions else None
             except OpenFlowError as error:
                 raise CommandError(f"Bad actions: {error.name}") from None
+        _, port = bridge.port_of(get_member(flow, "in_port")) or ("", None)
+
+        def execute(program: bytes) -> None:
+            face.packets_inject([face.Injection(bridge.datapath.handle, 0, port.number, frame,
+                                                program)])
+            self.settle()
+
         written = trace.trace_flow(
             bridge.datapath.handle, bridge.handle, flow,
             names_of(self.switch, bridge, found.with_names), frame, bool(frame), program,
-            actions or (), found.ct_next)
+            actions or (), found.ct_next,
+            execute if frame and port is not None and port.number is not None else None)
         self.settle()
         return Answer(written.text, written.translations)
 
@@ -273,7 +293,9 @@ class TraceCommands:
                         self.trace_packet_out))
 
 
+_INNER_VLAN = ("vlan1_tpid", "vlan1_tci")
 _MAX_L7 = 64000
+_ETHERNET = re.compile(r"\beth\(")
 _ETHERNET_SIZE = 14
 _NO_ETH_TYPE = 0x05ff           # of frames that have a length in place of a type
 _METADATA = frozenset((

@@ -19,12 +19,18 @@ def test_normal_form_groups_by_tags_and_sorts_outputs(capfd):
         f"input flow: {FLOW}\nno vlan: no mpls: 3\nvlan(vid=5,pcp=0): no mpls: 2,3\n")
 
 
+def test_actions_to_normalize_may_name_ports(capfd):
+    assert main(["normalize-actions", FLOW, "p2,br0,3,p1", "br0=100", "p1=1", "p2=2x"]) == 0
+    assert capfd.readouterr().out == f"input flow: {FLOW}\nno vlan: no mpls: 1,2,3,100\n"
+
+
 @pytest.mark.parametrize(("argv", "complaint"), [
     ([], "missing command name; use --help for help"),
     (["foo"], "unknown command 'foo'; use --help for help"),
     (["normalize-actions"], "'normalize-actions' command requires at least 2 arguments"),
     (["normalize-actions", "foo", "1"],
      "odp_flow_key_from_string (syntax error at foo) (Invalid argument)"),
+    (["normalize-actions", "foo", "1", "p1=1", "p2"], "p2: expected NAME=NUMBER"),
     (["parse-actions", "zz"], "odp_actions_from_string (Invalid argument)"),
     (["--read-only", "del-flows"], "'del-flows' command does not work in read only mode")])
 def test_complaints_are_the_references(argv, complaint, capfd):
