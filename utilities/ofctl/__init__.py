@@ -205,7 +205,13 @@ def _run(settings: Settings, name: str, arguments: list[str]) -> int:
         module, function = place.split(".")
         path = f"utilities.ofctl.{module}"
         __import__(path)
-        return getattr(sys.modules[path], function)(settings, arguments) or 0
+        try:
+            return getattr(sys.modules[path], function)(settings, arguments) or 0
+        except BrokenPipeError:
+            if name != "dump-flows":
+                raise
+            flush_output()
+            raise Fatal("write to stdout failed") from None
     raise Fatal(f"unknown command '{name}'; use --help for help")
 
 
@@ -283,5 +289,6 @@ def _list() -> int:
 def _help() -> int:
     from utilities.help_parts import fill
     from utilities.ofctl.help import TEXT
-    sys.stdout.write(fill(TEXT, PROGRAM))
+    versions = ", ".join(f"OpenFlow1{minor}" for minor in range(6))
+    sys.stdout.write(fill(TEXT, PROGRAM, versions=versions))
     return 0

@@ -85,7 +85,7 @@ Daemon options:
 OpenFlow version options:
   -V, --version           display version information
   -O, --protocols         set allowed OpenFlow versions
-                          (default: OpenFlow10)
+                          (default: {versions})
 """
 
 _OTHER = """

@@ -73,7 +73,9 @@ def port_numbers(settings, switch: str) -> dict[str, int]:
 @cache
 def _tables(settings, switch: str) -> dict[int, str]:
     from utilities.ofctl.tables import fetch_table_names
-    return fetch_table_names(settings, switch)
+    names = fetch_table_names(settings, switch)
+    found = list(names.values())        # a name that several tables have is nobody's
+    return {number: name for number, name in names.items() if found.count(name) == 1}
 
 
 def table_names(settings, switch: str) -> dict[int, str] | None:

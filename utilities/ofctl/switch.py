@@ -302,6 +302,24 @@ def benchmark(settings, arguments) -> None:
           f"({count * message_size / (duration / 1000):.0f} bytes/s)")
 
 
+def _name_table(settings, switch: str, table: int, name: str) -> None:
+    """Gives a table another name, by a request that its features be as they are but for that."""
+    from vswitchd.openflow.messages.table import TableFeaturesRequest, rename_features
+    settings.versions &= frozenset((4, 5, 6))
+    if not settings.versions:
+        raise Fatal("naming a table requires OpenFlow13 or later")
+    connection = open_switch(settings, switch)
+    wanted = None
+    for data in connection.transact_parts(TableFeaturesRequest()):
+        wanted = wanted or rename_features(open_reply(data), table, name.encode())
+    if wanted is not None:
+        for data in connection.transact_parts(TableFeaturesRequest(wanted)):
+            if not open_reply(data).raw.is_stats:
+                print_message(data, settings, 2, file=sys.stderr)
+                raise Fatal(None)
+    connection.close()
+
+
 def mod_table(settings, arguments) -> None:
     """Changes what a table does on a miss (1.1, 1.2), or its eviction and vacancy (1.4)."""
     from utilities.ofctl.ports import table_numbers
@@ -312,6 +330,9 @@ def mod_table(settings, arguments) -> None:
     table = TABLE_ALL if table_text.lower() == "all" else parse_table(table_text, names)
     if table is None:
         raise Fatal(f'unknown table "{table_text}"')
+    if setting.startswith("name:"):
+        _name_table(settings, switch, table, setting.removeprefix("name:"))
+        return
     try:
         mod, usable = parse_table_mod(table, setting)
     except FlowTextError as error:

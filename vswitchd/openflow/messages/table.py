@@ -373,6 +373,23 @@ def iterate_table_features(data: bytes, version: int, loose: bool = True,
         offset += size
 
 
+def rename_features(frame: Frame, table: int, name: bytes) -> bytes | None:
+    """The features of a table in a part of a reply, with another name; None if it is not there."""
+    if not frame.raw.is_stats:
+        return None
+    data, offset = frame.body, 0
+    while len(data) - offset >= _FEATURES.size:
+        size, number, _, features, _, *rest = _FEATURES.unpack_from(data, offset)
+        if size < _FEATURES.size:
+            return None
+        if number == table:
+            command = COMMANDS.index("modify") if frame.version >= OF15 else 0
+            return _FEATURES.pack(size, table, command, features, name[:31], *rest) + data[
+                offset + _FEATURES.size:offset + size]
+        offset += size
+    return None
+
+
 def _decode_features(data: bytes, version: int, loose: bool) -> TableFeatures:
     (_, table, command, features, name, metadata_match, metadata_write, capabilities,
      entries) = _FEATURES.unpack_from(data)
@@ -593,8 +610,6 @@ class TablePrinter:
         self._features: TableFeatures | None = None
         self._stats: TableStats | None = None
         self._ditto: list[int] = []
-        self._is_ditto = False              # The last that was printed, ...
-        self._is_named_ditto = False        # ...which had a name.
 
     def add_features(self, frame: Frame) -> None:
         for features in iterate_table_features(frame.body, frame.version, frame.raw.is_reply):
@@ -608,22 +623,18 @@ class TablePrinter:
         same_stats = stats is None or (
             stats_before is not None and (stats.active, stats.lookup, stats.matched)
             == (stats_before.active, stats_before.lookup, stats_before.matched))
-        if same and same_stats:
-            if features.name:
-                self._flush()
-                self._add_ditto(f'table {features.table} ("{features.name}")')
-                self._is_named_ditto = True
-            else:
-                self._ditto.append(features.table)
+        if same and same_stats and not features.name:
+            self._ditto.append(features.table)
             return
         self._flush()
-        self._is_ditto = False
-        is_close, self._is_named_ditto = self._is_named_ditto, False
-        name = (self._names or {}).get(features.table, str(features.table))
-        is_first = len(self._out) == self._n_before and stats is None
-        self._out.append(f"  table {name}" if is_first or is_close else f"\n  table {name}")
+        self._out.append(f"\n  table {features.table}"
+                         if len(self._out) > self._n_before or stats is not None
+                         else f"  table {features.table}")
         if features.name:
             self._out.append(f' ("{features.name}")')
+        if same and same_stats:
+            self._out.append(": ditto")         # without a newline: the next line is near
+            return
         self._out.append(":\n")
         if stats is not None:
             self._out.append(f"    active={stats.active}, lookup={stats.lookup}, "
@@ -709,12 +720,9 @@ class TablePrinter:
         if not self._ditto:
             return
         first, last = self._ditto[0], self._ditto[-1]
-        self._add_ditto(f"tables {first}...{last}" if first != last else f"table {first}")
+        self._out.append(f"\n  tables {first}...{last}: ditto\n" if first != last
+                         else f"\n  table {first}: ditto\n")
         self._ditto = []
-
-    def _add_ditto(self, which: str) -> None:
-        self._out.append(f"{'' if self._is_ditto else chr(10)}  {which}: ditto\n")
-        self._is_ditto, self._is_named_ditto = True, False
 
     def finish(self) -> str:
         self._flush()
