@@ -56,16 +56,14 @@ def _compare(wanted: dict[str, int], data: bytes) -> int:
 _ANY_PORT = 0xFFFF
 
 
-def _flow_line(data: bytes, in_port: int | None) -> str:
+def _flow_line(data: bytes) -> str:
     from vswitchd.openflow.packet_text import parse_packet
-    fields = dict(parse_packet(data).fields)
-    if in_port is not None:
-        fields["in_port"] = in_port
-    return format_flow(fields)
+    return format_flow(parse_packet(data).fields | {"in_port": _ANY_PORT})
 
 
 def parse_packet(settings, arguments) -> None:
-    print(_flow_line(sys.stdin.buffer.read(), None))
+    from vswitchd.openflow.packet_text import format_packet
+    print(format_packet(sys.stdin.buffer.read()), end="")
 
 
 def parse_pcap(settings, arguments) -> int:
@@ -73,7 +71,7 @@ def parse_pcap(settings, arguments) -> int:
     for name in arguments:
         try:
             for _, data in read_pcap(name):
-                print(_flow_line(data, _ANY_PORT))
+                print(_flow_line(data))
         except Fatal as fatal:
             sys.stdout.flush()
             print_error("ovs-ofctl", fatal.text)
