@@ -211,8 +211,10 @@ class TraceCommands:
 
     # -- commands
 
-    def _explain(self, found: _Arguments, actions: Actions | None = None) -> Answer:
-        """The answer to both commands; `actions` are those of a packet-out."""
+    def _explain(self, found: _Arguments, actions: Actions | None = None, sayable: int = 0
+                 ) -> Answer:
+        """The answer to both commands; `actions` are those of a packet-out, which protocols of
+        `sayable` can say."""
         if len(found.words) > 3:
             raise CommandError("too many arguments")
         has_packet = len(found.words) == 3 or len(found.words) == 2 and "(" in found.words[0]
@@ -232,7 +234,7 @@ class TraceCommands:
                 fitting, usable = check(actions, Match({
                     key: (value, INFO[key].full) for key, value in fields.items()
                     if key in INFO}), table=0)
-                if found.is_consistent and not usable:
+                if found.is_consistent and usable & sayable != sayable:
                     raise OpenFlowError("OFPBAC_MATCH_INCONSISTENT")
                 named = [action.group for action in number_actions(actions)
                          if isinstance(action, Group)]
@@ -264,10 +266,10 @@ class TraceCommands:
     def trace_packet_out(self, args: list[str]) -> Answer:
         """What actions do to a packet."""
         try:
-            actions, _ = parse_actions(args[-1])
+            actions, sayable = parse_actions(args[-1])
         except FlowTextError as error:
             raise CommandError(str(error)) from None
-        return self._explain(_arguments(args[:-1], True), actions)
+        return self._explain(_arguments(args[:-1], True), actions, sayable)
 
     def detrace(self, args: list[str]) -> str:
         """The rules and groups behind a megaflow, named by its ufid or as it is dumped."""

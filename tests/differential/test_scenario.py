@@ -87,10 +87,10 @@ SCRIPTS = {
              "'delete in_port(1),eth(),eth_type(0x0803)' 'foo in_port(1) 1'"),
             ("del-flows", "'in_port(1),eth(),eth_type(0x0877)' 'in_port(1),eth(),eth_type(0x0805)'"
              ))), MEGAFLOWS, "ovs-appctl dpctl/add-flows nofile",
-        "ovs-appctl dpctl/add-if dummy@ovs-dummy x1,type=dummy x2,type=zz x3,type=dummy,port_no=3 "
-        "x4,type=dummy", "ovs-appctl dpctl/show",
-        "ovs-appctl dpctl/del-if dummy@ovs-dummy nope x1 77 x4", "ovs-appctl dpctl/show",
-        "ovs-appctl dpctl/set-if dummy@ovs-dummy nope p1"],
+        "ovs-appctl dpctl/add-dp dummy@d; ovs-appctl dpctl/add-if dummy@d x1,type=dummy "
+        "x2,type=zz x3,type=dummy,port_no=1 x4,type=dummy", "ovs-appctl dpctl/show dummy@d",
+        "ovs-appctl dpctl/del-if dummy@d nope x1 77", "ovs-appctl dpctl/show dummy@d",
+        "ovs-appctl dpctl/set-if dummy@d nope x4", "ovs-appctl dpctl/del-dp dummy@d"],
     "names of tables": [
         " -- ".join(("ovs-vsctl", *(f"--id=@{id_} create Flow_Table name={name}" for id_, name in (
             ("a", "main"), ("b", "twice"), ("c", "twice"), ("d", "last"))),
@@ -100,8 +100,8 @@ SCRIPTS = {
           for version in (0, 1, 3) for names in ("", "--names")),
         "ovs-ofctl --names -O OpenFlow14 dump-table-features br0 | grep table",
         "ovs-ofctl dump-aggregate br0 table=twice; ovs-ofctl dump-aggregate br0 table=main",
-        "ovs-ofctl -O OpenFlow15 mod-table br0 3 name:third; ovs-ofctl -O OpenFlow13 mod-table br0 "
-        "last name:first; ovs-ofctl -O OpenFlow14 --names dump-table-desc br0 | head -24"],
+        "ovs-ofctl -O OpenFlow15 mod-table br0 3 name:third; ovs-ofctl -O OpenFlow14 --names "
+        "dump-table-desc br0 | head -24"],
     "silence": [
         "ovs-appctl time/stop", MONITOR.format("-O OpenFlow13"),
         *("ovs-appctl time/warp 10000 1000; sleep 0.1; cat mon" for _ in range(7)), HEARD],
