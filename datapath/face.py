@@ -903,8 +903,8 @@ def trace(dp: int, flow: bytes, bridge: int = 0, frame: bytes = b"", learn: bool
     actions, result = ffi.new("uint8_t[]", 65536), ffi.new("struct translation *")
     check(lib.flow_trace(dp, bridge, flow, frame or ffi.NULL, len(frame), learn,
                          ffi.NULL if program is None else ffi.from_buffer(program),
-                         len(program or b""), version, events, max_events, final, mask, actions, 65536,
-                         result))
+                         len(program or b""), version, events, max_events, final, mask, actions,
+                         65536, result))
     count = min(result.n_events, max_events)
     found = tuple(Event(kind, depth, source, handle, tuple(rest)) for kind, depth, source, handle,
                   *rest in _EVENT.iter_unpack(ffi.buffer(events, count * _EVENT.size)[:]))
