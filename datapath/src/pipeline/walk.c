@@ -1,4 +1,4 @@
-/* walk.c: the rules of a table one by one, in the order in which they are told.
+/* walk.c: the rules of a table, one by one in the order that dumps have.
  *
  * That is the order in which lookup asks for their masks, and among those of
  * one mask the order in which they came or were last modified: scripts compare
