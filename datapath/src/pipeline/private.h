@@ -285,9 +285,10 @@ void table_destroy(struct table *, struct epoch_node *first, release_rule *);
 
 /* The rules of a table one by one: see walk.c. */
 struct walk_start {             /* Where a walk goes on. */
-    uint32_t handle;            /* The rule's, if it is still there... */
+    uint64_t number;            /* The rule's; 0: from the first... */
     uint32_t place;             /* ...the place of its subtable... */
-    uint64_t number;            /* ...and its number; 0: from the first. */
+    uint32_t handle;            /* ...its handle... */
+    struct rule *rule;          /* ...and what that is of now, or NULL. */
 };
 
 #define MAX_PLACE ((UINT64_C(1) << 24) - 1)     /* That a cursor can say. */

@@ -71,12 +71,12 @@ find_place(const struct walk *walk, const struct walk_start *start)
     return found;
 }
 
-/* Returns the first rule by age whose number is at least that of 'start': the
- * one with its handle if it is still there. */
+/* Returns the first rule by age whose number is at least that of 'start': its
+ * own if that is still there. */
 static struct rule *
 find_age(const struct table *table, const struct walk_start *start)
 {
-    struct rule *rule = rule_find(start->handle);
+    struct rule *rule = start->rule;
 
     if (!rule || rule->number != start->number) {
         for (rule = table->first; rule && rule->number < start->number; ) {
@@ -137,5 +137,9 @@ struct walk_start
 walk_start_unpack(const uint64_t cursor[2], uint8_t *table)
 {
     *table = cursor[0] >> 32;
-    return (struct walk_start) { cursor[0], cursor[0] >> 40, cursor[1] };
+    return (struct walk_start) {
+        .handle = cursor[0],
+        .place = cursor[0] >> 40,
+        .number = cursor[1],
+    };
 }
