@@ -188,8 +188,6 @@ def run_tool(program: str, tool, argv: list[str]) -> int:
         if fatal.text is not None:
             flush_output()
             print_error(program, fatal.text)
-    except BrokenPipeError:             # nobody reads what we print any more
-        code = 0
     flush_output()
     return code
 
@@ -205,8 +203,7 @@ def _open_standard_files() -> None:
 
 
 def flush_output() -> None:
-    """Write out what was printed; that nobody reads it, or that the disk is full, is not told, as
-    by the reference."""
+    """Write out what was printed; a full disk is not told, as by the reference."""
     try:
         sys.stdout.flush()
     except OSError:

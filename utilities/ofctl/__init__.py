@@ -205,13 +205,7 @@ def _run(settings: Settings, name: str, arguments: list[str]) -> int:
         module, function = place.split(".")
         path = f"utilities.ofctl.{module}"
         __import__(path)
-        try:
-            return getattr(sys.modules[path], function)(settings, arguments) or 0
-        except BrokenPipeError:
-            if name != "dump-flows":
-                raise
-            flush_output()
-            raise Fatal("write to stdout failed") from None
+        return getattr(sys.modules[path], function)(settings, arguments) or 0
     raise Fatal(f"unknown command '{name}'; use --help for help")
 
 
