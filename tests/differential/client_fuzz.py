@@ -60,6 +60,13 @@ def _shown(message: bytes) -> str:
     return message[:8].hex() if message[1:2] in (b"\2", b"\3") else message.hex()
 
 
+def _without_numbers(message: str) -> str:
+    """A message in hexadecimal without its number, and that of the one in it."""
+    is_in_bundle = message[2:4] == "22" and len(message) > 48
+    inner = message[32:40] + message[48:] if is_in_bundle else ""
+    return message[:8] + (message[16:32] + inner if is_in_bundle else message[16:])
+
+
 _UNORDERED = {"diff-flows", "dump-groups", "dump-group-stats"}
 
 
@@ -127,7 +134,7 @@ class Side:
         said = tuple((name, tuple(shown for message in cut(heard) if (shown := _shown(message))))
                      for name, heard in self.recorder.take() if heard)
         if "replace-flows" in what.argv:
-            said = tuple((name, tuple(sorted(message[:8] + message[16:] for message in messages)))
+            said = tuple((name, tuple(sorted(map(_without_numbers, messages))))
                          for name, messages in said)
         return Outcome(*texts, code, said)
 

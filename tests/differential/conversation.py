@@ -594,7 +594,8 @@ def is_known(step: Step, theirs: list[str], ours: list[str]) -> bool:
     return (is_known_text(one, other)
             or "TABLE_FEATURES reply" in one and "TABLE_FEATURES reply" in other     # Registers.
             or "OFPBFC_BAD_TYPE" in other and "type=OPEN_REQUEST" in one
-            or "OFPMMFC_BAD_BAND" in one and not other          # dscp_remark.
+            or "OFPMMFC_BAD_BAND" in one and "OFPT_ERROR" not in other          # dscp_remark.
+            or "OFPMOFC_BAD_COMMAND" in other and "FLOW_MONITOR reply" in one
             or not xids <= {step.data[4:8].hex()}            # It reads a header that is not there.
             or "INVALID_TLV_FIELD" in one + other            # What else is wrong goes first.
             or "BAD_ARGUMENT" in other and not one)          # bundle_load, set_mpls_*.

@@ -1022,7 +1022,10 @@ read_words(int argc, char **argv, struct order *order)
     order->shows = !strcmp(words[0], "show") ? SWITCH
         : !strcmp(words[0], "dump-ports") ? PORT_COUNTERS
         : !strcmp(words[0], "dump-ports-desc") ? PORTS : FLOWS;
-    is_known = is_known && !(order->shows == SWITCH && n == 3);
+    /* No port has an empty name. */
+    is_known = is_known && !(n == 3 && (order->shows == SWITCH
+                                        || (order->shows != FLOWS
+                                            && !*words[2])));
     order->bridge = words[1];
     order->flow = words[2];
     /* Terminals see names. */

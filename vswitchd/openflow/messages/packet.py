@@ -383,7 +383,7 @@ def decode_packet_out(frame: Frame) -> PacketOut:
         raise OpenFlowError("OFPBRC_BAD_LEN")
     actions = decode_actions(body, version, start, start + length)
     port = metadata.value("in_port")
-    if 0xFF00 <= port and port not in (0xFFFE, 0xFFFF, 0xFFFD) and not 0xFFF8 <= port:
+    if 0xFF00 <= port and port not in (0xFFFE, 0xFFFF, 0xFFFD):
         raise OpenFlowError("OFPBRC_BAD_PORT",
                             f"packet-out has bad input port {hash_hex(port)}", "ofp_packet")
     data = body[start + length:] if buffer_id == BUFFER_NONE else b""
