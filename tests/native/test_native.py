@@ -34,6 +34,14 @@ def test_a_million_hostile_frames_take_no_more_memory_than_a_tenth(compile_nativ
     assert late <= early * 1.05
 
 
+@pytest.mark.parametrize("sanitize", ["", "address,undefined"])
+def test_objects_of_the_pool_are_nobody_elses_and_their_memory_is_given_back(
+        compile_native, sanitize):
+    program = compile_native("pool", ("base",), sanitize)
+    before, after = map(int, re.search(r"(\d+) kB, (\d+) kB", run(program, 5)).groups())
+    assert sanitize or after < before + 6000, "of some 40 MB, 16 chunks may be kept"
+
+
 @pytest.mark.parametrize("sanitize", ["thread", "address,undefined"])
 def test_ports_flows_and_rules_may_change_while_workers_forward(compile_native, sanitize):
     program = compile_native("churn", ALL_ROOMS, sanitize)

@@ -6,6 +6,7 @@
 
 #include "base/base.h"
 #include "base/epoch.h"
+#include "base/pool.h"
 
 #define EDGE_BITS 32
 
@@ -54,7 +55,7 @@ equal_bits(uint32_t a, uint32_t b, unsigned n)
 static struct trie_node *
 node_new(uint32_t prefix, unsigned n_bits, uint32_t n_rules)
 {
-    struct trie_node *node = xcalloc(1, sizeof *node);
+    struct trie_node *node = pool_zalloc(sizeof *node);
 
     node->n_bits = n_bits;
     node->prefix = n_bits >= 32 ? prefix
@@ -126,7 +127,7 @@ trie_insert(struct trie *trie, const uint8_t *value, unsigned length)
                             branch_new(value, ofs, length));
             }
             store(edge, upper);
-            epoch_retire(node, free);
+            epoch_retire(node, pool_free);
             return;
         }
         if (ofs == length) {
@@ -175,7 +176,7 @@ trie_remove(struct trie *trie, const uint8_t *value, unsigned length)
         struct trie_node *child = left ? left : right;
         if (!child) {
             store(edge, NULL);
-            epoch_retire(node, free);
+            epoch_retire(node, pool_free);
             continue;
         }
         if (node->n_bits + child->n_bits <= EDGE_BITS) {
@@ -190,8 +191,8 @@ trie_remove(struct trie *trie, const uint8_t *value, unsigned length)
                 atomic_init(&merged->edges[i], load(&child->edges[i]));
             }
             store(edge, merged);
-            epoch_retire(node, free);
-            epoch_retire(child, free);
+            epoch_retire(node, pool_free);
+            epoch_retire(child, pool_free);
         }
         return;
     }
@@ -203,7 +204,7 @@ clear_branch(struct trie_node *node)
     if (node) {
         clear_branch(load(&node->edges[0]));
         clear_branch(load(&node->edges[1]));
-        epoch_retire(node, free);
+        epoch_retire(node, pool_free);
     }
 }
 
@@ -231,7 +232,7 @@ trie_dismantle(struct trie *trie, uint32_t *max)
             node = left;
         } else {
             struct trie_node *right = load(&node->edges[1]);
-            free(node);
+            pool_free(node);
             --*max;
             node = right;
         }

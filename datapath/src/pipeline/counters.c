@@ -2,12 +2,13 @@
  * many threads.
  *
  * Thread rule: any thread that has a reference, or is inside an epoch. */
+#include "base/pool.h"
 #include "pipeline/private.h"
 
 struct counters *
 counters_new(int64_t now_ms)
 {
-    struct counters *c = xzalloc(sizeof *c);
+    struct counters *c = pool_zalloc(sizeof *c);
 
     c->used_ms = now_ms;
     c->refs = 1;
@@ -24,7 +25,7 @@ void
 counters_unref(struct counters *c)
 {
     if (c && !__atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL)) {
-        epoch_retire(c, free);
+        epoch_retire(c, pool_free);
     }
 }
 
@@ -34,7 +35,7 @@ void
 counters_release(struct counters *c)
 {
     if (!__atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL)) {
-        free(c);
+        pool_free(c);
     }
 }
 

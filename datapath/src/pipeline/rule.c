@@ -4,6 +4,7 @@
  *
  * Thread rule: control thread, except rule_ref(), rule_unref() and
  * rule_shorten(). */
+#include "base/pool.h"
 #include "pipeline/private.h"
 
 static struct handle_table rule_handles;
@@ -22,7 +23,7 @@ rule_free(void *node)
     program_unref(rule->program);
     counters_release(rule->counters);
     bridge_unref(rule->bridge);
-    free(rule);
+    pool_free(rule);
 }
 
 void
@@ -93,8 +94,8 @@ rule_insert(struct bridge *bridge, uint8_t table_id, struct program *program,
             const struct cls_match *match, uint64_t added)
 {
     struct table *table = &bridge->tables[table_id];
-    struct rule *rule = xzalloc(sizeof *rule
-                                + match->mini.n * sizeof *rule->words);
+    struct rule *rule = pool_zalloc(
+        sizeof *rule + match->mini.n * sizeof *rule->words);
 
     if (!table->cls) {
         struct classifier *cls = classifier_new();
