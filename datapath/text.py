@@ -273,7 +273,8 @@ def _vlans(key: Mapping[str, int], mask: Mapping[str, int] | None, verbose: bool
         parts = [part.format(key, mask, verbose or part.get(key) != 0)
                  for part in VLANS[index].parts[:2]]
         found.append(f"vlan({','.join(filter(None, parts))})")
-    found.append(f"encap({','.join(_vlans(key, mask, verbose, index + 1))})")
+    inside = _vlans(key, mask, verbose, index + 1) if key.get("eth_type") else []
+    found.append(f"encap({','.join(inside)})")
     return found
 
 

@@ -429,6 +429,7 @@ SCRIPTS["what random pipelines found"] = [
         "exec(move:NXM_NX_CT_MARK[0..7]->NXM_NX_CT_LABEL[8..15])", "zone=NXM_NX_CT_MARK[0..15],exec(set_field:5->ct_mark)",
         "exec(move:NXM_NX_REG1[0..3]->NXM_NX_CT_MARK[2..5],move:NXM_NX_CT_MARK[0..3]->NXM_NX_CT_MARK[8..11])"))),
     *traced("in_port=1,arp,reg0=2", "arp,actions=move:reg0[0..5]->arp_op[2..7],2", "arp,actions=set_field:3->arp_op,2"),
+    *traced(_NSH, "dl_type=0x894f,nsh_spi=0x1234,actions=set_field:5->nsh_flags,2", "dl_type=0x894f,nsh_ttl=63,actions=set_field:0x10/0x30->nsh_flags,2"),
     *traced(_NSH.replace("mdtype=1", "mdtype=2").split(",nsh_c1")[0], "dl_type=0x894f,actions=dec_nsh_ttl,2,set_field:7->nsh_spi,2"),
     flows("br0", "table=3,cookie=9,in_port=1,actions=clone(learn(table=9,cookie=5,delete_learned,NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[]))",
           "in_port=1,actions=resubmit(,3)"), udp(1), "ovs-appctl revalidator/wait", "ovs-ofctl --no-stats dump-flows br0 table=9",

@@ -98,9 +98,21 @@ def _marking(emit: Callable, attribute: str) -> Callable:
     return marked
 
 
+def _looking(emit: Callable, attribute: str) -> Callable:
+    """An op that may read a tunnel option, and so depends on whether it is there."""
+    def looked(action, source: int, compiler: "_Compiler") -> bytes:
+        subfield, before = getattr(action, attribute), b""
+        if options.option_number(subfield.field) is not None:
+            bit = OpSubfield(*options.present(subfield.field)[:3])
+            before = _with_flags(pack_op("move", source, src=bit, dst=bit), _SET_SILENT)
+        return before + emit(action, source, compiler)
+    return looked
+
+
 def _delete_field(action: t.DeleteField, source: int, compiler) -> bytes:
     ops = [_set_raw(chunk, source, 0, -1) for chunk in options.chunks(action.field, 0, 992)]
-    return (b"".join(ops) + _mark(action.field, source, False)
+    ops.append(_mark(action.field, source, False))
+    return (b"".join(_with_flags(op, _SET_METADATA) for op in ops)      # which looks at nothing
             + pack_op("delete_field", source, field=FIELD[action.field].id))
 
 
@@ -248,8 +260,8 @@ _EMITTERS: dict[type, Callable] = {
     t.SetIpTtl: _set_simple("nw_ttl", "ttl"),
     t.SetL4SrcPort: _set_l4("src"),
     t.SetL4DstPort: _set_l4("dst"),
-    t.RegMove: _marking(_move, "dst"),
-    t.StackPush: _plain("push", src="subfield"),
+    t.RegMove: _looking(_marking(_move, "dst"), "src"),
+    t.StackPush: _looking(_plain("push", src="subfield"), "subfield"),
     t.StackPop: _marking(_plain("pop", dst="subfield"), "subfield"),
     t.DecTtl: _dec_ttl,
     t.SetMplsLabel: _set_simple("mpls_label", "label"),

@@ -553,7 +553,7 @@ frozen_bytes_size(const struct frozen *f)
 /* Flag of op_unroll. */
 #define UNROLL_OWNER 1          /* Says only whose ops follow. */
 #define SET_METADATA 1          /* A set_field that was write_metadata. */
-#define SET_SILENT 2            /* ... mod_nw_tos or the like. */
+#define SET_SILENT 2            /* ... mod_nw_tos or the like; no report. */
 
 /* Groups. */
 struct group *group_lookup(const struct bridge *, uint32_t id,

@@ -233,10 +233,6 @@ commit_nd(struct xlate *x)
 static void
 commit_nsh(struct xlate *x)
 {
-    static const struct part parts[] = {
-        PART(struct key_nsh, flags), PART(struct key_nsh, ttl),
-        PART(struct key_nsh, path),
-    };
     struct key_nsh key, base, mask;
 
     memcpy(&key, &x->flow.nsh_flags, sizeof key);
@@ -248,19 +244,13 @@ commit_nsh(struct xlate *x)
         memset(base.c, 0, sizeof base.c);
         memset(mask.c, 0xff, sizeof mask.c);
     }
-    bool set = commit_key(x, KEY_NSH, &key, &base, &mask, sizeof key, parts,
-                          N_ELEMENTS(parts));
-    if (!set && memcmp(key.c, base.c, sizeof key.c)) {
-        /* The context is not told apart: it is in each set that there is. */
-        for (unsigned i = 0; i < 4; i++) {
-            key.c[i] &= mask.c[i];
+    if (memcmp(&key, &base, sizeof key)) {
+        /* All that was looked at is in the set, whether it differs or not. */
+        uint8_t *bytes = (uint8_t *) &key;
+        for (unsigned i = 0; i < sizeof key; i++) {
+            bytes[i] &= ((const uint8_t *) &mask)[i];
         }
-        struct key_nsh value = { .c = { key.c[0], key.c[1], key.c[2],
-                                        key.c[3] } };
-        actions_put_set(x->actions, KEY_NSH, &value, &mask, sizeof value);
-        set = true;
-    }
-    if (set) {
+        actions_put_set(x->actions, KEY_NSH, &key, &mask, sizeof key);
         memcpy(&x->base.nsh_flags, &x->flow.nsh_flags, sizeof key);
     }
 }

@@ -66,7 +66,9 @@ xlate_move(struct xlate *x, const struct op_move *op)
         subfield_copy(&op->src, &x->flow, &op->dst, &x->flow);
         complete_tag(x, op->dst.field);
     }
-    xlate_report_subfield(x, &op->dst);
+    if (!(op->head.flags & SET_SILENT)) {
+        xlate_report_subfield(x, &op->dst);
+    }
 }
 
 void
