@@ -430,7 +430,7 @@ def is_known(theirs: list[str], ours: list[str], probe: cases.Probe | None,
 
 def forget_order(lines: Iterable[str]) -> list[str]:
     """Lines of a trace in one order, without their depth, where floods go elsewhere."""
-    return sorted(line.strip() for line in lines)
+    return sorted({line.strip() for line in lines})
 
 
 def forget_changes(line: str) -> str:

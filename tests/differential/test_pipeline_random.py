@@ -12,9 +12,9 @@ from tests.differential.switches import is_installed
 pytestmark = [pytest.mark.differential,
               pytest.mark.skipif(not is_installed(), reason="Debian's openvswitch-switch is absent")]
 
-# Cases that still differ: what lookups in vain tell of tunnel options and of VLANs, hashes of
-# packets without Ethernet, nsh() of frames, the order in which floods meet limits.
-LEFT = {1028, 1040, 1048, 1053, 1059, 1088, 1089, 1092, 1124, 1167, 1168}
+# Cases that still differ: floods, whose order is chance in the reference, meet limits or change the
+# packet; hashes and masks of packets without Ethernet; counters of what was paused several times.
+LEFT = {1027, 1028, 1040, 1059, 1067, 1074, 1088, 1089, 1092, 1124}
 
 
 @pytest.mark.parametrize("seeds", [
