@@ -6,12 +6,10 @@
 #include "classifier/priorities.h"
 #include "classifier/trie.h"
 #include "generated/fields.h"
+#include "packet/header.h"
 
 #define N_STAGES CLS_STAGES
 #define N_INDICES (N_STAGES - 1)
-
-#define ETH_IP 0x0800
-#define ETH_IPV6 0x86dd
 
 /* Ends of the stages, in words of struct flow. */
 static const uint8_t stage_ends[N_STAGES] = {
@@ -25,10 +23,10 @@ static const struct prefix_field {
     uint16_t n_bits;
     uint16_t eth_type;          /* That the field needs, 0: none. */
 } prefix_fields[] = {
-    { FIELD_IP_DST, offsetof(struct flow, nw_dst), 32, ETH_IP },
-    { FIELD_IP_SRC, offsetof(struct flow, nw_src), 32, ETH_IP },
-    { FIELD_IPV6_DST, offsetof(struct flow, ipv6_dst), 128, ETH_IPV6 },
-    { FIELD_IPV6_SRC, offsetof(struct flow, ipv6_src), 128, ETH_IPV6 },
+    { FIELD_IP_DST, offsetof(struct flow, nw_dst), 32, ETH_TYPE_IPV4 },
+    { FIELD_IP_SRC, offsetof(struct flow, nw_src), 32, ETH_TYPE_IPV4 },
+    { FIELD_IPV6_DST, offsetof(struct flow, ipv6_dst), 128, ETH_TYPE_IPV6 },
+    { FIELD_IPV6_SRC, offsetof(struct flow, ipv6_src), 128, ETH_TYPE_IPV6 },
     { FIELD_TUN_ID, offsetof(struct flow, tun_id), 64, 0 },
     { FIELD_TUN_SRC, offsetof(struct flow, tun_src), 32, 0 },
     { FIELD_TUN_DST, offsetof(struct flow, tun_dst), 32, 0 },

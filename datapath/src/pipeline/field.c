@@ -3,15 +3,6 @@
 #include "pipeline/field.h"
 #include "pipeline/header.h"
 
-#define IPPROTO_ICMP 1
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
-#define IPPROTO_ICMPV6 58
-#define IPPROTO_SCTP 132
-#define ND_SOLICIT 135
-#define ND_ADVERT 136
-#define FRAG_LATER 2
-
 #define UNWILDCARD(WC, MEMBER)                                          \
     do {                                                                \
         if (WC) {                                                       \
@@ -32,8 +23,8 @@ has_proto(const struct flow *flow, struct flow *wc, uint8_t proto)
 static bool
 is_nd(const struct flow *flow, struct flow *wc, unsigned type)
 {
-    if (flow->eth_type != CONSTANT_BE16(ETH_IPV6)
-        || !has_proto(flow, wc, IPPROTO_ICMPV6)) {
+    if (flow->eth_type != CONSTANT_BE16(ETH_TYPE_IPV6)
+        || !has_proto(flow, wc, PROTO_ICMPV6)) {
         return false;
     }
     UNWILDCARD(wc, tp_dst);
@@ -67,30 +58,30 @@ field_has_prereq(enum prereq prereq, const struct flow *flow, struct flow *wc)
         }
         return flow->vlan0_tci & CONSTANT_BE16(0x1000);
     case PREREQ_ARP:
-        return flow->eth_type == CONSTANT_BE16(ETH_ARP)
-               || flow->eth_type == CONSTANT_BE16(ETH_RARP);
+        return flow->eth_type == CONSTANT_BE16(ETH_TYPE_ARP)
+               || flow->eth_type == CONSTANT_BE16(ETH_TYPE_RARP);
     case PREREQ_IPV4:
-        return flow->eth_type == CONSTANT_BE16(ETH_IP);
+        return flow->eth_type == CONSTANT_BE16(ETH_TYPE_IPV4);
     case PREREQ_IPV6:
-        return flow->eth_type == CONSTANT_BE16(ETH_IPV6);
+        return flow->eth_type == CONSTANT_BE16(ETH_TYPE_IPV6);
     case PREREQ_IP:
         return is_ip(flow);
     case PREREQ_MPLS:
-        return is_mpls_type(flow->eth_type);
+        return eth_type_is_mpls(flow->eth_type);
     case PREREQ_NSH:
-        return flow->eth_type == CONSTANT_BE16(ETH_NSH);
+        return flow->eth_type == CONSTANT_BE16(ETH_TYPE_NSH);
     case PREREQ_TCP:
-        return has_proto(flow, wc, IPPROTO_TCP) && whole;
+        return has_proto(flow, wc, PROTO_TCP) && whole;
     case PREREQ_UDP:
-        return has_proto(flow, wc, IPPROTO_UDP) && whole;
+        return has_proto(flow, wc, PROTO_UDP) && whole;
     case PREREQ_SCTP:
-        return has_proto(flow, wc, IPPROTO_SCTP) && whole;
+        return has_proto(flow, wc, PROTO_SCTP) && whole;
     case PREREQ_ICMPV4:
-        return flow->eth_type == CONSTANT_BE16(ETH_IP)
-               && has_proto(flow, wc, IPPROTO_ICMP);
+        return flow->eth_type == CONSTANT_BE16(ETH_TYPE_IPV4)
+               && has_proto(flow, wc, PROTO_ICMP);
     case PREREQ_ICMPV6:
-        return flow->eth_type == CONSTANT_BE16(ETH_IPV6)
-               && has_proto(flow, wc, IPPROTO_ICMPV6);
+        return flow->eth_type == CONSTANT_BE16(ETH_TYPE_IPV6)
+               && has_proto(flow, wc, PROTO_ICMPV6);
     case PREREQ_ND:
         return is_nd(flow, wc, 0);
     case PREREQ_ND_SOLICIT:

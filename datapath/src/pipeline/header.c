@@ -40,7 +40,7 @@ flow_n_mpls(const struct flow *flow, struct flow *wc)
 {
     unsigned n = 0;
 
-    if (!is_mpls_type(flow->eth_type)) {
+    if (!eth_type_is_mpls(flow->eth_type)) {
         return 0;
     }
     for (unsigned i = 0; i < MAX_MPLS; i++) {
@@ -71,7 +71,7 @@ flow_push_mpls(struct flow *flow, unsigned n, be16 eth_type, struct flow *wc,
     } else {
         uint32_t label = 0, tc = 0;     /* IPv4 explicit null. */
         uint8_t ttl = 64;
-        if (flow->eth_type == CONSTANT_BE16(ETH_IPV6)) {
+        if (flow->eth_type == CONSTANT_BE16(ETH_TYPE_IPV6)) {
             label = 2;                  /* IPv6 explicit null. */
         }
         if (is_ip(flow)) {

@@ -12,22 +12,8 @@
 static inline bool
 is_ip(const struct flow *flow)
 {
-    return flow->eth_type == CONSTANT_BE16(ETH_IP)
-           || flow->eth_type == CONSTANT_BE16(ETH_IPV6);
-}
-
-static inline bool
-is_mpls_type(be16 eth_type)
-{
-    return eth_type == CONSTANT_BE16(ETH_MPLS)
-           || eth_type == CONSTANT_BE16(ETH_MPLS_MCAST);
-}
-
-static inline bool
-is_vlan_type(be16 eth_type)
-{
-    return eth_type == CONSTANT_BE16(ETH_VLAN)
-           || eth_type == CONSTANT_BE16(ETH_QINQ);
+    return flow->eth_type == CONSTANT_BE16(ETH_TYPE_IPV4)
+           || flow->eth_type == CONSTANT_BE16(ETH_TYPE_IPV6);
 }
 
 static inline unsigned

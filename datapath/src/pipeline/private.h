@@ -27,6 +27,7 @@
 #include "generated/fields.h"
 #include "generated/ops.h"
 #include "generated/seam.h"
+#include "packet/header.h"
 #include "pipeline/pipeline.h"
 
 #define N_TABLES 255
@@ -60,18 +61,6 @@ enum {
     REASON_GROUP, REASON_PACKET_OUT, REASON_EXPLICIT_MISS,
     REASON_IMPLICIT_MISS
 };
-
-/* Ethernet and IP. */
-#define ETH_IP 0x0800
-#define ETH_ARP 0x0806
-#define ETH_RARP 0x8035
-#define ETH_VLAN 0x8100
-#define ETH_QINQ 0x88a8
-#define ETH_IPV6 0x86dd
-#define ETH_MPLS 0x8847
-#define ETH_MPLS_MCAST 0x8848
-#define ETH_NSH 0x894f
-#define ETH_TEB 0x6558          /* An Ethernet frame. */
 
 struct counters {               /* Of a rule, bucket or patch port. */
     uint64_t n_packets, n_bytes;        /* Atomic. */

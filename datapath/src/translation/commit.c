@@ -7,12 +7,6 @@
  * translation depended on of them.  Any thread; part of a translation. */
 #include "translation/xlate.h"
 
-#define IPPROTO_ICMP 1
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
-#define IPPROTO_ICMPV6 58
-#define IPPROTO_SCTP 132
-
 struct part {                   /* A field of a key struct. */
     uint8_t offset, size;
 };
@@ -260,26 +254,26 @@ commit_network(struct xlate *x)
 {
     be16 type = x->base.eth_type;
 
-    if (!x->flow.nw_proto && type != CONSTANT_BE16(ETH_NSH)) {
+    if (!x->flow.nw_proto && type != CONSTANT_BE16(ETH_TYPE_NSH)) {
         return;                 /* Not parsed: nothing to change. */
     }
     switch (be16_to(type)) {
-    case ETH_IP:
+    case ETH_TYPE_IPV4:
         commit_ipv4(x);
         break;
-    case ETH_IPV6:
+    case ETH_TYPE_IPV6:
         commit_ipv6(x);
-        if (x->base.nw_proto == IPPROTO_ICMPV6
+        if (x->base.nw_proto == PROTO_ICMPV6
             && (x->base.tp_src == be16_from(135)
                 || x->base.tp_src == be16_from(136))) {
             commit_nd(x);
         }
         break;
-    case ETH_ARP:
+    case ETH_TYPE_ARP:
         commit_arp(x);
         break;
-    case ETH_NSH:
-        if (x->flow.eth_type == CONSTANT_BE16(ETH_NSH)) {
+    case ETH_TYPE_NSH:
+        if (x->flow.eth_type == CONSTANT_BE16(ETH_TYPE_NSH)) {
             commit_nsh(x);
         }
         break;
@@ -297,9 +291,9 @@ commit_ports(struct xlate *x)
     if (!is_ip(base) || !flow->nw_proto) {
         return;
     }
-    if (base->nw_proto == IPPROTO_ICMP || base->nw_proto == IPPROTO_ICMPV6) {
-        bool v6 = base->eth_type == CONSTANT_BE16(ETH_IPV6);
-        if (v6 != (base->nw_proto == IPPROTO_ICMPV6)) {
+    if (base->nw_proto == PROTO_ICMP || base->nw_proto == PROTO_ICMPV6) {
+        bool v6 = base->eth_type == CONSTANT_BE16(ETH_TYPE_IPV6);
+        if (v6 != (base->nw_proto == PROTO_ICMPV6)) {
             return;
         }
         struct key_icmp key = { be16_to(flow->tp_src), be16_to(flow->tp_dst) };
@@ -319,9 +313,9 @@ commit_ports(struct xlate *x)
     }
     enum key_type type;
     switch (base->nw_proto) {
-    case IPPROTO_TCP: type = KEY_TCP; break;
-    case IPPROTO_UDP: type = KEY_UDP; break;
-    case IPPROTO_SCTP: type = KEY_SCTP; break;
+    case PROTO_TCP: type = KEY_TCP; break;
+    case PROTO_UDP: type = KEY_UDP; break;
+    case PROTO_SCTP: type = KEY_SCTP; break;
     default: return;
     }
     struct key_ports key = { flow->tp_src, flow->tp_dst };
@@ -415,8 +409,8 @@ commit_mpls(struct xlate *x)
             common++;
         } else {
             /* Only the last pop leaves something that is not MPLS. */
-            be16 type = base_n > 1 && !is_mpls_type(flow->eth_type)
-                        ? CONSTANT_BE16(ETH_MPLS) : flow->eth_type;
+            be16 type = base_n > 1 && !eth_type_is_mpls(flow->eth_type)
+                        ? CONSTANT_BE16(ETH_TYPE_MPLS) : flow->eth_type;
             struct action_pop_mpls *a = actions_put(
                 x->actions, ACTION_POP_MPLS, sizeof *a);
             a->eth_type = type;
@@ -482,7 +476,7 @@ commit_encap(struct xlate *x)
         memcpy(a->dst, flow->eth_dst, 6);
         memcpy(a->src, flow->eth_src, 6);
         memcpy(x->base.eth_dst, flow->eth_dst, 12);
-    } else if (flow->eth_type == CONSTANT_BE16(ETH_NSH)) {
+    } else if (flow->eth_type == CONSTANT_BE16(ETH_TYPE_NSH)) {
         put_push_nsh(x);
         memcpy((char *) &x->base + l2, (const char *) flow + l2,
                sizeof *flow - l2);
@@ -505,7 +499,7 @@ commit_decap(struct xlate *x)
     if (!base->packet_type) {
         actions_put(x->actions, ACTION_POP_ETH, sizeof(struct action));
         memset(base->eth_dst, 0, 12);
-    } else if (base->eth_type == CONSTANT_BE16(ETH_NSH)) {
+    } else if (base->eth_type == CONSTANT_BE16(ETH_TYPE_NSH)) {
         actions_put(x->actions, ACTION_POP_NSH, sizeof(struct action));
     } else {
         struct action_pop_mpls *a = actions_put(x->actions, ACTION_POP_MPLS,
@@ -538,7 +532,7 @@ widen_sets(struct xlate *x)
         || memcmp(flow->ipv6_dst, base->ipv6_dst, 16)
         || flow->ipv6_label != base->ipv6_label
         || flow->nw_tos != base->nw_tos || flow->nw_ttl != base->nw_ttl) {
-        if (flow->eth_type == CONSTANT_BE16(ETH_IPV6)) {
+        if (flow->eth_type == CONSTANT_BE16(ETH_TYPE_IPV6)) {
             memset(wc->ipv6_src, 0xff, 16);
             memset(wc->ipv6_dst, 0xff, 16);
             wc->ipv6_label = be32_from(0xfffff);
@@ -569,7 +563,8 @@ xlate_commit(struct xlate *x)
     }
     x->pending_encap = x->pending_decap = false;
     commit_ethernet(x);
-    if (is_mpls_type(x->base.eth_type) && !is_mpls_type(x->flow.eth_type)) {
+    if (eth_type_is_mpls(x->base.eth_type)
+        && !eth_type_is_mpls(x->flow.eth_type)) {
         commit_mpls(x);
         mpls_done = true;
     }

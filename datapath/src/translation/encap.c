@@ -28,7 +28,7 @@ xlate_pop_mpls(struct xlate *x, const struct op_pop_mpls *op)
     be16 type = be16_from(op->eth_type);
 
     if (flow_pop_mpls(&x->flow, n, type, x->wc)) {
-        if (!is_mpls_type(type)) {
+        if (!eth_type_is_mpls(type)) {
             x->was_mpls = true;
         }
     } else if (n >= MAX_MPLS) {
@@ -76,9 +76,9 @@ encap_nsh(struct xlate *x, const struct op_encap *op)
     MASK_ALL(x, packet_type);
     switch (be32_to(flow->packet_type)) {
     case 0: np = 3; break;
-    case 1 << 16 | ETH_IP: np = 1; break;
-    case 1 << 16 | ETH_IPV6: np = 2; break;
-    case 1 << 16 | ETH_NSH: np = 4; break;
+    case 1 << 16 | ETH_TYPE_IPV4: np = 1; break;
+    case 1 << 16 | ETH_TYPE_IPV6: np = 2; break;
+    case 1 << 16 | ETH_TYPE_NSH: np = 4; break;
     default:
         refuse_type(x, TRACE_ENCAP_NSH_REFUSED);
         return;
@@ -104,8 +104,8 @@ encap_nsh(struct xlate *x, const struct op_encap *op)
     }
     memset(flow->eth_dst, 0,
            sizeof *flow - offsetof(struct flow, eth_dst));
-    flow->packet_type = PACKET_TYPE(ETH_NSH);
-    flow->eth_type = CONSTANT_BE16(ETH_NSH);
+    flow->packet_type = PACKET_TYPE(ETH_TYPE_NSH);
+    flow->eth_type = CONSTANT_BE16(ETH_TYPE_NSH);
     flow->nsh_ttl = 63;
     flow->nsh_mdtype = md_type & 0xf;
     flow->nsh_np = np;
@@ -128,7 +128,7 @@ encap_mpls(struct xlate *x, uint32_t packet_type)
 {
     struct flow *flow = &x->flow;
     unsigned n = flow_n_mpls(flow, x->wc);
-    bool ipv6 = flow->eth_type == CONSTANT_BE16(ETH_IPV6);
+    bool ipv6 = flow->eth_type == CONSTANT_BE16(ETH_TYPE_IPV6);
 
     MASK_ALL(x, packet_type);
     note_add_mpls(x);
@@ -137,10 +137,10 @@ encap_mpls(struct xlate *x, uint32_t packet_type)
         return;
     }
     if (be32_to(flow->packet_type) >> 16 != 1
-        || !is_mpls_type(be16_from(be32_to(flow->packet_type)))) {
+        || !eth_type_is_mpls(be16_from(be32_to(flow->packet_type)))) {
         memset(flow->mpls_lse, 0,
                sizeof *flow - offsetof(struct flow, mpls_lse));
-        flow->eth_type = ipv6 ? CONSTANT_BE16(ETH_IPV6) : 0;
+        flow->eth_type = ipv6 ? CONSTANT_BE16(ETH_TYPE_IPV6) : 0;
     }
     flow_push_mpls(flow, n, be16_from(packet_type), ipv6 ? NULL : x->wc, true);
     flow->packet_type = be32_from(packet_type);
@@ -154,11 +154,11 @@ xlate_encap(struct xlate *x, const struct op_encap *op)
     case 0:
         encap_ethernet(x);
         break;
-    case 1 << 16 | ETH_NSH:
+    case 1 << 16 | ETH_TYPE_NSH:
         encap_nsh(x, op);
         break;
-    case 1 << 16 | ETH_MPLS:
-    case 1 << 16 | ETH_MPLS_MCAST:
+    case 1 << 16 | ETH_TYPE_MPLS:
+    case 1 << 16 | ETH_TYPE_MPLS_MCAST:
         encap_mpls(x, op->packet_type);
         break;
     default:
@@ -182,10 +182,10 @@ decap_nsh(struct xlate *x)
 {
     x->wc->nsh_np = UINT8_MAX;
     switch (x->flow.nsh_np) {
-    case 1: x->flow.packet_type = PACKET_TYPE(ETH_IP); break;
-    case 2: x->flow.packet_type = PACKET_TYPE(ETH_IPV6); break;
+    case 1: x->flow.packet_type = PACKET_TYPE(ETH_TYPE_IPV4); break;
+    case 2: x->flow.packet_type = PACKET_TYPE(ETH_TYPE_IPV6); break;
     case 3: x->flow.packet_type = 0; break;
-    case 4: x->flow.packet_type = PACKET_TYPE(ETH_NSH); break;
+    case 4: x->flow.packet_type = PACKET_TYPE(ETH_TYPE_NSH); break;
     default:
         REPORT(x, TRACE_DECAP_NEXT, x->flow.nsh_np, 0, 0);
         x->error = DROP_UNSUPPORTED_TYPE;
@@ -198,7 +198,7 @@ static void
 decap_mpls(struct xlate *x, uint32_t inside)
 {
     unsigned n = flow_n_mpls(&x->flow, x->wc);
-    be16 type = be16_from(inside ? inside : ETH_TEB);
+    be16 type = be16_from(inside ? inside : ETH_TYPE_TEB);
 
     note_add_mpls(x);
     flow_pop_mpls(&x->flow, n, type, x->wc);
@@ -227,11 +227,11 @@ xlate_decap(struct xlate *x, const struct op_decap *op)
         memset(flow->eth_dst, 0, sizeof flow->eth_dst + sizeof flow->eth_src);
         MASK_ALL(x, eth_type);
         break;
-    case 1 << 16 | ETH_NSH:
+    case 1 << 16 | ETH_TYPE_NSH:
         decap_nsh(x);
         break;
-    case 1 << 16 | ETH_MPLS:
-    case 1 << 16 | ETH_MPLS_MCAST:
+    case 1 << 16 | ETH_TYPE_MPLS:
+    case 1 << 16 | ETH_TYPE_MPLS_MCAST:
         decap_mpls(x, op->packet_type);
         break;
     default:

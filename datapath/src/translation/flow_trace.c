@@ -31,10 +31,10 @@ static void
 complete_vlans(struct flow *flow)
 {
     if (flow->vlan0_tci & CONSTANT_BE16(0x1000) && !flow->vlan0_tpid) {
-        flow->vlan0_tpid = CONSTANT_BE16(ETH_VLAN);
+        flow->vlan0_tpid = CONSTANT_BE16(ETH_TYPE_VLAN);
     }
     if (flow->vlan1_tci & CONSTANT_BE16(0x1000) && !flow->vlan1_tpid) {
-        flow->vlan1_tpid = CONSTANT_BE16(ETH_VLAN);
+        flow->vlan1_tpid = CONSTANT_BE16(ETH_TYPE_VLAN);
     }
 }
 

@@ -71,7 +71,7 @@ tags_extract(const struct flow *flow, struct tags *tags)
     memset(tags, 0, sizeof *tags);
     for (unsigned i = 0; i < 2; i++, vlan += 2) {
         uint16_t tci = be16_to(vlan[1]);
-        if (!is_vlan_type(vlan[0]) || !(tci & 0x1000)) {
+        if (!eth_type_is_vlan(vlan[0]) || !(tci & 0x1000)) {
             break;
         }
         tags->tag[i].tpid = be16_to(vlan[0]);
@@ -122,7 +122,8 @@ tags_on_input(const struct conf_bundle *in, const struct tags *from,
     switch (b->vlan_mode) {
     case VLAN_ACCESS:
         memset(tags, 0, sizeof *tags);
-        tags->tag[0].tpid = from->tag[0].tpid ? from->tag[0].tpid : ETH_VLAN;
+        tags->tag[0].tpid = from->tag[0].tpid ? from->tag[0].tpid
+                                              : ETH_TYPE_VLAN;
         tags->tag[0].vid = b->vlan;
         tags->tag[0].pcp = from->tag[0].pcp;
         break;
@@ -131,13 +132,13 @@ tags_on_input(const struct conf_bundle *in, const struct tags *from,
         *tags = *from;
         if (!from->tag[0].vid) {
             tags->tag[0].tpid = from->tag[0].tpid ? from->tag[0].tpid
-                                                  : ETH_VLAN;
+                                                  : ETH_TYPE_VLAN;
             tags->tag[0].vid = b->vlan;
         }
         break;
     case VLAN_DOT1Q_TUNNEL:
         tags->tag[1] = from->tag[0];
-        tags->tag[0].tpid = b->qinq_tpid ? b->qinq_tpid : ETH_QINQ;
+        tags->tag[0].tpid = b->qinq_tpid ? b->qinq_tpid : ETH_TYPE_QINQ;
         tags->tag[0].vid = b->vlan;
         tags->tag[0].pcp = 0;
         break;
@@ -190,7 +191,7 @@ tags_put(struct flow *flow, const struct tags *tags, uint16_t flags)
         bool has = tag->vid || tag->pcp
                    || (!i && tag->tpid
                        && flags & BUNDLE_PRIORITY_TAGS_ALWAYS);
-        vlan[0] = has ? be16_from(tag->tpid ? tag->tpid : ETH_VLAN) : 0;
+        vlan[0] = has ? be16_from(tag->tpid ? tag->tpid : ETH_TYPE_VLAN) : 0;
         vlan[1] = has ? be16_from(tag->vid | tag->pcp | 0x1000) : 0;
     }
 }
@@ -334,7 +335,7 @@ is_gratuitous_arp(struct xlate *x)
     static const uint8_t broadcast[6] = { 255, 255, 255, 255, 255, 255 };
     const struct flow *flow = &x->flow;
 
-    if (flow->eth_type != CONSTANT_BE16(ETH_ARP)) {
+    if (flow->eth_type != CONSTANT_BE16(ETH_TYPE_ARP)) {
         return false;
     }
     MASK_ALL(x, eth_dst);
@@ -480,7 +481,7 @@ xlate_normal(struct xlate *x)
             return;
         }
     }
-    if (is_vlan_type(flow->eth_type)
+    if (eth_type_is_vlan(flow->eth_type)
         && !(flow->vlan0_tci & CONSTANT_BE16(0x1000))) {
         if (in && x->in->frame) {
             REPORT(x, TRACE_PARTIAL_TAG_PACKET, in->config.id, 0, 0);

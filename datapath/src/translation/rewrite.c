@@ -27,7 +27,7 @@ complete_tag(struct xlate *x, unsigned field)
 {
     if (fields[field].offset == offsetof(struct flow, vlan0_tci)
         && x->flow.vlan0_tci && !x->flow.vlan0_tpid) {
-        x->flow.vlan0_tpid = CONSTANT_BE16(ETH_VLAN);
+        x->flow.vlan0_tpid = CONSTANT_BE16(ETH_TYPE_VLAN);
     }
 }
 
@@ -43,7 +43,7 @@ xlate_set_field(struct xlate *x, const struct op_set_field *op)
             field_mask(f, op->mask, x->wc);
         }
         if (depends_on_proto(op)
-            && x->flow.eth_type != CONSTANT_BE16(ETH_RARP)) {
+            && x->flow.eth_type != CONSTANT_BE16(ETH_TYPE_RARP)) {
             MASK_ALL(x, nw_proto);
         }
         field_set(f, op->value, op->mask, &x->flow);
@@ -108,7 +108,7 @@ xlate_set_vlan(struct xlate *x, unsigned shift, unsigned width, unsigned value,
     x->wc->vlan0_tci |= be16_from(mask | 0x1000);
     if (tci & 0x1000 || may_push) {
         if (!x->flow.vlan0_tpid) {
-            x->flow.vlan0_tpid = CONSTANT_BE16(ETH_VLAN);
+            x->flow.vlan0_tpid = CONSTANT_BE16(ETH_TYPE_VLAN);
         }
         tci = (tci & ~mask) | value << shift | 0x1000;
         x->flow.vlan0_tci = be16_from(tci);
@@ -144,14 +144,14 @@ xlate_dec_ttl(struct xlate *x, const struct op_dec_ttl *op)
         xlate_packet_in(x, UINT16_MAX, REASON_INVALID_TTL, 0, 0, NULL, 0);
     }
     REPORT(x, TRACE_TTL_EXCEPTION,
-           x->flow.eth_type == CONSTANT_BE16(ETH_IP) ? 4 : 6, 0, 0);
+           x->flow.eth_type == CONSTANT_BE16(ETH_TYPE_IPV4) ? 4 : 6, 0, 0);
     return true;
 }
 
 bool
 xlate_dec_mpls_ttl(struct xlate *x)
 {
-    if (is_mpls_type(x->flow.eth_type)) {
+    if (eth_type_is_mpls(x->flow.eth_type)) {
         uint32_t lse = be32_to(x->flow.mpls_lse[0]);
         x->wc->mpls_lse[0] |= be32_from(0xff);
         if ((lse & 0xff) > 1) {
@@ -167,7 +167,7 @@ xlate_dec_mpls_ttl(struct xlate *x)
 bool
 xlate_dec_nsh_ttl(struct xlate *x)
 {
-    if (x->flow.eth_type == CONSTANT_BE16(ETH_NSH)) {
+    if (x->flow.eth_type == CONSTANT_BE16(ETH_TYPE_NSH)) {
         MASK_ALL(x, nsh_ttl);
         if (x->flow.nsh_ttl > 1) {
             x->flow.nsh_ttl--;

@@ -113,7 +113,7 @@ credit_bucket(struct xlate *x, struct group *group, uint32_t i)
 static void
 mask_addresses(struct xlate *x)
 {
-    if (x->flow.eth_type == CONSTANT_BE16(ETH_IP)) {
+    if (x->flow.eth_type == CONSTANT_BE16(ETH_TYPE_IPV4)) {
         x->wc->nw_src = x->wc->nw_dst = UINT32_MAX;
     } else {
         memset(x->wc->ipv6_src, 0xff, 16);
@@ -161,11 +161,11 @@ hash_fields(struct xlate *x, unsigned which, uint32_t basis)
         return hash_symmetric_l4(x, basis);
     case NW_SRC:
     case NW_DST:
-        if (f->eth_type == CONSTANT_BE16(ETH_IP)) {
+        if (f->eth_type == CONSTANT_BE16(ETH_TYPE_IPV4)) {
             *(which == NW_SRC ? &wc->nw_src : &wc->nw_dst) = UINT32_MAX;
             return lookup3_bytes(which == NW_SRC ? &f->nw_src : &f->nw_dst, 4,
                                  basis);
-        } else if (f->eth_type == CONSTANT_BE16(ETH_IPV6)) {
+        } else if (f->eth_type == CONSTANT_BE16(ETH_TYPE_IPV6)) {
             memset(which == NW_SRC ? wc->ipv6_src : wc->ipv6_dst, 0xff, 16);
             return lookup3_bytes(which == NW_SRC ? f->ipv6_src : f->ipv6_dst,
                                  16, basis);

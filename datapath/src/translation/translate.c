@@ -26,8 +26,8 @@ finish_mask(struct xlate *x)
     wc->conj_id = 0;
     /* As the reference looks at it: what became of the frame. */
     const struct flow *last = &x->flow;
-    if ((last->eth_type == CONSTANT_BE16(ETH_IP) && last->nw_proto == 1)
-        || (last->eth_type == CONSTANT_BE16(ETH_IPV6)
+    if ((last->eth_type == CONSTANT_BE16(ETH_TYPE_IPV4) && last->nw_proto == 1)
+        || (last->eth_type == CONSTANT_BE16(ETH_TYPE_IPV6)
             && last->nw_proto == 58)) {
         wc->tp_src &= CONSTANT_BE16(0xff);
         wc->tp_dst &= CONSTANT_BE16(0xff);
@@ -45,7 +45,7 @@ finish_mask(struct xlate *x)
         wc->tp_src = wc->tp_dst = 0;
     }
     /* Bits that pushes and sets left on what the frame did not have. */
-    if (!is_mpls_type(flow->eth_type)) {
+    if (!eth_type_is_mpls(flow->eth_type)) {
         memset(wc->mpls_lse, 0, sizeof wc->mpls_lse);
     }
     if (!(flow->vlan0_tci & CONSTANT_BE16(0x1000))) {
@@ -64,7 +64,8 @@ is_bare_ip(const struct flow *flow)
 {
     uint32_t type = be32_to(flow->packet_type);
 
-    return type == (1U << 16 | ETH_IP) || type == (1U << 16 | ETH_IPV6);
+    return type == (1U << 16 | ETH_TYPE_IPV4)
+           || type == (1U << 16 | ETH_TYPE_IPV6);
 }
 
 /* What a tunnel's header said about congestion, its frame says too; false: it
