@@ -72,7 +72,7 @@ def differences(pair: Pair, cases) -> list[str]:
 
 
 @pytest.mark.parametrize("first, count", [(0, 30),
-                                          pytest.param(1000, 1500, marks=pytest.mark.long)])
+                                          pytest.param(1000, 700, marks=pytest.mark.long)])
 def test_commands_do_and_say_what_the_reference_does_and_says(pair, first, count):
     pair.reset()
     found = differences(pair, ((seed, numbered(seed), seed % 2 == 1)
