@@ -22,7 +22,8 @@ def say(kind: int, xid: int, body: bytes = b"", version: int = 4) -> bytes:
 def visit_of(rest: bytes, **state) -> Visit:
     """A visit whose guest has said `rest`."""
     guest = {"fd": -1, "version": 4, "flow_format": 0, "table_in_command": False, "rest": rest,
-             "replies": b"", "is_quick": False, "is_over": False, "is_broken": False, "n_injected": 0}
+             "replies": b"", "is_quick": False, "is_over": False, "is_broken": False,
+             "n_injected": 0}
     return Visit(SimpleNamespace(**(guest | state)), "unix#0")
 
 
