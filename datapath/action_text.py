@@ -301,7 +301,7 @@ def _format_ct(body: bytes, ports) -> str:
         words.append(f"mark={hash_x(mark)}/{mark_mask:#x}")
     if any(label_mask):
         exact = label_mask == b"\xff" * 16
-        words.append(f"label={_be(label):#x}" + ("" if exact else f"/{_be(label_mask):#x}"))
+        words.append(f"label={hash_x(_be(label))}" + ("" if exact else f"/{_be(label_mask):#x}"))
     for name, value in (("helper", helper), ("timeout", timeout)):
         if value[0]:
             words.append(f"{name}={value.split(bytes(1))[0].decode()}")

@@ -151,6 +151,7 @@ TRACES: tuple[Trace, ...] = (
         mpls_pop dropping packet on which an MPLS pop action can't be performed as it has more """
           """MPLS LSEs than the {0} supported.
         stack_empty stack underflow
+        resubmit_untracked resubmit(ct) with non-tracked or non-IP packet!
         no_clone Failed to compose clone action"""),
 )
 

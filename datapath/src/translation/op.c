@@ -248,6 +248,8 @@ works_on_popped_mpls(const struct op *op)
     return false;
 }
 
+#define CT_TRACKED 0x20         /* Of ct_state. */
+
 static void
 op_resubmit(struct xlate *x, const struct op_resubmit *op, bool last)
 {
@@ -261,6 +263,10 @@ op_resubmit(struct xlate *x, const struct op_resubmit *op, bool last)
     }
     if (!op->ct) {
         xlate_table(x, in_port, table, false, false, false, last);
+        return;
+    }
+    if (!(be32_to(flow->ct_state) & CT_TRACKED) || !is_ip(flow)) {
+        REPORT(x, TRACE_RESUBMIT_UNTRACKED, 0, 0, 0);
         return;
     }
     /* Look up with the original direction's addresses in place of its own. */
