@@ -20,7 +20,7 @@ CODEC = tuple(f"vswitchd.openflow.{name}" for name in (
     "fields", "oxm", "match", "actions", "action_types", "action_text", "value_text",
     "action_reader",
     "action_decoder", "action_encoder", "action_layout", "action_order", "oxm_text",
-    "consistency", "error", "learned", "messages", "framing", "text", "print", "packed", "source",
+    "consistency", "error", "value", "learned", "messages", "framing", "text", "print", "packed", "source",
     "session", "compile", "decompile", "options", "packet_text", "compose_packet", "oxm_text",
     "features", "quick.lines", "quick.shapes"))
 CODEC_USES = ("schema", "datapath.match", "datapath.program", "datapath.text",

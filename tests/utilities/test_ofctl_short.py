@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -379,14 +378,14 @@ PORTS = (Port(3, MAC, "eth3", 0x41, 0x301, 0xa28a, 0x1, 0xffff, 0x3, 10_000_000,
 SHOWN = Script(ports=PORTS)
 LINES |= {f"-OOpenFlow1{minor} show br0": SHOWN._replace(
               hello=bytes.fromhex("06000010000000010001000800000000")[:15] + bytes((2 << minor,)),
-              ports=tuple(replace(port, state=port.state & 7) if minor else port for port in PORTS))
+              ports=tuple(port.replace(state=port.state & 7) if minor else port for port in PORTS))
           for minor in (0, 2, 3, 4, 5)}
 NAMES = "add-flow br0 in_port=again,actions=resubmit(eth3,5),output:aaaaaaaaaaaaaaa"
 LINES |= {NAMES: SHOWN, "dump-flows br0 in_port=again": SHOWN._replace(to_stats=replies((0, 1))),
           f"-OOpenFlow13 {NAMES}": SHOWN._replace(
-              hello=ONLY_13, ports=tuple(replace(port, state=0) for port in PORTS)),
+              hello=ONLY_13, ports=tuple(port.replace(state=0) for port in PORTS)),
           f"-OOpenFlow14 {NAMES}": SHOWN._replace(
-              hello=ONLY_13[:-1] + b"\x20", ports=tuple(replace(port, state=0) for port in PORTS))}
+              hello=ONLY_13[:-1] + b"\x20", ports=tuple(port.replace(state=0) for port in PORTS))}
 COUNTED = (PortStats(0xfffe, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, (5, 0)),
            PortStats(9, *(None,) * 12, (5, 30_000_000)), PortStats(10, 1 << 40, duration=(5, 1200)),
            PortStats(0xff00 - 1, *range(1 << 63, (1 << 63) + 12)))
@@ -394,7 +393,7 @@ for versions, version in (("10", 1), ("11", 2), ("13", 4), ("14", 5), ("15", 6),
                           ("10,OpenFlow11,openflow12", 3), ("14,OpenFlow15", 6)):
     answers = Script(hello=ONLY_13[:-1] + bytes((1 << version,)),
                      to_stats=encode(PortStatsReply(COUNTED), version, 0),
-                     ports=tuple(replace(port, state=port.state & 7) if version > 1 else port
+                     ports=tuple(port.replace(state=port.state & 7) if version > 1 else port
                                  for port in PORTS))
     LINES |= {f"-OOpenFlow{versions} {words}": answers for words in (
         "dump-ports br0", "dump-ports br0 65279", "dump-ports br0 LOCAL", "dump-ports-desc br0",

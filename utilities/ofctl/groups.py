@@ -4,7 +4,6 @@ Each function takes (settings, arguments) and returns an exit code or None for 0
 """
 
 import re
-from dataclasses import replace
 from itertools import count
 
 from schema.openflow.limits import (
@@ -131,7 +130,7 @@ def _numbered(buckets: list[Bucket]) -> tuple[Bucket, ...]:
     """Give the buckets that have no number (None) the least ones that are free."""
     taken = {bucket.bucket_id for bucket in buckets}
     free = (number for number in count() if number not in taken)
-    return tuple(bucket if bucket.bucket_id is not None else replace(bucket, bucket_id=next(free))
+    return tuple(bucket if bucket.bucket_id is not None else bucket.replace(bucket_id=next(free))
                  for bucket in buckets)
 
 

@@ -6,7 +6,6 @@ action its text.  Loaded by `connection.print_message` only if JSON is wanted.
 """
 
 import json
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 from schema.openflow.messages import VERSION_NAMES
@@ -19,6 +18,7 @@ from vswitchd.openflow.messages.group import GroupDesc, GroupFeaturesReply, Grou
 from vswitchd.openflow.messages.session import FeaturesReply
 from vswitchd.openflow.messages.table import ActionFeatures
 from vswitchd.openflow.text import format_actions, format_match, key_values
+from vswitchd.openflow.value import Value
 
 _FEATURES = (ActionFeatures, FeaturesReply, GroupFeaturesReply)
 """Values whose `actions` are names of actions, not actions."""
@@ -47,23 +47,22 @@ def describe_flow(flow: Any, port_names: dict[int, str] | None = None) -> str:
     return json.dumps(_members(flow, port_names))
 
 
-def _members(value: Any, ports: dict[int, str] | None) -> dict[str, Any]:
-    """The members of a dataclass that say something."""
+def _members(value: Value, ports: dict[int, str] | None) -> dict[str, Any]:
+    """The members of a value that say something."""
     found = {}
-    for field in fields(value):
-        member = getattr(value, field.name)
+    for name, member in value.members().items():
         if member is None:
             continue
-        if field.name in _ACTIONS and not isinstance(value, _FEATURES):
-            found[field.name] = _actions(member, ports)
-        elif field.name in _PORTS and isinstance(member, int):
-            found[field.name] = _port(member, ports)
-        elif field.name == "type" and isinstance(value, (GroupDesc, GroupMod)):
+        if name in _ACTIONS and not isinstance(value, _FEATURES):
+            found[name] = _actions(member, ports)
+        elif name in _PORTS and isinstance(member, int):
+            found[name] = _port(member, ports)
+        elif name == "type" and isinstance(value, (GroupDesc, GroupMod)):
             found["type"] = GROUP_TYPES[member] if member < len(GROUP_TYPES) else member
-        elif field.name in _ADDRESSES and isinstance(member, bytes):
-            found[field.name] = member.hex(":")
+        elif name in _ADDRESSES and isinstance(member, bytes):
+            found[name] = member.hex(":")
         else:
-            found[field.name] = _plain(member, ports)
+            found[name] = _plain(member, ports)
     return found
 
 
@@ -71,7 +70,7 @@ def _plain(value: Any, ports: dict[int, str] | None) -> Any:
     """`value` in terms of JSON."""
     if isinstance(value, Match):
         return _match(value, ports)
-    if is_dataclass(value):
+    if isinstance(value, Value):
         return _members(value, ports)
     if isinstance(value, bytes):
         return value.hex()

@@ -176,7 +176,6 @@ class _Monitor:
                 self._send_resume(data)
 
     def _send_resume(self, data: bytes) -> None:
-        from dataclasses import replace
         try:
             value = decode(data).value
         except OpenFlowError as error:
@@ -184,7 +183,7 @@ class _Monitor:
             return
         if value.private is None:
             return
-        answer = encode(replace(value, resume=True, userdata=b""), self._connection.version, 0)
+        answer = encode(value.replace(resume=True, userdata=b""), self._connection.version, 0)
         self._say(answer, 2)
         self._connection.send_bytes(answer)
 

@@ -11,66 +11,7 @@ they compare, hash and match by position (`case Output(port, max_len)`), and equ
 classes differ. Any thread.
 """
 
-from operator import itemgetter
-
-
-class Value(tuple):
-    """Base of all values here: a tuple with named members, declared by annotations.
-
-    Subclasses list their members as annotations, with defaults where they have any. A dataclass
-    would do, but costs half a millisecond per class at import and is slower to make.
-    """
-
-    __slots__ = ()
-    __match_args__: tuple[str, ...] = ()
-    _defaults: tuple = ()
-
-    def __init_subclass__(cls) -> None:
-        names = tuple(cls.__dict__.get("__annotations__", ()))
-        cls._defaults = tuple(cls.__dict__[name] for name in names if name in cls.__dict__)
-        for index, name in enumerate(names):
-            setattr(cls, name, property(itemgetter(index)))
-        cls.__match_args__ = names
-
-    def __new__(cls, *args, **kwargs):
-        names = cls.__match_args__
-        missing = len(names) - len(args)
-        if not missing and not kwargs:
-            return tuple.__new__(cls, args)
-        if missing < 0:
-            raise TypeError(f"{cls.__name__} takes {len(names)} values, {len(args)} given")
-        defaults = dict(zip(names[len(names) - len(cls._defaults):], cls._defaults))
-        rest = []
-        for name in names[len(args):]:
-            if name in kwargs:
-                rest.append(kwargs.pop(name))
-            elif name in defaults:
-                rest.append(defaults[name])
-            else:
-                raise TypeError(f"{cls.__name__} needs {name}")
-        if kwargs:
-            raise TypeError(f"{cls.__name__} has no {', '.join(kwargs)}")
-        return tuple.__new__(cls, (*args, *rest))
-
-    def replace(self, **changes):
-        """Returns a copy with some members changed."""
-        return type(self)(**{**dict(zip(self.__match_args__, self)), **changes})
-
-    def __eq__(self, other):
-        return type(self) is type(other) and tuple.__eq__(self, other)
-
-    def __ne__(self, other):
-        return not self == other
-
-    def __hash__(self):
-        return hash((type(self).__name__, tuple(self)))
-
-    def __repr__(self):
-        inside = ", ".join(f"{n}={v!r}" for n, v in zip(self.__match_args__, self))
-        return f"{type(self).__name__}({inside})"
-
-    def __getnewargs__(self):
-        return tuple(self)
+from vswitchd.openflow.value import Value
 
 
 class Action(Value):

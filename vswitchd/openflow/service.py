@@ -8,7 +8,6 @@ Source: OpenFlow 1.0 to 1.5; the Nicira extensions as in ovs-ofctl(8).
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 from datapath import face, text
@@ -70,8 +69,8 @@ _RATE = vlog.RateLimit(1, 5)
 def _shown(row: port.Port, version: int) -> port.Port:
     """A port as far as a version shows it."""
     if version == OF10:
-        return replace(row, state=row.state & ~PS_LIVE)
-    return replace(row, config=row.config & _CONFIG_11)
+        return row.replace(state=row.state & ~PS_LIVE)
+    return row.replace(config=row.config & _CONFIG_11)
 
 
 class PortChange(NamedTuple):
@@ -185,10 +184,10 @@ class Service:
         for number, new in now.items():
             old = before.get(number)
             if old is None or old.name != new.name:
-                old = replace(new, state=new.state & ~PS_LIVE)
+                old = new.replace(state=new.state & ~PS_LIVE)
                 yield PortChange(port.PortStatus(ADDED, old))
             elif new.state & PS_LINK_DOWN and old.state & PS_LIVE:
-                before_last, old = old, replace(old, state=old.state & ~PS_LIVE)
+                before_last, old = old, old.replace(state=old.state & ~PS_LIVE)
                 yield PortChange(port.PortStatus(MODIFIED, old), before_last)
             if old != new:
                 yield PortChange(port.PortStatus(MODIFIED, new), old)
@@ -496,8 +495,8 @@ class Service:
         if before and before.config != config:
             # Others hear of the configuration first, and then of what came of it.
             is_live = before.state & PS_LIVE and not config & PC_PORT_DOWN
-            asked = replace(before, config=config,
-                            state=before.state & ~PS_LIVE | PS_LIVE * bool(is_live))
+            asked = before.replace(config=config,
+                                   state=before.state & ~PS_LIVE | PS_LIVE * bool(is_live))
             self.asked.append(PortChange(port.PortStatus(MODIFIED, asked), before, conn))
             self.told[row.ofport] = asked
         row.config = config & ~PC_PORT_DOWN

@@ -9,8 +9,9 @@ import re
 from functools import lru_cache
 
 from vswitchd.openflow import action_types
-from vswitchd.openflow.action_types import Actions, Value
+from vswitchd.openflow.action_types import Actions
 from vswitchd.openflow.learned import MARK, unpack_learned
+from vswitchd.openflow.value import Value
 
 _CLASSES: tuple[type, ...] = tuple(sorted(
     (kind for kind in vars(action_types).values()

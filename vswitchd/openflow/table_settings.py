@@ -216,9 +216,9 @@ class TableSettings:
         if with_miss and OF10 < version < OF13 and state.miss is not None:
             miss = state.miss % 3
             # As in the reference OpenFlow 1.1 tells it by numbers of its own.
-            told = replace(told, miss=miss + 1 if version == OF11 else miss)
+            told = told.replace(miss=miss + 1 if version == OF11 else miss)
         desired = state.desired
-        return replace(told, name=desired.name or state.name, max_entries=told.max_entries
+        return told.replace(name=desired.name or state.name, max_entries=told.max_entries
                        if desired.flow_limit is None else desired.flow_limit)
 
     def is_plain(self) -> bool:

@@ -20,7 +20,7 @@ from schema.openflow.limits import COOKIE_NONE, GROUP_ANY
 from schema.flow.fields import Prereq
 from vswitchd.openflow.action_reader import parse_actions, parse_instructions
 from vswitchd.openflow.action_text import format_actions
-from vswitchd.openflow.action_types import Actions, Value
+from vswitchd.openflow.action_types import Actions
 from vswitchd.openflow.consistency import check
 from vswitchd.openflow.error import OpenFlowError
 from vswitchd.openflow.fields import (
@@ -32,6 +32,7 @@ from vswitchd.openflow.match import (
     ICMP, ICMPV6, IGMP, SCTP, TCP, UDP, FieldDict, Match, add_ethernet, get, normalize,
     prerequisites_hold, put,
 )
+from vswitchd.openflow.value import Value
 from vswitchd.openflow.value_text import (
     CT_NAMES, FRAG_TEXT, TCP_NAMES, TUN_SHOWN, FlowTextError, Names, Numbers, c_integer,
     format_flags, format_ipv4, format_ipv6, format_mac, format_name, format_packet_type,

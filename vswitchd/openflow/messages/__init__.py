@@ -1,7 +1,7 @@
 """OpenFlow messages: bytes <-> values, for every message of every version we speak.
 
 `decode` and `encode` are the doors; each family of messages is one module of this package with,
-per message, a frozen dataclass, `decode_NAME(frame)`, `encode_NAME(value, version)` and
+per message, a `Value`, `decode_NAME(frame)`, `encode_NAME(value, version)` and
 `show_NAME(frame, out, style)` (the text, used by `vswitchd.openflow.print`).  Modules are loaded
 when the first message of their family comes, so that tools start fast.  Pure.
 """

@@ -5,7 +5,6 @@ Used by the modules of this package and by `vswitchd.openflow.print`; pure.
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from schema.openflow.limits import PORT11_OFFSET, PORT_MAX, PORT_NAMES
@@ -126,7 +125,6 @@ def hex_dump(data: bytes, characters: bool = True) -> str:
     return "".join(lines)
 
 
-@dataclass(slots=True)
 class Style:
     """How a message is to be shown.
 
@@ -135,14 +133,23 @@ class Style:
     (module, text).
     """
 
-    data: bytes = b""
-    version: int = OF10
-    verbosity: int = 0
-    port_names: dict[int, str] | None = None
-    table_names: dict[int, str] | None = None
-    nested: Callable[..., str] = lambda data, verbosity=0: ""
-    warn: Callable[[str, str], None] = lambda module, text: None
-    note: Callable[[str, str], None] = lambda module, text: None
+    __slots__ = ("data", "version", "verbosity", "port_names", "table_names", "nested", "warn",
+                 "note")
+
+    def __init__(self, data: bytes = b"", version: int = OF10, verbosity: int = 0,
+                 port_names: dict[int, str] | None = None,
+                 table_names: dict[int, str] | None = None,
+                 nested: Callable[..., str] = lambda data, verbosity=0: "",
+                 warn: Callable[[str, str], None] = lambda module, text: None,
+                 note: Callable[[str, str], None] = lambda module, text: None) -> None:
+        self.data = data
+        self.version = version
+        self.verbosity = verbosity
+        self.port_names = port_names
+        self.table_names = table_names
+        self.nested = nested
+        self.warn = warn
+        self.note = note
 
     def port(self, number: int) -> str:
         return format_port(number, self.port_names)

@@ -5,11 +5,11 @@ OpenFlow 1.4 and later; in 1.3 as ONF extensions, forwarded requests before that
 """
 
 import struct
-from dataclasses import dataclass
 
 from schema.openflow.messages import OF13
 from vswitchd.openflow.framing import Frame, OpenFlowError, open_frame
 from vswitchd.openflow.messages.base import Style, describe_bits, hash_hex
+from vswitchd.openflow.value import Value
 
 CONTROL_TYPES = ("OPEN_REQUEST", "OPEN_REPLY", "CLOSE_REQUEST", "CLOSE_REPLY", "COMMIT_REQUEST",
                  "COMMIT_REPLY", "DISCARD_REQUEST", "DISCARD_REPLY")
@@ -19,8 +19,7 @@ BUNDLED = ("OFPT_FLOW_MOD", "NXT_FLOW_MOD", "OFPT_PORT_MOD", "OFPT_GROUP_MOD", "
 """Kinds that may be put into a bundle."""
 
 
-@dataclass(frozen=True, slots=True)
-class BundleControl:
+class BundleControl(Value):
     """OFPT_BUNDLE_CONTROL.  type: index of CONTROL_TYPES; flags: 1 atomic, 2 ordered."""
 
     bundle: int
@@ -28,8 +27,7 @@ class BundleControl:
     flags: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class BundleAdd:
+class BundleAdd(Value):
     """OFPT_BUNDLE_ADD_MESSAGE.  message: the bytes of the message that is added."""
 
     bundle: int
@@ -92,8 +90,7 @@ def show_bundle_add(frame: Frame, out: list[str], style: Style) -> None:
     out.append(style.nested(value.message))
 
 
-@dataclass(frozen=True, slots=True)
-class RequestForward:
+class RequestForward(Value):
     """OFPT_REQUESTFORWARD: a group_mod or meter_mod that another controller sent."""
 
     request: bytes

@@ -6,7 +6,6 @@ Ports are 16 bits, matches and actions as in `vswitchd.openflow.match` and `acti
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 
 from schema.openflow.limits import (
     BUFFER_NONE, COOKIE_NONE, GROUP_ANY, PORT_NONE, PRIORITY_DEFAULT, TABLE_ALL,
@@ -28,6 +27,7 @@ from vswitchd.openflow.oxm import (
 from vswitchd.openflow.oxm_text import format_oxm
 from vswitchd.openflow.quick.lines import NICIRA, Lines, is_known
 from vswitchd.openflow.text import format_actions, format_match, note_normal
+from vswitchd.openflow.value import Value
 
 COMMANDS = ("add", "modify", "modify_strict", "delete", "delete_strict")
 _SHOWN_COMMANDS = ("ADD", "MOD", "MOD_STRICT", "DEL", "DEL_STRICT")
@@ -59,8 +59,7 @@ def format_flags(flags: int) -> str:
 # Modification.
 
 
-@dataclass(frozen=True, slots=True)
-class FlowMod:
+class FlowMod(Value):
     """OFPT_FLOW_MOD or NXT_FLOW_MOD.
 
     command: one of COMMANDS.  cookie, cookie_mask: which flows; new_cookie: what to set, with
@@ -98,7 +97,7 @@ def decode_flow_mod(frame: Frame, table_in_command: bool = False) -> FlowMod:
     """table_in_command: NXT_FLOW_MOD_TABLE_ID is on, OpenFlow 1.0 commands carry the table."""
     mod = _decode_mod(frame, table_in_command)
     actions, _ = check(mod.actions, mod.match, table=mod.table, version=frame.version)
-    return mod if actions is mod.actions else replace(mod, actions=actions)
+    return mod if actions is mod.actions else mod.replace(actions=actions)
 
 
 def _decode_mod(frame: Frame, table_in_command: bool) -> FlowMod:
@@ -319,8 +318,7 @@ def _format_match10(body: bytes, style: Style) -> str:
 # Removal.
 
 
-@dataclass(frozen=True, slots=True)
-class FlowRemoved:
+class FlowRemoved(Value):
     """OFPT_FLOW_REMOVED or NXT_FLOW_REMOVED.  reason: index of REMOVED_REASONS.
 
     packets and bytes: None if unknown; form: "of" or "nxm".
@@ -429,8 +427,7 @@ def show_flow_removed(frame: Frame, out: list[str], style: Style) -> None:
 # Statistics of OpenFlow 1.5 in OXS form.
 
 
-@dataclass(frozen=True, slots=True)
-class OxsStats:
+class OxsStats(Value):
     """The statistics fields of OpenFlow 1.5; None is not told."""
 
     duration: tuple[int, int] | None = None
@@ -493,8 +490,7 @@ def encode_oxs(stats: OxsStats) -> bytes:
 # Statistics requests.
 
 
-@dataclass(frozen=True, slots=True)
-class FlowStatsRequest:
+class FlowStatsRequest(Value):
     """OFPST_FLOW or NXST_FLOW request; with `aggregate` the OFPST_AGGREGATE or NXST one.
 
     form: "of" or "nxm" in OpenFlow 1.0.
@@ -555,8 +551,7 @@ def show_flow_stats_request(frame: Frame, out: list[str], style: Style) -> None:
 # Statistics replies.
 
 
-@dataclass(frozen=True, slots=True)
-class FlowStats:
+class FlowStats(Value):
     """One flow of a dump.  packets, bytes, idle_age, hard_age: None if not told; ages in s."""
 
     match: Match
@@ -575,8 +570,7 @@ class FlowStats:
     importance: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class FlowStatsReply:
+class FlowStatsReply(Value):
     """OFPST_FLOW or NXST_FLOW reply.  form: "of" or "nxm" in OpenFlow 1.0."""
 
     flows: tuple[FlowStats, ...]
@@ -843,7 +837,7 @@ def write_flow_stats(frames: Iterable[Frame], port_names: dict[int, str] | None,
 
 def forget_ages(flow: FlowStats) -> FlowStats:
     """The same flow without its ages."""
-    return replace(flow, idle_age=None, hard_age=None)
+    return flow.replace(idle_age=None, hard_age=None)
 
 
 _MANY = 4096                    # bytes of a reply from which on it is written in C
@@ -898,8 +892,7 @@ def _actions_at(data: bytes, at: int, kind: int) -> int:
     return at + padded(at + 2)
 
 
-@dataclass(frozen=True, slots=True)
-class AggregateStatsReply:
+class AggregateStatsReply(Value):
     """OFPST_AGGREGATE or NXST_AGGREGATE reply; packets and bytes None if unknown."""
 
     packets: int | None

@@ -6,7 +6,6 @@ OpenFlow 1.0 has them as Nicira extensions in the layout of 1.5.
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from schema.openflow.limits import (
     BUCKET_ALL, BUCKET_FIRST, BUCKET_LAST, BUCKET_MAX, GROUP_ALL, GROUP_ANY, PORT_NONE,
@@ -20,6 +19,7 @@ from vswitchd.openflow.messages.base import (
 )
 from vswitchd.openflow.oxm import pull_entry, put_entry
 from vswitchd.openflow.text import format_actions
+from vswitchd.openflow.value import Value
 
 TYPES = ("all", "select", "indirect", "ff")
 _ALL, _SELECT, _INDIRECT, _FAST_FAILOVER = range(4)
@@ -35,8 +35,7 @@ _NTR_VENDOR = 0x0000154D
 _SELECTION_METHOD = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(Value):
     """One bucket.  watch_port: PORT_NONE for none; watch_group: GROUP_ANY for none.
 
     bucket_id is None only until the text that it is read from gives it one.
@@ -49,8 +48,7 @@ class Bucket:
     watch_group: int = GROUP_ANY
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Value):
     """How a select group chooses: method, parameter, fields as (name, mask) in their order."""
 
     method: str = ""
@@ -58,8 +56,7 @@ class Selection:
     fields: tuple[tuple[str, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class GroupMod:
+class GroupMod(Value):
     """OFPT_GROUP_MOD or NXT_GROUP_MOD.  command: key of COMMANDS; type: index of TYPES."""
 
     command: str
@@ -373,15 +370,13 @@ def show_group_mod(frame: Frame, out: list[str], style: Style) -> None:
 # Descriptions.
 
 
-@dataclass(frozen=True, slots=True)
-class GroupDescRequest:
+class GroupDescRequest(Value):
     """OFPST_GROUP_DESC or NXST_GROUP_DESC request.  group: GROUP_ALL for all."""
 
     group: int = GROUP_ALL
 
 
-@dataclass(frozen=True, slots=True)
-class GroupDesc:
+class GroupDesc(Value):
     """One group as it was made."""
 
     group: int
@@ -390,8 +385,7 @@ class GroupDesc:
     selection: Selection = Selection()
 
 
-@dataclass(frozen=True, slots=True)
-class GroupDescReply:
+class GroupDescReply(Value):
     """OFPST_GROUP_DESC or NXST_GROUP_DESC reply."""
 
     groups: tuple[GroupDesc, ...]
@@ -472,15 +466,13 @@ def show_group_desc_reply(frame: Frame, out: list[str], style: Style) -> None:
 # Statistics.
 
 
-@dataclass(frozen=True, slots=True)
-class GroupStatsRequest:
+class GroupStatsRequest(Value):
     """OFPST_GROUP or NXST_GROUP request."""
 
     group: int = GROUP_ALL
 
 
-@dataclass(frozen=True, slots=True)
-class GroupStats:
+class GroupStats(Value):
     """Counters of one group.  buckets: (packets, bytes) each; duration from 1.3 on."""
 
     group: int
@@ -491,8 +483,7 @@ class GroupStats:
     buckets: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class GroupStatsReply:
+class GroupStatsReply(Value):
     """OFPST_GROUP or NXST_GROUP reply."""
 
     stats: tuple[GroupStats, ...]
@@ -574,13 +565,11 @@ _NOT_COUNTED = 0xFFFFFFFFFFFFFFFF
 CAPABILITIES = ((1, "weight"), (2, "liveness"), (4, "chaining"), (8, "chaining-check"))
 
 
-@dataclass(frozen=True, slots=True)
-class GroupFeaturesRequest:
+class GroupFeaturesRequest(Value):
     """OFPST_GROUP_FEATURES or NXST_GROUP_FEATURES request."""
 
 
-@dataclass(frozen=True, slots=True)
-class GroupFeaturesReply:
+class GroupFeaturesReply(Value):
     """What groups the switch can have.  max_groups, actions: per type, in the order of TYPES;
     types and actions are bit masks as on the wire."""
 

@@ -5,11 +5,11 @@ Values, wire form and text of one family; entered through `vswitchd.openflow.mes
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from schema.openflow.limits import METER_ALL, METER_CONTROLLER, METER_MAX, METER_SLOWPATH
 from vswitchd.openflow.framing import Frame, OpenFlowError
 from vswitchd.openflow.messages.base import Style, describe_bits, format_duration
+from vswitchd.openflow.value import Value
 
 COMMANDS = {"add": 0, "modify": 1, "delete": 2}
 FLAGS = {"kbps": 1, "pktps": 2, "burst": 4, "stats": 8}
@@ -18,8 +18,7 @@ _BAND_NAMES = {number: name for name, number in BANDS.items()}
 METER_NAMES = {METER_SLOWPATH: "slowpath", METER_CONTROLLER: "controller", METER_ALL: "all"}
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(Value):
     """One band.  type: key of BANDS; rate in the meter's unit; prec_level of dscp_remark."""
 
     type: str
@@ -28,8 +27,7 @@ class Band:
     prec_level: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class MeterConfig:
+class MeterConfig(Value):
     """A meter.  flags: sum of FLAGS."""
 
     meter: int
@@ -37,8 +35,7 @@ class MeterConfig:
     bands: tuple[Band, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MeterMod:
+class MeterMod(Value):
     """OFPT_METER_MOD.  command: key of COMMANDS."""
 
     command: str
@@ -117,22 +114,19 @@ def show_meter_mod(frame: Frame, out: list[str], style: Style) -> None:
 # Requests.
 
 
-@dataclass(frozen=True, slots=True)
-class MeterConfigRequest:
+class MeterConfigRequest(Value):
     """OFPST_METER_CONFIG request."""
 
     meter: int = METER_ALL
 
 
-@dataclass(frozen=True, slots=True)
-class MeterStatsRequest:
+class MeterStatsRequest(Value):
     """OFPST_METER request."""
 
     meter: int = METER_ALL
 
 
-@dataclass(frozen=True, slots=True)
-class MeterFeaturesRequest:
+class MeterFeaturesRequest(Value):
     """OFPST_METER_FEATURES request."""
 
 
@@ -167,8 +161,7 @@ def show_meter_request(frame: Frame, out: list[str], style: Style) -> None:
 # Configuration.
 
 
-@dataclass(frozen=True, slots=True)
-class MeterConfigReply:
+class MeterConfigReply(Value):
     """OFPST_METER_CONFIG reply."""
 
     meters: tuple[MeterConfig, ...]
@@ -207,8 +200,7 @@ def show_meter_config_reply(frame: Frame, out: list[str], style: Style) -> None:
 # Statistics.
 
 
-@dataclass(frozen=True, slots=True)
-class MeterStats:
+class MeterStats(Value):
     """Counters of one meter.  bands: (packets, bytes) per band."""
 
     meter: int
@@ -219,8 +211,7 @@ class MeterStats:
     bands: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MeterStatsReply:
+class MeterStatsReply(Value):
     """OFPST_METER reply."""
 
     stats: tuple[MeterStats, ...]
@@ -266,8 +257,7 @@ def show_meter_stats_reply(frame: Frame, out: list[str], style: Style) -> None:
 # Features.
 
 
-@dataclass(frozen=True, slots=True)
-class MeterFeaturesReply:
+class MeterFeaturesReply(Value):
     """OFPST_METER_FEATURES reply.  band_types: bits 1 << type; capabilities: sum of FLAGS."""
 
     max_meter: int

@@ -7,7 +7,6 @@ events are those of the standard.
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from schema.openflow.limits import GROUP_ANY, PORT_NONE, PRIORITY_DEFAULT, TABLE_ALL
 from schema.openflow.messages import OF13, OF14
@@ -22,6 +21,7 @@ from vswitchd.openflow.messages.base import (
 from vswitchd.openflow.messages.flow import format_removed_reason
 from vswitchd.openflow.oxm import decode_match, decode_nxm, encode_match, encode_nxm
 from vswitchd.openflow.text import format_actions, format_match
+from vswitchd.openflow.value import Value
 
 INITIAL, ADD, REMOVED, MODIFY, ACTIONS, OWN = 1, 2, 4, 8, 16, 32
 FLAGS = ((INITIAL, "initial"), (ADD, "add"), (REMOVED, "delete"), (MODIFY, "modify"),
@@ -34,8 +34,7 @@ EVENTS = ("INITIAL", "ADDED", "DELETED", "MODIFIED", "ABBREV", "PAUSED", "RESUME
 _ABBREV, _PAUSED, _RESUMED = 4, 5, 6
 
 
-@dataclass(frozen=True, slots=True)
-class FlowMonitorRequest:
+class FlowMonitorRequest(Value):
     """One monitor.  flags: of FLAGS; command: of COMMANDS, always 'add' before 1.4."""
 
     monitor: int
@@ -47,15 +46,13 @@ class FlowMonitorRequest:
     command: str = "add"
 
 
-@dataclass(frozen=True, slots=True)
-class FlowMonitorRequests:
+class FlowMonitorRequests(Value):
     """OFPST_FLOW_MONITOR, ONFST_FLOW_MONITOR or NXST_FLOW_MONITOR request."""
 
     monitors: tuple[FlowMonitorRequest, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FlowUpdate:
+class FlowUpdate(Value):
     """One event.  event: index of EVENTS; xid: of the request of an abbreviated event; reason:
     of REMOVED_REASONS; actions: None if they are not told."""
 
@@ -71,27 +68,23 @@ class FlowUpdate:
     actions: tuple | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FlowMonitorReply:
+class FlowMonitorReply(Value):
     """OFPST_FLOW_MONITOR, ONFST_FLOW_MONITOR or NXST_FLOW_MONITOR reply."""
 
     updates: tuple[FlowUpdate, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FlowMonitorCancel:
+class FlowMonitorCancel(Value):
     """NXT_FLOW_MONITOR_CANCEL or ONFT_FLOW_MONITOR_CANCEL (until 1.3)."""
 
     monitor: int
 
 
-@dataclass(frozen=True, slots=True)
-class FlowMonitorPaused:
+class FlowMonitorPaused(Value):
     """NXT_FLOW_MONITOR_PAUSED or ONFT_FLOW_MONITOR_PAUSED (until 1.3)."""
 
 
-@dataclass(frozen=True, slots=True)
-class FlowMonitorResumed:
+class FlowMonitorResumed(Value):
     """NXT_FLOW_MONITOR_RESUMED or ONFT_FLOW_MONITOR_RESUMED (until 1.3)."""
 
 

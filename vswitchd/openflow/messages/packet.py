@@ -4,7 +4,6 @@ Values, wire form and text of one family; entered through `vswitchd.openflow.mes
 """
 
 import struct
-from dataclasses import dataclass
 from uuid import UUID
 
 from schema.openflow.limits import BUFFER_NONE, COOKIE_NONE, PORT_CONTROLLER, PRIORITY_DEFAULT
@@ -20,6 +19,7 @@ from vswitchd.openflow.messages.base import (
 from vswitchd.openflow.messages.flow import encode_tlvs
 from vswitchd.openflow.oxm import decode_match, decode_nxm, encode_match, encode_nxm
 from vswitchd.openflow.text import format_actions, format_match
+from vswitchd.openflow.value import Value
 
 REASONS = ("no_match", "action", "invalid_ttl", "action_set", "group", "packet_out",
            "explicit_miss", "implicit_miss")
@@ -27,8 +27,7 @@ _EXPLICIT_MISS = 6
 FORMATS = ("standard", "nxt_packet_in", "nxt_packet_in2")
 
 
-@dataclass(frozen=True, slots=True)
-class PacketIn:
+class PacketIn(Value):
     """A packet-in.
 
     metadata: the pipeline fields (in_port among them).  total_len: of the whole packet;
@@ -228,8 +227,7 @@ def show_packet_in(frame: Frame, out: list[str], style: Style) -> None:
 # Continuations: what a paused packet still has to do.
 
 
-@dataclass(frozen=True, slots=True)
-class Continuation:
+class Continuation(Value):
     """The state of a paused packet.
 
     bridge: UUID; stack: bytes of each entry, the top first; actions: with an UnrollXlate in front
@@ -350,8 +348,7 @@ def _describe_continuation(data: bytes, version: int, style: Style) -> str:
 # Packet-out.
 
 
-@dataclass(frozen=True, slots=True)
-class PacketOut:
+class PacketOut(Value):
     """OFPT_PACKET_OUT.  metadata: in_port, and in OpenFlow 1.5 other pipeline fields."""
 
     data: bytes

@@ -7,7 +7,6 @@ Numbers of features differ between OpenFlow 1.0 and later; inside, the later one
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from schema.openflow.limits import PORT_NONE
 from schema.openflow.messages import OF10, OF11, OF13, OF14, OF15
@@ -16,6 +15,7 @@ from vswitchd.openflow.messages.base import (
     Style, describe_bits, format_duration, format_mac, format_port, pack_name, pack_property,
     port_to_wire, read_port, read_properties, strip_name,
 )
+from vswitchd.openflow.value import Value
 
 CONFIG = ((0x1, "PORT_DOWN"), (0x2, "NO_STP"), (0x4, "NO_RECV"), (0x8, "NO_RECV_STP"),
           (0x10, "NO_FLOOD"), (0x20, "NO_FWD"), (0x40, "NO_PACKET_IN"))
@@ -57,8 +57,7 @@ def _features_to_wire(bits: int, version: int) -> int:
     return (bits & 0x7F) | (bits & 0xF800) >> 4
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(Value):
     """Description of a port.  speeds in kbps; features as in FEATURES; stp: a key of
     STP_STATES, told in OpenFlow 1.0 only."""
 
@@ -188,15 +187,13 @@ def show_ports(data: bytes, version: int, out: list[str]) -> None:
 # Descriptions on request.
 
 
-@dataclass(frozen=True, slots=True)
-class PortDescRequest:
+class PortDescRequest(Value):
     """OFPST_PORT_DESC request.  port: which, in OpenFlow 1.5 only; else all."""
 
     port: int = PORT_NONE
 
 
-@dataclass(frozen=True, slots=True)
-class PortDescReply:
+class PortDescReply(Value):
     """OFPST_PORT_DESC reply."""
 
     ports: tuple[Port, ...]
@@ -235,8 +232,7 @@ def show_port_desc_reply(frame: Frame, out: list[str], style: Style) -> None:
 STATUS_REASONS = ("ADD", "DEL", "MOD")
 
 
-@dataclass(frozen=True, slots=True)
-class PortStatus:
+class PortStatus(Value):
     """OFPT_PORT_STATUS.  reason: 0 add, 1 delete, 2 modify."""
 
     reason: int
@@ -264,8 +260,7 @@ def show_port_status(frame: Frame, out: list[str], style: Style) -> None:
 # Modification.
 
 
-@dataclass(frozen=True, slots=True)
-class PortMod:
+class PortMod(Value):
     """OFPT_PORT_MOD: the bits of `config` under `mask` are set as `config` says."""
 
     number: int
@@ -337,15 +332,13 @@ def show_port_mod(frame: Frame, out: list[str], style: Style) -> None:
 _UNKNOWN = (1 << 64) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class PortStatsRequest:
+class PortStatsRequest(Value):
     """OFPST_PORT request.  port: PORT_NONE for all."""
 
     port: int = PORT_NONE
 
 
-@dataclass(frozen=True, slots=True)
-class PortStats:
+class PortStats(Value):
     """Counters of one port; None is unknown.  duration: (seconds, nanoseconds) or None.
 
     rfc2819: 21 counters (sizes 1 to 64, 65 to 127, 128 to 255, 256 to 511, 512 to 1023, 1024 to
@@ -371,8 +364,7 @@ class PortStats:
     custom: tuple[tuple[str, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PortStatsReply:
+class PortStatsReply(Value):
     """OFPST_PORT reply."""
 
     stats: tuple[PortStats, ...]

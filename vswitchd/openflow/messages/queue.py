@@ -5,7 +5,6 @@ Values, wire form and text of one family; entered through `vswitchd.openflow.mes
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from schema.openflow.limits import PORT_MAX, PORT_NONE, QUEUE_ALL
 from schema.openflow.messages import OF10, OF11, OF12, OF13, OF14
@@ -14,6 +13,7 @@ from vswitchd.openflow.messages.base import (
     Style, format_duration, pack_property, port_to_wire, property_number, read_port,
     read_properties,
 )
+from vswitchd.openflow.value import Value
 
 _UNKNOWN = (1 << 64) - 1
 
@@ -26,16 +26,14 @@ def format_queue(queue: int) -> str:
 # Statistics.
 
 
-@dataclass(frozen=True, slots=True)
-class QueueStatsRequest:
+class QueueStatsRequest(Value):
     """OFPST_QUEUE request.  port: PORT_NONE for all; queue: QUEUE_ALL for all."""
 
     port: int = PORT_NONE
     queue: int = QUEUE_ALL
 
 
-@dataclass(frozen=True, slots=True)
-class QueueStats:
+class QueueStats(Value):
     """Counters of one queue; None is unknown.  duration: (seconds, nanoseconds) or None."""
 
     port: int
@@ -46,8 +44,7 @@ class QueueStats:
     duration: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class QueueStatsReply:
+class QueueStatsReply(Value):
     """OFPST_QUEUE reply."""
 
     stats: tuple[QueueStats, ...]
@@ -139,16 +136,14 @@ def show_queue_stats_reply(frame: Frame, out: list[str], style: Style) -> None:
 # Configuration.
 
 
-@dataclass(frozen=True, slots=True)
-class QueueConfigRequest:
+class QueueConfigRequest(Value):
     """OFPT_QUEUE_GET_CONFIG_REQUEST, OFPST_QUEUE_DESC request from 1.4 on."""
 
     port: int = PORT_NONE
     queue: int = QUEUE_ALL
 
 
-@dataclass(frozen=True, slots=True)
-class QueueConfig:
+class QueueConfig(Value):
     """One queue.  Rates in tenths of a percent of the port's rate, None if not told."""
 
     port: int
@@ -157,8 +152,7 @@ class QueueConfig:
     max_rate: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class QueueConfigReply:
+class QueueConfigReply(Value):
     """OFPT_QUEUE_GET_CONFIG_REPLY, OFPST_QUEUE_DESC reply from 1.4 on.
 
     port: of the whole reply before 1.4.

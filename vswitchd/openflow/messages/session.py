@@ -6,7 +6,6 @@ Source: OpenFlow 1.0-1.5 and the Nicira extensions.
 """
 
 import struct
-from dataclasses import dataclass, field, replace
 
 from schema.openflow.errors import ERRORS
 from schema.openflow.messages import NICIRA_VENDOR, OF10, OF12, OF13, OF14, ONF_VENDOR
@@ -15,12 +14,12 @@ from vswitchd.openflow.messages.base import (
     Property, Style, hash_hex, hex_dump, pack_properties, read_properties, unknown_property,
 )
 from vswitchd.openflow.messages.port import Port, decode_ports, encode_port, show_ports
+from vswitchd.openflow.value import Value
 
 # Hello.
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(Value):
     """OFPT_HELLO.  versions: version bytes that the sender speaks; whole: nothing else in it."""
 
     versions: frozenset[int]
@@ -81,8 +80,7 @@ def show_hello(frame: Frame, out: list[str], style: Style) -> None:
 # Errors.
 
 
-@dataclass(frozen=True, slots=True)
-class Error:
+class Error(Value):
     """OFPT_ERROR.  name: row of the error table, '' if unknown; data: the offending bytes."""
 
     name: str
@@ -183,15 +181,13 @@ def _printable(data: bytes) -> str:
 # Echo and barrier.
 
 
-@dataclass(frozen=True, slots=True)
-class EchoRequest:
+class EchoRequest(Value):
     """OFPT_ECHO_REQUEST; the reply returns the same data."""
 
     data: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class EchoReply:
+class EchoReply(Value):
     """OFPT_ECHO_REPLY."""
 
     data: bytes = b""
@@ -219,33 +215,27 @@ def show_echo(frame: Frame, out: list[str], style: Style) -> None:
         out.append(hex_dump(frame.body))
 
 
-@dataclass(frozen=True, slots=True)
-class BarrierRequest:
+class BarrierRequest(Value):
     """OFPT_BARRIER_REQUEST."""
 
 
-@dataclass(frozen=True, slots=True)
-class BarrierReply:
+class BarrierReply(Value):
     """OFPT_BARRIER_REPLY."""
 
 
-@dataclass(frozen=True, slots=True)
-class FeaturesRequest:
+class FeaturesRequest(Value):
     """OFPT_FEATURES_REQUEST."""
 
 
-@dataclass(frozen=True, slots=True)
-class GetConfigRequest:
+class GetConfigRequest(Value):
     """OFPT_GET_CONFIG_REQUEST."""
 
 
-@dataclass(frozen=True, slots=True)
-class GetAsyncRequest:
+class GetAsyncRequest(Value):
     """OFPT_GET_ASYNC_REQUEST."""
 
 
-@dataclass(frozen=True, slots=True)
-class FlowAge:
+class FlowAge(Value):
     """NXT_FLOW_AGE, obsolete and without effect."""
 
 
@@ -316,8 +306,7 @@ FEATURE_ACTIONS = (
 ACTIONS_SHOWN = ("output", "enqueue") + FEATURE_ACTIONS[1:11]
 
 
-@dataclass(frozen=True, slots=True)
-class FeaturesReply:
+class FeaturesReply(Value):
     """OFPT_FEATURES_REPLY.  actions and ports exist in OpenFlow 1.0, ports up to 1.2."""
 
     datapath_id: int
@@ -331,7 +320,7 @@ class FeaturesReply:
 
 def decode_features_reply(frame: Frame) -> FeaturesReply:
     ports = decode_ports(frame.body[24:], frame.version) if frame.version < OF13 else ()
-    return replace(_decode_features(frame), ports=ports)
+    return _decode_features(frame).replace(ports=ports)
 
 
 def _decode_features(frame: Frame) -> FeaturesReply:
@@ -384,8 +373,7 @@ def show_features_reply(frame: Frame, out: list[str], style: Style) -> None:
 FRAGMENTS = {0: "normal", 1: "drop", 2: "reassemble", 3: "nx-match"}
 
 
-@dataclass(frozen=True, slots=True)
-class GetConfigReply:
+class GetConfigReply(Value):
     """OFPT_GET_CONFIG_REPLY.  fragments: a key of FRAGMENTS; invalid_ttl: packet-ins wanted."""
 
     fragments: int = 0
@@ -393,8 +381,7 @@ class GetConfigReply:
     invalid_ttl: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SetConfig:
+class SetConfig(Value):
     """OFPT_SET_CONFIG.  invalid_ttl is None where the version cannot say it (1.3 and later)."""
 
     fragments: int = 0
@@ -446,8 +433,7 @@ ROLES = {"nochange": 0, "equal": 1, "primary": 2, "secondary": 3}
 _ROLE_NAMES = {number: name for name, number in ROLES.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class RoleRequest:
+class RoleRequest(Value):
     """OFPT_ROLE_REQUEST or NXT_ROLE_REQUEST.  role: key of ROLES; generation_id or None."""
 
     role: str
@@ -455,8 +441,7 @@ class RoleRequest:
     nicira: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RoleReply:
+class RoleReply(Value):
     """OFPT_ROLE_REPLY or NXT_ROLE_REPLY."""
 
     role: str
@@ -519,8 +504,7 @@ def show_role(frame: Frame, out: list[str], style: Style) -> None:
 ROLE_REASONS = ("primary_request", "configuration_changed", "experimenter_data_changed")
 
 
-@dataclass(frozen=True, slots=True)
-class RoleStatus:
+class RoleStatus(Value):
     """OFPT_ROLE_STATUS (1.4+; ONF message in 1.3).  reason: index of ROLE_REASONS."""
 
     role: str
@@ -554,29 +538,25 @@ def show_role_status(frame: Frame, out: list[str], style: Style) -> None:
 # Nicira knobs.
 
 
-@dataclass(frozen=True, slots=True)
-class SetFlowFormat:
+class SetFlowFormat(Value):
     """NXT_SET_FLOW_FORMAT.  format: 0 OpenFlow 1.0, 2 NXM."""
 
     format: int
 
 
-@dataclass(frozen=True, slots=True)
-class FlowModTableId:
+class FlowModTableId(Value):
     """NXT_FLOW_MOD_TABLE_ID: whether OpenFlow 1.0 flow_mods carry a table id."""
 
     enable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SetPacketInFormat:
+class SetPacketInFormat(Value):
     """NXT_SET_PACKET_IN_FORMAT.  format: key of PACKET_IN_FORMATS."""
 
     format: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetControllerId:
+class SetControllerId(Value):
     """NXT_SET_CONTROLLER_ID."""
 
     controller_id: int
@@ -673,8 +653,7 @@ ASYNC_ALLOWED = {"packet_in": 0x3F, "port_status": 0x7, "flow_removed": 0x3F,
 """The reasons that a mask may name."""
 
 
-@dataclass(frozen=True, slots=True)
-class AsyncConfig:
+class AsyncConfig(Value):
     """Which asynchronous messages are wanted.
 
     primary: of a primary or equal controller, secondary: of a secondary one; each {kind: mask
@@ -682,8 +661,8 @@ class AsyncConfig:
     "set" or "reply" of the standard, "nx_set" (NXT_SET_ASYNC_CONFIG), "nx_set2".
     """
 
-    primary: dict[str, int] = field(default_factory=dict)
-    secondary: dict[str, int] = field(default_factory=dict)
+    primary: dict[str, int]
+    secondary: dict[str, int]
     form: str = "set"
 
 

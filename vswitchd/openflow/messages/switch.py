@@ -4,23 +4,21 @@ Values, wire form and text of one family; entered through `vswitchd.openflow.mes
 """
 
 import struct
-from dataclasses import dataclass
 from ipaddress import IPv6Address
 
 from vswitchd.openflow.framing import Frame, OpenFlowError
 from vswitchd.openflow.messages.base import (
     Style, hash_hex, pack_name, pack_property, property_number, read_properties, strip_name,
 )
+from vswitchd.openflow.value import Value
 from vswitchd.openflow.value_text import format_ipv6
 
 
-@dataclass(frozen=True, slots=True)
-class DescRequest:
+class DescRequest(Value):
     """OFPST_DESC request."""
 
 
-@dataclass(frozen=True, slots=True)
-class DescReply:
+class DescReply(Value):
     """OFPST_DESC reply."""
 
     manufacturer: str
@@ -65,18 +63,15 @@ def show_desc_reply(frame: Frame, out: list[str], style: Style) -> None:
 # IPFIX statistics.
 
 
-@dataclass(frozen=True, slots=True)
-class IpfixBridgeRequest:
+class IpfixBridgeRequest(Value):
     """NXST_IPFIX_BRIDGE request."""
 
 
-@dataclass(frozen=True, slots=True)
-class IpfixFlowRequest:
+class IpfixFlowRequest(Value):
     """NXST_IPFIX_FLOW request."""
 
 
-@dataclass(frozen=True, slots=True)
-class IpfixStats:
+class IpfixStats(Value):
     """Counters of one IPFIX exporter."""
 
     total_flows: int
@@ -92,15 +87,13 @@ class IpfixStats:
     collector_set: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class IpfixBridgeReply:
+class IpfixBridgeReply(Value):
     """NXST_IPFIX_BRIDGE reply."""
 
     stats: IpfixStats
 
 
-@dataclass(frozen=True, slots=True)
-class IpfixFlowReply:
+class IpfixFlowReply(Value):
     """NXST_IPFIX_FLOW reply."""
 
     stats: tuple[IpfixStats, ...]
@@ -172,21 +165,18 @@ def show_ipfix_flow_reply(frame: Frame, out: list[str], style: Style) -> None:
 TLV_COMMANDS = ("ADD", "DEL", "CLEAR")
 
 
-@dataclass(frozen=True, slots=True)
-class TlvTableMod:
+class TlvTableMod(Value):
     """NXT_TLV_TABLE_MOD.  command: index of TLV_COMMANDS; maps: (class, type, length, index)."""
 
     command: int
     maps: tuple[tuple[int, int, int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TlvTableRequest:
+class TlvTableRequest(Value):
     """NXT_TLV_TABLE_REQUEST."""
 
 
-@dataclass(frozen=True, slots=True)
-class TlvTableReply:
+class TlvTableReply(Value):
     """NXT_TLV_TABLE_REPLY."""
 
     max_option_space: int
@@ -272,15 +262,13 @@ def show_tlv_table_reply(frame: Frame, out: list[str], style: Style) -> None:
 # Connection tracking.
 
 
-@dataclass(frozen=True, slots=True)
-class CtFlushZone:
+class CtFlushZone(Value):
     """NXT_CT_FLUSH_ZONE."""
 
     zone: int
 
 
-@dataclass(frozen=True, slots=True)
-class CtTuple:
+class CtTuple(Value):
     """One direction of a connection; None is any.  Addresses are 16 bytes, IPv4 mapped."""
 
     src: bytes | None = None
@@ -292,8 +280,7 @@ class CtTuple:
     icmp_code: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CtFlush:
+class CtFlush(Value):
     """NXT_CT_FLUSH: which connections to forget.  mark and labels: (value, mask) or None."""
 
     protocol: int = 0

@@ -5,7 +5,6 @@ Values, wire form and text of one family; entered through `vswitchd.openflow.mes
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 from schema.openflow.limits import TABLE_ALL
@@ -15,6 +14,7 @@ from vswitchd.openflow.messages.base import (
     Property, Style, hash_hex, pack_name, pack_property, read_properties, strip_name,
     unknown_property,
 )
+from vswitchd.openflow.value import Value
 
 MISS = {0: "controller", 1: "continue", 2: "drop"}
 EVICTION, VACANCY = 4, 8
@@ -22,13 +22,11 @@ EVICTION, VACANCY = 4, 8
 Warn = Callable[[str, str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class TableStatsRequest:
+class TableStatsRequest(Value):
     """OFPST_TABLE request."""
 
 
-@dataclass(frozen=True, slots=True)
-class TableFeaturesRequest:
+class TableFeaturesRequest(Value):
     """OFPST_TABLE_FEATURES request; without a body: tell, do not change.  has_more: a part."""
 
     body: bytes = b""
@@ -54,16 +52,14 @@ def encode_table_features_request(value: TableFeaturesRequest, version: int):
 # What a table can do.
 
 
-@dataclass(frozen=True, slots=True)
-class ActionFeatures:
+class ActionFeatures(Value):
     """What an action list can have: wire bits of action types, and fields that can be set."""
 
     actions: frozenset[str] = frozenset()
     fields: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class InstructionFeatures:
+class InstructionFeatures(Value):
     """What a flow can do: tables it can go to, instructions, write and apply actions."""
 
     next_tables: frozenset[int] = frozenset()
@@ -72,8 +68,7 @@ class InstructionFeatures:
     apply: ActionFeatures = ActionFeatures()
 
 
-@dataclass(frozen=True, slots=True)
-class TableFeatures:
+class TableFeatures(Value):
     """What one table can match and do.
 
     miss: key of MISS or None if it is the version's default; eviction, vacancy: whether
@@ -97,8 +92,7 @@ class TableFeatures:
     command: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TableStats:
+class TableStats(Value):
     """Counters of one table; features are told up to OpenFlow 1.2."""
 
     table: int
@@ -108,15 +102,13 @@ class TableStats:
     features: TableFeatures | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TableStatsReply:
+class TableStatsReply(Value):
     """OFPST_TABLE reply."""
 
     stats: tuple[TableStats, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TableFeaturesReply:
+class TableFeaturesReply(Value):
     """OFPST_TABLE_FEATURES reply."""
 
     tables: tuple[TableFeatures, ...]

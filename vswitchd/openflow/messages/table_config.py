@@ -5,7 +5,6 @@ Values, wire form and text of one family; entered through `vswitchd.openflow.mes
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from schema.openflow.messages import OF13, OF14
 from vswitchd.openflow.framing import Frame, OpenFlowError
@@ -13,6 +12,7 @@ from vswitchd.openflow.messages.base import (
     NO_ERROR_NAME, Style, describe_bits, pack_property, read_properties,
 )
 from vswitchd.openflow.messages.table import EVICTION, MISS, VACANCY
+from vswitchd.openflow.value import Value
 from vswitchd.openflow.value_text import FlowTextError
 
 _MISS_NUMBERS = {name: number for number, name in MISS.items()}
@@ -20,8 +20,7 @@ EVICTION_FLAGS = ((1, "OTHER"), (2, "IMPORTANCE"), (4, "LIFETIME"))
 _NO_FLAGS = 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class TableDescRequest:
+class TableDescRequest(Value):
     """OFPST_TABLE_DESC request."""
 
 
@@ -33,8 +32,7 @@ def encode_table_desc_request(value: TableDescRequest, version: int):
     return "OFPST_TABLE_DESC_REQUEST", b""
 
 
-@dataclass(frozen=True, slots=True)
-class Vacancy:
+class Vacancy(Value):
     """Vacancy events: thresholds and the present vacancy, in percent."""
 
     down: int
@@ -42,8 +40,7 @@ class Vacancy:
     now: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TableMod:
+class TableMod(Value):
     """OFPT_TABLE_MOD.
 
     miss: key of MISS, up to 1.2.  From 1.4 on: eviction and vacancy, off if False or None;
@@ -57,8 +54,7 @@ class TableMod:
     vacancy: "Vacancy | bool | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class TableDesc:
+class TableDesc(Value):
     """Configuration of one table."""
 
     table: int
@@ -67,15 +63,13 @@ class TableDesc:
     vacancy: Vacancy | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TableDescReply:
+class TableDescReply(Value):
     """OFPST_TABLE_DESC reply."""
 
     tables: tuple[TableDesc, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TableStatus:
+class TableStatus(Value):
     """OFPT_TABLE_STATUS.  reason: 3 vacancy down, 4 vacancy up."""
 
     reason: int

@@ -64,6 +64,8 @@ struct quick {
     struct plan *plans[1024];   /* By their hash. */
     struct plain_kinds kinds;   /* All 0: not known. */
     uint64_t run;               /* Number of the blob that is filled. */
+    uint32_t n_vain_spins;      /* One after the other. */
+    uint32_t n_unspun;          /* Times to wait asleep before the next. */
     uint8_t key[MAX_KEY];       /* The last that was not known. */
     uint32_t key_size;
 };

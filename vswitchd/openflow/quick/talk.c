@@ -4,9 +4,11 @@
 #include "state.h"
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/socket.h>
 #include <time.h>
+
+#define SPIN_US 60
+#define MAX_VAIN_SPINS 6
 
 static int64_t
 time_us(void)
@@ -183,28 +185,42 @@ send_replies(struct quick_talk *t)
     return !t->n_replies;
 }
 
-/* Waits a little for input.  To be woken up takes longer than most answers
- * do, so this asks again and again; who else has work goes first. */
 static bool
 await_input(int fd, uint32_t linger_us)
 {
     struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-    int64_t end_us = time_us() + linger_us;
+    struct timespec linger = { .tv_nsec = linger_us * 1000L };
 
-    while (poll(&poll_fd, 1, 0) != 1) {
-        if (time_us() >= end_us) {
-            return false;
-        }
-        sched_yield();
+    return ppoll(&poll_fd, 1, &linger, NULL) == 1;
+}
+
+/* Asks again and again for input for a while: to be woken up takes longer
+ * than most answers do.  After each time in vain, which is mostly because
+ * others need the processors, it asks less often. */
+static bool
+spin_for_input(struct quick *q, int fd)
+{
+    struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+    if (q->n_unspun) {
+        q->n_unspun--;
+        return false;
     }
-    return true;
+    for (int64_t end_us = time_us() + SPIN_US; time_us() < end_us; ) {
+        if (poll(&poll_fd, 1, 0) == 1) {
+            q->n_vain_spins = 0;
+            return true;
+        }
+    }
+    q->n_vain_spins = MIN(q->n_vain_spins + 1, MAX_VAIN_SPINS);
+    q->n_unspun = (1 << q->n_vain_spins) - 1;
+    return false;
 }
 
 /* Waits for the peer to say more. */
 static bool
-receive(struct quick_talk *t)
+receive(struct quick *q, struct quick_talk *t)
 {
-
     memmove(t->data, t->data + t->used, t->size - t->used);
     t->size -= t->used;
     t->used = 0;
@@ -216,7 +232,8 @@ receive(struct quick_talk *t)
         struct timespec nap = { .tv_nsec = t->nap_us * 1000L };
         nanosleep(&nap, NULL);
     }
-    if (!await_input(t->fd, t->linger_us)) {
+    if (t->linger_us && !spin_for_input(q, t->fd)
+        && !await_input(t->fd, t->linger_us)) {
         return false;
     }
     ssize_t n = recv(t->fd, t->data + t->size, t->room - t->size,
@@ -266,5 +283,5 @@ quick_converse(struct quick *q, const struct quick_calls *calls,
             || (left >= 8 && left >= read16(t->data + t->used + 2))) {
             return;             /* A whole message is for somebody else. */
         }
-    } while (time_us() < end_us && receive(t));
+    } while (time_us() < end_us && receive(q, t));
 }
