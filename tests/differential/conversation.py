@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import unified_diff
 from functools import cache
 from itertools import islice
@@ -453,7 +453,7 @@ class Scene:
             time.sleep(0.1)             # What it makes is done by others.
         elif step.resumes:
             if client.packet is not None:
-                client.say(encode(replace(client.packet, resume=True), client.version, 0x77))
+                client.say(encode(client.packet.replace(resume=True), client.version, 0x77))
                 client.packet = None
         else:
             client.say(step.data)

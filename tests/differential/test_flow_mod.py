@@ -8,7 +8,6 @@ dumps, taken in two versions, and what the tools said must be the same.
 import random
 import shlex
 import socket
-from dataclasses import replace
 
 import pytest
 
@@ -126,7 +125,7 @@ def talk(switch: Switch, version: int, seed: int) -> list[tuple[int, int, bytes]
                     rng.choice((0, 1, 254)) if version > 1 else 255, new_cookie=0,
                     flags=rng.choice((0, 0, 0, 2)))
                 if mod.command.startswith("delete"):
-                    mod = replace(mod, actions=())
+                    mod = mod.replace(actions=())
                 try:
                     sent += messages.encode(mod, version, xid)
                 except ValueError:

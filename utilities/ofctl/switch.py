@@ -5,7 +5,6 @@ Each function takes (settings, arguments) and returns an exit code or None for 0
 
 import sys
 import time
-from dataclasses import replace
 
 from schema.openflow.limits import PORT_NONE, QUEUE_ALL, TABLE_ALL
 from schema.openflow.messages import OF10, OF13, OF14, VERSION_NAMES
@@ -347,7 +346,7 @@ def mod_table(settings, arguments) -> None:
         send_silent(settings, connection, mod)
     else:
         for number in range(_N_TABLES) if table == TABLE_ALL else (table,):
-            _set_table(settings, connection, replace(mod, table=number))
+            _set_table(settings, connection, mod.replace(table=number))
     connection.close()
 
 
@@ -360,6 +359,6 @@ def _set_table(settings, connection: Connection, mod) -> None:
     for data in connection.transact_parts(TableDescRequest()):
         for desc in iterate_table_descs(open_frame(data)):
             if desc.table == mod.table:
-                mod = replace(mod, vacancy=desc.vacancy if mod.vacancy is None else mod.vacancy,
-                              eviction=desc.eviction if mod.eviction is None else mod.eviction)
+                mod = mod.replace(vacancy=desc.vacancy if mod.vacancy is None else mod.vacancy,
+                                  eviction=desc.eviction if mod.eviction is None else mod.eviction)
     send_silent(settings, connection, mod)

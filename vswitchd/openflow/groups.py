@@ -7,7 +7,6 @@ bytes. Control task only.
 import marshal
 import struct
 from collections.abc import Iterable
-from dataclasses import replace
 
 from datapath import face
 from ovsdb_server import vlog
@@ -181,7 +180,7 @@ def as_done(bridge: int, mods: Iterable[GroupMod]) -> list[GroupMod]:
     for mod in mods:
         if mod.command == "add_or_mod":
             is_there = there.get(mod.group, find(bridge, mod.group) is not None)
-            mod = replace(mod, command="modify" if is_there else "add")
+            mod = mod.replace(command="modify" if is_there else "add")
         there[mod.group] = mod.command != "delete"
         done.append(mod)
     return done
