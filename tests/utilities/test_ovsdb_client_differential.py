@@ -356,9 +356,10 @@ def test_detached_lockers_print_the_same(pair) -> None:
                 (0, ("lock", "other"), 0, '{"locked":true}\n')):
             appctl(number, *words)
             _wait_for(lambda: outputs[waiter].read_text().endswith(end), f"{number} {words}")
-        for number in (2, 1, 0):        # The owner last: nobody inherits from it.
+        # Before they end: the reference tells an owner `locked` again when one who waits leaves.
+        texts.append([output.read_text() for output in outputs])
+        for number in (2, 1, 0):
             appctl(number, "exit")
         _wait_for(lambda: not any((server.directory / f"locker{number}.pid").exists()
                                   for number in range(3)), "no exit")
-        texts.append([output.read_text() for output in outputs])
     assert texts[0] == texts[1]
