@@ -62,6 +62,8 @@ SCRIPTS = {
         "ovs-ofctl -O OpenFlow15 mod-table br0 1 vacancy:90,5", "ovs-ofctl -O OpenFlow15 mod-table br0 300 evict",
         "ovs-ofctl mod-port br0 LOCAL up", "ovs-ofctl dump-groups br0 x", "ovs-ofctl dump-table-features br0",
         "ovs-ofctl -O OpenFlow14 insert-buckets br0 group_id=1,command_bucket_id=last,bucket=output:1",
+        "ovs-ofctl -O OpenFlow14 insert-buckets br0 group_id=1,command_bucket_id=last",
+        "ovs-ofctl -O OpenFlow14 remove-buckets br0 group_id=1,command_bucket_id=last",
         "ovs-ofctl -O OpenFlow15 del-groups br0 group_id=4294967295", "ovs-ofctl dump-ports br0 0x10",
         "ovs-ofctl packet-out br0 'in_port=x,packet=5054 actions=2'", "ovs-ofctl -O OpenFlow14 queue-get-config br0 ''",
         "ovs-ofctl ct-flush br0 zone=5 x=1", "ovs-ofctl ct-flush br0 ct_nw_proto=300", "ovs-ofctl ct-flush br0 ct_tp_src=1",

@@ -9,6 +9,7 @@ from itertools import count
 from schema.openflow.limits import (
     BUCKET_ALL, BUCKET_FIRST, BUCKET_LAST, GROUP_ALL, GROUP_ANY, PORT_MAX, PORT_NONE,
 )
+from schema.openflow.messages import OF10, OF15
 from utilities.command_line import Fatal
 from utilities.ofctl import protocol
 from utilities.ofctl.connection import next_xid, note, open_switch
@@ -109,7 +110,7 @@ def parse_group_mod(text: str, command: str, ports, tables) -> tuple[GroupMod, i
     values = _parse_head(head, command)
     kind = values.get("type")
     usable = protocol.ANY
-    if command in _ABOUT_BUCKETS or "selection_method" in values and not bucket_texts:
+    if not bucket_texts and (command in _ABOUT_BUCKETS or "selection_method" in values):
         usable = protocol.WITH_BUCKET_COMMANDS
     buckets = []
     for bucket_text in bucket_texts:
@@ -207,6 +208,8 @@ def _send_groups(settings, switch: str, groups) -> None:
     connection, _ = open_for_changes(settings, switch, usable)
     messages = []
     for mod, _ in groups:
+        if mod.command == "insert_bucket" and OF10 < connection.version < OF15:
+            raise Fatal("insert-bucket needs OpenFlow 1.5 or later ('-O OpenFlow15')")
         data = encode(mod, connection.version, next_xid())
         if settings.bundle:
             messages.append(data)
