@@ -462,7 +462,7 @@ _OPTIONS: tuple[tuple[int, Callable[[random.Random], str]], ...] = (
     (5, lambda rng: "-v" + rng.choice(("vconn:console:dbg", "off", "warn", "vconn:dbg",
                                        "console:off", "bad", "ofctl",
                                       "syslog:off", "ofp_util:console:dbg", "console:warn"))),
-    (1, lambda rng: "--color=" + rng.choice(("never", "auto", "bad"))),
+    (1, lambda rng: "--color=" + rng.choice(("never", "auto", "always", "bad"))),
     (1, lambda rng: rng.choice(("--version", "--zork", "-V", "--names=x", "-q",
                                 "--na"))))
 

@@ -6,6 +6,7 @@ are in `Settings`, which every command gets.  Nothing here but the start; connec
 `connection.py`.
 """
 
+import os
 import sys
 
 from utilities.command_line import (
@@ -155,7 +156,7 @@ class Settings:
         self.sort: list[tuple[str | None, bool]] = []
         self.names: bool | None = None
         self.stats = True
-        self.has_json = False
+        self.has_json = self.color = False
         self.daemon_options: dict[str, str | None] = {}
         self.bare = self.bad_checksum = self.raw = self.pcap = False
         self.tls = TlsFiles()
@@ -246,8 +247,7 @@ def _apply(options: list[tuple[str, str | None]]) -> Settings:
                     raise Fatal(f"unknown output format `{value}'")
                 settings.has_json = value == "json"
             case "color":
-                if _parse_color(value):
-                    raise Fatal("--color: not supported yet")
+                settings.color = _parse_color(value)
             case _ if name in DAEMON_NAMES:
                 settings.daemon_options[name] = value
             case _:
@@ -258,18 +258,21 @@ def _apply(options: list[tuple[str, str | None]]) -> Settings:
         # Sorting by priority comes last, whatever was asked for.
         settings.sort.append(("priority", True))
     protocol.settle(settings)
+    if settings.color and not settings.has_json:
+        from vswitchd.openflow import color                 # Few runs need it.
+        color.turn_on(os.environ.get("OVS_COLORS", ""))
     return settings
 
 
 def _parse_color(value: str | None) -> bool:
     """Whether output is to be coloured."""
     match value:
-        case None | "always" | "yes" | "force":
+        case "always" | "yes" | "force":
             return True
         case "never" | "no" | "none":
             return False
-        case "auto" | "tty" | "if-tty":
-            return False
+        case None | "auto" | "tty" | "if-tty":
+            return os.environ.get("TERM", "dumb") != "dumb" and sys.stdout.isatty()
     raise Fatal(f"incorrect value `{value}' for --color")
 
 

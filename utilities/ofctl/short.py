@@ -137,8 +137,8 @@ def dump_flows(settings, arguments) -> None:
         return
     peer = None
     if (_is_usual(settings, arguments) and settings.protocols & protocol.OF10_NXM
-            and not settings.sort and not settings.has_json and not settings.show_names()
-            and is_known(NICIRA)):
+            and not settings.sort and not settings.has_json and not settings.color
+            and not settings.show_names() and is_known(NICIRA)):
         peer = _connect(arguments[0], 1)
     if peer is None:
         from utilities.ofctl import flows

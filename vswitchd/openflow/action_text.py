@@ -13,6 +13,7 @@ from schema.openflow.actions import (
     NAT_PERSISTENT, NAT_RANDOM, NAT_SRC, PACKET_IN_REASONS, PACKET_TYPE_ETH, PACKET_TYPE_MPLS,
     PACKET_TYPE_MPLS_MC, PACKET_TYPE_NEXT, PACKET_TYPE_NSH,
 )
+from vswitchd.openflow import color
 from vswitchd.openflow.action_layout import segments
 from vswitchd.openflow.action_types import (
     Action, Actions, Bundle, CheckPktLarger, ClearActions, Clone, Conjunction, Controller, Ct,
@@ -36,14 +37,18 @@ _FULL64 = (1 << 64) - 1
 def format_actions(actions: Actions, port_names: Numbers | None = None,
                    table_names: Numbers | None = None) -> str:
     """Actions as ovs-ofctl prints them, 'drop' if there are none."""
-    if not actions:
-        return "drop"
-    names = (port_names, table_names)
-    return ",".join([_FORMAT[type(action)](action, names) for action in actions])
+    text = _format_list(actions, (port_names, table_names))
+    return color.paint_actions(text) if color.is_on else text
 
 
 _MISSES = (6, 7)                # explicit and implicit: reasons without a name
 _Both = tuple[Numbers | None, Numbers | None]
+
+
+def _format_list(actions: Actions, names: _Both) -> str:
+    if not actions:
+        return "drop"
+    return ",".join([_FORMAT[type(action)](action, names) for action in actions])
 
 
 def format_subfield(subfield: Subfield) -> str:
@@ -214,7 +219,7 @@ def _format_ct(action: Ct, names: _Both) -> str:
         out.append(_format_nat(inner[0], names))
         inner = inner[1:]
     if inner:
-        out.append(f"exec({format_actions(inner, *names)})")
+        out.append(f"exec({_format_list(inner, names)})")
     if action.alg:
         out.append(f"alg={CT_ALGS.get(action.alg, action.alg)}")
     return f"ct({','.join(out)})"
@@ -323,7 +328,7 @@ _FORMAT: dict[type, Callable[[Action, _Both], str]] = {
     Ct: _format_ct,
     Nat: _format_nat,
     CtClear: lambda a, names: "ct_clear",
-    Clone: lambda a, names: f"clone({format_actions(a.actions, *names)})",
+    Clone: lambda a, names: f"clone({_format_list(a.actions, names)})",
     CheckPktLarger: lambda a, names: f"check_pkt_larger({a.size})->{format_subfield(a.dst)}",
     Encap: _format_encap,
     Decap: _format_decap,
@@ -331,7 +336,7 @@ _FORMAT: dict[type, Callable[[Action, _Both], str]] = {
     DebugSlow: lambda a, names: "debug_slow",
     Meter: lambda a, names: f"meter:{a.meter}",
     ClearActions: lambda a, names: "clear_actions",
-    WriteActions: lambda a, names: f"write_actions({format_actions(a.actions, *names)})",
+    WriteActions: lambda a, names: f"write_actions({_format_list(a.actions, names)})",
     WriteMetadata: _format_write_metadata,
     GotoTable: lambda a, names: f"goto_table:{format_table(a.table, names[1])}",
 }

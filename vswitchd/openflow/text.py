@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 
 from schema.openflow.limits import COOKIE_NONE, GROUP_ANY
 from schema.flow.fields import Prereq
+from vswitchd.openflow import color
 from vswitchd.openflow.action_reader import parse_actions, parse_instructions
 from vswitchd.openflow.action_text import format_actions
 from vswitchd.openflow.action_types import Actions
@@ -195,7 +196,8 @@ def _dec_masked(name: str, value: int, mask: int, full: int = 0xffff) -> str:
 def format_match(match: Match, port_names: Numbers | None = None,
                  priority: int = DEFAULT_PRIORITY) -> str:
     """A match as ovs-ofctl prints it, with priority in front unless it is the default."""
-    return _format_fields(match.fields, port_names, priority)
+    text = _format_fields(match.fields, port_names, priority)
+    return color.paint_match(text) if color.is_on else text
 
 
 def format_megaflow(match: Match, port_names: Numbers | None = None) -> str:

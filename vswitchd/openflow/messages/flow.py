@@ -11,6 +11,7 @@ from schema.openflow.limits import (
     BUFFER_NONE, COOKIE_NONE, GROUP_ANY, PORT_NONE, PRIORITY_DEFAULT, TABLE_ALL,
 )
 from schema.openflow.messages import OF10, OF11, OF12, OF13, OF14, OF15
+from vswitchd.openflow import color
 from vswitchd.openflow.actions import (
     decode_instructions, encode_actions, encode_instructions,
 )
@@ -773,11 +774,13 @@ def _shown(counter: int | None) -> str:
 def format_flow_stats(flow: FlowStats, port_names: dict[int, str] | None = None,
                       table_names: dict[int, str] | None = None, stats: bool = True) -> str:
     """One line of `dump-flows`, without the blank in front.  stats: counters and ages too."""
-    text = format_flow_head(flow, table_names, stats)
+    text, label = format_flow_head(flow, table_names, stats), "actions="
+    if color.is_on:
+        text, label = color.paint_head(text), color.paint_label(label)
     match = format_match(flow.match, port_names, flow.priority)
     if match:
         text += match + " "
-    return text + "actions=" + format_actions(flow.actions, port_names, table_names)
+    return text + label + format_actions(flow.actions, port_names, table_names)
 
 
 def format_flow_head(flow: FlowStats, table_names: dict[int, str] | None, stats: bool) -> str:
@@ -844,6 +847,8 @@ _MANY = 4096                    # bytes of a reply from which on it is written i
 
 
 def _kind_of(frame: Frame) -> int:
+    if color.is_on:
+        return -1                       # What is written in C has no colours.
     return NICIRA if frame.raw.space == "NXST" else frame.version if frame.version > OF11 else -1
 
 
