@@ -22,7 +22,7 @@ CODEC = tuple(f"vswitchd.openflow.{name}" for name in (
     "action_decoder", "action_encoder", "action_layout", "action_order", "oxm_text",
     "consistency", "error", "value", "learned", "messages", "framing", "text", "print", "packed", "source",
     "session", "compile", "decompile", "options", "packet_text", "compose_packet", "oxm_text",
-    "features", "quick.lines", "quick.shapes"))
+    "features", "color", "quick.lines", "quick.shapes"))
 CODEC_USES = ("schema", "datapath.match", "datapath.program", "datapath.text",
               "datapath.action_text", *CODEC)
 # Machines of OpenFlow connections: bytes and time come as arguments. Only the edge waits.
