@@ -208,6 +208,14 @@ def test_a_program_is_run_on_an_injected_frame(bridge):
     assert bridge.send(1) == [(4, UDP)]
 
 
+def test_what_has_no_ethernet_header_reaches_the_tables_but_no_port(bridge):
+    bridge.rule(3, in_port_oxm=2)
+    bridge.face.packets_inject([bridge.face.Injection(
+        bridge.dp, bridge.bridge, 2, UDP[:size], b"", through_tables=True) for size in (13, 14)])
+    assert bridge.send(1) == [(3, UDP[:14])]
+    assert bridge.counts() == [(2, 27)]
+
+
 def test_memory_stats_count_what_there_is(bridge):
     before = bridge.face.memory_stats()
     bridge.rule(NORMAL)

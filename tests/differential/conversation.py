@@ -528,9 +528,15 @@ def reset(switch: Switch) -> None:
 
 
 def is_alive(switch: Switch) -> bool:
-    """Whether its daemon runs."""
+    """Whether its daemon runs; nobody may have asked yet how it ended."""
     pid = switch.pid("ovs-vswitchd")
-    return pid is not None and Path(f"/proc/{pid}").exists()
+    if pid is None:
+        return False
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
 
 
 class Pair:
@@ -561,6 +567,7 @@ class Pair:
         try:
             return self._difference(seed, version, count, is_watched)
         except OSError:
+            time.sleep(1)               # Who crashes first closes its sockets and then ends.
             if all(map(is_alive, self.switches)):
                 raise
             has_ours = is_alive(self.switches[1])

@@ -183,6 +183,10 @@ void
 worker_execute(struct worker *w, struct packet *p, const uint8_t *actions,
                uint32_t size)
 {
+    if (UNLIKELY(p->from_injection && !p->packet_type
+                 && p->size < ETH_HEADER)) {
+        return;                 /* As in Linux: no datapath executes it. */
+    }
     actions_execute(&w->executor, p, actions, size);
 }
 
