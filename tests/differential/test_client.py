@@ -41,7 +41,9 @@ FOUND = (
     # What errors and monitors show, and small things.
     Case(("--names", "--bundle", "add-group", "br0", "group_id=1,type=all,bucket=p1")),
     Case(("--names", "add-group", "br0", "group_id=1,type=all,bucket=p1")),
-    Case(shell=WATCH), Case(("dump-tables", "br0")), Case(("-OOpenFlow11", "dump-tables", "br0")),
+    Case(shell=WATCH), *(Case(("monitor", "br0", f"watch:{what}")) for what in (
+        "in_port=p9,!add", "tcp,tp_dst=x", "zork=3", "zork", "table=", "nw_src=x")),
+    Case(("dump-tables", "br0")), Case(("-OOpenFlow11", "dump-tables", "br0")),
     Case(("-OOpenFlow13", "dump-table-features", "br1")), Case(("mod-group", "br0")),
     Case(("-OOpenFlow14", "mod-table", "br0", "all", "evict")), Case(("del-meter", "br0", "kbps")),
     Case(("ct-flush", "br0", "ct_nw_proto=1,icmp_type=8")), Case(("ct-flush", "br0", "")),

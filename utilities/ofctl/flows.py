@@ -686,7 +686,7 @@ def parse_watch(settings, switch: str, text: str):
     """The request that `monitor ... watch:SPEC` sends.  Raises Fatal."""
     from vswitchd.openflow.messages.monitor import FlowMonitorRequest, FlowMonitorRequests
     from vswitchd.openflow.text import key_values, parse_group, parse_match, parse_port
-    from vswitchd.openflow.value_text import parse_table
+    from vswitchd.openflow.value_text import UnknownKeywordError, parse_table
     ports, tables = known_numbers(settings, switch)
     flags, table, out_port, out_group, words = 0x3F, _TABLE_ANY, NONE, 0xFFFFFFFF, []
     try:
@@ -709,9 +709,14 @@ def parse_watch(settings, switch: str, text: str):
                     raise FlowTextError(f"{value} is not a valid OpenFlow group")
             else:
                 words.append(f"{key}={value}" if value else key)
-        match, _ = parse_match(",".join(words), ports)
     except FlowTextError as error:
         raise Fatal(f"{text}: {error}") from None
+    try:
+        match, _ = parse_match(",".join(words), ports)
+    except UnknownKeywordError as error:
+        raise Fatal(f"{text}: {error}") from None
+    except FlowTextError as error:
+        raise Fatal(str(error)) from None
     number = next_watch()
     return FlowMonitorRequests((FlowMonitorRequest(number, flags, match, table, out_port,
                                                    out_group),))

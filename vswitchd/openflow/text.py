@@ -35,11 +35,11 @@ from vswitchd.openflow.match import (
 )
 from vswitchd.openflow.value import Value
 from vswitchd.openflow.value_text import (
-    CT_NAMES, FRAG_TEXT, TCP_NAMES, TUN_SHOWN, FlowTextError, Names, Numbers, c_integer,
-    format_flags, format_ipv4, format_ipv6, format_mac, format_name, format_packet_type,
-    format_port, format_table, format_value, hexadecimal, key_values, masked_ip, masked_ipv6,
-    masked_mac, parse_group, parse_port, parse_subfield, parse_table, parse_u16, parse_u64,
-    parse_value, sized_integer, warn,
+    CT_NAMES, FRAG_TEXT, TCP_NAMES, TUN_SHOWN, FlowTextError, Names, Numbers, UnknownKeywordError,
+    c_integer, format_flags, format_ipv4, format_ipv6, format_mac, format_name,
+    format_packet_type, format_port, format_table, format_value, hexadecimal, key_values,
+    masked_ip, masked_ipv6, masked_mac, parse_group, parse_port, parse_subfield, parse_table,
+    parse_u16, parse_u64, parse_value, sized_integer, warn,
 )
 
 DEFAULT_PRIORITY = 32768
@@ -158,8 +158,8 @@ def parse_match(text: str, ports: Names | None = None) -> tuple[Match, int]:
     for key, value in key_values(text):
         found = _match_key(fields, key, value, ports)
         if found is None:
-            raise FlowTextError(f"unknown keyword {key}" if value
-                                else f"field {key} missing value")
+            raise UnknownKeywordError(f"unknown keyword {key}" if value
+                                      else f"field {key} missing value")
         usable &= found
     return Match(fields), usable & _match_usable(fields)
 

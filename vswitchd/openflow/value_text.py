@@ -21,6 +21,10 @@ class FlowTextError(Exception):
     """A text that cannot be read; str() is the sentence ovs-ofctl prints."""
 
 
+class UnknownKeywordError(FlowTextError):
+    """A part of a match that names no field, or a field without a value."""
+
+
 _listeners: list[Callable[[str, str, str], None]] = []
 
 
