@@ -43,6 +43,9 @@ FOUND = (
     Case(("--names", "add-group", "br0", "group_id=1,type=all,bucket=p1")),
     Case(shell=WATCH), *(Case(("monitor", "br0", f"watch:{what}")) for what in (
         "in_port=p9,!add", "tcp,tp_dst=x", "zork=3", "zork", "table=", "nw_src=x")),
+    *(Case(("-mmmmm", change, "br0", *flow)) for change, *flow in (
+        ("add-flow", "in_port=1,actions=9999"), ("del-flows",), ("mod-flows", "ip,actions=2"))),
+    Case(("-mmmmm", "add-flows", "br0", "-"), FLOWS), Case(("-mmmm", "del-flows", "br0", "ip")),
     Case(("dump-tables", "br0")), Case(("-OOpenFlow11", "dump-tables", "br0")),
     Case(("-OOpenFlow13", "dump-table-features", "br1")), Case(("mod-group", "br0")),
     Case(("-OOpenFlow14", "mod-table", "br0", "all", "evict")), Case(("del-meter", "br0", "kbps")),

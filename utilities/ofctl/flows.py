@@ -234,8 +234,23 @@ def send_flows(settings, switch: str, flows: list[ParsedFlow]) -> None:
     if settings.bundle:
         send_bundle(settings, connection, list(messages))
     else:
+        if shows_bytes(settings):
+            messages = _dumped(messages)
         end_by(settings, connection, connection.transact_each(messages))
     connection.close()
+
+
+def shows_bytes(settings) -> bool:
+    """Whether the bytes of flow_mods are wanted: -mmmmm."""
+    return settings.verbosity >= 5
+
+
+def _dumped(messages: Iterable[bytes]) -> Iterator[bytes]:
+    """The messages, each dumped to stdout as it is taken."""
+    from vswitchd.openflow.messages.base import hex_dump
+    for data in messages:
+        print(hex_dump(data), end="", flush=True)
+        yield data
 
 
 def limit_protocols(settings, usable: int) -> int:

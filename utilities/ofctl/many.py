@@ -14,7 +14,7 @@ from utilities.command_line import Fatal
 from utilities.ofctl.connection import Connection, complain, next_xid, note, reserve_xids
 from utilities.ofctl.flows import (
     BUNDLE_FLAGS, carry_bundle, end_by, guess_protocol, go_on, limit_protocols, make_flow_mod,
-    open_for_changes, read_file, read_flows, send_bundle, send_flows,
+    open_for_changes, read_file, read_flows, send_bundle, send_flows, shows_bytes,
 )
 from utilities.ofctl.ports import known_numbers
 from utilities.ofctl.protocol import ANY
@@ -138,7 +138,7 @@ def add_flows(settings, arguments) -> None:
         return
     ports, tables = known_numbers(settings, switch)
     data = read_file(name)
-    if data.count(b"\n") >= _LEAST and is_for_many(data):
+    if data.count(b"\n") >= _LEAST and is_for_many(data) and not shows_bytes(settings):
         _send_many(settings, switch, name, data, ports, tables)
     else:
         flows = read_flows(name, "auto", ports, tables, data=data)
