@@ -252,7 +252,33 @@ def _apply_mutations(view: TableView, rows: Iterable[Row], mutations: list[Mutat
             view.put(row[0][0], new)
 
 
-_QUICK = {"insert": _insert_quickly, "update": _update_quickly, "mutate": _mutate_quickly}
+def _wait_quickly(transaction: Transaction, json: dict) -> dict | None:
+    """A row is still what the client knows: clients say so of every row that they have read."""
+    view = transaction.known_view(json.get("table"))
+    where, columns, rows_json = json.get("where"), json.get("columns"), json.get("rows")
+    timeout = json.get("timeout")
+    if (view is None or len(json) != 7 or json.get("until") != "==" or type(timeout) is not int
+            or timeout < 0 or type(where) is not list or type(columns) is not list
+            or type(rows_json) is not list or len(rows_json) != 1
+            or type(rows_json[0]) is not dict or len(rows_json[0]) != len(columns)):
+        return None
+    rows = _rows_quickly(transaction, view, where)
+    if len(rows) != 1:
+        return None
+    readers, symbols, row = view.schema.readers, transaction.symbols, rows[0]
+    try:
+        for name, value in rows_json[0].items():
+            index, read = readers[name]
+            if name not in columns or read(value, symbols) != row[index]:
+                return None
+    except (KeyError, OvsdbError):
+        return None
+    transaction.limit_wait(min(timeout, 1 << 62))
+    return {}
+
+
+_QUICK = {"insert": _insert_quickly, "update": _update_quickly, "mutate": _mutate_quickly,
+          "wait": _wait_quickly}
 
 
 def _update(transaction: Transaction, parser: Parser) -> dict:

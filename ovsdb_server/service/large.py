@@ -17,7 +17,7 @@ from ovsdb_server.service.hub import Hub
 from ovsdb_server.service.slices import Slices, keep_from_collector
 
 # Operations, rows looked at by a condition and rows changed, above which a transaction is large.
-MANY_OPERATIONS = 500
+MANY_OPERATIONS = 2000
 MANY_ROWS = 5000
 MANY_CHANGES = 500
 

@@ -6,6 +6,7 @@ import json
 import orjson
 import pytest
 
+from ovsdb_server.engine import operations
 from ovsdb_server.engine.database import Context, Database, Triggers, convert
 from ovsdb_server.engine.error import OvsdbError
 from ovsdb_server.engine.schema import DatabaseSchema
@@ -281,3 +282,41 @@ def test_a_transaction_leaves_nothing_to_the_cycle_collector(triggers, operation
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def _verifications(where):
+    """What a client says of a row that it has read, and what is nearly that; may it be true?"""
+    right = wait("Plain", [{"name": "x", "number": 5}], columns=["number", "name"], where=where,
+                 timeout=0)
+    yield right
+    yield right | {"rows": [{"name": "x", "number": 6}]}
+    yield right | {"rows": [{"name": "x", "number": "5"}]}
+    yield right | {"rows": [{"name": "x"}]}
+    yield right | {"rows": [{"name": "x", "nosuch": 5}]}
+    yield right | {"rows": []}
+    yield right | {"columns": ["number", "number"]}
+    yield right | {"columns": ["name", 5]}
+    yield right | {"columns": ["_uuid", "name"]}
+    yield right | {"until": "!="}
+    yield right | {"timeout": -1}
+    yield right | {"timeout": True}
+    yield right | {"more": 1}
+    yield {key: value for key, value in right.items() if key != "timeout"} | {"more": 1}
+    yield right | {"table": "nosuch"}
+    yield right | {"where": [["_uuid", "==", ["uuid", "x"]]]}
+    yield right | {"where": [["_uuid", "==", ["uuid", "0" * 8 + "-0000-0000-0000-" + "0" * 12]]]}
+
+
+def test_rows_are_verified_quickly_as_in_full(triggers, monkeypatch):
+    row = _run(triggers, plain(name="x", number=5))[0]["uuid"]
+    cases = list(_verifications([["_uuid", "==", row]]))
+    quick = [_run(triggers, case) for case in cases]
+    assert quick[0] == [{}] and quick.count([{}]) < 4
+    asked = []
+    full = operations.OPERATIONS["wait"]
+    monkeypatch.setitem(operations.OPERATIONS, "wait", operations.Operation(
+        lambda transaction, parser: asked.append(1) or full.execute(transaction, parser), False))
+    assert _run(triggers, cases[0]) == [{}] and not asked
+    monkeypatch.delitem(operations._QUICK, "wait")
+    assert [_run(triggers, case) for case in cases] == quick
+    assert len(asked) == len(cases)
