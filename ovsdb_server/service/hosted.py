@@ -1,8 +1,8 @@
 """A database as the server holds it: engine, storage, waiting transactions, group commit.
 
 `HostedDatabase.submit` runs a transaction; `sync` waits until everything written so far is on the
-disk, and all who wait at the same time share one fsync.  Trio thread only; the fsync itself and
-compaction's writing run in a worker thread.
+disk, and all who wait at the same time share one fsync.  Trio thread only; compaction's writing
+runs in a worker thread, and so does an fsync that others would notice.
 """
 
 import os
@@ -35,6 +35,9 @@ _server_log = vlog.module("ovsdb_server")
 _log_log = vlog.module("ovsdb_log")
 _transaction_log = vlog.module("transaction")
 
+
+# Seconds that an fsync may have taken for the next to be done in the event loop.
+_QUICK_SYNC = 0.001
 
 _WRITE_LIMIT = vlog.RateLimit(5, 1)
 
@@ -74,6 +77,7 @@ class HostedDatabase:
         self._syncs_wanted = 0
         self._syncs_done = 0
         self._sync_running = False
+        self._is_disk_quick = False
         self._synced = trio.Event()
         self._compacting = trio.Lock()
         self._rng = Random()
@@ -289,8 +293,12 @@ class HostedDatabase:
         if errors:
             raise errors[0]
 
-    async def sync(self) -> None:
-        """Wait until all that is written is on the disk.  Raises: OvsdbError."""
+    async def sync(self, is_alone: bool = False) -> None:
+        """Wait until all that is written is on the disk.  Raises: OvsdbError.
+
+        `is_alone`: one client waits for it.  If the disk was quick the last time everybody does,
+        for waking a thread takes longer than such a disk.
+        """
         self._syncs_wanted += 1
         mine = self._syncs_wanted
         while self._syncs_done < mine:
@@ -302,8 +310,11 @@ class HostedDatabase:
             index = self.storage.index if self.cluster is not None else 0
             event = self._synced
             try:
-                with trio.CancelScope(shield=True):
-                    await trio.to_thread.run_sync(self.storage.sync)
+                if is_alone and self._is_disk_quick and not self._compacting.locked():
+                    self._sync()
+                else:
+                    with trio.CancelScope(shield=True):
+                        await trio.to_thread.run_sync(self._sync)
                 self._syncs_done = covered
             finally:
                 self._sync_running = False
@@ -311,6 +322,13 @@ class HostedDatabase:
                 event.set()
             if self.cluster is not None:
                 self.cluster.note_synced(index)
+
+    def _sync(self) -> None:
+        started = time.perf_counter()
+        try:
+            self.storage.sync()
+        finally:
+            self._is_disk_quick = time.perf_counter() - started < _QUICK_SYNC
 
     def is_compaction_due(self, now: float) -> bool:
         return self.storage.is_compaction_due(now, self._rng.uniform)

@@ -318,7 +318,7 @@ class Server:
             error = None
             self.hub.n_others += 1
             try:
-                await hosted.sync()
+                await hosted.sync(is_alone=len(calls) == 1)
             except OvsdbError as failure:
                 error = failure
             finally:
